@@ -1,0 +1,1 @@
+"""Pixels to nuclei, grades and scores. Knows nothing of the hospital."""

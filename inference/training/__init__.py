@@ -1,0 +1,1 @@
+"""Training of the networks. Never imported at run time (torch is absent there)."""

@@ -1,0 +1,55 @@
+"""Validation of a network in torch: the same post-processing as the exported graph, the metric of inference.metric."""
+
+from dataclasses import asdict
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inference.metric import Points, evaluate
+from inference.training.data import Tile
+from inference.training.model import HEAT_STRIDE, STRIDE
+
+PEAK_WINDOW = 5  # heat-map px: a peak is the largest of its window
+COMPARTMENT_WINDOW = 3  # heat-map px over which the compartment is averaged
+BORDER = 32  # px of reflection round an image
+
+
+def peaks(logits: Tensor, top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The `top` highest peaks of (b, 2, h, w) logits: x, y in px, class 0 or 1, confidence, each (b, top).
+
+    A peak equals the maximum of its window. Places beyond the last peak hold confidence 0.
+    """
+    nucleus = logits[:, :1].sigmoid()
+    highest = functional.max_pool2d(nucleus, PEAK_WINDOW, stride=1, padding=PEAK_WINDOW // 2)
+    nucleus = torch.where(nucleus == highest, nucleus, torch.zeros_like(nucleus))
+    epithelium = functional.avg_pool2d(logits[:, 1:], COMPARTMENT_WINDOW, stride=1, padding=COMPARTMENT_WINDOW // 2).sigmoid()
+    score, index = nucleus.flatten(1).topk(top)  # (b, top)
+    share = epithelium.flatten(1).gather(1, index)
+    width = logits.shape[3]
+    x = (index % width).float() * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2
+    y = torch.div(index, width, rounding_mode="floor").float() * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2
+    return x, y, (share >= 0.5).long(), score * torch.maximum(share, 1 - share)
+
+
+def validate(net: nn.Module, tiles: list[Tile]) -> dict[str, float]:
+    """Figures on tiles of 0.5 µm/px, each reflected by BORDER and to a multiple of the stride, as in `chromogen detect`."""
+    predicted = [predict(net, t.image) for t in tiles]
+    return asdict(evaluate(predicted, [t.points for t in tiles], mpp=0.5))
+
+
+@torch.no_grad()
+def predict(net: nn.Module, image: np.ndarray) -> Points:  # type: ignore[type-arg]
+    """Keypoints of one (h, w, 3) uint8 image, confidence at least 0.01."""
+    h, w = image.shape[:2]
+    down, right = (-(-(s + 2 * BORDER) // STRIDE) * STRIDE - s - BORDER for s in (h, w))
+    padded = cv2.copyMakeBorder(image, BORDER, down, BORDER, right, cv2.BORDER_REFLECT_101)
+    device = next(net.parameters()).device
+    x = torch.from_numpy(np.asarray(padded)).to(device).permute(2, 0, 1)[None].float().div(255)
+    columns, rows, label, confidence = (v[0].cpu().numpy() for v in peaks(net(x), top=1024))
+    columns, rows = columns - BORDER, rows - BORDER
+    keep = (confidence >= 0.01) & (columns >= -0.5) & (rows >= -0.5) & (columns < w - 0.5) & (rows < h - 0.5)
+    xy = np.stack([columns[keep], rows[keep]], axis=1).astype(np.float64)
+    return Points(xy=xy, label=label[keep].astype(np.int64), confidence=confidence[keep].astype(np.float64))

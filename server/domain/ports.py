@@ -1,0 +1,113 @@
+"""What the path of a case needs from the outside: small Protocols, owned here, implemented at the edge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from inference.slide import Slide
+from server.domain.order import Order, OrderId, Request, SlideReference
+from server.domain.profile import Profile
+from server.domain.result import Result, ResultId
+from server.domain.states import State
+
+
+class Archive(Protocol):
+    """Where slides are kept (a PACS, a folder) and objects are stored."""
+
+    def fetch(self, slide: SlideReference, spool: Path) -> Path:
+        """Bring the slide's instances to a local folder and name it. Raises Refused SLIDE_NOT_FOUND, Failed ARCHIVE_UNREACHABLE."""
+        ...
+
+    def store(self, objects: Sequence[Path]) -> None:
+        """Keep DICOM files; the same file twice is kept once. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
+        ...
+
+
+class OpenSlide(Protocol):
+    """Opens a slide from a local path (`server.retrieve.slide.open_slide`)."""
+
+    def __call__(self, path: Path) -> Slide: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An order that a worker holds under `token`; whoever holds another token has lost it."""
+
+    order: Order
+    attempt: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One thing to be sent: `kind` ORU, SR, ANN or SEG, the file that holds it, where to."""
+
+    kind: str
+    destination: str
+    path: Path
+    message_id: str
+    """MSH-10 or SOP instance UID, derived from the result's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderView:
+    """An order with where it stands."""
+
+    order: Order
+    state: State
+    attempt: int
+    reason: str
+    detail: str
+    progress: float
+    result_id: ResultId | None
+    updated_at: datetime
+
+
+class Store(Protocol):
+    """Orders, profiles, results and the outbox. Each method is one transaction, committed on return."""
+
+    def accept(self, request: Request) -> tuple[Order, bool]:
+        """Keep a request and put its job in; returns the order and whether it is new (a repeat returns the first)."""
+        ...
+
+    def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
+        """Take a QUEUED order (or a RUNNING one whose lease is over); None when there is nothing to do."""
+        ...
+
+    def progress(self, claim: Claim, share: float, lease_s: float) -> None:
+        """Renew the lease and note progress (0 to 1). Raises Failed ATTEMPT_LOST when the claim is lost."""
+        ...
+
+    def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
+        """Result, outbox and state DONE in one transaction, WHERE attempt = token; ATTEMPT_LOST when the claim is lost."""
+        ...
+
+    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
+        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS); returns the state reached."""
+        ...
+
+    def order(self, order_id: OrderId) -> OrderView: ...
+
+    def orders(self, limit: int = 50) -> list[OrderView]: ...
+
+    def due(self, limit: int = 10) -> list[OrderId]:
+        """Orders that wait for a worker or whose lease is over, STAT first, then by age."""
+        ...
+
+    def profiles(self, lab: str, marker: str) -> list[Profile]: ...
+
+    def add_profile(self, profile: Profile) -> None: ...
+
+    def result(self, result_id: ResultId) -> Result: ...
+
+
+class Outbox(Protocol):
+    """Deliveries that wait, FIFO per destination."""
+
+    def send_due(self) -> int:
+        """Try every destination's oldest waiting delivery, in turn until none is due; returns how many were delivered."""
+        ...
+
+    def waiting(self) -> int: ...
