@@ -4,6 +4,12 @@ Pixel coordinates are (x, y) = (column, row); the centre of the top-left pixel i
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Coordinate = TypeVar("Coordinate", float, npt.NDArray[np.float64])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +74,10 @@ class Grid:
     mpp: float
     scale: float
 
-    def to_base(self, v: float) -> float:
+    def to_base(self, v: Coordinate) -> Coordinate:
         """A coordinate of this grid as one of the largest level (both count from the centre of their first pixel)."""
         return (v + 0.5) * self.scale - 0.5
 
-    def from_base(self, v: float) -> float:
+    def from_base(self, v: Coordinate) -> Coordinate:
         """The inverse of `to_base`."""
         return (v + 0.5) / self.scale - 0.5

@@ -17,21 +17,23 @@ COMPARTMENT_WINDOW = 3  # heat-map px over which the compartment is averaged
 BORDER = 32  # px of reflection round an image
 
 
-def peaks(logits: Tensor, top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The `top` highest peaks of (b, 2, h, w) logits: x, y in px, class 0 or 1, confidence, each (b, top).
+def peaks(logits: Tensor, top: int, faintest: float = 0.01) -> tuple[Tensor, ...]:
+    """The `top` highest peaks of (b, 2, h, w) logits: x, y in px, label 0 or 1, nucleus, confidence, each (b, top); count (b,).
 
-    A peak equals the maximum of its window. Places beyond the last peak hold confidence 0.
+    A peak equals the maximum of its window and reaches `faintest`; `count` counts all, also those beyond `top`. `nucleus` is
+    the probability that a nucleus is there, `confidence` that times the label's. Places beyond the last peak hold 0.
     """
     nucleus = logits[:, :1].sigmoid()
     highest = functional.max_pool2d(nucleus, PEAK_WINDOW, stride=1, padding=PEAK_WINDOW // 2)
-    nucleus = torch.where(nucleus == highest, nucleus, torch.zeros_like(nucleus))
+    nucleus = torch.where((nucleus == highest) & (nucleus >= faintest), nucleus, torch.zeros_like(nucleus))
     epithelium = functional.avg_pool2d(logits[:, 1:], COMPARTMENT_WINDOW, stride=1, padding=COMPARTMENT_WINDOW // 2).sigmoid()
+    count = (nucleus > 0).flatten(1).sum(1)
     score, index = nucleus.flatten(1).topk(top)  # (b, top)
     share = epithelium.flatten(1).gather(1, index)
     width = logits.shape[3]
-    x = (index % width).float() * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2
-    y = torch.div(index, width, rounding_mode="floor").float() * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2
-    return x, y, (share >= 0.5).long(), score * torch.maximum(share, 1 - share)
+    row = torch.div(index, width, rounding_mode="floor")
+    x, y = ((v.float() * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2) for v in (index - row * width, row))
+    return x, y, (share >= 0.5).long(), score, score * torch.maximum(share, 1 - share), count
 
 
 def validate(net: nn.Module, tiles: list[Tile]) -> dict[str, float]:
@@ -48,7 +50,7 @@ def predict(net: nn.Module, image: np.ndarray) -> Points:  # type: ignore[type-a
     padded = cv2.copyMakeBorder(image, BORDER, down, BORDER, right, cv2.BORDER_REFLECT_101)
     device = next(net.parameters()).device
     x = torch.from_numpy(np.asarray(padded)).to(device).permute(2, 0, 1)[None].float().div(255)
-    columns, rows, label, confidence = (v[0].cpu().numpy() for v in peaks(net(x), top=1024))
+    columns, rows, label, _, confidence = (v[0].cpu().numpy() for v in peaks(net(x), top=1024)[:5])
     columns, rows = columns - BORDER, rows - BORDER
     keep = (confidence >= 0.01) & (columns >= -0.5) & (rows >= -0.5) & (columns < w - 0.5) & (rows < h - 0.5)
     xy = np.stack([columns[keep], rows[keep]], axis=1).astype(np.float64)

@@ -4,6 +4,8 @@ Where is a nucleus (a peak of `nucleus`), and of which compartment is it (`epith
 nuclei and is learnt from a wide context). The confidence of a class is the product of both.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,7 +43,7 @@ class NucleusNet(nn.Module):
         super().__init__()
         self.down = nn.ModuleList(shrink(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
         self.encode = nn.ModuleList(nn.Sequential(*(Block(w) for _ in range(d))) for w, d in zip(widths, depths, strict=True))
-        self.lift = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.lift = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.decode = nn.ModuleList(Block(w) for w in widths[:-1])
         self.head = nn.Conv2d(widths[0], 2, 1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]

@@ -1,0 +1,162 @@
+"""The four steps over a slide: tissue, tiles, networks, keep. No profile is needed: any scores the same nuclei later."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from inference import quality
+from inference.analysis import Analysis, TileCounts
+from inference.errors import Reason, Refused
+from inference.geometry import Region
+from inference.infer import Detections, Engine, in_order
+from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined
+from inference.quality import Warning
+from inference.slide import FrameUnreadable, Rgb, Slide
+from inference.tile import Tile, TileShape, batches, pixels, plan
+from inference.tissue import Tissue, find_tissue
+
+Progress = Callable[[float], None]
+"""Called with the share of tiles done, 0 to 1; whatever it raises stops the analysis."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
+
+    `shape` None takes the default, or a smaller one for a small picture. `refuse_he` refuses an H&E slide before any inference.
+    """
+
+    shape: TileShape | None = None
+    batch: int = 1
+    region: Region | None = None
+    refuse_he: bool = False
+
+
+def analyze(slide: Slide, engine: Engine, nuclei_file: Path, options: Options, progress: Progress = lambda _: None) -> Analysis:
+    """Find and measure every nucleus of a slide; they stream to `nuclei_file`, which appears only when all is done.
+
+    Raises Refused (NO_TISSUE, NOT_IHC, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED); then no file is left.
+    """
+    began = time.perf_counter()
+    region = working_region(slide, options.region)
+    tissue = find_tissue(slide, region)
+    if tissue.area_mm2 == 0:
+        raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
+    if options.refuse_he and quality.looks_like_he(tissue.overview):
+        raise Refused(Reason.NOT_IHC, "the slide looks like H&E, not an immunostain; check which slide was ordered")
+    shape = options.shape or TileShape.fitting(slide.working.size)
+    tiles = plan(slide.working.size, shape, region, tissue)
+    found = time.perf_counter()
+    run = _Run(slide=slide, tissue=tissue, shape=shape)
+    with NucleiWriter(nuclei_file, mpp=slide.facts.mpp) as writer:
+        groups = list(batches(tiles, options.batch))
+        answers = in_order(engine, run.read(groups), engine.counting_threshold)
+        for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
+            run.keep(group, answer, writer)
+            progress(done / len(groups))
+        if len(run.unreadable) > quality.MOST_UNREADABLE * len(tiles):
+            raise Refused(Reason.TILES_UNREADABLE, f"{len(run.unreadable)} of {len(tiles)} tiles don't decode: {run.unreadable[0]}")
+    ended = time.perf_counter()
+    seconds = {"tissue": found - began, "read": run.reading, "keep": run.keeping, "tiles": ended - found, "total": ended - began}
+    counts = TileCounts(
+        planned=len(tiles), analysed=len(tiles) - len(run.unreadable), unreadable=len(run.unreadable), overflowed=run.overflowed
+    )
+    return Analysis(
+        slide=slide.facts, model=engine.facts, histograms=run.histograms, tissue_mm2=tissue.area_mm2, tiles=counts,
+        seconds=seconds, warnings=run.warnings(),
+    )  # fmt: skip
+
+
+def working_region(slide: Slide, region: Region | None) -> Region:
+    """A region of the largest level as one of the working grid (all of it for None). Raises Refused REGION_INVALID."""
+    working = slide.working
+    if region is None:
+        return Region(x=0, y=0, width=working.size.width, height=working.size.height)
+    size = slide.facts.size
+    asked = f"{region.x},{region.y},{region.width},{region.height}"
+    if region.empty:
+        raise Refused(Reason.REGION_INVALID, f"region {asked} is empty; width and height must be above 0")
+    if not region.inside(size):
+        raise Refused(Reason.REGION_INVALID, f"region {asked} reaches outside of the slide ({size.width} x {size.height} px)")
+    x, y = int(region.x / working.scale), int(region.y / working.scale)
+    right, bottom = (max(int(np.ceil(v / working.scale)), 1) for v in (region.right, region.bottom))
+    return Region(x=x, y=y, width=right - x, height=bottom - y).clipped(working.size)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """What grows while tiles go by."""
+
+    slide: Slide
+    tissue: Tissue
+    shape: TileShape
+    histograms: Histograms = field(default_factory=Histograms.empty)
+    sharpness: list[float] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    overflowed: int = 0
+    reading: float = 0.0
+    keeping: float = 0.0
+
+    def read(self, groups: list[list[Tile]]) -> Iterator[list[Rgb]]:
+        """Pixels of each group; an unreadable tile is white, noted by name, and finds nothing."""
+        for group in groups:
+            began = time.perf_counter()
+            images = [self._read_one(tile) for tile in group]
+            self.reading += time.perf_counter() - began
+            yield images
+
+    def _read_one(self, tile: Tile) -> Rgb:
+        try:
+            image = pixels(self.slide, tile, self.shape)
+        except FrameUnreadable as error:
+            self.unreadable.append(f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}")
+            return np.full((self.shape.side, self.shape.side, 3), 255, np.uint8)
+        self.sharpness.append(quality.sharpness(image))
+        return image
+
+    def keep(self, group: list[Tile], answers: list[Detections], writer: NucleiWriter) -> None:
+        """Nuclei of the tiles' cores that lie in tissue go to the file and the histograms."""
+        began = time.perf_counter()
+        for tile, detections in zip(group, answers, strict=True):
+            self.overflowed += detections.overflowed
+            nuclei = owned(tile, detections, self.slide, self.tissue)
+            writer.add(nuclei)
+            self.histograms.add(nuclei)
+        self.keeping += time.perf_counter() - began
+
+    def warnings(self) -> tuple[str, ...]:
+        found = {
+            Warning.NOT_IHC: quality.looks_like_he(self.tissue.overview),
+            Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
+            Warning.TOO_FEW_NUCLEI: int(self.histograms.density.sum()) < quality.LEAST_NUCLEI,
+            Warning.OUT_OF_FOCUS: bool(self.sharpness) and float(np.median(self.sharpness)) < quality.BLURRED,
+            Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,
+            Warning.TILES_UNREADABLE: bool(self.unreadable),
+            Warning.PEAKS_OVERFLOWED: self.overflowed > 0,
+        }
+        return (*self.slide.facts.notes, *(w.value for w, there in found.items() if there))
+
+
+def owned(tile: Tile, found: Detections, slide: Slide, tissue: Tissue | None) -> Nuclei:
+    """The detections whose centre lies in the tile's core (and in tissue), in px of the largest level."""
+    x, y = found.x.astype(np.float64) + tile.x, found.y.astype(np.float64) + tile.y
+    core = tile.core
+    mine = (x >= core.x - 0.5) & (x < core.right - 0.5) & (y >= core.y - 0.5) & (y < core.bottom - 0.5)
+    if tissue is not None:
+        mine &= tissue.holds(x, y)
+    to_base = slide.working.to_base
+    return Nuclei(
+        x=to_base(x[mine]), y=to_base(y[mine]), compartment=found.label[mine], confidence=found.confidence[mine],
+        hue=found.hue[mine], value=found.value[mine], dab_od_centi=found.dab_od_centi[mine],
+    )  # fmt: skip
+
+
+def find_nuclei(slide: Slide, engine: Engine, faintest: float) -> Nuclei:
+    """All peaks of a small picture: no tissue mask, no counting threshold, nucleus probability at least `faintest`."""
+    shape = TileShape.fitting(slide.working.size)
+    tiles = plan(slide.working.size, shape, working_region(slide, None), None)
+    answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)
+    return joined([owned(tile, found, slide, None) for tile, (found,) in zip(tiles, answers, strict=True)])

@@ -1,0 +1,31 @@
+"""Markers, and what the shipped networks were shown: outside of it a result carries OUT_OF_SCOPE."""
+
+from enum import StrEnum
+
+
+class Marker(StrEnum):
+    """Stains that are scored on nuclei. HER2 is a membrane stain and is not among them."""
+
+    ER = "ER"
+    PR = "PR"
+    KI67 = "KI67"
+
+
+MARKER_NAMES = {
+    "ER": Marker.ER,
+    "PR": Marker.PR,
+    "PGR": Marker.PR,
+    "KI67": Marker.KI67,
+    "KI-67": Marker.KI67,
+    "MIB1": Marker.KI67,
+}
+
+# The model card (docs/models): ER and PR, endometrium. SNOMED CT and plain text, lower case.
+TRAINED_MARKERS = frozenset({Marker.ER, Marker.PR})
+TRAINED_SITES = frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"})
+
+
+def out_of_scope(marker: Marker | None, site_code: str = "", site_text: str = "") -> bool:
+    """Is the marker, or the site where one is given, something that the model card doesn't cover?"""
+    site = {site_code.lower(), *site_text.lower().replace(",", " ").split()} - {""}
+    return (marker is not None and marker not in TRAINED_MARKERS) or (bool(site) and not site & TRAINED_SITES)

@@ -1,0 +1,107 @@
+"""Nuclei as amounts of stain: each an irregular ellipse with a rim and chromatin, pressed into the planes of a tile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.draw.cells import Cells
+from inference.draw.optics import Load
+from inference.draw.texture import Plane
+
+RADIUS = 15  # px: half the side of a stamp, at least the longest half axis and its blurred edge
+WOBBLE = 0.045  # of the radius, deviation of each harmonic of the outline
+EDGE = (1.1, 2.3)  # px over which the outline fades: sections are thicker than the focus is deep
+CHROMATIN = 0.17  # deviation of stain within a nucleus
+RIM = 0.22  # more haematoxylin along the envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """n nuclei ready to be stamped: Cells, amounts of stain (n,), width of the edge (n,) px, harmonics 2 and 3 (n, 4)."""
+
+    cells: Cells
+    haematoxylin: Plane
+    dab: Plane
+    edge: Plane
+    harmonics: Plane
+    bucket: npt.NDArray[np.int64]
+    """y // 64, ascending: finds the nuclei of a band."""
+
+    @staticmethod
+    def grown(cells: Cells, grade: npt.NDArray[np.uint8], loads: Sequence[Load], random: np.random.Generator) -> "Shapes":
+        n = len(cells)
+        spread = np.array([load.spread for load in loads])[grade]
+        vary = np.exp(np.clip(random.standard_normal((2, n)), -1.8, 1.8) * spread)
+        return Shapes(
+            cells=cells,
+            haematoxylin=(np.array([load.haematoxylin for load in loads])[grade] * vary[0]).astype(np.float32),
+            dab=(np.array([load.dab for load in loads])[grade] * vary[1]).astype(np.float32),
+            edge=random.uniform(*EDGE, n).astype(np.float32),
+            harmonics=(random.standard_normal((n, 4)) * WOBBLE).astype(np.float32),
+            bucket=np.asarray(cells.y // 64, np.int64),
+        )
+
+    def near(self, x: int, y: int, side: int) -> npt.NDArray[np.int64]:
+        """Indices of nuclei whose stamp may touch the square."""
+        first, last = np.searchsorted(self.bucket, [(y - RADIUS) // 64, (y + side + RADIUS) // 64 + 1])
+        cx, cy = self.cells.x[first:last], self.cells.y[first:last]
+        touching = (cx > x - RADIUS) & (cx < x + side + RADIUS) & (cy > y - RADIUS) & (cy < y + side + RADIUS)
+        return np.flatnonzero(touching) + first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nuclei:
+    """Amounts of stain in nuclei and how far nuclei cover each pixel (0-1), each (side, side)."""
+
+    haematoxylin: Plane
+    dab: Plane
+    cover: Plane
+
+
+def stamped(shapes: Shapes, x: int, y: int, side: int, chromatin: Plane) -> Nuclei:
+    """The nuclei of the square (x, y, side); `chromatin` is noise of deviation 1 over it. Where two overlap the denser shows."""
+    haematoxylin, dab, cover = (np.zeros((side + 2 * RADIUS, side + 2 * RADIUS), np.float32) for _ in range(3))
+    index = shapes.near(x, y, side)
+    masks, rims = _masks(shapes, index)
+    columns = np.rint(shapes.cells.x[index]).astype(np.int64) - x
+    rows = np.rint(shapes.cells.y[index]).astype(np.int64) - y
+    wide = 2 * RADIUS + 1
+    for i, (column, row) in enumerate(zip(columns.tolist(), rows.tolist(), strict=True)):
+        top, left = max(row, 0), max(column, 0)
+        window = (slice(top, min(row + wide, side + 2 * RADIUS)), slice(left, min(column + wide, side + 2 * RADIUS)))
+        part = (slice(top - row, None), slice(left - column, None))
+        mask = masks[i][part][: window[0].stop - top, : window[1].stop - left]
+        rim = rims[i][part][: window[0].stop - top, : window[1].stop - left]
+        np.maximum(haematoxylin[window], mask * rim * shapes.haematoxylin[index[i]], out=haematoxylin[window])
+        np.maximum(dab[window], mask * shapes.dab[index[i]], out=dab[window])
+        np.maximum(cover[window], mask, out=cover[window])
+    inner = slice(RADIUS, RADIUS + side)
+    clumps = np.clip(1 + CHROMATIN * chromatin, 0.4, 1.6)
+    return Nuclei(haematoxylin=haematoxylin[inner, inner] * clumps, dab=dab[inner, inner] * clumps, cover=cover[inner, inner])
+
+
+def _masks(shapes: Shapes, index: npt.NDArray[np.int64]) -> tuple[Plane, Plane]:
+    """How far each nucleus covers the pixels round its rounded centre (0-1), and its rim (1 and more): (n, 31, 31) each."""
+    cells = shapes.cells.kept(index)
+    offset = np.arange(-RADIUS, RADIUS + 1, dtype=np.float32)
+    dx = offset[None, None, :] - (cells.x - np.rint(cells.x)).astype(np.float32)[:, None, None]
+    dy = offset[None, :, None] - (cells.y - np.rint(cells.y)).astype(np.float32)[:, None, None]
+    c, s = (f(cells.angle).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
+    u = (c * dx + s * dy) / cells.long.astype(np.float32)[:, None, None]
+    v = (c * dy - s * dx) / cells.wide.astype(np.float32)[:, None, None]
+    rho = np.sqrt(u * u + v * v) + np.float32(1e-6)
+    rho /= _outline(u / rho, v / rho, shapes.harmonics[index])
+    slope = (cells.wide.astype(np.float32) / shapes.edge[index])[:, None, None]
+    mask = np.clip(0.5 + (1 - rho) * slope, 0, 1)
+    mask = mask * mask * (3 - 2 * mask)
+    rim = 1 + RIM * np.exp(-(((rho - 0.82) / 0.16) ** 2))
+    return mask, np.asarray(rim, np.float32)
+
+
+def _outline(cos: Plane, sin: Plane, harmonics: Plane) -> Plane:
+    """The outline's radius by direction, about 1: harmonics 2 and 3 of the angle."""
+    a, b, c, d = (harmonics[:, i, None, None] for i in range(4))
+    cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
+    return np.asarray(1 + a * cos2 + b * sin2 + c * (cos2 * cos - sin2 * sin) + d * (sin2 * cos + cos2 * sin), np.float32)

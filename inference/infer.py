@@ -1,0 +1,77 @@
+"""Tiles through an engine: reading, inference and what follows overlap; answers come back in the order of the tiles."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.analysis import ModelFacts
+from inference.slide import Rgb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detections:
+    """Peaks of one tile, n of them, measured: x, y in px of the tile; `found` counts all peaks, also those beyond the places.
+
+    `nucleus` is the probability that a nucleus is there, `confidence` that it is there and of this compartment.
+    """
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.float32]
+    label: npt.NDArray[np.uint8]
+    nucleus: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.float32]
+    hue: npt.NDArray[np.uint16]
+    value: npt.NDArray[np.uint8]
+    dab_od_centi: npt.NDArray[np.uint16]
+    found: int
+
+    @property
+    def overflowed(self) -> bool:
+        """Were there more peaks than places?"""
+        return self.found > len(self.x)
+
+
+class Engine(Protocol):
+    """Runs the two networks. Safe to call from several threads; a batch changes no number of any tile's answer."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    @property
+    def counting_threshold(self) -> float:
+        """The nucleus probability from which a peak is counted, chosen on validation tiles."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many calls are worth making at once."""
+        ...
+
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
+        """Peaks of (b, h, w, 3) RGB tiles whose nucleus probability is at least `faintest`. Raises Failed ENGINE_FAILED."""
+        ...
+
+
+def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> Iterator[list[Detections]]:
+    """Answers of groups of tiles of one shape, in their order; at most `workers` + 2 groups are in memory."""
+    waiting: deque[Future[list[Detections]]] = deque()
+    with ThreadPoolExecutor(engine.workers, thread_name_prefix="infer") as pool:
+        try:
+            for group in groups:
+                waiting.append(pool.submit(_detect, engine, group, faintest))
+                if len(waiting) > engine.workers + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _detect(engine: Engine, group: list[Rgb], faintest: float) -> list[Detections]:
+    return engine.detect(np.stack(group), faintest) if group else []

@@ -1,0 +1,74 @@
+"""What makes a slide unfit, or less fit, to be scored; each a word in the result's warnings."""
+
+from enum import StrEnum
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference.slide import Rgb
+from inference.tissue import Mask
+
+Plane = npt.NDArray[np.floating]
+
+
+class Warning(StrEnum):
+    """Warnings of an analysis."""
+
+    NOT_IHC = "NOT_IHC"  # eosin where an immunostain has none: probably H&E
+    OUT_OF_SCOPE = "OUT_OF_SCOPE"  # marker or site that the model card doesn't cover
+    TOO_LITTLE_TISSUE = "TOO_LITTLE_TISSUE"
+    TOO_FEW_NUCLEI = "TOO_FEW_NUCLEI"
+    OUT_OF_FOCUS = "OUT_OF_FOCUS"
+    INK = "INK"
+    TILES_UNREADABLE = "TILES_UNREADABLE"  # some, fewer than would refuse the slide
+    PEAKS_OVERFLOWED = "PEAKS_OVERFLOWED"  # a tile had more nuclei than the network reports
+
+
+LEAST_TISSUE_MM2 = 0.25
+LEAST_NUCLEI = 100
+MOST_UNREADABLE = 0.02  # of the tiles with tissue; above it the slide is refused
+BLURRED = 8.0  # median over tiles of the standard deviation of the Laplacian, grey levels
+INK_SHARE = 0.01  # of the picture
+
+# Hue (degrees) and saturation (0-1) of eosin-stained tissue; the share of stained pixels that makes a slide H&E.
+EOSIN_HUES = (285.0, 350.0)
+EOSIN_SATURATION = 0.10
+EOSIN_SHARE = 0.25
+STAINED_DENSITY = 0.08
+
+# Pen: strongly saturated, and of a hue that neither haematoxylin, DAB nor eosin has; or nearly black over a large patch.
+PEN_HUES = (75.0, 195.0)
+PEN_SATURATION = 0.45
+
+
+def looks_like_he(picture: Rgb) -> bool:
+    """Is most of what is stained pink or purple-pink? On a picture of any resolution."""
+    hue, saturation, density = _hue_saturation_density(picture)
+    stained = density > STAINED_DENSITY
+    if stained.sum() < 20:
+        return False
+    pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > EOSIN_SATURATION)
+    return bool(pink[stained].mean() > EOSIN_SHARE)
+
+
+def ink_share(picture: Rgb) -> float:
+    """Share of the picture under pen strokes, 0 to 1."""
+    hue, saturation, _ = _hue_saturation_density(picture)
+    pen: Mask = (hue > PEN_HUES[0]) & (hue < PEN_HUES[1]) & (saturation > PEN_SATURATION)
+    return float(pen.mean())
+
+
+def sharpness(tile: Rgb) -> float:
+    """Standard deviation of the Laplacian of the brightness of a tile at working resolution, grey levels."""
+    grey = cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_16S).std())
+
+
+def _hue_saturation_density(picture: Rgb) -> tuple[Plane, Plane, Plane]:
+    """Hue in degrees, saturation 0-1, mean optical density, each (h, w), of a slightly smoothed picture."""
+    smooth = cv2.blur(picture, (3, 3))
+    hsv = cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    density = -np.log10((smooth.astype(np.float32) + 1) / 256).mean(axis=2)
+    hue, saturation = (np.asarray(hsv[..., i], np.float32) for i in range(2))
+    return hue, saturation, np.asarray(density, np.float32)

@@ -1,0 +1,85 @@
+"""Tiles: each owns a core and carries a halo. A nucleus belongs to the tile whose core holds its centre.
+
+Cores tile the working grid from its origin, whatever the region asked for, and their sides and halos are multiples of the
+network's stride: the phase of the network over the slide never changes, so a score hardly depends on the tile's size.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from inference.geometry import Region, Size
+from inference.slide import Rgb, Slide
+from inference.tissue import Tissue
+
+STRIDE = 32
+"""Total stride of the network, px."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileShape:
+    """Sides in working px, multiples of STRIDE: `core` owned, `halo` on each side of it for context."""
+
+    core: int = 960
+    halo: int = 32
+
+    def __post_init__(self) -> None:
+        if self.core <= 0 or self.core % STRIDE or self.halo < 0 or self.halo % STRIDE:
+            raise ValueError(f"core {self.core} and halo {self.halo} must be multiples of {STRIDE}")
+
+    @property
+    def side(self) -> int:
+        return self.core + 2 * self.halo
+
+    @staticmethod
+    def fitting(size: Size) -> "TileShape":
+        """The default shape, or a smaller one that holds the whole of a small picture."""
+        core = -(-max(size.width, size.height) // STRIDE) * STRIDE
+        return TileShape(core=max(core, STRIDE)) if core < TileShape().core else TileShape()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A tile of the plan: `core` in working px, clipped to the region analysed; `origin` of its pixels (core and halo)."""
+
+    index: int
+    core: Region
+    x: int
+    y: int
+
+
+def plan(size: Size, shape: TileShape, region: Region, tissue: Tissue | None) -> list[Tile]:
+    """Tiles, row by row, whose core holds a part of the region and, where a mask is given, of the tissue."""
+    tiles: list[Tile] = []
+    for row in range(region.y // shape.core, -(-region.bottom // shape.core)):
+        for column in range(region.x // shape.core, -(-region.right // shape.core)):
+            x, y = column * shape.core, row * shape.core
+            core = _intersection(Region(x=x, y=y, width=shape.core, height=shape.core), region).clipped(size)
+            if not core.empty and (tissue is None or tissue.touches(core)):
+                tiles.append(Tile(index=len(tiles), core=core, x=x - shape.halo, y=y - shape.halo))
+    return tiles
+
+
+def pixels(slide: Slide, tile: Tile, shape: TileShape) -> Rgb:
+    """The tile's pixels (side, side, 3); beyond the slide's edge its pixels are mirrored."""
+    wanted = Region(x=tile.x, y=tile.y, width=shape.side, height=shape.side)
+    there = wanted.clipped(slide.working.size)
+    image = slide.read(there)
+    if there == wanted:
+        return image
+    top, left = there.y - wanted.y, there.x - wanted.x
+    bottom, right = wanted.bottom - there.bottom, wanted.right - there.right
+    return np.asarray(cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
+    """Consecutive groups of at most n tiles."""
+    for i in range(0, len(tiles), n):
+        yield tiles[i : i + n]
+
+
+def _intersection(a: Region, b: Region) -> Region:
+    x, y = max(a.x, b.x), max(a.y, b.y)
+    return Region(x=x, y=y, width=max(min(a.right, b.right) - x, 0), height=max(min(a.bottom, b.bottom) - y, 0))

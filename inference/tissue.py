@@ -1,0 +1,88 @@
+"""Where tissue is, from a low-power picture: anything that absorbs more than clear glass, in patches of some size.
+
+Fixed optical-density limits, not a threshold found on each slide: a slide that is all tissue has no second peak to find.
+The mask errs towards tissue (it is dilated): an empty tile costs a moment, a lost nucleus changes a score.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference.geometry import Region
+from inference.slide import Rgb, Slide
+
+MASK_MPP = 8.0
+LEAST_DENSITY = 0.045  # mean optical density over the three channels above the glass
+GLASS_PERCENTILE = 99  # of each channel; clear glass is no darker than FAINTEST_GLASS
+FAINTEST_GLASS = 215
+SMALLEST_PATCH_UM2 = 2_000.0
+MARGIN_UM = 24.0
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tissue:
+    """A mask (rows, columns) with a margin; `area_mm2` is without it; `overview` the low-power picture it came from.
+
+    `cells_per_px` is cells of the mask per pixel of the working grid.
+    """
+
+    mask: Mask
+    cells_per_px: float
+    area_mm2: float
+    overview: Rgb
+
+    def touches(self, region: Region) -> bool:
+        """Does the region (working px) hold any tissue?"""
+        x, y, right, bottom = (self._cell(v) for v in (region.x, region.y, region.right - 1, region.bottom - 1))
+        return bool(self.mask[y : bottom + 1, x : right + 1].any())
+
+    def holds(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
+        """For each point (working px): is it in tissue? Depends on the point alone, so never on the tiles."""
+        rows = np.clip(((y + 0.5) * self.cells_per_px).astype(int), 0, self.mask.shape[0] - 1)
+        columns = np.clip(((x + 0.5) * self.cells_per_px).astype(int), 0, self.mask.shape[1] - 1)
+        found: Mask = self.mask[rows, columns]
+        return found
+
+    def _cell(self, v: float) -> int:
+        return max(int((v + 0.5) * self.cells_per_px), 0)
+
+
+def find_tissue(slide: Slide, region: Region) -> Tissue:
+    """The tissue of a slide inside a region of its working grid."""
+    overview, grid = slide.overview(MASK_MPP)
+    mask = tissue_mask(overview, grid.mpp)
+    per_px = slide.working.scale / grid.scale
+    mask &= _box(mask.shape, region, per_px)
+    margin = max(round(MARGIN_UM / grid.mpp), 1)
+    wide = cv2.dilate(mask.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)).astype(bool)
+    area = float(mask.sum()) * (grid.mpp / 1000) ** 2
+    return Tissue(mask=wide, cells_per_px=per_px, area_mm2=area, overview=overview)
+
+
+def tissue_mask(overview: Rgb, mpp: float) -> Mask:
+    """Tissue or not, (rows, columns), of a low-power picture."""
+    glass = np.maximum(np.percentile(overview.reshape(-1, 3), GLASS_PERCENTILE, axis=0), FAINTEST_GLASS)
+    smooth = cv2.GaussianBlur(overview, (0, 0), max(8.0 / mpp, 0.5)).astype(np.float32)
+    density = -np.log10((np.minimum(smooth, glass) + 1) / (glass + 1)).mean(axis=2)
+    found = (density > LEAST_DENSITY) & (overview.max(axis=2) > 0)  # pure black was never scanned
+    return _without_specks(found, SMALLEST_PATCH_UM2 / mpp**2)
+
+
+def _without_specks(mask: Mask, smallest: float) -> Mask:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= smallest
+    keep[0] = False
+    assert count == len(keep)
+    kept: Mask = keep[labels]
+    return kept
+
+
+def _box(shape: tuple[int, ...], region: Region, per_px: float) -> Mask:
+    inside = np.zeros(shape, bool)
+    x, y = int(region.x * per_px), int(region.y * per_px)
+    inside[y : int(np.ceil(region.bottom * per_px)), x : int(np.ceil(region.right * per_px))] = True
+    return inside

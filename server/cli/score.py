@@ -1,0 +1,83 @@
+"""`chromogen score`: one slide without a database."""
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from inference.analyze import Options
+from inference.errors import Reason, Refused
+from inference.geometry import Region
+from server.cli.engine import make_engine
+from server.cli.profile_file import read_profile
+from server.cli.progress import progress_bar
+from server.domain.profile import BUILT_IN
+from server.domain.result import Result, Scores
+from server.pipeline import score_slide
+from server.retrieve.slide import open_slide
+
+
+@click.command()
+@click.argument("slide", type=click.Path(path_type=Path))
+@click.option("--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong")
+@click.option("--marker", default="", help="the stain, e.g. ER: warns where the networks weren't trained on it")
+@click.option(
+    "--profile", "profile_file", type=click.Path(path_type=Path), help="JSON file with thresholds; the built-in ones else"
+)
+@click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
+@click.option("--engine", default="local", help="local, or triton://host:port")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="folder for result.json, nuclei, overlay, QuPath file"
+)
+@click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
+def score(
+    slide: Path, mpp: float | None, marker: str, profile_file: Path | None, region: str | None, engine: str, out: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
+    box = parse_region(region) if region else None
+    profile = read_profile(profile_file) if profile_file else BUILT_IN
+    with ExitStack() as stack:
+        opened = open_slide(slide, mpp=mpp)
+        stack.callback(opened.close)
+        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        progress = stack.enter_context(progress_bar("scoring"))
+        result = score_slide(
+            opened, make_engine(engine), profile, folder, marker=marker, options=Options(region=box), progress=progress
+        )
+        text = (folder / "result.json").read_text()
+    if as_json:
+        click.echo(json.dumps(json.loads(text)))
+    else:
+        show(result, out)
+
+
+def parse_region(text: str) -> Region:
+    """X,Y,W,H in whole pixels. Raises Refused REGION_INVALID."""
+    try:
+        x, y, width, height = (int(v) for v in text.split(","))
+    except ValueError:
+        raise Refused(Reason.REGION_INVALID, f"region {text!r} isn't X,Y,W,H in whole pixels") from None
+    return Region(x=x, y=y, width=width, height=height)
+
+
+def show(result: Result, out: Path | None) -> None:
+    """The scores as a small table, warnings below it."""
+    click.echo(f"{'':<11}{'nuclei':>8}{'H-score':>9}{'95 %':>14}{'positive':>10}{'Allred':>8}{'IRS':>5}")
+    for name in Scores.__dataclass_fields__:
+        s = getattr(result.scores, name)
+        if s.h_score is None:
+            click.echo(f"{name:<11}{0:>8}  no nuclei, no score")
+            continue
+        interval = f"{s.h_score_ci95[0]:.0f} to {s.h_score_ci95[1]:.0f}" if s.h_score_ci95 else "-"
+        click.echo(f"{name:<11}{s.n:>8}{s.h_score:>9.1f}{interval:>14}{s.percent_positive:>8.1f} %{s.allred.total:>8}{s.irs:>5}")
+    facts = result.analysis
+    click.echo(f"profile {result.profile.label}, model {facts.model.name} {facts.model.version}; research use only")
+    click.echo(f"{facts.tissue_mm2:.2f} mm² of tissue, {facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s")
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if out:
+        click.echo(f"written to {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")

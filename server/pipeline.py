@@ -1,0 +1,146 @@
+"""THE PATH of one case, on one page: order -> retrieve -> tile -> infer -> grade -> score -> store -> report."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from inference.analyze import Options, Progress, analyze
+from inference.assay import MARKER_NAMES, out_of_scope
+from inference.fields import Fields, fields_of, heterogeneity
+from inference.geojson import write_geojson
+from inference.grade import counts
+from inference.infer import Engine
+from inference.nuclei import Histograms
+from inference.overlay import draw_overlay, write_png
+from inference.quality import Warning
+from inference.score import score
+from inference.slide import Slide
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Order, OrderId
+from server.domain.ports import Archive, Claim, Delivery, OpenSlide, Store
+from server.domain.profile import Profile, choose
+from server.domain.result import Result, ResultId, Scores
+from server.domain.states import State
+from server.report.ann import build_ann
+from server.report.oru import build_oru, build_refusal
+from server.report.result_json import result_json, write_json
+from server.report.seg import build_seg
+from server.report.source import check_same_specimen, read_source
+from server.report.sr import build_sr
+
+LIS, ARCHIVE = "lis", "archive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the path of a case needs from outside; `cases` is the folder where each case's files are kept."""
+
+    store: Store
+    archive: Archive
+    open_slide: OpenSlide
+    engine: Engine
+    cases: Path
+    lease_s: float
+
+
+def run_case(claim: Claim, desk: Desk) -> None:
+    """Score an order's slide, or end it with the reason why not. What is not Refused goes up to the worker, who tries again."""
+    folder = desk.cases / claim.order.id / str(claim.attempt)  # a worker that lost its claim may still be writing to its own
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        result, deliveries = score_order(claim, desk, folder)
+    except Refused as refusal:
+        answer = report_refusal(claim.order, refusal, folder)
+        desk.store.end(claim, State.REFUSED, refusal.reason, refusal.message, [answer])
+    else:
+        desk.store.finish(claim, result, deliveries)
+
+
+def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[Delivery]]:
+    """Everything up to the moment of commit; writes only into the case's folder, so a lost claim leaves nothing behind."""
+    order = claim.order
+    asked = order.request
+    slide_folder = desk.archive.fetch(asked.slide, folder / "slide")
+    source = read_source(slide_folder)
+    check_same_specimen(order, source)
+    profile = choose(desk.store.profiles(asked.lab, asked.marker), lab=asked.lab, marker=asked.marker, today=date.today())
+    if profile is None:
+        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
+    slide = desk.open_slide(slide_folder)
+    try:
+        result = score_slide(
+            slide, desk.engine, profile, folder, order=order, options=Options(refuse_he=True),
+            progress=lambda share: desk.store.progress(claim, share, desk.lease_s),
+        )  # fmt: skip
+    finally:
+        slide.close()
+    return result, report(result, order, source, folder)
+
+
+def score_slide(
+    slide: Slide, engine: Engine, profile: Profile, folder: Path, *, order: Order | None = None, marker: str = "",
+    options: Options | None = None, progress: Progress = lambda _: None,
+) -> Result:  # fmt: skip
+    """Analyse a slide and score it by a profile; leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`."""
+    nuclei_file = folder / "nuclei.parquet"
+    analysis = analyze(slide, engine, nuclei_file, options or Options(), progress)
+    fields = fields_of(nuclei_file, profile.thresholds, mpp=analysis.slide.mpp)
+    specimen = order.request.specimen if order else None
+    known = MARKER_NAMES.get((order.request.marker if order else marker).upper())
+    strange = out_of_scope(known, *((specimen.site_code, specimen.site_text) if specimen else ()))
+    result = Result(
+        id=result_id(order.id if order else None, profile, analysis.model.sha256, analysis.slide.sha256 or ""),
+        order_id=order.id if order else None,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        profile=profile,
+        scores=scores_of(analysis.histograms, profile, fields),
+        analysis=analysis,
+        nuclei_file=nuclei_file,
+        warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
+    )
+    write_geojson(folder / "nuclei.geojson", nuclei_file, profile.thresholds, counts(analysis.histograms, profile.thresholds))
+    h_score = result.scores.all.h_score
+    title = f"H-score {'none' if h_score is None else f'{h_score:.0f}'}, {result.scores.all.n} nuclei, profile {profile.label}"
+    write_png(folder / "overlay.png", draw_overlay(slide, nuclei_file, profile.thresholds, title=title))
+    write_json(folder / "result.json", result_json(result, heterogeneity(fields)))
+    return result
+
+
+def scores_of(histograms: Histograms, profile: Profile, fields: Fields | None) -> Scores:
+    """Scores of both compartments and of all nuclei; intervals where the fields are known."""
+    by_grade = counts(histograms, profile.thresholds)
+    stroma, epithelium = (score(by_grade[i], None if fields is None else fields.counts[:, i]) for i in range(2))
+    everything = score(by_grade.sum(axis=0), None if fields is None else fields.counts.sum(axis=1))
+    return Scores(stroma=stroma, epithelium=epithelium, all=everything)
+
+
+def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path) -> list[Delivery]:
+    """ORU to the LIS; SR, ANN and SEG to the archive; each a file in the case's folder, named by what it holds."""
+    deliveries = [_oru(folder / "oru.hl7", build_oru(result, order), order.id)]
+    objects = {"SR": build_sr(result, order, source), "ANN": build_ann(result, source), "SEG": build_seg(result, source)}
+    for kind, dataset in objects.items():
+        if dataset is not None:
+            path = folder / f"{kind.lower()}.dcm"
+            dataset.save_as(path, enforce_file_format=True)
+            uid = str(dataset.SOPInstanceUID)
+            deliveries.append(Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=uid))
+    return deliveries
+
+
+def report_refusal(order: Order, refusal: Refused, folder: Path) -> Delivery:
+    """The LIS learns that there is no score, and why."""
+    return _oru(folder / "oru.hl7", build_refusal(order, str(refusal.reason), refusal.message), order.id)
+
+
+def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
+    """The same order, profile revision and model give the same identifier: a second attempt makes no second result."""
+    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{order_id}/{profile.label}/{model_sha256}/{slide}")))
+
+
+def _oru(path: Path, message: str, order_id: OrderId) -> Delivery:
+    path.write_bytes(message.encode())
+    return Delivery(kind="ORU", destination=LIS, path=path, message_id=order_id)
