@@ -16,10 +16,10 @@ from inference.nuclei import IntArray
 ALLRED_NONE, ALLRED_BELOW_ONE_PERCENT = 0, 1
 ALLRED_PROPORTION = ((Fraction(1, 10), 2), (Fraction(1, 3), 3), (Fraction(2, 3), 4), (Fraction(1), 5))
 
-# IRS proportion (Remmele & Stegner 1987), in whole percent after rounding half up where the table leaves a gap (50-51):
-# none 0, below 10 % 1, 10 to 50 % 2, 51 to 80 % 3, above 80 % 4.
+# IRS proportion (Remmele & Stegner 1987): none 0, below 10 % 1, 10 to 50 % 2, 51 to 80 % 3, above 80 % 4. The table is in
+# whole percent; shares between 50 and 51 % are ours to place: above 50 % is 3.
 IRS_BELOW_TEN = Fraction(10, 100)
-IRS_PROPORTION = ((Fraction(505, 1000), 2), (Fraction(80, 100), 3), (Fraction(1), 4))
+IRS_PROPORTION = ((Fraction(50, 100), 2), (Fraction(80, 100), 3), (Fraction(1), 4))
 
 BOOTSTRAPS = 1000
 BOOTSTRAP_SEED = 20231
@@ -95,7 +95,7 @@ def irs(c: tuple[int, ...]) -> int | None:
     share = Fraction(n - c[0], n)
     if share == 0:
         return 0
-    proportion = 1 if share < IRS_BELOW_TEN else next((s for edge, s in IRS_PROPORTION if share <= edge), 4)
+    proportion = 1 if share < IRS_BELOW_TEN else next(s for edge, s in IRS_PROPORTION if share <= edge)
     return proportion * mean_intensity(c)
 
 

@@ -16,7 +16,7 @@ from inference.slide import Rgb, Slide
 MASK_MPP = 8.0
 LEAST_DENSITY = 0.045  # mean optical density over the three channels above the glass
 GLASS_PERCENTILE = 99  # of each channel; clear glass is no darker than FAINTEST_GLASS
-FAINTEST_GLASS = 215
+FAINTEST_GLASS = 230
 SMALLEST_PATCH_UM2 = 2_000.0
 MARGIN_UM = 24.0
 
@@ -37,7 +37,9 @@ class Tissue:
 
     def touches(self, region: Region) -> bool:
         """Does the region (working px) hold any tissue?"""
-        x, y, right, bottom = (self._cell(v) for v in (region.x, region.y, region.right - 1, region.bottom - 1))
+        rows, columns = self.mask.shape
+        x, right = (self._cell(v, columns) for v in (region.x, region.right - 1))
+        y, bottom = (self._cell(v, rows) for v in (region.y, region.bottom - 1))
         return bool(self.mask[y : bottom + 1, x : right + 1].any())
 
     def holds(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
@@ -47,8 +49,9 @@ class Tissue:
         found: Mask = self.mask[rows, columns]
         return found
 
-    def _cell(self, v: float) -> int:
-        return max(int((v + 0.5) * self.cells_per_px), 0)
+    def _cell(self, v: int, cells: int) -> int:
+        """The mask's cell of a working pixel; the last one also holds what a rounded-down mask leaves over."""
+        return min(max(int((v + 0.5) * self.cells_per_px), 0), cells - 1)
 
 
 def find_tissue(slide: Slide, region: Region) -> Tissue:
@@ -69,7 +72,7 @@ def tissue_mask(overview: Rgb, mpp: float) -> Mask:
     smooth = cv2.GaussianBlur(overview, (0, 0), max(8.0 / mpp, 0.5)).astype(np.float32)
     density = -np.log10((np.minimum(smooth, glass) + 1) / (glass + 1)).mean(axis=2)
     found = (density > LEAST_DENSITY) & (overview.max(axis=2) > 0)  # pure black was never scanned
-    return _without_specks(found, SMALLEST_PATCH_UM2 / mpp**2)
+    return _without_specks(found, min(SMALLEST_PATCH_UM2 / mpp**2, found.size / 10))
 
 
 def _without_specks(mask: Mask, smallest: float) -> Mask:

@@ -89,7 +89,7 @@ def _stroma(size: Size, tissue: Tissue, random: np.random.Generator) -> Cells:
     loose = at(tissue.looseness, x, y)
     wanted = random.random(len(x)) < 1.0 - 0.72 * loose
     room = (at(tissue.inside, x, y) > 8) & (at(tissue.gland, x, y) < -7)
-    x, y, loose = (v[wanted & room] for v in (x, y, loose))
+    x, y = x[wanted & room], y[wanted & room]
     n = len(x)
     roundness = random.random(n)
     spindle = roundness < 0.22
@@ -128,8 +128,8 @@ def _throw(
     random: np.random.Generator,
 ) -> None:
     """One throw into each third empty cell from `first` on (in place); cells that throw together are too far apart to clash."""
-    row, column = np.meshgrid(np.arange(first[0] + 2, x.shape[0] - 2, 3), np.arange(first[1] + 2, x.shape[1] - 2, 3), indexing="ij")
-    row, column = row.ravel(), column.ravel()
+    rows, columns = np.arange(first[0] + 2, x.shape[0] - 2, 3), np.arange(first[1] + 2, x.shape[1] - 2, 3)
+    row, column = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
     new_x = ((column - 2 + random.random(len(row))) * side).astype(np.float32)
     new_y = ((row - 2 + random.random(len(row))) * side).astype(np.float32)
     free = x[row, column] < -1e5

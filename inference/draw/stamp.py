@@ -48,7 +48,8 @@ class Shapes:
         first, last = np.searchsorted(self.bucket, [(y - RADIUS) // 64, (y + side + RADIUS) // 64 + 1])
         cx, cy = self.cells.x[first:last], self.cells.y[first:last]
         touching = (cx > x - RADIUS) & (cx < x + side + RADIUS) & (cy > y - RADIUS) & (cy < y + side + RADIUS)
-        return np.flatnonzero(touching) + first
+        found: npt.NDArray[np.int64] = np.flatnonzero(touching) + first
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +68,10 @@ def stamped(shapes: Shapes, x: int, y: int, side: int, chromatin: Plane) -> Nucl
     masks, rims = _masks(shapes, index)
     columns = np.rint(shapes.cells.x[index]).astype(np.int64) - x
     rows = np.rint(shapes.cells.y[index]).astype(np.int64) - y
-    wide = 2 * RADIUS + 1
     for i, (column, row) in enumerate(zip(columns.tolist(), rows.tolist(), strict=True)):
-        top, left = max(row, 0), max(column, 0)
-        window = (slice(top, min(row + wide, side + 2 * RADIUS)), slice(left, min(column + wide, side + 2 * RADIUS)))
-        part = (slice(top - row, None), slice(left - column, None))
-        mask = masks[i][part][: window[0].stop - top, : window[1].stop - left]
-        rim = rims[i][part][: window[0].stop - top, : window[1].stop - left]
-        np.maximum(haematoxylin[window], mask * rim * shapes.haematoxylin[index[i]], out=haematoxylin[window])
+        window, part = _overlap(row, column, side + 2 * RADIUS)
+        mask = masks[i][part]
+        np.maximum(haematoxylin[window], mask * rims[i][part] * shapes.haematoxylin[index[i]], out=haematoxylin[window])
         np.maximum(dab[window], mask * shapes.dab[index[i]], out=dab[window])
         np.maximum(cover[window], mask, out=cover[window])
     inner = slice(RADIUS, RADIUS + side)
@@ -82,22 +79,33 @@ def stamped(shapes: Shapes, x: int, y: int, side: int, chromatin: Plane) -> Nucl
     return Nuclei(haematoxylin=haematoxylin[inner, inner] * clumps, dab=dab[inner, inner] * clumps, cover=cover[inner, inner])
 
 
+def _overlap(row: int, column: int, side: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of a plane that a stamp with its corner at (row, column) falls on, and that part of the stamp."""
+    wide = 2 * RADIUS + 1
+    top, left, bottom, right = max(row, 0), max(column, 0), min(row + wide, side), min(column + wide, side)
+    window = slice(top, bottom), slice(left, right)
+    return window, (slice(top - row, bottom - row), slice(left - column, right - column))
+
+
 def _masks(shapes: Shapes, index: npt.NDArray[np.int64]) -> tuple[Plane, Plane]:
     """How far each nucleus covers the pixels round its rounded centre (0-1), and its rim (1 and more): (n, 31, 31) each."""
     cells = shapes.cells.kept(index)
     offset = np.arange(-RADIUS, RADIUS + 1, dtype=np.float32)
-    dx = offset[None, None, :] - (cells.x - np.rint(cells.x)).astype(np.float32)[:, None, None]
-    dy = offset[None, :, None] - (cells.y - np.rint(cells.y)).astype(np.float32)[:, None, None]
-    c, s = (f(cells.angle).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
-    u = (c * dx + s * dy) / cells.long.astype(np.float32)[:, None, None]
-    v = (c * dy - s * dx) / cells.wide.astype(np.float32)[:, None, None]
-    rho = np.sqrt(u * u + v * v) + np.float32(1e-6)
-    rho /= _outline(u / rho, v / rho, shapes.harmonics[index])
-    slope = (cells.wide.astype(np.float32) / shapes.edge[index])[:, None, None]
-    mask = np.clip(0.5 + (1 - rho) * slope, 0, 1)
-    mask = mask * mask * (3 - 2 * mask)
+    dx = offset[None, None, :] - _column(cells.x - np.rint(cells.x))
+    dy = offset[None, :, None] - _column(cells.y - np.rint(cells.y))
+    c, s = _column(np.cos(cells.angle)), _column(np.sin(cells.angle))
+    u = (c * dx + s * dy) / _column(cells.long)
+    v = (c * dy - s * dx) / _column(cells.wide)
+    rho = np.asarray(np.sqrt(u * u + v * v) + 1e-6, np.float32)
+    rho /= _outline(np.asarray(u / rho, np.float32), np.asarray(v / rho, np.float32), shapes.harmonics[index])
+    mask = np.clip(0.5 + (1 - rho) * _column(cells.wide / shapes.edge[index]), 0, 1)
     rim = 1 + RIM * np.exp(-(((rho - 0.82) / 0.16) ** 2))
-    return mask, np.asarray(rim, np.float32)
+    return np.asarray(mask * mask * (3 - 2 * mask), np.float32), np.asarray(rim, np.float32)
+
+
+def _column(values: npt.NDArray[np.float64]) -> Plane:
+    """(n,) as (n, 1, 1) float32."""
+    return values.astype(np.float32)[:, None, None]
 
 
 def _outline(cos: Plane, sin: Plane, harmonics: Plane) -> Plane:

@@ -102,8 +102,8 @@ def _islands(columns: int, rows: int, random: np.random.Generator) -> Plane:
     across = np.minimum(np.arange(columns), np.arange(columns)[::-1]) / columns
     down = np.minimum(np.arange(rows), np.arange(rows)[::-1]) / rows
     edge = np.minimum(across[None], down[:, None])
-    field -= np.asarray(2.6 * np.exp(-edge / MARGIN), np.float32)  # tissue thins out towards the edges of the glass
-    tissue = (field > np.quantile(field, 1 - COVERED)) & (edge > MARGIN / 2)
+    field -= np.asarray(4.0 * np.exp(-edge / MARGIN), np.float32)  # tissue thins out towards the edges of the glass
+    tissue = (field > np.quantile(field, 1 - COVERED)) & (edge > MARGIN / 4)
     within = cv2.distanceTransform(tissue.astype(np.uint8), cv2.DIST_L2, 5)
     beyond = cv2.distanceTransform((~tissue).astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray((within - beyond) * PITCH, np.float32)
@@ -120,10 +120,10 @@ def _place_glands(size: Size, inside: Plane, random: np.random.Generator) -> tup
         if at(inside, np.array([gland.x]), np.array([gland.y]))[0] < gland.radius:
             continue
         window, polygon = _silhouette(gland, room.shape)
-        if (polygon & ~room[window] & 1).any():
+        if (polygon > room[window]).any():
             continue
         glands.append(gland)
-        room[window] &= ~cv2.dilate(polygon, np.ones((3, 3), np.uint8))
+        room[window][cv2.dilate(polygon, np.ones((3, 3), np.uint8)) > 0] = 0
         if room.sum() < fewest:
             break
     return tuple(glands)
