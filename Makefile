@@ -37,7 +37,7 @@ bench: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.benchmarks.slide
 
 soak: $(VENV)/.dev peers
-	CHROMOGEN_SOAK=1 $(VENV)/bin/python -m pytest tests/integration tests/e2e
+	SOAK=1 $(VENV)/bin/python -m pytest tests/integration tests/e2e
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff format .

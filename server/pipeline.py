@@ -26,7 +26,8 @@ from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
 from server.domain.states import State
 from server.report.ann import build_ann
-from server.report.oru import build_oru, build_refusal
+from server.report.identity import write
+from server.report.oru import build_oru, build_refusal, control_id, refusal_control_id
 from server.report.result_json import result_json, write_json
 from server.report.seg import build_seg
 from server.report.source import check_same_specimen, read_source
@@ -120,20 +121,20 @@ def scores_of(histograms: Histograms, profile: Profile, fields: Fields | None) -
 
 def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path) -> list[Delivery]:
     """ORU to the LIS; SR, ANN and SEG to the archive; each a file in the case's folder, named by what it holds."""
-    deliveries = [_oru(folder / "oru.hl7", build_oru(result, order), order.id)]
+    deliveries = [_oru(folder, build_oru(result, order), control_id(result))]
     objects = {"SR": build_sr(result, order, source), "ANN": build_ann(result, source), "SEG": build_seg(result, source)}
     for kind, dataset in objects.items():
         if dataset is not None:
             path = folder / f"{kind.lower()}.dcm"
-            dataset.save_as(path, enforce_file_format=True)
-            uid = str(dataset.SOPInstanceUID)
-            deliveries.append(Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=uid))
+            write(dataset, path)
+            deliveries.append(Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID)))
     return deliveries
 
 
 def report_refusal(order: Order, refusal: Refused, folder: Path) -> Delivery:
     """The LIS learns that there is no score, and why."""
-    return _oru(folder / "oru.hl7", build_refusal(order, str(refusal.reason), refusal.message), order.id)
+    message = build_refusal(order, str(refusal.reason), refusal.message)
+    return _oru(folder, message, refusal_control_id(order, str(refusal.reason)))
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
@@ -141,6 +142,7 @@ def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, sli
     return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{order_id}/{profile.label}/{model_sha256}/{slide}")))
 
 
-def _oru(path: Path, message: str, order_id: OrderId) -> Delivery:
-    path.write_bytes(message.encode())
-    return Delivery(kind="ORU", destination=LIS, path=path, message_id=order_id)
+def _oru(folder: Path, message: bytes, message_id: str) -> Delivery:
+    path = folder / "oru.hl7"
+    path.write_bytes(message)
+    return Delivery(kind="ORU", destination=LIS, path=path, message_id=message_id)

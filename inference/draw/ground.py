@@ -8,8 +8,8 @@ import numpy as np
 from inference.draw.texture import Plane, looked_up, periodic
 from inference.draw.tissue import Tissue, enlarged
 
-HALO_OF_DAB = 0.07  # share of the DAB that is seen round a nucleus, out of focus or diffused
-HALO_BLUR = 5.0  # px
+HALO_OF_DAB = 0.16  # share of the DAB that is seen round a nucleus, out of focus or diffused
+HALO_BLUR = 4.0  # px
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Ground:
 
     def __init__(self, tissue: Tissue, random: np.random.Generator) -> None:
         self._tissue = tissue
-        self._grain = periodic(random, 503, 0.9)
+        self._grain = periodic(random, 503, 1.0)
         self._patches = periodic(random, 571, 4.5)
         self._web = periodic(random, 659, 6.0)
         self._strands = periodic(random, 743, 11.0)
@@ -47,21 +47,21 @@ class Ground:
         epithelium = within * (1 - lumen)
         stroma = tissue * (1 - within)
         plasma = stroma * _stroma(grain, patches, web, strands, loose)
-        plasma += epithelium * np.clip(0.15 + 0.045 * grain + 0.02 * patches, 0, None)
+        plasma += epithelium * np.clip(0.17 + 0.075 * grain + 0.02 * patches, 0, None)
         plasma += tissue * (0.12 * _line(gland + 1.5, 1.3) + 0.10 * _line(gland - depth + 1.6 * ragged, 1.0))
         haematoxylin = 0.012 * stroma + 0.042 * epithelium
         halo = cv2.GaussianBlur(dab, (0, 0), HALO_BLUR)
         between = 1 - cover
         return Amounts(
             haematoxylin=haematoxylin * between,
-            dab=HALO_OF_DAB * halo * between * np.clip(1 + 0.5 * grain, 0, None) * (1 - lumen),
+            dab=HALO_OF_DAB * halo * between * np.clip(1 + 0.6 * grain, 0, None) * (1 - lumen),
             plasma=plasma * (0.35 + 0.65 * between),
         )
 
 
 def _stroma(grain: Plane, patches: Plane, web: Plane, strands: Plane, loose: Plane) -> Plane:
     """Plasma in stroma: a grainy ground where it is dense; gaps crossed by fibres where it is loose."""
-    dense = np.clip(0.13 + 0.05 * grain + 0.035 * patches, 0, None)
+    dense = np.clip(0.12 + 0.07 * grain + 0.04 * patches, 0, None)
     ground = dense * np.clip(1.15 - 1.1 * loose + 0.12 * patches, 0.06, 1)
     fibres = 0.17 * _line(web * 6.0, 0.75) + 0.13 * _line(strands * 11.0, 0.95)
     return np.asarray(ground + fibres * np.clip(1 + 0.45 * grain, 0.1, None) * (0.35 + 0.65 * loose), np.float32)

@@ -54,7 +54,7 @@ class Drawing:
         self._shapes = shapes
         self._ground = Ground(tissue, random)
         self._noise = periodic(random, 611, 0.5)
-        self._chromatin = periodic(random, 467, 1.5)
+        self._chromatin = periodic(random, 467, 1.25)
         self._tiles: OrderedDict[tuple[int, int], Rgb] = OrderedDict()
 
     def read(self, region: Region) -> Rgb:

@@ -11,9 +11,9 @@ from inference.draw.optics import Load
 from inference.draw.texture import Plane
 
 RADIUS = 15  # px: half the side of a stamp, at least the longest half axis and its blurred edge
-WOBBLE = 0.045  # of the radius, deviation of each harmonic of the outline
+WOBBLE = 0.055  # of the radius, deviation of each harmonic of the outline
 EDGE = (1.1, 2.3)  # px over which the outline fades: sections are thicker than the focus is deep
-CHROMATIN = 0.17  # deviation of stain within a nucleus
+CHROMATIN = 0.21  # deviation of stain within a nucleus
 RIM = 0.22  # more haematoxylin along the envelope
 
 

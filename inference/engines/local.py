@@ -116,7 +116,7 @@ class LocalEngine:
         return Detections(
             x=x, y=y, label=peaks.label[keep].astype(np.uint8), nucleus=peaks.nucleus[keep], confidence=peaks.confidence[keep],
             hue=hue.astype(np.uint16), value=value.astype(np.uint8), dab_od_centi=centi.astype(np.uint16),
-            found=len(x) + max(int(peaks.count) - len(peaks.x), 0),
+            found=len(x) + (int(peaks.count) - len(peaks.x) if len(keep) == len(peaks.x) else 0),
         )  # fmt: skip
 
     def _infer(self, tiles: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]]:

@@ -1,7 +1,6 @@
 """The command `chromogen`: each subcommand is a module, imported only when it is called."""
 
 import importlib
-import os
 import sys
 
 import click
@@ -39,11 +38,13 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="chromogen")
-def chromogen() -> None:
+@click.option("--debug", is_flag=True, help="show where an unexpected error arose")
+def chromogen(debug: bool) -> None:
     """Scores immunostained pathology slides. Research use only: a pathologist decides.
 
     Errors are one line with the reason; exit code 2 for bad input, 1 for a failure.
     """
+    assert isinstance(debug, bool)  # read from the arguments by main: an error may come before the group runs
 
 
 def main() -> None:
@@ -62,9 +63,9 @@ def main() -> None:
     except OSError as error:
         _fail(f"OUTPUT_NOT_WRITABLE: {error.strerror or type(error).__name__} ({error.filename or 'no file named'})", FAILURE)
     except Exception as error:
-        if os.environ.get("CHROMOGEN_TRACEBACK"):
+        if "--debug" in sys.argv[1:2]:
             raise
-        _fail(f"INTERNAL: {type(error).__name__}; set CHROMOGEN_TRACEBACK=1 to see where", FAILURE)
+        _fail(f"INTERNAL: {type(error).__name__}; `chromogen --debug ...` shows where", FAILURE)
 
 
 def _fail(line: str, code: int) -> None:

@@ -41,8 +41,8 @@ BUILT_IN = Profile(
     name="built-in",
     revision=1,
     key=ProfileKey(),
-    thresholds=HueValueThresholds(hue=150, left=60, right=105),
-    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: see docs/models",
+    thresholds=HueValueThresholds(hue=130, left=60, right=105),
+    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: middle of the gap between brown and blue nuclei of EndoNuke (docs/models)",
 )
 
 

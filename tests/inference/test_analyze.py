@@ -61,7 +61,9 @@ def dotted(width: int, height: int, seed: int = 0, step: int = 16) -> tuple[Arra
         for x in range(0, width, step)
         for y in range(0, height, step)
     }
-    dots = {d for d in dots if d[0] < width and d[1] < height} | {(0, 0), (width - 1, height - 1), (width - 1, 0)}
+    dots = {d for d in dots if d[0] < width and d[1] < height}
+    for corner in ((0, 0), (width - 1, height - 1), (width - 1, 0)):
+        dots = {d for d in dots if abs(d[0] - corner[0]) > 1 or abs(d[1] - corner[1]) > 1} | {corner}
     for x, y in dots:
         pixels[y, x] = DOT
     return ArraySlide(pixels), dots

@@ -1,0 +1,80 @@
+"""Logs: events with fields, one JSON object a line (readable text on a terminal). The text of an exception is never among them.
+
+An exception of a library can quote what it choked on, and that may be a patient's name. So whatever is logged as an
+exception, ours or theirs, leaves only its type; the standard library's loggers go the same way.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from inference.errors import ChromogenError
+
+QUIET = ("procrastinate", "psycopg.pool", "sqlalchemy", "alembic", "pydicom", "wsidicom", "hl7", "hl7apy", "pynetdicom", "asyncio")
+"""Libraries whose messages carry values; only that something happened is passed on, from WARNING up."""
+
+
+def set_up(*, level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:
+    """Once, at the start of a command. `format`: auto, json or text. Logs go to standard error."""
+    out = stream or sys.stderr
+    text = format == "text" or (format == "auto" and out.isatty())
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=text and out.isatty()) if text else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            only_types_of_errors,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    _standard_library()
+
+
+def only_types_of_errors(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Puts the type of every exception in its place, wherever among the fields it is. Ours keep their reason."""
+    for name in ("exc_info", "stack_info", "stack", "exception"):
+        found = event.pop(name, None)
+        if found and "error" not in event and (error := _error_in(found)) is not None:
+            event["error"] = error
+    for name, value in event.items():
+        if isinstance(value, BaseException):
+            event[name] = _described(value)
+    return event
+
+
+class PassedOn(logging.Handler):
+    """Hands the standard library's records to structlog: logger, level, place; the message only of loggers that are not QUIET."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        quiet = record.name.split(".")[0] in {name.split(".")[0] for name in QUIET}
+        error = None if record.exc_info is None else record.exc_info[1]
+        fields = {"logger": record.name, "line": record.lineno} | ({} if quiet else {"message": str(record.msg)})
+        structlog.get_logger().log(record.levelno, "library", **fields, **({} if error is None else {"error": error}))
+
+
+def _standard_library() -> None:
+    root = logging.getLogger()
+    root.handlers = [PassedOn()]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(False)
+
+
+def _error_in(value: object) -> str | None:
+    if value is True:
+        value = sys.exc_info()[1]
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        value = next((part for part in value if isinstance(part, BaseException)), None)
+    return _described(value) if isinstance(value, BaseException) else None
+
+
+def _described(error: BaseException) -> str:
+    return str(error.reason) if isinstance(error, ChromogenError) else type(error).__name__

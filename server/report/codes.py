@@ -1,0 +1,205 @@
+"""Every code that a report carries: the one table, imported by the HL7 and the DICOM writers alike. Imports no library.
+
+A value, its scheme as DICOM and HL7 name it (LN, SCT, DCM, UCUM, 99CHROMOGEN), a meaning, the unit where the concept is a
+quantity, and where the pair comes from. Meanings fit DICOM's LO (64 characters), values its SH (16).
+85329-1 is the percentage for ER; Ki-67's is 85330-9.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scheme(StrEnum):
+    """Coding scheme designators."""
+
+    LOINC = "LN"
+    SNOMED_CT = "SCT"
+    DICOM = "DCM"
+    UCUM = "UCUM"
+    UMLS = "UMLS"
+    CHROMOGEN = "99CHROMOGEN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A coded concept; `unit` (a UCUM code) where it is a quantity, `source` the list or document that defines it."""
+
+    value: str
+    scheme: Scheme
+    meaning: str
+    unit: "Code | None" = None
+    source: str = ""
+
+
+def _unit(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme=Scheme.UCUM, meaning=meaning, source="ucum.org")
+
+
+def _loinc(value: str, meaning: str, unit: Code | None = None) -> Code:
+    return Code(value=value, scheme=Scheme.LOINC, meaning=meaning, unit=unit, source="loinc.org")
+
+
+def _sct(value: str, meaning: str, unit: Code | None = None, source: str = "SNOMED CT") -> Code:
+    return Code(value=value, scheme=Scheme.SNOMED_CT, meaning=meaning, unit=unit, source=source)
+
+
+def _dcm(value: str, meaning: str, source: str = "DICOM PS3.16 Annex D") -> Code:
+    return Code(value=value, scheme=Scheme.DICOM, meaning=meaning, source=source)
+
+
+def _own(value: str, meaning: str, unit: Code | None = None) -> Code:
+    return Code(value=value, scheme=Scheme.CHROMOGEN, meaning=meaning, unit=unit, source="docs/dicom-conformance.md")
+
+
+# Units. Nothing else is used.
+PERCENT = _unit("%", "percent")
+SCORE = _unit("{score}", "score")
+SQUARE_MICROMETRE = _unit("um2", "square micrometer")
+MICROMETRE = _unit("um", "micrometer")
+ONE = _unit("1", "no units")
+
+# No LOINC or SNOMED CT code is known for these; docs/dicom-conformance.md defines each.
+H_SCORE = _own("HSCORE", "H-score", SCORE)
+H_SCORE_CI95_LOW = _own("HSCORE_CI95_LOW", "H-score, lower limit of the 95 % interval", SCORE)
+H_SCORE_CI95_HIGH = _own("HSCORE_CI95_HIGH", "H-score, upper limit of the 95 % interval", SCORE)
+ALLRED_PS = _own("ALLRED_PS", "Allred proportion score", SCORE)
+ALLRED_IS = _own("ALLRED_IS", "Allred intensity score", SCORE)
+ALLRED_TOTAL = _own("ALLRED_TOTAL", "Allred total score", SCORE)
+IRS = _own("IRS", "Immunoreactive score (Remmele and Stegner)", SCORE)
+PERCENT_POSITIVE = _own("PERCENT_POSITIVE", "Positive nuclei, percent of nuclei", PERCENT)
+NUCLEI = _own("COUNT_NUCLEI", "Nuclei counted", ONE)
+GRADE_COUNTS = (
+    _own("COUNT_GRADE_0", "Nuclei of grade 0, unstained", ONE),
+    _own("COUNT_GRADE_1", "Nuclei of grade 1, weak", ONE),
+    _own("COUNT_GRADE_2", "Nuclei of grade 2, moderate", ONE),
+    _own("COUNT_GRADE_3", "Nuclei of grade 3, strong", ONE),
+)
+DETECTION_CONFIDENCE = _own("CONFIDENCE", "Confidence of detection, 0 to 1", ONE)
+STROMA = _own("STROMA", "Stroma")
+EPITHELIUM = _own("EPITHELIUM", "Epithelium")
+ALL_COMPARTMENTS = _own("ALL_COMPARTMENTS", "Stroma and epithelium together")
+WARNING = _own("WARNING", "Warning")
+USE = _own("INTENDED_USE", "Intended use")
+QUALITATIVE_EVALUATIONS = Code(
+    value="C0034375", scheme=Scheme.UMLS, meaning="Qualitative Evaluations", source="DICOM PS3.16 TID 1500"
+)
+
+# Concepts of any marker.
+STUDY_IMMUNE_STAIN = _loinc("55229-9", "Immune stain study")
+OBSERVATION_BY_IHC = _sct("1234806008", "Observation by immunohistochemistry")
+IMMUNOHISTOCHEMISTRY = _sct("117617002", "Immunohistochemistry", source="DICOM PS3.16 CID 8131")
+HAEMATOXYLIN_STAIN = _sct("12710003", "hematoxylin stain", source="DICOM PS3.16 CID 8112")
+NUCLEUS = _sct("84640000", "Nucleus", source="DICOM PS3.16 CID 8135")
+CELL = _sct("4421005", "Cell", source="DICOM PS3.16 CID 8135")
+AREA = _sct("42798000", "Area", SQUARE_MICROMETRE, source="DICOM PS3.16 CID 7469")
+BREAST = _sct("76752008", "Breast", source="DICOM PS3.16 CID 4013")
+POSITIVE = _sct("10828004", "Positive", source="DICOM PS3.16 CID 250")
+NEGATIVE = _sct("260385009", "Negative", source="DICOM PS3.16 CID 250")
+EQUIVOCAL = _sct("42425007", "Equivocal", source="DICOM PS3.16 CID 3120")
+PRESENT = _sct("52101004", "Present", source="DICOM PS3.16 CID 240")
+ABSENT = _sct("272519000", "Absent", source="DICOM PS3.16 CID 240")
+ANATOMICAL_STRUCTURE = _sct("91723000", "Anatomical Structure", source="DICOM PS3.16 CID 7150")
+FINDING_SITE = _sct("363698007", "Finding Site", source="DICOM PS3.16 TID 1501")
+ER_PERCENT_BREAST = _sct("1234804006", "Percent of ER positive nuclei, breast", PERCENT)
+PR_PERCENT_BREAST = _sct("1234803000", "Percent of PR positive nuclei, breast", PERCENT)
+ER_INTENSITY = _sct("1236874005", "ER stain intensity")
+PR_INTENSITY = _sct("1237278006", "PR stain intensity")
+
+# Answers of LOINC lists.
+HER2_SCORES = (_loinc("LA6111-4", "0"), _loinc("LA11841-6", "1+"), _loinc("LA11842-4", "2+"), _loinc("LA11843-2", "3+"))
+HER2_INDETERMINATE = _loinc("LA11884-6", "Indeterminate")
+ANSWER_POSITIVE = _loinc("LA6576-8", "Positive")
+ANSWER_NEGATIVE = _loinc("LA6577-6", "Negative")
+
+# DICOM's own.
+IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report", "DICOM PS3.16 CID 7021")
+IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
+TRACKING_IDENTIFIER = _dcm("112039", "Tracking Identifier")
+TRACKING_UNIQUE_IDENTIFIER = _dcm("112040", "Tracking Unique Identifier")
+ALGORITHM_FAMILY = _dcm("111000", "Algorithm Family")
+ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
+ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
+ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
+ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence", "DICOM PS3.16 CID 7162")
+FINDING = _dcm("121071", "Finding")
+SPECIMEN_IDENTIFIER = _dcm("121041", "Specimen Identifier")
+SPECIMEN_UID = _dcm("121039", "Specimen UID")
+SPECIMEN_CONTAINER_IDENTIFIER = _dcm("111700", "Specimen Container Identifier")
+DEVICE_OBSERVER_UID = _dcm("121012", "Device Observer UID")
+
+
+class Tissue(StrEnum):
+    """LOINC has one set of codes for breast cancer specimens and one for any other tissue."""
+
+    BREAST = "BREAST"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkerCodes:
+    """The codes that one marker has in one tissue; None where none is known."""
+
+    presence: Code | None = None
+    interpretation: Code | None = None
+    percent: Code | None = None
+
+
+_MARKERS = {
+    ("ER", Tissue.BREAST): MarkerCodes(
+        presence=_loinc("85337-4", "ER presence, breast cancer specimen"),
+        percent=_loinc("85329-1", "ER percent of nuclei, breast cancer specimen", PERCENT),
+    ),
+    ("ER", Tissue.OTHER): MarkerCodes(
+        presence=_loinc("40556-3", "ER presence, tissue"),
+        interpretation=_loinc("16112-5", "ER interpretation, tissue"),
+        percent=_loinc("14228-1", "ER percent of nuclei, tissue", PERCENT),
+    ),
+    ("PR", Tissue.BREAST): MarkerCodes(
+        presence=_loinc("85339-0", "PR presence, breast cancer specimen"),
+        percent=_loinc("85325-9", "PR percent of nuclei, breast cancer specimen", PERCENT),
+    ),
+    ("PR", Tissue.OTHER): MarkerCodes(
+        presence=_loinc("40557-1", "PR presence, tissue"),
+        interpretation=_loinc("16113-3", "PR interpretation, tissue"),
+        percent=_loinc("14230-7", "PR percent of nuclei, tissue", PERCENT),
+    ),
+    ("KI67", Tissue.BREAST): MarkerCodes(percent=_loinc("85330-9", "Ki-67 percent of nuclei, breast cancer specimen", PERCENT)),
+    ("KI67", Tissue.OTHER): MarkerCodes(
+        presence=_loinc("33055-5", "Ki-67 presence, tissue"),
+        percent=_loinc("29593-1", "Ki-67 percent of nuclei, tissue", PERCENT),
+    ),
+    ("HER2", Tissue.BREAST): MarkerCodes(presence=_loinc("85319-2", "HER2 by immune stain, breast cancer specimen")),
+    ("HER2", Tissue.OTHER): MarkerCodes(
+        presence=_loinc("18474-7", "HER2 by immune stain, tissue"),
+        interpretation=_loinc("48676-1", "HER2 interpretation, tissue"),
+    ),
+}
+
+_BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
+
+
+def marker_codes(marker: str, tissue: Tissue) -> MarkerCodes:
+    """The codes of a marker (ER, PR, KI67, HER2) in a tissue; all None for any other marker."""
+    return _MARKERS.get((marker, tissue), MarkerCodes())
+
+
+def percent_positive_code(marker: str, tissue: Tissue) -> Code:
+    """LOINC's code for the percentage of positive nuclei where the marker has one, else the private one."""
+    return marker_codes(marker, tissue).percent or PERCENT_POSITIVE
+
+
+def tissue_of(site_code: str, site_scheme: str, site_text: str = "") -> Tissue:
+    """BREAST for the breast's own code (SNOMED CT, SNOMED RT, ICD-O C50) or, where nothing is coded, its name; else OTHER."""
+    if site_code:
+        icd_o = site_scheme.upper().startswith(("ICDO", "ICD-O", "I10")) and site_code.upper().startswith("C50")
+        return Tissue.BREAST if icd_o or (site_scheme.upper(), site_code) in _BREAST_SITES else Tissue.OTHER
+    return Tissue.BREAST if site_text.strip().lower() == "breast" else Tissue.OTHER
+
+
+def table() -> tuple[Code, ...]:
+    """Every code of this module, those in tuples and in the markers' table too."""
+    named = [v for v in globals().values() if isinstance(v, Code)]
+    listed = [c for v in globals().values() if isinstance(v, tuple) for c in v if isinstance(c, Code)]
+    marked = [c for m in _MARKERS.values() for c in (m.presence, m.interpretation, m.percent) if c is not None]
+    return tuple(named + listed + marked)

@@ -1,0 +1,137 @@
+"""A small map of a result for viewers that can't draw every nucleus: a binary segmentation at low power.
+
+One pixel is a square of the slide of about 32 µm a side; it belongs to a segment when a nucleus of that kind has its
+centre in it. One frame a segment, each the whole map, in the frame of reference of the slide.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from highdicom import CoordinateSystemNames, PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
+from highdicom.seg import Segmentation, SegmentDescription
+from pydicom import Dataset
+
+from inference.grade import grades
+from inference.nuclei import read_nuclei
+from server.domain.result import Result
+from server.report import codes, identity
+from server.report.codes import Code
+from server.report.identity import concept, derived_uid
+from server.report.source import SlideGeometry, geometry, main_image
+
+SERIES_NUMBER = 9103
+CELL_UM = 32.0
+SECTION_MM = 0.004
+"""Thickness given where the slide names none: a usual section."""
+
+Map = npt.NDArray[np.uint8]
+"""(rows, columns, segments), 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What a segment of the map shows."""
+
+    label: str
+    description: str
+    structure: Code
+
+
+SEGMENTS = (
+    Segment(label="stroma", description="At least one nucleus of the stroma", structure=codes.STROMA),
+    Segment(label="epithelium", description="At least one nucleus of the epithelium", structure=codes.EPITHELIUM),
+    Segment(label="positive", description="At least one nucleus of grade 1 or above", structure=codes.ALL_COMPARTMENTS),
+)
+
+
+def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
+    """The map of a result's nuclei file, a few hundred kilobytes whatever their number; None where it has no nucleus.
+
+    Raises Refused as `source.main_image`.
+    """
+    image = main_image(result, source)
+    slide = geometry(image, mpp=result.analysis.slide.mpp)
+    side = cell_pixels(slide)
+    found = density_map(result, slide, side)
+    if not found.any():
+        return None
+    report = Segmentation(
+        source_images=[image],
+        pixel_array=found[None],
+        segmentation_type="BINARY",
+        segment_descriptions=[_description(result, number, segment) for number, segment in enumerate(SEGMENTS, start=1)],
+        pixel_measures=_measures(image, slide, side),
+        plane_orientation=_orientation(slide),
+        plane_positions=[_position(slide, side)],
+        omit_empty_frames=False,
+        content_label="NUCLEI_MAP",
+        content_description=identity.RESEARCH_USE_ONLY,
+        **identity.identity(result, "SEG", series_number=SERIES_NUMBER, description="Map of nuclei"),
+    )
+    report.PatientOrientation = None  # type 2C: a slide has none, and older readers ask for the empty element
+    identity.settle(report, result, image)
+    return report
+
+
+def cell_pixels(slide: SlideGeometry) -> int:
+    """Pixels of the largest image along the side of one pixel of the map, so that it is as near 32 µm as whole pixels give."""
+    return max(round(CELL_UM / 1000 / slide.spacing[1]), 1)
+
+
+def density_map(result: Result, slide: SlideGeometry, side: int) -> Map:
+    """Which cells hold a nucleus of the stroma, of the epithelium, of grade 1 or above; cell (0, 0) at the matrix's corner."""
+    found = np.zeros((-(-slide.rows // side), -(-slide.columns // side), len(SEGMENTS)), np.uint8)
+    for nuclei in read_nuclei(result.nuclei_file):
+        row = _cell(nuclei.y, side, found.shape[0])
+        column = _cell(nuclei.x, side, found.shape[1])
+        positive = grades(nuclei, result.profile.thresholds) > 0
+        found[row, column, nuclei.compartment] = 1
+        found[row[positive], column[positive], 2] = 1
+    return found
+
+
+def _cell(v: npt.NDArray[np.float64], side: int, count: int) -> npt.NDArray[np.int64]:
+    """Cells of coordinates that count from the first pixel's centre; one beyond the edge is put in the last cell."""
+    return np.clip(np.floor((v + 0.5) / side), 0, count - 1).astype(np.int64)
+
+
+def _description(result: Result, number: int, segment: Segment) -> SegmentDescription:
+    described = SegmentDescription(
+        segment_number=number,
+        segment_label=segment.label,
+        segmented_property_category=concept(codes.ANATOMICAL_STRUCTURE),
+        segmented_property_type=concept(codes.NUCLEUS),
+        primary_anatomic_structures=[concept(segment.structure)],
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=identity.algorithm_sequence(result),
+        tracking_uid=derived_uid(result.id, f"SEG/{segment.label}"),
+        tracking_id=f"{identity.MANUFACTURER} {result.id} {segment.label}",
+    )
+    described.SegmentDescription = segment.description
+    return described
+
+
+def _measures(image: Dataset, slide: SlideGeometry, side: int) -> PixelMeasuresSequence:
+    shared = (image.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    measures = (shared.get("PixelMeasuresSequence") or [Dataset()])[0]
+    return PixelMeasuresSequence(
+        pixel_spacing=[slide.spacing[0] * side, slide.spacing[1] * side],
+        slice_thickness=float(measures.get("SliceThickness") or SECTION_MM),
+    )
+
+
+def _orientation(slide: SlideGeometry) -> PlaneOrientationSequence:
+    cosines = [*slide.along_row.tolist(), *slide.along_column.tolist()]
+    return PlaneOrientationSequence(CoordinateSystemNames.SLIDE, image_orientation=cosines)
+
+
+def _position(slide: SlideGeometry, side: int) -> PlanePositionSequence:
+    """The centre of the map's first pixel: (side - 1) / 2 pixels of the large image from the centre of its first."""
+    centre = np.array([(side - 1) / 2])
+    return PlanePositionSequence(
+        CoordinateSystemNames.SLIDE,
+        image_position=slide.to_slide(centre, centre)[0].round(6).tolist(),
+        pixel_matrix_position=(1, 1),
+    )

@@ -1,0 +1,133 @@
+"""Every setting, as CHROMOGEN_<GROUP>_<NAME> in the environment; read once, at the start, by `load`.
+
+A variable that begins with CHROMOGEN_ and names no setting stops the start, and so does a value that doesn't fit.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.domain.errors import Refused, ServiceReason
+
+PREFIX = "CHROMOGEN_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Database(_Group):
+    """`url` postgresql://...; empty: a private PostgreSQL in the data folder."""
+
+    url: SecretStr = SecretStr("")
+
+
+class Data(_Group):
+    """Where results, spooled slides and the private PostgreSQL lie."""
+
+    folder: Path = Path("chromogen-data")
+
+
+class Mllp(_Group):
+    """Where orders are listened for; port 0: any free one."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2575
+
+
+class Archive(_Group):
+    """The folder archive that slides come from and SR, ANN and SEG go to; empty: `archive` in the data folder."""
+
+    folder: Path | None = None
+
+
+class Lis(_Group):
+    """The MLLP receiver of ORU^R01; empty host: results are not sent to a LIS."""
+
+    host: str = ""
+    port: Port = 2576
+    timeout_s: Seconds = 30
+
+
+class Worker(_Group):
+    """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on SIGTERM."""
+
+    lease_s: Seconds = 60
+    poll_s: Seconds = 1
+    grace_s: Seconds = 25
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+
+
+class Engine(_Group):
+    """`name` local or triton://host:port."""
+
+    name: Annotated[str, Field(pattern=r"^(local|triton://[^/\s:]+:\d{1,5})$")] = "local"
+
+
+class Icc(_Group):
+    """`use` true: colours are corrected by the slide's ICC profile before they are measured."""
+
+    use: bool = False
+
+
+class Log(_Group):
+    """`format` auto: for people on a terminal, JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class Settings(BaseSettings):
+    """All of it. Equal environments give equal settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    database: Database = Database()
+    data: Data = Data()
+    mllp: Mllp = Mllp()
+    archive: Archive = Archive()
+    lis: Lis = Lis()
+    worker: Worker = Worker()
+    engine: Engine = Engine()
+    icc: Icc = Icc()
+    log: Log = Log()
+
+    @property
+    def archive_folder(self) -> Path:
+        return self.archive.folder or self.data.folder / "archive"
+
+
+def variables() -> tuple[str, ...]:
+    """The names of all settings, in the order of their groups."""
+    groups = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return tuple(
+        f"{PREFIX}{name}_{inner}".upper()
+        for name, group in groups.items()
+        if isinstance(group, type) and issubclass(group, BaseModel)
+        for inner in group.model_fields
+    )
+
+
+def load() -> Settings:
+    """Read the environment. Raises Refused SETTING_INVALID, naming the variable and never its value."""
+    known = set(variables())
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise Refused(ServiceReason.SETTING_INVALID, f"{', '.join(unknown)}: no such setting; known are {', '.join(sorted(known))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise Refused(ServiceReason.SETTING_INVALID, "; ".join(_complaint(e["loc"], e["msg"]) for e in error.errors())) from None
+
+
+def _complaint(where: tuple[int | str, ...], what: str) -> str:
+    name = PREFIX + "_".join(str(part) for part in where).upper()
+    return f"{name}: {what[:1].lower()}{what[1:]}"

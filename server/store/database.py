@@ -1,0 +1,73 @@
+"""The connection to PostgreSQL, and the one place that turns its errors into ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine, exc
+from sqlalchemy.engine import make_url
+
+from server.domain.errors import Failed, Refused, ServiceReason
+
+DRIVER = "postgresql+psycopg2"
+POOL = 10
+
+
+def connect(url: str, *, pool: int = POOL) -> Engine:
+    """An engine; nothing connects yet. `url` is postgresql:// with or without a driver. Raises Refused SETTING_INVALID."""
+    return create_engine(
+        sqlalchemy_url(url),
+        pool_size=pool,
+        max_overflow=pool,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        hide_parameters=True,  # statements of ours carry patients
+        connect_args={
+            "application_name": "chromogen",
+            "connect_timeout": 10,
+            # a cut network line must not hang a worker for the two hours that Linux would wait
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+            "options": "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+        },
+    )
+
+
+def sqlalchemy_url(url: str) -> str:
+    """With the psycopg2 driver. Raises Refused SETTING_INVALID."""
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        parsed = None
+    if parsed is None or parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is no postgresql:// address")
+    return parsed.set(drivername=DRIVER).render_as_string(hide_password=False)
+
+
+def libpq_url(url: str) -> str:
+    """The same address as libpq takes it (for procrastinate's psycopg 3)."""
+    return make_url(sqlalchemy_url(url)).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed on leaving. Raises Failed DATABASE_UNREACHABLE (retryable), DATABASE_FAILED.
+
+    What the driver says is not chained: it quotes values.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise Failed(
+            ServiceReason.DATABASE_UNREACHABLE, f"the database doesn't answer or gave up ({_name(error)})", retryable=True
+        ) from None
+    except exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise Failed(ServiceReason.DATABASE_UNREACHABLE, "the database closed the connection", retryable=True) from None
+        raise Failed(ServiceReason.DATABASE_FAILED, f"the database refused a statement ({_name(error)}); is it migrated?") from None
+
+
+def _name(error: exc.SQLAlchemyError) -> str:
+    return type(getattr(error, "orig", None) or error).__name__

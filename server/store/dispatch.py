@@ -1,0 +1,92 @@
+"""procrastinate, kept in here: it tells a free worker at once that a case has come, and sweeps up after dead workers.
+
+Which case is done, and by whom, is not its business: a job makes the worker look into our table. What it is not told of,
+or what it loses, the worker finds by looking there now and then.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import procrastinate
+import structlog
+from procrastinate import exceptions
+from procrastinate.worker import Worker as JobWorker
+
+from server.store.database import libpq_url
+from server.store.orders import QUEUE, TASK
+
+log = structlog.get_logger()
+
+HEARTBEAT_S, STALLED_S, SWEEP_S = 5.0, 30.0, 15.0
+RECONNECT_S = 5.0
+
+Look = Callable[[], "Future[None]"]
+"""Asks the worker's thread to look for a case; done when it has looked, and ended the case it found."""
+
+
+class Dispatcher:
+    """Runs procrastinate's worker in an event loop of its own until `stop`."""
+
+    def __init__(self, url: str, look: Look, *, poll_s: float) -> None:
+        self._url, self._look, self._poll_s = libpq_url(url), look, poll_s
+        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs the texts of exceptions
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+
+    def run(self, stop: threading.Event) -> None:
+        """Blocks until `stop` is set. A lost database is waited for."""
+        while not stop.is_set():
+            try:
+                asyncio.run(self._until(stop))
+            except (exceptions.ProcrastinateException, OSError) as error:
+                log.warning("dispatcher_waits", error=type(error).__name__)
+            if not stop.is_set():  # procrastinate's worker ends by itself when its connection does
+                stop.wait(RECONNECT_S)
+
+    async def _until(self, stop: threading.Event) -> None:
+        connector = procrastinate.PsycopgConnector(conninfo=self._url, min_size=1, max_size=3, timeout=10)
+        app = procrastinate.App(connector=connector)
+
+        @app.task(name=TASK)
+        async def case(order_id: str) -> None:
+            await asyncio.wrap_future(self._look())
+
+        async with app.open_async():
+            await self._sweep(app)
+            worker = JobWorker(
+                app,
+                queues=[QUEUE],
+                fetch_job_polling_interval=self._poll_s,
+                delete_jobs="always",
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=0.1,
+                update_heartbeat_interval=HEARTBEAT_S,
+                stalled_worker_timeout=STALLED_S,
+            )
+            sides = [asyncio.create_task(self._stopping(worker, stop)), asyncio.create_task(self._sweeping(app))]
+            try:
+                await worker.run()
+            finally:
+                for side in sides:
+                    side.cancel()
+                await asyncio.gather(*sides, return_exceptions=True)
+
+    async def _stopping(self, worker: JobWorker, stop: threading.Event) -> None:
+        while not stop.is_set():
+            await asyncio.sleep(0.1)
+        worker.stop()
+
+    async def _sweeping(self, app: procrastinate.App) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self._sweep(app)
+            except exceptions.ProcrastinateException as error:
+                log.warning("sweep_failed", error=type(error).__name__)
+
+    async def _sweep(self, app: procrastinate.App) -> None:
+        """Jobs of workers that went silent are put in again; what order they meant is in our table."""
+        for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_S):
+            await app.job_manager.retry_job(job)

@@ -1,0 +1,57 @@
+"""Brings a database's tables up to date (`chromogen migrate`)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, exc, text
+
+import server
+from server.domain.errors import Failed, ServiceReason
+from server.store.database import connect
+
+LOCK = 0x63_68_72_6F
+"""The key of the advisory lock that makes two migrating processes take turns."""
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Up to `revision`, whether from empty or from an older one. Raises Failed DATABASE_UNREACHABLE, DATABASE_FAILED."""
+    run(url, lambda config: command.upgrade(config, revision))
+
+
+def revert(url: str, revision: str) -> None:
+    """Down to `revision` (`base`: everything is dropped)."""
+    run(url, lambda config: command.downgrade(config, revision))
+
+
+def scripts() -> Path:
+    """The scripts' folder: inside the package in a wheel, beside it in the source tree."""
+    package = Path(server.__file__).parent
+    shipped = package / "_shipped" / "migrations"
+    return shipped if shipped.is_dir() else package.parent / "migrations"
+
+
+def run(url: str, step: Callable[[Config], None]) -> None:
+    """One Alembic command on a connection of its own, alone in the database."""
+    engine = connect(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+            connection.commit()
+            step(_config(connection))
+            connection.commit()
+    except (exc.OperationalError, exc.InterfaceError) as error:
+        name = type(error.orig).__name__
+        raise Failed(ServiceReason.DATABASE_UNREACHABLE, f"the database can't be migrated ({name})", retryable=True) from None
+    except exc.DBAPIError as error:
+        raise Failed(ServiceReason.DATABASE_FAILED, f"a migration failed ({type(error.orig).__name__})") from None
+    finally:
+        engine.dispose()  # closes the session, and with it the lock
+
+
+def _config(connection: Connection) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    return config

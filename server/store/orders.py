@@ -1,0 +1,235 @@
+"""Orders as rows: accepted once, claimed by one worker under a token and a lease, ended once. The database's clock only.
+
+Each function is called inside a transaction and commits nothing itself.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, case, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql import ColumnElement
+
+from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.ports import Claim, OrderView
+from server.domain.result import ResultId
+from server.domain.states import State, check_transition
+from server.store.tables import orders
+
+QUEUE, TASK = "cases", "chromogen.case"
+"""procrastinate's names for what `defer` puts in."""
+
+RANK = {Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2}
+RETRY_FIRST_S, RETRY_MOST_S = 5.0, 900.0
+
+DEFER = text(
+    "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, :priority, NULL, NULL, CAST(:args AS jsonb),"
+    " now() + make_interval(secs => :delay_s))::procrastinate_job_to_defer_v1])"
+)
+
+
+def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
+    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit."""
+    statement = upsert(orders).values(_columns(request), id=str(uuid.uuid4())).on_conflict_do_nothing().returning(orders)
+    row = connection.execute(statement).mappings().first()
+    if row is not None:
+        defer(connection, OrderId(row["id"]), request.priority)
+        return order_of(row), True
+    return order_of(_first(connection, request)), False
+
+
+def defer(connection: Connection, order_id: OrderId, priority: Priority, *, delay_s: float = 0) -> None:
+    """Put procrastinate's job in; workers hear of it when the transaction commits."""
+    arguments = {"queue": QUEUE, "task": TASK, "priority": -RANK[priority], "args": json.dumps({"order_id": order_id})}
+    connection.execute(DEFER, arguments | {"delay_s": delay_s})
+
+
+def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
+    """The order under a new token, or None. One whose last permitted worker vanished becomes DEAD instead."""
+    _bury(connection, order_id, max_attempts)
+    token = str(uuid.uuid4())
+    statement = (
+        update(orders)
+        .where(orders.c.id == order_id, _is_due())
+        .values(
+            state=State.RUNNING,
+            token=token,
+            attempt=orders.c.attempt + 1,
+            lease_until=_in(lease_s),
+            progress=0.0,
+            updated_at=func.now(),
+        )
+        .returning(orders)
+    )
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else Claim(order=order_of(row), attempt=row["attempt"], token=token)
+
+
+def progress(connection: Connection, claim: Claim, share: float, lease_s: float) -> None:
+    """Renew the lease; progress only grows, so that a bare renewal may say 0. Raises Failed ATTEMPT_LOST."""
+    values = {"progress": func.greatest(orders.c.progress, min(max(share, 0.0), 1.0)), "lease_until": _in(lease_s)}
+    _change(connection, claim, values)
+
+
+def finish(connection: Connection, claim: Claim, result_id: ResultId) -> None:
+    """DONE. Raises Failed ATTEMPT_LOST."""
+    values = _ended(State.DONE) | {"result_id": result_id, "progress": 1.0, "reason": "", "detail": ""}
+    _change(connection, claim, values)
+
+
+def end(connection: Connection, claim: Claim, state: State, reason: str, detail: str, max_attempts: int) -> State:
+    """REFUSED and DEAD at once; QUEUED waits with growing back-off, or is DEAD after `max_attempts`. Raises Failed ATTEMPT_LOST."""
+    reached = State.DEAD if state is State.QUEUED and claim.attempt >= max_attempts else state
+    check_transition(State.RUNNING, reached)
+    if reached is State.DONE:
+        raise Refused(ServiceReason.ORDER_STATE, "an order is DONE by `finish`, with its result")
+    delay_s = min(RETRY_FIRST_S * 4 ** (claim.attempt - 1), RETRY_MOST_S) if reached is State.QUEUED else 0.0
+    _change(connection, claim, _ended(reached) | {"reason": reason, "detail": detail, "due_at": _in(delay_s)})
+    if reached is State.QUEUED:
+        defer(connection, claim.order.id, claim.order.request.priority, delay_s=delay_s)
+    return reached
+
+
+def release(connection: Connection, claim: Claim) -> None:
+    """QUEUED again at once, the attempt not counted: the worker stops, the case did nothing wrong. Raises Failed ATTEMPT_LOST."""
+    _change(connection, claim, _ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": func.now()})
+    defer(connection, claim.order.id, claim.order.request.priority)
+
+
+def due(connection: Connection, limit: int) -> list[OrderId]:
+    """Orders to be claimed, STAT first, then by age."""
+    statement = select(orders.c.id).where(_is_due()).order_by(orders.c.rank, orders.c.received_at, orders.c.id).limit(limit)
+    return [OrderId(i) for i in connection.execute(statement).scalars()]
+
+
+def view(connection: Connection, order_id: OrderId) -> OrderView:
+    """Raises Refused ORDER_UNKNOWN."""
+    try:
+        uuid.UUID(order_id)
+    except ValueError:
+        raise Refused(ServiceReason.ORDER_UNKNOWN, "an order's identifier is a UUID") from None
+    row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
+    if row is None:
+        raise Refused(ServiceReason.ORDER_UNKNOWN, f"no order {order_id}")
+    return _view(row)
+
+
+def newest(connection: Connection, limit: int) -> list[OrderView]:
+    """The latest first."""
+    statement = select(orders).order_by(orders.c.received_at.desc(), orders.c.id).limit(limit)
+    return [_view(row) for row in connection.execute(statement).mappings()]
+
+
+def order_of(row: RowMapping) -> Order:
+    request = Request(
+        **{name: row[name] for name in _PLAIN},
+        priority=Priority(row["priority"]),
+        patient=_patient(row["patient"]),
+        specimen=Specimen(**row["specimen"]),
+        slide=SlideReference(**row["slide"]),
+        requested_at=_utc(row["requested_at"]),
+    )
+    received_at: datetime = row["received_at"]
+    return Order(id=OrderId(row["id"]), request=request, received_at=received_at.astimezone(UTC))
+
+
+_PLAIN = (
+    "lab",
+    "sender",
+    "message_control_id",
+    "message_type",
+    "placer_order_number",
+    "placer_request",
+    "marker",
+    "procedure_code",
+    "procedure_text",
+    "charset",
+)
+
+
+def _columns(request: Request) -> dict[str, Any]:
+    patient = asdict(request.patient)
+    patient["birth_date"] = None if request.patient.birth_date is None else request.patient.birth_date.isoformat()
+    return {name: getattr(request, name) for name in _PLAIN} | {
+        "priority": request.priority,
+        "rank": RANK[request.priority],
+        "patient": patient,
+        "specimen": asdict(request.specimen),
+        "slide": asdict(request.slide),
+        "requested_at": request.requested_at,
+    }
+
+
+def _patient(row: Mapping[str, Any]) -> Patient:
+    birth_date = row["birth_date"]
+    return Patient(**{**row, "birth_date": None if birth_date is None else date.fromisoformat(birth_date)})
+
+
+def _first(connection: Connection, request: Request) -> RowMapping:
+    """The order that this request repeats: by its message before its number."""
+    by_message = and_(orders.c.sender == request.sender, orders.c.message_control_id == request.message_control_id)
+    by_number = and_(
+        orders.c.lab == request.lab,
+        orders.c.placer_order_number == request.placer_order_number,
+        orders.c.placer_order_number != "",
+        orders.c.placer_request == request.placer_request,
+    )
+    statement = select(orders).where(or_(by_message, by_number)).order_by(case((by_message, 0), else_=1)).limit(1)
+    return connection.execute(statement).mappings().one()
+
+
+def _is_due() -> ColumnElement[bool]:
+    return or_(
+        and_(orders.c.state == State.QUEUED, orders.c.due_at <= func.now()),
+        and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now()),
+    )
+
+
+def _bury(connection: Connection, order_id: OrderId, max_attempts: int) -> None:
+    """A slide that takes its worker down with it must not take another, for ever."""
+    spent = and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now(), orders.c.attempt >= max_attempts)
+    detail = f"no worker lived through the case in {max_attempts} attempts"
+    values = _ended(State.DEAD) | {"reason": str(ServiceReason.WORKER_LOST), "detail": detail, "updated_at": func.now()}
+    connection.execute(update(orders).where(orders.c.id == order_id, spent).values(values))
+
+
+def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
+    statement = (
+        update(orders)
+        .where(orders.c.id == claim.order.id, orders.c.state == State.RUNNING, orders.c.token == claim.token)
+        .values({**values, "updated_at": func.now()})
+    )
+    if connection.execute(statement).rowcount != 1:
+        raise Failed(ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})")
+
+
+def _ended(state: State) -> dict[str, Any]:
+    return {"state": state, "token": None, "lease_until": None}
+
+
+def _in(seconds: float) -> ColumnElement[datetime]:
+    moment: ColumnElement[datetime] = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(float(seconds)))
+    return moment
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def _view(row: RowMapping) -> OrderView:
+    result_id, updated_at = row["result_id"], row["updated_at"]
+    return OrderView(
+        order=order_of(row),
+        state=State(row["state"]),
+        attempt=row["attempt"],
+        reason=row["reason"],
+        detail=row["detail"],
+        progress=row["progress"],
+        result_id=None if result_id is None else ResultId(result_id),
+        updated_at=updated_at.astimezone(UTC),
+    )

@@ -1,0 +1,204 @@
+"""The outbox: what has to leave, first in first out for each destination, at least once, with the bytes that were finished.
+
+Only the oldest waiting row of a destination may be taken, under a token and a lease: so several workers never send two of
+one destination at once, a destination that doesn't answer holds up only itself, and a worker that dies is replaced.
+"""
+
+import hashlib
+import random
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine, RowMapping, and_, func, insert, literal, or_, select, update
+from sqlalchemy.sql import ColumnElement
+
+from server.domain.errors import ChromogenError, Failed, ServiceReason
+from server.domain.ports import Delivery
+from server.domain.result import ResultId
+from server.store.database import transaction
+from server.store.tables import outbox
+
+Deliver = Callable[[Delivery], None]
+"""Sends one thing and returns once it is taken. Raises Failed, retryable or not."""
+
+WAITING, SENT, DEAD = "WAITING", "SENT", "DEAD"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, one try's lease."""
+
+    first_s: float = 5
+    most_s: float = 900
+    give_up_s: float = 72 * 3600
+    lease_s: float = 120
+
+    def wait_s(self, attempts: int) -> float:
+        """How long after the `attempts`-th failure."""
+        longest = min(self.first_s * 2.0 ** min(attempts - 1, 30), self.most_s)
+        return max(self.first_s, random.uniform(longest / 2, longest))  # noqa: S311  jitter, not a secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    id: int
+    token: str
+    attempts: int
+    sha256: str
+    delivery: Delivery
+
+
+def add(connection: Connection, result_id: ResultId, lab: str, deliveries: Sequence[tuple[Delivery, str]]) -> None:
+    """Queue deliveries in this order, each with the digest of its file."""
+    rows = [
+        {
+            "lab": lab,
+            "result_id": result_id,
+            "destination": d.destination,
+            "kind": d.kind,
+            "message_id": d.message_id,
+            "path": str(d.path),
+            "sha256": sha256,
+        }
+        for d, sha256 in deliveries
+    ]
+    for row in rows:  # one statement each: the identity column follows this order
+        connection.execute(insert(outbox), row)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file. Raises Failed DELIVERY_FAILED (not retryable) when it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Failed(ServiceReason.DELIVERY_FAILED, f"{path.name} can't be read ({type(error).__name__})") from None
+
+
+class PostgresOutbox:
+    """`ports.Outbox`. `send_due` and `run` may be used by any number of threads and processes at once."""
+
+    def __init__(self, engine: Engine, deliver: Deliver, *, patience: Patience | None = None) -> None:
+        self._engine, self._deliver, self._patience = engine, deliver, patience or Patience()
+
+    def waiting(self) -> int:
+        with transaction(self._engine) as connection:
+            return connection.execute(select(func.count()).where(outbox.c.state == WAITING)).scalar_one()
+
+    def dead(self) -> int:
+        with transaction(self._engine) as connection:
+            return connection.execute(select(func.count()).where(outbox.c.state == DEAD)).scalar_one()
+
+    def send_due(self) -> int:
+        """Empty every destination's queue as far as it is due, destinations beside one another; how many were delivered."""
+        delivered: list[int] = []
+        threads = [threading.Thread(target=lambda d=d: delivered.append(self.drain(d)), daemon=True) for d in self.destinations()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(delivered)
+
+    def run(self, stop: threading.Event, poll_s: float) -> None:
+        """Send until `stop`; a destination that is slow holds up no other."""
+        sending: dict[str, threading.Thread] = {}
+        while not stop.wait(poll_s):
+            try:
+                due = self.destinations()
+            except Failed as error:
+                log.warning("outbox_waits", reason=str(error.reason))
+                continue
+            for destination in due:
+                if destination not in sending or not sending[destination].is_alive():
+                    sending[destination] = threading.Thread(target=self.drain, args=(destination, stop), daemon=True)
+                    sending[destination].start()
+
+    def destinations(self) -> list[str]:
+        """Those whose oldest waiting delivery is due."""
+        statement = select(outbox.c.destination).where(_is_head(), _is_due()).order_by(outbox.c.id)
+        with transaction(self._engine) as connection:
+            return list(connection.execute(statement).scalars())
+
+    def drain(self, destination: str, stop: threading.Event | None = None) -> int:
+        """Deliver to one destination until nothing of it is due; how many were delivered. Raises nothing: what fails, waits."""
+        delivered = 0
+        try:
+            while (stop is None or not stop.is_set()) and (taken := self._take(destination)) is not None:
+                delivered += self._send(taken)
+        except Failed as error:  # the database; the row's lease runs out and it is sent again
+            log.warning("outbox_waits", reason=str(error.reason), destination=destination)
+        return delivered
+
+    def _take(self, destination: str) -> _Taken | None:
+        token = str(uuid.uuid4())
+        statement = (
+            update(outbox)
+            .where(outbox.c.destination == destination, _is_head(), _is_due())
+            .values(token=token, lease_until=_in(self._patience.lease_s), attempts=outbox.c.attempts + 1)
+            .returning(outbox)
+        )
+        with transaction(self._engine) as connection:
+            row = connection.execute(statement).mappings().first()
+        return None if row is None else _taken(row, token)
+
+    def _send(self, taken: _Taken) -> bool:
+        try:
+            self._send_unchanged(taken)
+        except ChromogenError as error:
+            self._put_back(taken, str(error.reason), retryable=error.retryable)
+            return False
+        except Exception as error:  # a sender's fault must not end the thread that serves the destination
+            self._put_back(taken, type(error).__name__, retryable=True)
+            return False
+        self._settle(taken, {"state": SENT, "ended_at": func.now(), "reason": ""})
+        log.info("delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, attempts=taken.attempts)
+        return True
+
+    def _send_unchanged(self, taken: _Taken) -> None:
+        if digest(taken.delivery.path) != taken.sha256:
+            raise Failed(ServiceReason.DELIVERY_FAILED, f"{taken.delivery.path.name} is not the file that was finished")
+        self._deliver(taken.delivery)
+
+    def _put_back(self, taken: _Taken, reason: str, *, retryable: bool) -> None:
+        wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)
+        values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s)}
+        if not retryable or not self._settle(taken, values, outbox.c.created_at > give_up):
+            self._settle(taken, values | {"state": DEAD, "ended_at": func.now()})
+        log.warning("not_delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, reason=reason)
+
+    def _settle(self, taken: _Taken, values: dict[str, Any], *conditions: ColumnElement[bool]) -> bool:
+        """Whether the row was still ours and changed."""
+        statement = (
+            update(outbox)
+            .where(outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token, *conditions)
+            .values({**values, "token": None, "lease_until": None})
+        )
+        with transaction(self._engine) as connection:
+            return connection.execute(statement).rowcount == 1
+
+
+def _is_head() -> ColumnElement[bool]:
+    older = outbox.alias("older")
+    head = select(func.min(older.c.id)).where(older.c.destination == outbox.c.destination, older.c.state == WAITING)
+    return and_(outbox.c.state == WAITING, outbox.c.id == head.correlate(outbox).scalar_subquery())
+
+
+def _is_due() -> ColumnElement[bool]:
+    free = or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < func.now())
+    return and_(outbox.c.due_at <= func.now(), free)
+
+
+def _in(seconds: float) -> ColumnElement[Any]:
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(float(seconds)))
+
+
+def _taken(row: RowMapping, token: str) -> _Taken:
+    delivery = Delivery(kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"])
+    return _Taken(id=row["id"], token=token, attempts=row["attempts"], sha256=row["sha256"], delivery=delivery)

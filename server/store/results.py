@@ -1,0 +1,141 @@
+"""Results as rows: a header, a score a compartment, and the histograms that any other profile scores from."""
+
+import uuid
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.geometry import Size
+from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray
+from inference.score import Allred, CompartmentScore
+from inference.slide import Level, SlideFacts
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import OrderId
+from server.domain.result import Result, ResultId, Scores
+from server.store import profiles
+from server.store.tables import results, scores
+
+HUE_VALUE_SHAPE, DENSITY_SHAPE = (2, HUES, VALUES), (2, DENSITIES)
+COMPARTMENTS = ("stroma", "epithelium", "all")
+
+
+def add(connection: Connection, result: Result, lab: str) -> None:
+    """Keep a result and its scores."""
+    analysis = result.analysis
+    header = {
+        "id": result.id,
+        "lab": lab,
+        "order_id": result.order_id,
+        "predecessor": result.predecessor,
+        "created_at": result.created_at,
+        "profile": profiles.to_json(result.profile),
+        "slide": asdict(analysis.slide),
+        "model": asdict(analysis.model),
+        "tiles": asdict(analysis.tiles),
+        "seconds": {stage: float(seconds) for stage, seconds in analysis.seconds.items()},
+        "tissue_mm2": float(analysis.tissue_mm2),
+        "analysis_warnings": list(analysis.warnings),
+        "warnings": list(result.warnings),
+        "nuclei_file": str(result.nuclei_file),
+        "hue_value": packed(analysis.histograms.hue_value),
+        "density": packed(analysis.histograms.density),
+    }
+    connection.execute(insert(results), header)
+    connection.execute(insert(scores), [_score_row(result, name) for name in COMPARTMENTS])
+
+
+def get(connection: Connection, result_id: ResultId) -> Result:
+    """The result as it was kept. Raises Refused RESULT_UNKNOWN."""
+    try:
+        uuid.UUID(result_id)
+    except ValueError:
+        raise Refused(ServiceReason.RESULT_UNKNOWN, "a result's identifier is a UUID") from None
+    row = connection.execute(select(results).where(results.c.id == result_id)).mappings().first()
+    if row is None:
+        raise Refused(ServiceReason.RESULT_UNKNOWN, f"no result {result_id}")
+    found = connection.execute(select(scores).where(scores.c.result_id == result_id)).mappings()
+    return _result(row, {s["compartment"]: _score(s) for s in found})
+
+
+def packed(histogram: IntArray) -> bytes:
+    return zlib.compress(np.ascontiguousarray(histogram, dtype="<i8").tobytes(), level=6)
+
+
+def unpacked(kept: bytes, shape: tuple[int, ...]) -> IntArray:
+    return np.frombuffer(zlib.decompress(kept), dtype="<i8").astype(np.int64).reshape(shape)
+
+
+def _result(row: RowMapping, by_compartment: Mapping[str, CompartmentScore]) -> Result:
+    order_id, predecessor = row["order_id"], row["predecessor"]
+    return Result(
+        id=ResultId(row["id"]),
+        order_id=None if order_id is None else OrderId(order_id),
+        created_at=row["created_at"].astimezone(UTC),
+        profile=profiles.from_json(row["profile"]),
+        scores=Scores(**{name: by_compartment[name] for name in COMPARTMENTS}),
+        analysis=_analysis(row),
+        nuclei_file=Path(row["nuclei_file"]),
+        warnings=tuple(row["warnings"]),
+        predecessor=None if predecessor is None else ResultId(predecessor),
+    )
+
+
+def _analysis(row: RowMapping) -> Analysis:
+    return Analysis(
+        slide=_slide(row["slide"]),
+        model=ModelFacts(**row["model"]),
+        histograms=Histograms(
+            hue_value=unpacked(row["hue_value"], HUE_VALUE_SHAPE), density=unpacked(row["density"], DENSITY_SHAPE)
+        ),
+        tissue_mm2=row["tissue_mm2"],
+        tiles=TileCounts(**row["tiles"]),
+        seconds=dict(row["seconds"]),
+        warnings=tuple(row["analysis_warnings"]),
+    )
+
+
+def _slide(kept: Mapping[str, Any]) -> SlideFacts:
+    levels = tuple(Level(size=Size(**level["size"]), mpp=level["mpp"]) for level in kept["levels"])
+    uids, notes = tuple(kept["sop_instance_uids"]), tuple(kept["notes"])
+    return SlideFacts(**{**kept, "size": Size(**kept["size"]), "levels": levels, "sop_instance_uids": uids, "notes": notes})
+
+
+def _score_row(result: Result, compartment: str) -> dict[str, Any]:
+    s: CompartmentScore = getattr(result.scores, compartment)
+    low, high = s.h_score_ci95 or (None, None)
+    return {
+        "result_id": result.id,
+        "compartment": compartment,
+        "n": s.n,
+        "counts": list(s.counts),
+        "h_score": s.h_score,
+        "h_score_low": low,
+        "h_score_high": high,
+        "percent_positive": s.percent_positive,
+        "allred_ps": None if s.allred is None else s.allred.ps,
+        "allred_is": None if s.allred is None else s.allred.is_,
+        "allred_total": None if s.allred is None else s.allred.total,
+        "irs": s.irs,
+    }
+
+
+def _score(row: RowMapping) -> CompartmentScore:
+    unstained, weak, moderate, strong = row["counts"]
+    allred = None if row["allred_ps"] is None else Allred(ps=row["allred_ps"], is_=row["allred_is"], total=row["allred_total"])
+    interval = None if row["h_score_low"] is None else (row["h_score_low"], row["h_score_high"])
+    return CompartmentScore(
+        n=row["n"],
+        counts=(unstained, weak, moderate, strong),
+        h_score=row["h_score"],
+        h_score_ci95=interval,
+        percent_positive=row["percent_positive"],
+        allred=allred,
+        irs=row["irs"],
+    )

@@ -1,0 +1,77 @@
+"""`ports.Store` on PostgreSQL: each method one transaction, committed on return."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, exc
+
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Order, OrderId, Request
+from server.domain.ports import Claim, Delivery, OrderView
+from server.domain.profile import Profile
+from server.domain.result import Result, ResultId
+from server.domain.states import MAX_ATTEMPTS, State
+from server.store import orders, outbox, profiles, results
+from server.store.database import transaction
+
+
+class PostgresStore:
+    """Every method raises Failed DATABASE_UNREACHABLE (retryable) or DATABASE_FAILED beside what it names itself."""
+
+    def __init__(self, engine: Engine, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self._engine, self._max_attempts = engine, max_attempts
+
+    def accept(self, request: Request) -> tuple[Order, bool]:
+        """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character)."""
+        with transaction(self._engine) as connection:
+            try:
+                return orders.accept(connection, request)
+            except (ValueError, exc.DataError):
+                raise Refused(ServiceReason.MESSAGE_INVALID, "the order holds a character that can't be kept (NUL)") from None
+
+    def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
+        with transaction(self._engine) as connection:
+            return orders.claim(connection, order_id, lease_s, self._max_attempts)
+
+    def progress(self, claim: Claim, share: float, lease_s: float) -> None:
+        with transaction(self._engine) as connection:
+            orders.progress(connection, claim, share, lease_s)
+
+    def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
+        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing. Nothing is half-written."""
+        digests = [outbox.digest(delivery.path) for delivery in deliveries]
+        with transaction(self._engine) as connection:
+            orders.finish(connection, claim, result.id)
+            results.add(connection, result, claim.order.request.lab)
+            outbox.add(connection, result.id, claim.order.request.lab, list(zip(deliveries, digests, strict=True)))
+
+    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
+        with transaction(self._engine) as connection:
+            return orders.end(connection, claim, state, reason, detail, self._max_attempts)
+
+    def release(self, claim: Claim) -> None:
+        with transaction(self._engine) as connection:
+            orders.release(connection, claim)
+
+    def order(self, order_id: OrderId) -> OrderView:
+        with transaction(self._engine) as connection:
+            return orders.view(connection, order_id)
+
+    def orders(self, limit: int = 50) -> list[OrderView]:
+        with transaction(self._engine) as connection:
+            return orders.newest(connection, limit)
+
+    def due(self, limit: int = 10) -> list[OrderId]:
+        with transaction(self._engine) as connection:
+            return orders.due(connection, limit)
+
+    def profiles(self, lab: str, marker: str) -> list[Profile]:
+        with transaction(self._engine) as connection:
+            return profiles.fitting(connection, lab, marker)
+
+    def add_profile(self, profile: Profile) -> None:
+        with transaction(self._engine) as connection:
+            profiles.add(connection, profile)
+
+    def result(self, result_id: ResultId) -> Result:
+        with transaction(self._engine) as connection:
+            return results.get(connection, result_id)

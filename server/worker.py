@@ -1,0 +1,202 @@
+"""A worker: one case at a time, the most urgent first, under a lease that it renews; and the outbox, beside it.
+
+A case ends in one of five ways: `run_case` finished it; it was refused; it failed and is tried again, or is dead; the claim
+was lost, and nothing is written; or the worker was told to stop, and gives the order back.
+"""
+
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+
+from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
+from server.domain.ports import Claim, Store
+from server.domain.states import State
+
+RunCase = Callable[[Claim], None]
+"""Scores a case and calls `Store.finish`. It raises Refused or Failed and leaves `Store.end` to the worker."""
+
+LOOK_AT = 10
+"""Orders asked for at a time: as many as other workers may take before us."""
+
+log = structlog.get_logger()
+
+
+class Hints(Protocol):
+    """Whatever says that there may be a case (`server.store.dispatch.Dispatcher`): calls the worker's `look`."""
+
+    def run(self, stop: threading.Event) -> None: ...
+
+
+class Sending(Protocol):
+    """The outbox as a worker runs it (`server.store.outbox.PostgresOutbox`)."""
+
+    def send_due(self) -> int: ...
+
+    def run(self, stop: threading.Event, poll_s: float) -> None: ...
+
+
+class Worker:
+    """`run` until told to stop, or `run_until_idle`."""
+
+    def __init__(
+        self, store: Store, outbox: Sending, run_case: RunCase, *, lease_s: float, poll_s: float, grace_s: float = 25
+    ) -> None:
+        self._store, self._outbox, self._run_case = store, outbox, run_case
+        self._lease_s, self._poll_s, self._grace_s = lease_s, poll_s, grace_s
+        self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._claim: Claim | None = None
+
+    def look(self) -> "Future[None]":
+        """Have the worker's thread look for a case; done when it has looked, and ended the case it found."""
+        asked: Future[None] = Future()
+        self._asked.put(asked)
+        return asked
+
+    def stop(self) -> None:
+        """Take no more cases; `run` returns when the present one ends, or has had its grace."""
+        self._stop.set()
+
+    def run(self, hints: Hints | None = None) -> None:
+        """Work until SIGTERM, SIGINT or `stop`; back within `grace_s` and a few seconds."""
+        cases = threading.Thread(target=self._work, name="cases", daemon=True)
+        others = [threading.Thread(target=self._outbox.run, args=(self._stop, self._poll_s), name="outbox", daemon=True)]
+        if hints is not None:
+            others.append(threading.Thread(target=hints.run, args=(self._stop,), name="hints", daemon=True))
+        with _signals(self.stop):
+            for thread in (cases, *others):
+                thread.start()
+            log.info("worker_started")
+            while not self._stop.wait(1):  # a wait without end would not see a signal's handler on every platform
+                pass
+            cases.join(self._grace_s)
+            self._give_back()
+            for thread in others:
+                thread.join(3)
+        log.info("worker_stopped")
+
+    def run_until_idle(self) -> int:
+        """Do all due orders and send what is due, then return how many cases were run."""
+        done = 0
+        while True:
+            while self.step():
+                done += 1
+            if self._outbox.send_due() == 0 and not self._store.due(1):
+                return done
+
+    def step(self) -> bool:
+        """Run the most urgent due case; False when there is none. Raises Failed when the database can't be reached."""
+        for order_id in self._store.due(LOOK_AT):
+            claim = self._store.claim(order_id, self._lease_s)
+            if claim is not None:
+                self._case(claim)
+                return True
+        return False
+
+    def _work(self) -> None:
+        """The thread of cases: looks when asked, and every `poll_s` unasked."""
+        while not self._stop.is_set():
+            asked = self._next_asked()
+            try:
+                while self.step() and not self._stop.is_set():
+                    pass
+            except Failed as error:
+                log.warning("worker_waits", reason=str(error.reason))
+                self._stop.wait(self._poll_s)
+            except Exception as error:  # without this thread the worker would live on and do nothing
+                log.error("worker_waits", error=type(error).__name__)
+                self._stop.wait(self._poll_s)
+            finally:
+                if asked is not None and asked.set_running_or_notify_cancel():
+                    asked.set_result(None)
+
+    def _next_asked(self) -> "Future[None] | None":
+        try:
+            return self._asked.get(timeout=self._poll_s)
+        except queue.Empty:
+            return None
+
+    def _case(self, claim: Claim) -> None:
+        self._claim = claim
+        with structlog.contextvars.bound_contextvars(order=claim.order.id, attempt=claim.attempt):
+            log.info("case_started", priority=str(claim.order.request.priority))
+            try:
+                with self._lease(claim):
+                    self._run_case(claim)
+                log.info("case_done")
+            except ChromogenError as error:
+                self._ended(claim, error)
+            except Exception as error:
+                log.error("case_broke", error=type(error).__name__)
+                self._ended(claim, Failed(ServiceReason.INTERNAL, f"unexpected {type(error).__name__}", retryable=True))
+            finally:
+                self._claim = None
+
+    def _ended(self, claim: Claim, error: ChromogenError) -> None:
+        if error.reason == ServiceReason.ATTEMPT_LOST:
+            log.warning("case_lost")
+            return
+        try:
+            state = self._store.end(claim, _state_after(error), str(error.reason), error.message)
+        except Failed as second:  # the lease runs out, and the order is taken up again
+            log.warning("case_not_ended", reason=str(second.reason))
+            return
+        log.warning("case_ended", state=str(state), reason=str(error.reason))
+
+    @contextmanager
+    def _lease(self, claim: Claim) -> Iterator[None]:
+        """Renews the lease three times in its length, until the case ends or is somebody else's."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(claim, over), name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _renew(self, claim: Claim, over: threading.Event) -> None:
+        while not over.wait(self._lease_s / 3):
+            try:
+                self._store.progress(claim, 0.0, self._lease_s)
+            except Failed as error:
+                log.warning("lease_not_renewed", order=claim.order.id, reason=str(error.reason))
+                if error.reason == ServiceReason.ATTEMPT_LOST:
+                    return
+
+    def _give_back(self) -> None:
+        """The case that outlived its grace: whatever its thread still does commits nothing."""
+        claim = self._claim
+        if claim is None:
+            return
+        try:
+            self._store.release(claim)
+            log.warning("case_given_back", order=claim.order.id)
+        except Failed as error:
+            log.warning("case_not_given_back", order=claim.order.id, reason=str(error.reason))
+
+
+def _state_after(error: ChromogenError) -> State:
+    if isinstance(error, Refused):
+        return State.REFUSED
+    return State.QUEUED if error.retryable else State.DEAD
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT call `stop` meanwhile; elsewhere than in the main thread Python allows no handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,95 @@
+"""Slides of any size laid of small tiles side by side, for benchmarks and property tests; memory flat in the slide's size.
+
+The tiles are the real ones of `../shared/data/endonuke`, read when a test runs, or else cut from a drawn slide (`source` says
+which). A tile and its three mirror images make a block, so that seams inside of a block show no edge.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from inference.draw import draw_slide
+from inference.geometry import Region, Size
+from inference.slide import Rgb
+from server.demo.slide_file import FrameSource, JpegFrames, SlideIdentity, write_dicom_slide
+
+MPP = 0.5
+SIDE = 200
+ENDONUKE = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "endonuke"
+
+
+class LaidTiles:
+    """Blocks of tiles drawn by lot (`seed`) over a slide of `size`; `source` is "endonuke" or "drawn"."""
+
+    def __init__(self, size: Size, *, seed: int = 0, real: bool = True) -> None:
+        self.size = size
+        self.source = "endonuke" if real and ENDONUKE.is_dir() else "drawn"
+        tiles = _real_tiles() if self.source == "endonuke" else _drawn_tiles()
+        self._blocks = [np.asarray(cv2.copyMakeBorder(t, 0, SIDE, 0, SIDE, cv2.BORDER_REFLECT), np.uint8) for t in tiles]
+        rows, columns = (-(-side // (2 * SIDE)) for side in (size.height, size.width))
+        self._lot = np.random.default_rng(seed).integers(0, len(tiles), (rows, columns))
+
+    def read(self, region: Region) -> Rgb:
+        """Pixels of a region inside the slide."""
+        if not region.inside(self.size):
+            raise ValueError(f"{region} is outside of {self.size}")
+        out = np.empty((region.height, region.width, 3), np.uint8)
+        wide = 2 * SIDE
+        for row in range(region.y // wide, (region.bottom - 1) // wide + 1):
+            for column in range(region.x // wide, (region.right - 1) // wide + 1):
+                block = self._blocks[self._lot[row, column]]
+                top, left = max(row * wide, region.y), max(column * wide, region.x)
+                bottom, right = min((row + 1) * wide, region.bottom), min((column + 1) * wide, region.right)
+                part = block[top - row * wide : bottom - row * wide, left - column * wide : right - column * wide]
+                out[top - region.y : bottom - region.y, left - region.x : right - region.x] = part
+        return out
+
+
+def lay_tiles(folder: Path, *, size: Size, seed: int = 0, levels: int = 3, quality: int = 90, real: bool = True) -> JpegFrames:
+    """Write a DICOM slide of laid tiles at 0.5 µm/px into `folder`; returns its frames, for a second file of the very same."""
+    frames = JpegFrames(LaidTiles(size, seed=seed, real=real), quality=quality)
+    identity = SlideIdentity(key=f"laid/{size.width}x{size.height}/{seed}", model_name="laid tiles")
+    write_dicom_slide(folder, frames, mpp=MPP, identity=identity, levels=levels, quality=quality)
+    return frames
+
+
+def write_tiff_slide(path: Path, frames: FrameSource, *, mpp: float = MPP) -> None:
+    """A tiled TIFF of one level that holds the frames as they are, its pixel size in the resolution tags."""
+    size = frames.size
+    per_cm = 10_000 / mpp
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            _in_turn(frames),
+            shape=(size.height, size.width, 3),
+            dtype=np.uint8,
+            tile=(frames.frame, frames.frame),
+            photometric="ycbcr",
+            subsampling=(2, 1),
+            compression="jpeg",
+            resolution=(per_cm, per_cm),
+            resolutionunit="CENTIMETER",
+            metadata=None,
+            software=False,
+        )
+
+
+def _in_turn(frames: FrameSource) -> Iterator[bytes]:
+    for row in frames.rows():
+        yield from row
+
+
+def _real_tiles() -> list[Rgb]:
+    paths = sorted((ENDONUKE / "images").glob("*.png"), key=lambda p: int(p.stem))
+    return [np.asarray(cv2.imread(str(p), cv2.IMREAD_COLOR_RGB), np.uint8) for p in paths]
+
+
+def _drawn_tiles() -> list[Rgb]:
+    """Squares of a drawn slide that hold at least 50 nuclei."""
+    drawing = draw_slide(size=Size(width=2048, height=2048), seed=1, h_score=150)
+    n = 2048 // SIDE
+    nuclei, _, _ = np.histogram2d(drawing.truth.y, drawing.truth.x, bins=np.arange(n + 1) * SIDE)
+    squares = [Region(x=int(c) * SIDE, y=int(r) * SIDE, width=SIDE, height=SIDE) for r, c in np.argwhere(nuclei >= 50)]
+    return [drawing.read(square) for square in squares]

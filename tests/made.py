@@ -1,0 +1,157 @@
+"""Made-up results, orders and slide headers for tests: random nuclei, an invented patient, no pixels."""
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
+
+from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.geometry import Size
+from inference.grade import counts
+from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray, Nuclei, NucleiWriter
+from inference.score import CompartmentScore, score
+from inference.slide import Level, SlideFacts
+from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.profile import BUILT_IN, Profile
+from server.domain.result import Result, ResultId, Scores
+
+WIDTH, HEIGHT, MPP = 20_000, 12_000, 0.25
+CONTAINER, SPECIMEN = "S26-TEST-1-A-2", "S26-TEST-1-A"
+CREATED_AT = datetime(2026, 3, 1, 9, 30, 15, 250_000, tzinfo=UTC)
+_NAMESPACE = uuid.UUID("7d6f3c62-2c1b-4a4e-9b7f-3f1f5a0c9e11")
+
+
+def made_nuclei(n: int, *, seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> Nuclei:
+    """n nuclei anywhere on a slide of that size in px; every number within its range."""
+    random = np.random.default_rng(seed)
+    return Nuclei(
+        x=random.uniform(0, width - 1, n),
+        y=random.uniform(0, height - 1, n),
+        compartment=random.integers(0, 2, n, dtype=np.uint8),
+        confidence=random.uniform(0.3, 1, n).astype(np.float32),
+        hue=random.integers(0, HUES, n, dtype=np.uint16),
+        value=random.integers(0, VALUES, n, dtype=np.uint8),
+        dab_od_centi=random.integers(0, DENSITIES, n, dtype=np.uint16),
+    )
+
+
+def made_result(
+    tmp_path: Path,
+    n: int = 500,
+    seed: int = 0,
+    *,
+    profile: Profile = BUILT_IN,
+    warnings: tuple[str, ...] = (),
+    only_compartment: int | None = None,
+) -> Result:
+    """A result over n random nuclei, its Parquet file in `tmp_path`; scores from the histograms, interval from nine fields."""
+    nuclei = made_nuclei(n, seed=seed)
+    if only_compartment is not None:
+        nuclei.compartment[:] = only_compartment
+    path, histograms = tmp_path / f"nuclei-{n}-{seed}.parquet", Histograms.empty()
+    histograms.add(nuclei)
+    with NucleiWriter(path, mpp=MPP) as writer:
+        writer.add(nuclei)
+    table = counts(histograms, profile.thresholds)
+    return Result(
+        id=ResultId(str(uuid.uuid5(_NAMESPACE, f"result {n} {seed}"))),
+        order_id=None,
+        created_at=CREATED_AT,
+        profile=profile,
+        scores=Scores(stroma=_score(table[0]), epithelium=_score(table[1]), all=_score(table.sum(axis=0))),
+        analysis=_analysis(histograms),
+        nuclei_file=path,
+        warnings=warnings,
+    )
+
+
+def _score(row: IntArray) -> CompartmentScore:
+    fields = np.stack([row // 9 + (row % 9 > k) for k in range(9)])
+    return score(row, fields)
+
+
+def _analysis(histograms: Histograms) -> Analysis:
+    size = Size(width=WIDTH, height=HEIGHT)
+    return Analysis(
+        slide=SlideFacts(mpp=MPP, size=size, levels=(Level(size=size, mpp=MPP),), container_id=CONTAINER, specimen_id=SPECIMEN),
+        model=ModelFacts(name="made-up", version="1.0.0", sha256="ab" * 32, engine="none"),
+        histograms=histograms,
+        tissue_mm2=15.0,
+        tiles=TileCounts(planned=9, analysed=9, unreadable=0, overflowed=0),
+        seconds={"infer": 1.0},
+        warnings=(),
+    )
+
+
+def made_order(
+    *, marker: str = "ER", container_id: str = CONTAINER, specimen_id: str = SPECIMEN, site_code: str = "76752008"
+) -> Order:
+    """An order for the made-up slide, of an invented patient."""
+    return Order(
+        id=OrderId(str(uuid.uuid5(_NAMESPACE, "order"))),
+        request=Request(
+            lab="TEST-LAB",
+            sender="LIS^TEST",
+            message_control_id="MSG-1",
+            message_type="OML^O21",
+            placer_order_number="P-4711",
+            placer_request="1",
+            priority=Priority.ROUTINE,
+            marker=marker,
+            procedure_code="ERIHC",
+            procedure_text="Oestrogenrezeptor µ (invented)",
+            patient=Patient(id="TEST-0001", family_name="TEST-INVENTED", given_name="Zoë"),
+            specimen=Specimen(id=specimen_id, container_id=container_id, site_code=site_code, site_scheme="SCT"),
+            slide=SlideReference(container_id=container_id),
+        ),
+        received_at=CREATED_AT,
+    )
+
+
+def made_header(*, width: int = WIDTH, height: int = HEIGHT, mpp: float = MPP, kind: str = "VOLUME") -> Dataset:
+    """The header of one image of a whole slide, conformant and without pixels; Latin-1, so that text must be re-encoded."""
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    ds.ImageType = ["ORIGINAL", "PRIMARY", kind, "NONE"]
+    ds.SOPClassUID = VLWholeSlideMicroscopyImageStorage
+    ds.SOPInstanceUID = _uid(f"instance {width} {kind}")
+    ds.StudyDate, ds.StudyTime, ds.ContentDate, ds.ContentTime = "20260227", "101500", "20260227", "101600"
+    ds.AccessionNumber, ds.StudyID, ds.Modality, ds.Manufacturer = "ACC-TEST-1", "1", "SM", "Made-up scanners"
+    ds.ManufacturerModelName, ds.DeviceSerialNumber, ds.SoftwareVersions = "Scanner", "1", "1"
+    ds.ReferringPhysicianName = ""
+    ds.PatientName, ds.PatientID = "TEST-INVENTED^Zoë", "TEST-0001"
+    ds.PatientBirthDate, ds.PatientSex = "19700101", "F"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = _uid("study"), _uid("series"), _uid("frame of reference")
+    ds.SeriesNumber, ds.InstanceNumber, ds.PositionReferenceIndicator = 1, 1, "SLIDE_CORNER"
+    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "YBR_FULL_422", 0
+    ds.Rows = ds.Columns = 256
+    ds.NumberOfFrames = -(-width // 256) * -(-height // 256)
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    ds.TotalPixelMatrixColumns, ds.TotalPixelMatrixRows, ds.TotalPixelMatrixFocalPlanes = width, height, 1
+    ds.ImagedVolumeWidth, ds.ImagedVolumeHeight, ds.ImagedVolumeDepth = width * mpp / 1000, height * mpp / 1000, 0.001
+    ds.ImageOrientationSlide, ds.DimensionOrganizationType = [0, -1, 0, -1, 0, 0], "TILED_FULL"
+    origin = Dataset()
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = 20.0, 40.0
+    ds.TotalPixelMatrixOriginSequence = [origin]
+    _add_specimen(ds)
+    measures, shared = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [mpp / 1000, mpp / 1000], 0.001
+    shared.PixelMeasuresSequence = [measures]
+    ds.SharedFunctionalGroupsSequence = [shared]
+    return ds
+
+
+def _add_specimen(ds: Dataset) -> None:
+    kind, specimen = Dataset(), Dataset()
+    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "433466003", "SCT", "Microscope slide"
+    ds.ContainerIdentifier, ds.IssuerOfTheContainerIdentifierSequence, ds.ContainerTypeCodeSequence = CONTAINER, [], [kind]
+    specimen.SpecimenIdentifier, specimen.SpecimenUID = SPECIMEN, _uid("specimen")
+    specimen.IssuerOfTheSpecimenIdentifierSequence, specimen.SpecimenPreparationSequence = [], []
+    ds.SpecimenDescriptionSequence = [specimen]
+
+
+def _uid(name: str) -> str:
+    return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
