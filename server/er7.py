@@ -232,8 +232,8 @@ def segment(name: str, *fields: str) -> str:
 
 
 def composed(*components: str) -> str:
-    """A field of several components, each escaped; empty ones at the end are left out."""
-    return "^".join(escape(c) for c in components).rstrip("^")
+    """A field of several components, each escaped and without spaces around it; empty ones at the end are left out."""
+    return "^".join(escape(c.strip()) for c in components).rstrip("^")
 
 
 def _nth(text: str, separator: str, number: int) -> str:

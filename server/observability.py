@@ -1,7 +1,7 @@
 """Logs: events with fields, one JSON object a line (readable text on a terminal). The text of an exception is never among them.
 
 An exception of a library can quote what it choked on, and that may be a patient's name. So whatever is logged as an
-exception, ours or theirs, leaves only its type; the standard library's loggers go the same way.
+exception leaves its type (ours: its reason), and the messages of other libraries' loggers only where they came from.
 """
 
 import logging
@@ -12,9 +12,6 @@ from typing import Any, TextIO
 import structlog
 
 from inference.errors import ChromogenError
-
-QUIET = ("procrastinate", "psycopg.pool", "sqlalchemy", "alembic", "pydicom", "wsidicom", "hl7", "hl7apy", "pynetdicom", "asyncio")
-"""Libraries whose messages carry values; only that something happened is passed on, from WARNING up."""
 
 
 def set_up(*, level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:
@@ -52,20 +49,18 @@ def only_types_of_errors(_: object, __: str, event: MutableMapping[str, Any]) ->
 
 
 class PassedOn(logging.Handler):
-    """Hands the standard library's records to structlog: logger, level, place; the message only of loggers that are not QUIET."""
+    """Hands the standard library's records to structlog: logger, line, type of error. Their messages may quote values."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        quiet = record.name.split(".")[0] in {name.split(".")[0] for name in QUIET}
         error = None if record.exc_info is None else record.exc_info[1]
-        fields = {"logger": record.name, "line": record.lineno} | ({} if quiet else {"message": str(record.msg)})
-        structlog.get_logger().log(record.levelno, "library", **fields, **({} if error is None else {"error": error}))
+        fields = {} if error is None else {"error": error}
+        structlog.get_logger().log(record.levelno, "library", logger=record.name, line=record.lineno, **fields)
 
 
 def _standard_library() -> None:
     root = logging.getLogger()
     root.handlers = [PassedOn()]
     root.setLevel(logging.WARNING)
-    logging.captureWarnings(False)
 
 
 def _error_in(value: object) -> str | None:

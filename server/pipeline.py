@@ -1,7 +1,7 @@
 """THE PATH of one case, on one page: order -> retrieve -> tile -> infer -> grade -> score -> store -> report."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -38,7 +38,10 @@ LIS, ARCHIVE = "lis", "archive"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the path of a case needs from outside; `cases` is the folder where each case's files are kept."""
+    """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
+
+    `destinations` are those that are set up: a laboratory without a LIS still gets its objects in the archive.
+    """
 
     store: Store
     archive: Archive
@@ -46,6 +49,7 @@ class Desk:
     engine: Engine
     cases: Path
     lease_s: float
+    destinations: Collection[str]
 
 
 def run_case(claim: Claim, desk: Desk) -> None:
@@ -56,9 +60,9 @@ def run_case(claim: Claim, desk: Desk) -> None:
         result, deliveries = score_order(claim, desk, folder)
     except Refused as refusal:
         answer = report_refusal(claim.order, refusal, folder)
-        desk.store.end(claim, State.REFUSED, refusal.reason, refusal.message, [answer])
+        desk.store.end(claim, State.REFUSED, refusal.reason, refusal.message, reachable([answer], desk))
     else:
-        desk.store.finish(claim, result, deliveries)
+        desk.store.finish(claim, result, reachable(deliveries, desk))
 
 
 def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[Delivery]]:
@@ -135,6 +139,11 @@ def report_refusal(order: Order, refusal: Refused, folder: Path) -> Delivery:
     """The LIS learns that there is no score, and why."""
     message = build_refusal(order, str(refusal.reason), refusal.message)
     return _oru(folder, message, refusal_control_id(order, str(refusal.reason)))
+
+
+def reachable(deliveries: Sequence[Delivery], desk: Desk) -> list[Delivery]:
+    """Those whose destination is set up."""
+    return [d for d in deliveries if d.destination in desk.destinations]
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

@@ -46,3 +46,13 @@ def database_url(database_server: "PrivatePostgres") -> Iterator[str]:
     with admin.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
     admin.dispose()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """Connections to this test's database, enough for twenty threads."""
+    from server.store.database import connect
+
+    made = connect(database_url, pool=20)
+    yield made
+    made.dispose()

@@ -3,11 +3,11 @@
 Stain vectors are optical densities in red, green and blue of one unit of stain. Their directions were measured on real ER and PR
 slides of endometrium (EndoNuke, 0.5 µm/px): pixels of blue nuclei have (0.65, 0.64, 0.40), pale brown pixels (0.36, 0.54, 0.75),
 darker ones turn towards (0.48, 0.59, 0.64) because haematoxylin lies below the DAB. So haematoxylin and DAB are given apart and
-mix here as they do on glass. Directions agree with those of Ruifrok & Johnston (2001) up to the scanner's primaries.
+mix here as they do on glass.
 
-Amounts: DAB stops following Beer-Lambert near a density of 1 to 1.5 (van der Loos, J Histochem Cytochem 2008), and brown nuclei
-of the same slides reach 1.0 to 1.9 in the length of their density vector, counterstain included. The three positive grades are
-placed apart within that range, as a technician's intensity series would be.
+Amounts: brown nuclei of those slides have density vectors 0.4 to 1.9 long, counterstain included, in one unbroken range. The three
+positive grades are set apart within it by doubling: a moderate nucleus holds twice the DAB of a weak one, a strong one twice that.
+So their colours hardly overlap, and a drawing is easier to grade than tissue.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from inference.draw.texture import Plane
 from inference.slide import Rgb
 
 WHITE = (248.0, 245.5, 243.5)
-"""Bare glass under the lamp, 0-255; the 97th percentile of real tiles."""
+"""Bare glass under the lamp, 0-255; about the 97th percentile of the same tiles."""
 
 HAEMATOXYLIN = (0.69, 0.62, 0.38)
 DAB = (0.37, 0.56, 0.74)
@@ -27,7 +27,7 @@ PLASMA = (0.35, 0.53, 0.77)
 """What stains the ground between nuclei: proteins that hold a trace of both."""
 
 BLUR = 0.55
-"""Deviation of the point spread, px: an objective of numerical aperture 0.75 and a camera's pixel at 0.5 µm/px."""
+"""Deviation of the point spread, px; chosen by eye beside real tiles."""
 
 SHARPENING = 0.6
 """Share of the detail finer than twice the blur that the scanner adds again: real tiles have bright seams along dark nuclei."""
@@ -47,9 +47,9 @@ class Load:
 
 LOADS = (
     Load(haematoxylin=0.43, dab=0.0, spread=0.14),
-    Load(haematoxylin=0.07, dab=0.56, spread=0.06),
-    Load(haematoxylin=0.14, dab=1.04, spread=0.04),
-    Load(haematoxylin=0.24, dab=1.85, spread=0.05),
+    Load(haematoxylin=0.07, dab=0.5, spread=0.06),
+    Load(haematoxylin=0.14, dab=1.0, spread=0.04),
+    Load(haematoxylin=0.24, dab=2.0, spread=0.05),
 )
 """By grade: unstained, weak, moderate, strong."""
 

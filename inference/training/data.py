@@ -15,11 +15,13 @@ SIZE = 192  # side of a training crop, px
 HEAT_STRIDE = 2
 SIGMA = 1.25  # of a target's Gaussian, heat-map px
 SCALE = (0.8, 1.25)
-STAIN_SCALE = (0.6, 1.5)  # of each stain's density
-STAIN_SHIFT = 0.06  # added to each stain's density
-STAIN_JITTER = 0.03  # of the stain vectors
-HUE_SHIFT = 10  # degrees
-VALUE_SCALE = (0.85, 1.12)
+STAIN_SCALE = (0.5, 1.7)  # of each stain's density
+STAIN_SHIFT = 0.08  # added to each stain's density
+STAIN_JITTER = 0.05  # of the stain vectors
+HUE_SHIFT = 15  # degrees
+VALUE_SCALE = (0.8, 1.12)
+GAMMA = (0.8, 1.25)  # of a scanner
+WHITE_BALANCE = 0.05  # gain of each channel
 NOISE = 0.02
 CONSEP_EPITHELIUM = (3, 4)
 
@@ -138,9 +140,14 @@ def _disturb(image: Image, random: np.random.Generator) -> Image:
     if random.random() < 0.2:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, 1.2)), np.uint8)
     if random.random() < 0.2:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 95))]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(35, 95))]
         image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), np.uint8)
-    values = image.astype(np.float32) * random.uniform(*VALUE_SCALE)
+    values = image.astype(np.float32)
+    if random.random() < 0.3:
+        values = 255 * (values / 255) ** np.float32(np.exp(random.uniform(*np.log(GAMMA))))
+    if random.random() < 0.3:
+        values *= random.uniform(1 - WHITE_BALANCE, 1 + WHITE_BALANCE, 3).astype(np.float32)
+    values *= random.uniform(*VALUE_SCALE)
     if random.random() < 0.3:
         values += random.normal(0, NOISE * 255 * random.random(), image.shape).astype(np.float32)
     return np.asarray(np.clip(values, 0, 255), np.uint8)

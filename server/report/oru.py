@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.exceptions import MaxLengthReached
 from hl7apy.parser import parse_message
 
 from inference.score import CompartmentScore
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.result import Result
-from server.er7 import UTF8, codec_of, composed, escape, segment, term_of, unescape
+from server.er7 import UTF8, codec_of, segment, term_of, unescape
+from server.er7 import composed as er7_composed
 from server.report.codes import (
     ALGORITHM_NAME,
     ALGORITHM_VERSION,
@@ -51,6 +53,8 @@ _SEXES = frozenset("FMOUAN")  # HL7 table 0001
 _LOINC = re.compile(r"\d{1,7}-\d")
 _DECIMALS = 2
 
+_CONTROLS = dict.fromkeys([*range(32), 127], " ")
+
 _Value = str | None
 _Quantity = tuple[Code, _Value]
 
@@ -73,7 +77,7 @@ def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINA
     observations = [*_scores(result, order, status), *_provenance(result, order, status)]
     lines = [
         *_patient_and_order(order, status, at),
-        *(segment("NTE", str(i), "L", escape(note)) for i, note in enumerate(notes, start=1)),
+        *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate(notes, start=1)),
         *_numbered(observations),
         *_specimen(order),
     ]
@@ -87,9 +91,9 @@ def build_refusal(order: Order, reason: str, detail: str, *, at: datetime | None
     """
     lines = [
         *_patient_and_order(order, "X", at or order.received_at),
-        segment("NTE", "1", "L", escape(RESEARCH_USE_ONLY)),
+        segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
         *_numbered([_observation(REFUSAL, reason, "X", kind="ST")]),
-        segment("NTE", "1", "L", escape(detail)),
+        segment("NTE", "1", "L", composed(detail)),
         *_specimen(order),
     ]
     return _checked(order, refusal_control_id(order, reason), at or order.received_at, processing_id, lines)
@@ -158,7 +162,7 @@ def _observation(code: Code, value: _Value, status: str, *, compartment: str = "
     """OBX without its number (`_numbered` puts it in)."""
     unit = composed(code.unit.value, code.unit.meaning, code.unit.scheme) if code.unit else ""
     identifier = composed(code.value, code.meaning, code.scheme)
-    return segment("OBX", "", kind, identifier, compartment, escape(value or ""), unit, "", "", "", "", status)
+    return segment("OBX", "", kind, identifier, compartment, composed(value or ""), unit, "", "", "", "", status)
 
 
 def _numbered(observations: Sequence[str]) -> Iterator[str]:
@@ -183,6 +187,11 @@ def _patient_and_order(order: Order, status: str, at: datetime) -> list[str]:
     ]
 
 
+def composed(*components: str) -> str:
+    """`er7.composed`, with spaces for control characters: hl7apy does not return their escape sequences as they were."""
+    return er7_composed(*(c.translate(_CONTROLS) for c in components))
+
+
 def _echoed(field: str) -> str:
     """An EI as it was received (`Request.placer_order_number` is ER7), escaped anew lest a sign of it split the line."""
     return composed(*(unescape(part) for part in field.split("^")))
@@ -194,7 +203,7 @@ def _specimen(order: Order) -> list[str]:
     if not specimen.id:
         return []
     site = composed(specimen.site_code, specimen.site_text, specimen.site_scheme)
-    return [segment("SPM", "1", escape(specimen.id), "", composed("TISS", "Tissue", "HL70487"), "", "", "", site)]
+    return [segment("SPM", "1", composed(specimen.id), "", composed("TISS", "Tissue", "HL70487"), "", "", "", site)]
 
 
 def _time(at: datetime) -> str:
@@ -206,7 +215,7 @@ def _checked(order: Order, message_id: str, at: datetime, processing_id: str, li
     application, facility = (_echoed(p) for p in f"{asked.sender}^".split("^")[:2])
     body = "\r".join(lines)
     charset = term_of(asked.charset) if _fits(body + asked.lab + asked.sender, asked.charset) else UTF8
-    header = ["^~\\&", APPLICATION, escape(asked.lab), application, facility, _time(at), "", "ORU^R01^ORU_R01", message_id]
+    header = ["^~\\&", APPLICATION, composed(asked.lab), application, facility, _time(at), "", "ORU^R01^ORU_R01", message_id]
     text = f"{segment('MSH', *header, processing_id, '2.5.1', *[''] * 5, charset)}\r{body}\r"
     _check(text)
     return text.encode(codec_of(charset))
@@ -223,11 +232,16 @@ def _fits(text: str, charset: str) -> bool:
 def _check(text: str) -> None:
     """hl7apy's exceptions quote values: neither their text nor themselves may travel further."""
     try:
-        message = parse_message(text, validation_level=VALIDATION_LEVEL.STRICT)
-        understood = message.validate() and message.to_er7().rstrip("\r") == text.rstrip("\r")
+        kind = "" if _understood(text) else "read back differently"
     except Exception as error:
         kind = type(error).__name__
-    else:
-        kind = "" if understood else "read back differently"
     if kind:
         raise Failed(ServiceReason.INTERNAL, f"the result's ORU^R01 is not valid HL7 ({kind}): report this as a defect")
+
+
+def _understood(text: str) -> bool:
+    try:
+        message = parse_message(text, validation_level=VALIDATION_LEVEL.STRICT)
+    except MaxLengthReached:  # what the order named is returned whole, even where it is longer than v2.5.1 foresaw
+        message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT)
+    return bool(message.validate()) and message.to_er7().rstrip("\r") == text.rstrip("\r")

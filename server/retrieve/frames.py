@@ -118,6 +118,11 @@ class FrameCache:
                 paste(self._get(column, row), out, x=column * frame.width - region.x, y=row * frame.height - region.y, frame=frame)
         return out
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the pixels kept now."""
+        return self._bytes
+
     def _get(self, column: int, row: int) -> Rgb | None:
         key = column, row
         if key in self._kept:

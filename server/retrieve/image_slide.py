@@ -78,7 +78,7 @@ def _png_header(path: Path, head: bytes) -> tuple[Encoding, Size]:
 def _jpeg_header(path: Path) -> tuple[Encoding, Size]:
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(path.read_bytes(), strict=False)
-    except ValueError:
+    except (ValueError, KeyError):  # simplejpeg looks an unknown colour space up by its number
         raise _damaged(path) from None
     if space not in ("RGB", "YCbCr"):
         raise Refused(Reason.WRONG_COLOUR_SPACE, f"{path.name} is a {space} JPEG, not a colour one of 3 x 8 bit: convert it")

@@ -67,7 +67,7 @@ class Dispatcher:
             )
             sides = [asyncio.create_task(self._stopping(worker, stop)), asyncio.create_task(self._sweeping(app))]
             try:
-                await worker.run()
+                await worker.run()  # type: ignore[no-untyped-call]
             finally:
                 for side in sides:
                     side.cancel()
@@ -76,7 +76,7 @@ class Dispatcher:
     async def _stopping(self, worker: JobWorker, stop: threading.Event) -> None:
         while not stop.is_set():
             await asyncio.sleep(0.1)
-        worker.stop()
+        worker.stop()  # type: ignore[no-untyped-call]
 
     async def _sweeping(self, app: procrastinate.App) -> None:
         while True:

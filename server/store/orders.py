@@ -35,7 +35,7 @@ DEFER = text(
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit."""
-    statement = upsert(orders).values(_columns(request), id=str(uuid.uuid4())).on_conflict_do_nothing().returning(orders)
+    statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
     if row is not None:
         defer(connection, OrderId(row["id"]), request.priority)

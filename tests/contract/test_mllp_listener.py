@@ -23,7 +23,7 @@ from server.order.oml import parse_order
 
 @dataclass
 class Echo:
-    """Answers each message with its own text; `refuse` with the reason. Keeps what it got."""
+    """Answers each message with its own beginning; `refuse` with the reason. Keeps what it got."""
 
     got: list[bytes] = field(default_factory=list)
     pause_s: float = 0.0
@@ -33,7 +33,7 @@ class Echo:
         if message == b"break":
             raise ValueError("TEST-INVENTED")
         self.got.append(message)
-        return (b"got " + message,) * (2 if message == b"twice" else 1)
+        return (b"got " + message[:2000],) * (2 if message == b"twice" else 1)
 
     def refuse(self, message: bytes, error: ChromogenError) -> tuple[bytes, ...]:
         return (f"{error.reason} {message[:3].decode()}".encode(),)
@@ -172,17 +172,13 @@ def test_a_message_of_16_mb_is_taken_and_read_in_under_a_second_of_cpu(listen: L
     one = order + b"OBX|1|ED|X^Y^L||" + b"A" * (16 * 1024 * 1024 - len(order) - 16)
     many = order + b"OBX|1|ST|X^Y^L||hello world||||||F\r" * ((16 * 1024 * 1024 - len(order)) // 36)
     for message in (one, many):
-        with connect(port) as c:
-            began = time.process_time()
-            c.sendall(START + message + END)
-            (reply,) = frames(c, 1)
-            carried = time.process_time() - began
-            assert reply == b"got " + message
         began = time.process_time()
+        with connect(port) as c:
+            c.sendall(START + message + END)
+            assert frames(c, 1) == [b"got " + message[:2000]]
         assert parse_order(handler.got.pop()).placer_order_number == "P^DEMO-LIS"
-        read = time.process_time() - began
-        assert read < 1.0, f"read in {read:.2f} s"
-        print(f"16 MB: carried there and back with both peers {carried:.2f} s CPU, read {read:.2f} s CPU")
+        spent = time.process_time() - began
+        assert spent < 1.0, f"{spent:.2f} s of CPU"
 
 
 def test_a_handler_that_breaks_closes_its_connection_unanswered_and_no_other(listen: Listen) -> None:

@@ -62,7 +62,7 @@ class Instance:
     sop_class: str = WSI
     series: str = "1"
     number: str = "1"
-    places: Sequence[tuple[int, int]] | None = None
+    places: Sequence[tuple[float, float]] | None = None
     table: str = "basic"
     specimen: str = "TEST-SPECIMEN"
     container: str = "TEST-CONTAINER"
@@ -116,10 +116,9 @@ class Instance:
         if self.places is not None:
             ds.PerFrameFunctionalGroupsSequence = [self._position(*place) for place in self.places]
 
-    def _position(self, column: int, row: int) -> Dataset:
-        position = _item(
-            ColumnPositionInTotalImagePixelMatrix=column * self.side + 1, RowPositionInTotalImagePixelMatrix=row * self.side + 1
-        )
+    def _position(self, column: float, row: float) -> Dataset:
+        x, y = int(column * self.side) + 1, int(row * self.side) + 1
+        position = _item(ColumnPositionInTotalImagePixelMatrix=x, RowPositionInTotalImagePixelMatrix=y)
         return _item(PlanePositionSlideSequence=[position])
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -61,7 +62,6 @@ def test_sparse_frames_lie_where_they_say_and_the_rest_is_white(kit, tmp_path):
 def test_sparse_frames_beside_the_grid_are_refused(kit, tmp_path):
     rgb = kit.picture(128, 64)
     level = kit.raw(rgb, places=[(0, 0), (0.5, 0)])
-    level.side = 64
     assert refused(level.write(tmp_path / "off.dcm")).reason == Reason.UNSUPPORTED_SYNTAX
 
 
@@ -75,8 +75,6 @@ def test_of_several_focal_planes_the_middle_one_is_read(kit, tmp_path):
 
 
 def test_a_jpeg_level_declared_rgb_without_markers_is_not_taken_for_ycbcr(kit, tmp_path):
-    import imagecodecs
-
     rgb = kit.picture(64, 64)
     stream = bytes(imagecodecs.jpeg8_encode(rgb, level=95, colorspace="RGB", outcolorspace="RGB"))
     bare = bytearray(stream[:2] + stream[2 + 2 + int.from_bytes(stream[4:6], "big") :] if stream[3] in (0xE0, 0xEE) else stream)

@@ -1,0 +1,107 @@
+"""The one place that sees all adapters: settings in, a wired service out. Nothing connects before `bootstrap` is called."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from server.domain.ports import Archive, OpenSlide
+from server.report import mllp_sender
+from server.report.deliver import Deliverer, Receiver
+from server.retrieve.folder import FolderArchive
+from server.retrieve.slide import open_slide
+from server.settings import Settings
+from server.store import private
+from server.store.database import connect
+from server.store.dispatch import Dispatcher
+from server.store.migrate import migrate
+from server.store.outbox import PostgresOutbox
+from server.store.store import PostgresStore
+from server.worker import RunCase, Worker
+
+LIS, ARCHIVE = "lis", "archive"
+"""What the outbox calls its destinations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """All that a command needs. Close it when done: the private PostgreSQL stops with its last user."""
+
+    settings: Settings
+    store: PostgresStore
+    outbox: PostgresOutbox
+    archive: Archive
+    open_slide: OpenSlide
+    results_folder: Path
+    spool_folder: Path
+    database_url: str
+    engine: Engine
+    private_postgres: private.PrivatePostgres | None
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """What results are sent to: the archive, and the LIS where one is set."""
+        return (LIS, ARCHIVE) if self.settings.lis.host else (ARCHIVE,)
+
+    def worker(self, run_case: RunCase) -> Worker:
+        w = self.settings.worker
+        return Worker(self.store, self.outbox, run_case, lease_s=w.lease_s, poll_s=w.poll_s, grace_s=w.grace_s)
+
+    def work(self, run_case: RunCase) -> None:
+        """Be a worker until SIGTERM or SIGINT."""
+        worker = self.worker(run_case)
+        worker.run(Dispatcher(self.database_url, worker.look, poll_s=self.settings.worker.poll_s))
+
+    def close(self) -> None:
+        self.engine.dispose()
+        if self.private_postgres is not None:
+            self.private_postgres.close()
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def bootstrap(settings: Settings) -> Service:
+    """Wire it up; where no database is configured, start the private one and bring its tables up to date.
+
+    A configured database is left as it is: `chromogen migrate` is for its owner. Raises Refused SETTING_INVALID,
+    Failed DATABASE_UNREACHABLE.
+    """
+    configured = settings.database.url.get_secret_value()
+    own = None if configured else private.start(settings.data.folder)
+    url = configured if own is None else own.url
+    try:
+        if own is not None:
+            migrate(url)
+        return _service(settings, url, own)
+    except BaseException:
+        if own is not None:
+            own.close()
+        raise
+
+
+def _service(settings: Settings, url: str, own: private.PrivatePostgres | None) -> Service:
+    engine, data = connect(url), settings.data.folder.resolve()
+    archive = FolderArchive(settings.archive_folder.resolve())
+    return Service(
+        settings=settings,
+        store=PostgresStore(engine, max_attempts=settings.worker.max_attempts),
+        outbox=PostgresOutbox(engine, _deliverer(settings, archive)),
+        archive=archive,
+        open_slide=partial(open_slide, icc=settings.icc.use),
+        results_folder=data / "results",
+        spool_folder=data / "spool",
+        database_url=url,
+        engine=engine,
+        private_postgres=own,
+    )
+
+
+def _deliverer(settings: Settings, archive: Archive) -> Deliverer:
+    lis = settings.lis
+    receivers = {LIS: Receiver(host=lis.host, port=lis.port, timeout_s=lis.timeout_s)} if lis.host else {}
+    return Deliverer(receivers=receivers, archives={ARCHIVE: archive}, send=mllp_sender.send)

@@ -1,0 +1,158 @@
+"""The demo: a drawn slide of known truth goes the whole way, from an HL7 order to the reports, over real parts.
+
+PostgreSQL (private), an MLLP listener, a worker, a folder archive and a receiving LIS; only the patient and the slide are
+invented.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pydicom
+
+from inference.draw import draw_slide
+from inference.engines.local import LocalEngine
+from inference.geometry import Size
+from inference.score import score
+from server import settings
+from server.bootstrap import Service, bootstrap
+from server.demo.lis import ReceivingLis, order_message
+from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.domain.errors import Failed, ServiceReason
+from server.domain.ports import OrderView
+from server.domain.result import Result, Scores
+from server.domain.states import State
+from server.order.intake import Intake
+from server.order.mllp import MllpListener
+from server.pipeline import Desk, run_case
+from server.report.mllp_sender import send
+from server.report.result_json import compartments_json, write_json
+
+SIDE_PX = 4096
+MPP = 0.5
+MARKER = "ER"
+LEASE_S, SEND_TIMEOUT_S = 60.0, 30.0
+CASE_FILES = ("result.json", "nuclei.parquet", "nuclei.geojson", "overlay.png")
+MODALITIES = {"SR": "sr.dcm", "ANN": "ann.dcm", "SEG": "seg.dcm"}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the demo found beside what was drawn, and where everything lies."""
+
+    result: Result
+    truth: Scores
+    files: tuple[Path, ...]
+
+
+def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say) -> Outcome:
+    """Draw, order, score, report; leaves its files in `out`. `keep` leaves the database and the archive in `out/service` too."""
+    out.mkdir(parents=True, exist_ok=True)
+    say(f"drawing a slide of {SIDE_PX} x {SIDE_PX} px (seed {seed}, H-score about {h_score:g})")
+    identity, truth = make_slide(out, seed, h_score)
+    with ExitStack() as stack:
+        work = out / "service" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
+        fill_archive(out / "slide", work / "archive")
+        lis = stack.enter_context(ReceivingLis(_emptied(work / "received")))
+        say("starting PostgreSQL, the MLLP listener and the worker")
+        service = stack.enter_context(bootstrap(settings_for(work, lis.port)))
+        order = order_slide(service, identity, say)
+        say(f"scoring order {order}")
+        desk = desk_of(service, work)
+        service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+        view = service.store.order(service.store.orders(1)[0].order.id)
+        return collect(out, work, service, view, truth, lis)
+
+
+def make_slide(out: Path, seed: int, h_score: float) -> tuple[SlideIdentity, Scores]:
+    """The slide in `out/slide`, and, before anything looks at it, its truth in `out/truth.json`."""
+    drawing = draw_slide(size=Size(width=SIDE_PX, height=SIDE_PX), seed=seed, h_score=h_score)
+    by_grade = drawing.truth.counts
+    truth = Scores(stroma=score(by_grade[0]), epithelium=score(by_grade[1]), all=score(by_grade.sum(axis=0)))
+    write_json(out / "truth.json", {"compartments": compartments_json(truth), "seed": seed, "h_score_asked": h_score})
+    identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{SIDE_PX}", marker=MARKER)
+    shutil.rmtree(out / "slide", ignore_errors=True)
+    write_dicom_slide(out / "slide", JpegFrames(drawing), mpp=MPP, identity=identity)
+    return identity, truth
+
+
+def fill_archive(slide: Path, archive: Path) -> None:
+    """The slide's instances in the archive's folder, hard-linked where that can be."""
+    target = _emptied(archive) / "slide"
+    try:
+        shutil.copytree(slide, target, copy_function=os.link)
+    except OSError:
+        shutil.copytree(slide, target, dirs_exist_ok=True)
+
+
+def settings_for(work: Path, lis_port: int) -> settings.Settings:
+    """The demo's own, whatever the environment says."""
+    return settings.Settings(
+        database=settings.Database(),
+        data=settings.Data(folder=work),
+        archive=settings.Archive(folder=work / "archive"),
+        lis=settings.Lis(host="127.0.0.1", port=lis_port),
+        worker=settings.Worker(),
+    )
+
+
+def order_slide(service: Service, identity: SlideIdentity, say: Say) -> str:
+    """Send the order through a real MLLP connection; returns its placer number. Raises Failed when it isn't acknowledged."""
+    number = f"DEMO-{uuid.uuid4().hex[:12].upper()}"
+    message = order_message(
+        placer_number=number, marker=MARKER, control_id=number, container_id=identity.container_id,
+        series_uid=identity.series_uid, specimen_id=identity.specimen_id,
+    )  # fmt: skip
+    with listening(service) as port:
+        send(message, host="127.0.0.1", port=port, timeout_s=SEND_TIMEOUT_S)
+    say(f"order {number} sent as OML^O21 and acknowledged")
+    return number
+
+
+@contextmanager
+def listening(service: Service) -> Iterator[int]:
+    """An MLLP listener on a free port."""
+    listener = MllpListener(Intake(service.store.accept))
+    port = listener.start()
+    try:
+        yield port
+    finally:
+        listener.stop()
+
+
+def desk_of(service: Service, work: Path) -> Desk:
+    return Desk(
+        store=service.store, archive=service.archive, open_slide=service.open_slide, engine=LocalEngine(), cases=work / "cases",
+        lease_s=LEASE_S, destinations=service.destinations,
+    )  # fmt: skip
+
+
+def collect(out: Path, work: Path, service: Service, view: OrderView, truth: Scores, lis: ReceivingLis) -> Outcome:
+    """Bring what reached the LIS and the archive, and the case's own files, to `out`. Raises Failed where something is missing."""
+    if view.state is not State.DONE or view.result_id is None:
+        raise Failed(ServiceReason.ORDER_STATE, f"the demo's order ended {view.state}: {view.reason} {view.detail}")
+    if not lis.received or service.outbox.waiting():
+        raise Failed(
+            ServiceReason.DELIVERY_FAILED, f"{service.outbox.waiting()} reports of the demo didn't reach their destination"
+        )
+    case = work / "cases" / view.order.id / str(view.attempt)
+    made = [Path(shutil.copy(case / name, out / name)) for name in CASE_FILES]
+    made.append(Path(shutil.copy(lis.received[-1], out / "oru.hl7")))
+    for path in (work / "archive").glob("*.dcm"):
+        modality = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).Modality
+        made.append(Path(shutil.copy(path, out / MODALITIES[modality])))
+    result = service.store.result(view.result_id)
+    return Outcome(result=replace(result, nuclei_file=out / "nuclei.parquet"), truth=truth, files=tuple(sorted(made)))
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

@@ -1,0 +1,87 @@
+"""Invented orders and results for the tests of the store. No patient here exists."""
+
+import uuid
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+
+from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.geometry import Size
+from inference.grade import counts
+from inference.nuclei import Histograms
+from inference.score import score
+from inference.slide import Level, SlideFacts
+from server.domain.order import OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.profile import BUILT_IN, Profile
+from server.domain.result import Result, ResultId, Scores
+
+
+def request(
+    number: int | str = 1, *, priority: Priority = Priority.ROUTINE, message: str | None = None, lab: str = "LAB"
+) -> Request:
+    return Request(
+        lab=lab,
+        sender="LIS^LAB",
+        message_control_id=message or f"M{number}",
+        message_type="OML^O21",
+        placer_order_number=f"P{number}",
+        placer_request="1",
+        priority=priority,
+        marker="ER",
+        procedure_code="85310-1",
+        procedure_text="Estrogen receptor",
+        patient=Patient(
+            id="0000", family_name="TEST-INVENTED", given_name="Ünïcode \\ 'quoted' %s", birth_date=date(1950, 2, 28), sex="F"
+        ),
+        specimen=Specimen(id=f"S{number}", container_id=f"C{number}", site_code="76752008", site_scheme="SCT", site_text="Breast"),
+        slide=SlideReference(container_id=f"C{number}"),
+        requested_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    )
+
+
+def result(
+    order_id: OrderId | None, *, seed: int = 0, nuclei: int = 500, profile: Profile = BUILT_IN, folder: Path = Path("/nowhere")
+) -> Result:
+    random = np.random.default_rng(seed)
+    histograms = Histograms.empty()
+    compartment = random.integers(0, 2, nuclei)
+    np.add.at(histograms.hue_value, (compartment, random.integers(0, 360, nuclei), random.integers(0, 256, nuclei)), 1)
+    np.add.at(histograms.density, (compartment, random.integers(0, 301, nuclei)), 1)
+    by_compartment = counts(histograms, profile.thresholds)
+    fields = random.multinomial(20, [0.25] * 4, size=6)
+    identity = ResultId(str(uuid.UUID(int=seed + 1, version=4)))
+    return Result(
+        id=identity,
+        order_id=order_id,
+        created_at=datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC),
+        profile=profile,
+        scores=Scores(
+            stroma=score(by_compartment[0], fields),
+            epithelium=score(by_compartment[1]),
+            all=score(by_compartment.sum(axis=0), fields),
+        ),
+        analysis=Analysis(
+            slide=SlideFacts(
+                mpp=0.25,
+                size=Size(width=40_000, height=30_000),
+                levels=(
+                    Level(size=Size(width=40_000, height=30_000), mpp=0.25),
+                    Level(size=Size(width=10_000, height=7_500), mpp=1.0),
+                ),
+                study_uid="1.2.3",
+                series_uid="1.2.3.4",
+                sop_instance_uids=("1.2.3.4.5", "1.2.3.4.6"),
+                container_id="C1",
+                notes=("NO_OPTICAL_PATH",),
+            ),
+            model=ModelFacts(name="nuclei_detection", version="1", sha256="ab" * 32, engine="local"),
+            histograms=histograms,
+            tissue_mm2=12.345678901234567,
+            tiles=TileCounts(planned=10, analysed=9, unreadable=1, overflowed=0),
+            seconds={"decode": 1.25, "infer": 0.1 + 0.2},
+            warnings=("FEW_NUCLEI",),
+        ),
+        nuclei_file=folder / f"{identity}.parquet",
+        warnings=("FEW_NUCLEI", "OUT_OF_SCOPE"),
+    )
