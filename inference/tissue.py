@@ -17,7 +17,7 @@ MASK_MPP = 8.0
 LEAST_DENSITY = 0.045  # mean optical density over the three channels above the glass
 GLASS_PERCENTILE = 99  # of each channel; clear glass is no darker than FAINTEST_GLASS
 FAINTEST_GLASS = 230
-SMALLEST_PATCH_UM2 = 2_000.0
+SMALLEST_PATCH_UM2 = 500.0
 MARGIN_UM = 24.0
 
 Mask = npt.NDArray[np.bool_]

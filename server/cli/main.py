@@ -50,14 +50,12 @@ def chromogen(debug: bool) -> None:
 def main() -> None:
     """Entry point: turns errors into one line and an exit code."""
     try:
-        chromogen.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        code = chromogen.main(standalone_mode=False)  # click gives back the code of an Exit, or what the command returned
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
-        sys.exit(BAD_INPUT)
+        _fail(f"USAGE: {error.format_message()} (see `chromogen --help`)", BAD_INPUT)
     except ChromogenError as error:
         _fail(str(error), BAD_INPUT if isinstance(error, Refused) else FAILURE)
     except OSError as error:

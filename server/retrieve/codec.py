@@ -14,6 +14,7 @@ from typing import cast
 import cv2
 import imagecodecs
 import numpy as np
+import numpy.typing as npt
 import simplejpeg
 
 from inference.geometry import Size
@@ -29,6 +30,10 @@ _J2K_SIZE = b"\xff\x4f\xff\x51"  # start of codestream, then the SIZ segment (IS
 
 class Undecodable(Exception):
     """The bytes of one frame are missing, damaged or not what the header of the slide says. Kept inside this package."""
+
+
+class Transparent(Undecodable):
+    """A picture with pixels that are not wholly there: their colours mean nothing."""
 
 
 class Encoding(StrEnum):
@@ -120,11 +125,19 @@ def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
         rgb = imagecodecs.jpegls_decode(data)
     else:
         rgb = imagecodecs.png_decode(data)
-        if rgb.ndim == 3 and rgb.shape[2] == 4 and bool((rgb[..., 3] == 255).all()):  # an alpha channel that hides nothing
-            rgb = np.ascontiguousarray(rgb[..., :3])
+        rgb = _opaque(rgb)
     if rgb.shape != (frame.height, frame.width, 3) or rgb.dtype != np.uint8:
         raise Undecodable(f"decoded to {rgb.shape} of {rgb.dtype}")
     return cast(Rgb, rgb)
+
+
+def _opaque(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Without its alpha channel, if it has one that hides nothing: many tools write one. Raises Transparent."""
+    if rgb.ndim != 3 or rgb.shape[2] != 4:
+        return rgb
+    if (rgb[..., 3] != 255).any():
+        raise Transparent("alpha below 255")
+    return np.ascontiguousarray(rgb[..., :3])
 
 
 def _raw(data: bytes, frame: Size) -> Rgb:

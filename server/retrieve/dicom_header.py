@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
 
 from inference.errors import ChromogenError, Reason, Refused
 from server.retrieve.quiet import quiet
@@ -41,7 +42,11 @@ class InstanceHeader:
         return self.sop_class_uid == WHOLE_SLIDE_IMAGE and self.flavour == "VOLUME"
 
 
-_WANTED = ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "ContainerIdentifier", "ImageType"]
+_WANTED: list[BaseTag | int] = [
+    Tag(keyword)
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "ContainerIdentifier", "ImageType")
+]
+_LAST_WANTED = 0x00400512  # Container Identifier; elements come in the order of their tags (PS3.5, 7.1)
 
 
 def is_dicom(path: Path) -> bool:
@@ -54,7 +59,7 @@ def is_dicom(path: Path) -> bool:
 
 def read_instance_header(path: Path) -> InstanceHeader:
     """Identify a DICOM file. Raises Refused SLIDE_DAMAGED."""
-    return guarded(path, lambda: _identify(path, dcmread(path, stop_before_pixels=True, specific_tags=list(_WANTED))))
+    return guarded(path, lambda: _identify(path, _beginning(path)))
 
 
 def identify(path: Path, dataset: Dataset) -> InstanceHeader:
@@ -72,6 +77,12 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
     except Exception:  # pydicom raises what its value parsers raise; the text may quote a patient's data
         message = f"{path.name} has a damaged or incomplete DICOM header: fetch it again from the archive"
         raise Refused(Reason.SLIDE_DAMAGED, message) from None
+
+
+def _beginning(path: Path) -> Dataset:
+    """The elements up to the identity of the container; frames may follow by the hundred thousand, a sequence item each."""
+    with path.open("rb") as file:
+        return read_partial(file, lambda tag, vr, length: tag > _LAST_WANTED, specific_tags=_WANTED)
 
 
 def _identify(path: Path, dataset: Dataset) -> InstanceHeader:

@@ -104,6 +104,9 @@ def _read(path: Path, file: FrameFile) -> DicomImage:
     count = int(header.get("NumberOfFrames") or 1)
     if count * 8 > file.size:
         raise _damaged(path, f"claims {count} frames in {file.size} bytes")
+    if int(header.get("InConcatenationTotalNumber") or 1) > 1 or int(header.get("ConcatenationFrameOffsetNumber") or 0) > 0:
+        message = f"{path.name} is part of a level split over files (a concatenation): have the archive join it"
+        raise Refused(Reason.UNSUPPORTED_SYNTAX, message)
     numbers, notes = _numbers(path, header, layout, count)
     try:
         index = read_index(
@@ -173,7 +176,7 @@ def _numbers(path: Path, header: Dataset, layout: Layout, count: int) -> tuple[P
     )
     first = (planes // 2) * area  # columns run fastest, then rows, focal planes, optical paths (PS3.3, C.7.6.17.3)
     numbers = np.arange(first, first + area, dtype=np.int64).reshape(shape)
-    if count < first + area and first + area - count > area:
+    if count <= first:  # fewer than due in the plane itself: those missing are found when they are read
         raise _damaged(path, f"has {count} frames where {area * planes * paths} are due")
     return numbers, _notes(planes, paths)
 

@@ -52,7 +52,9 @@ def _volume(path: Path, headers: Sequence[InstanceHeader]) -> list[InstanceHeade
 def _instead(headers: Sequence[InstanceHeader]) -> str:
     if not headers:
         return "holds no DICOM file: name a slide, or the folder of its instances"
-    kinds = sorted({header.flavour.lower() if header.flavour else UID(header.sop_class_uid).name for header in headers})
+    kinds = sorted(
+        {header.flavour.lower() if header.flavour else UID(header.sop_class_uid).name or "an unknown object" for header in headers}
+    )
     return f"holds no level of a whole-slide image, only: {', '.join(kinds)}"
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from inference.errors import Reason, Refused
 from inference.geometry import Size
 from inference.slide import Level, Rgb, SlideFacts
-from server.retrieve.codec import Colour, Encoding, Undecodable, decode
+from server.retrieve.codec import Colour, Encoding, Transparent, Undecodable, decode
 from server.retrieve.colour import icc_digest, to_srgb
 from server.retrieve.digest import sha256_of
 from server.retrieve.framed_slide import FramedSlide
@@ -35,7 +35,7 @@ class PictureFrames:
 
 
 def open_picture(path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide:
-    """Open an 8-bit RGB PNG or a colour JPEG. Raises Refused: no mpp, not 3 x 8 bit, too large, damaged."""
+    """Open an 8-bit RGB PNG (opaque) or a colour JPEG. Raises Refused: no mpp, not 3 x 8 bit, too large, damaged."""
     if mpp is None:
         raise Refused(Reason.NO_PIXEL_SIZE, f"{path.name} is a picture without a pixel size: give --mpp, in µm per pixel")
     encoding, size = _header(path)
@@ -69,7 +69,7 @@ def _png_header(path: Path, head: bytes) -> tuple[Encoding, Size]:
     width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     depth, colour = head[24], head[25]
     if depth != 8 or colour not in (_PNG_RGB, _PNG_RGBA):
-        raise Refused(Reason.WRONG_COLOUR_SPACE, f"{path.name} is not 8-bit RGB without transparency: convert it")
+        raise Refused(Reason.WRONG_COLOUR_SPACE, f"{path.name} is not a colour picture of 3 x 8 bit: convert it")
     if width == 0 or height == 0:
         raise _damaged(path)
     return Encoding.PNG, Size(width=width, height=height)
@@ -89,6 +89,8 @@ def _check_decodes(frames: PictureFrames) -> None:
     """A picture is one frame: where it doesn't decode nothing can be read, so it's refused at once (at an eighth if JPEG)."""
     try:
         frames.decode(0, 0, max(frames.layout.shrinks))
+    except Transparent:
+        raise Refused(Reason.WRONG_COLOUR_SPACE, f"{frames.path.name} has transparent pixels: save it without") from None
     except Undecodable:
         raise _damaged(frames.path) from None
 

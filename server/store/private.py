@@ -16,8 +16,9 @@ import pwd
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -30,6 +31,7 @@ DATABASE = "chromogen"
 SUPERUSER = "chromogen"
 OWN_ACCOUNT, ANY_ACCOUNT = "chromogen", "nobody"
 START_TIMEOUT_S = 60
+ORPHANS_END_S = 20
 LONGEST_SOCKET_PATH = 107
 """Bytes: sun_path of Linux is 108 with its closing zero."""
 
@@ -92,7 +94,7 @@ def _start_or_join(folder: Path, users: IO[bytes]) -> PrivatePostgres:
     socket_folder = _socket_folder(folder, account)
     if not (folder / "PG_VERSION").exists():
         _initialise(folder, account)
-    if not _running(folder, account):
+    if not _running(folder, socket_folder, account):
         _start(folder, socket_folder, account)
     private = PrivatePostgres(folder, users, account, socket_folder)
     _make_database(private)
@@ -184,8 +186,36 @@ def _initialise(folder: Path, account: _Account | None) -> None:
     )  # fmt: skip
 
 
-def _running(folder: Path, account: _Account | None) -> bool:
-    return _try("pg_ctl", "status", "-D", str(folder), account=account).returncode == 0
+def _running(folder: Path, socket_folder: Path, account: _Account | None) -> bool:
+    """Whether its main process lives. pg_ctl takes a dead one that nobody reaped, or another with its number, for alive.
+
+    Where the main process is dead its children end by themselves; only then may its marks be taken away.
+    """
+    mark = folder / "postmaster.pid"
+    if not mark.exists():
+        return False
+    if not Path("/proc/self/cwd").exists():
+        return _try("pg_ctl", "status", "-D", str(folder), account=account).returncode == 0
+    number = mark.read_text().partition("\n")[0].strip()
+    if number in _living(folder):
+        return True
+    deadline = time.monotonic() + ORPHANS_END_S
+    while _living(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if not _living(folder):
+        for left in (mark, *socket_folder.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
+    return False
+
+
+def _living(folder: Path) -> frozenset[str]:
+    """Numbers of PostgreSQL's processes of this folder: each works in it. Those that only wait to be reaped have no folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder:
+                found.add(process.name)
+    return frozenset(found)
 
 
 def _start(folder: Path, socket_folder: Path, account: _Account | None) -> None:

@@ -1,6 +1,7 @@
 """The listener over real sockets (I-3), and what it does to peers that do not keep to MLLP."""
 
 import contextlib
+import itertools
 import socket
 import ssl
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,12 @@ from hypothesis import strategies as st
 
 from server.demo.lis import order_message
 from server.domain.errors import ChromogenError, Failed
+from server.domain.order import Order, OrderId, Request
 from server.er7 import END, START
+from server.order.intake import Intake
 from server.order.mllp import MllpListener
 from server.order.oml import parse_order
+from server.report.mllp_sender import send
 
 
 @dataclass
@@ -95,7 +100,7 @@ def test_messages_may_be_cut_anywhere() -> None:
         places = [0, *sorted(c for c in cuts if c < len(stream)), len(stream)]
         with connect(port) as c:
             c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for a, b in zip(places, places[1:], strict=False):
+            for a, b in itertools.pairwise(places):
                 c.sendall(stream[a:b])
             assert frames(c, len(messages)) == [b"got " + m for m in messages]
 
@@ -259,3 +264,28 @@ def test_tls_with_client_certificates_carries_messages_and_refuses_strangers(lis
         c.sendall(START + b"stranger" + END)
         assert c.recv(10) == b""
     assert handler.got == [b"secret"]
+
+
+def test_an_order_goes_in_over_tls_and_its_acknowledgment_is_matched(certificate: Path) -> None:
+    """Sender, listener and intake together, each as the service runs it."""
+    server, client = contexts(certificate)
+    kept: list[Request] = []
+
+    def accept(request: Request) -> tuple[Order, bool]:
+        kept.append(request)
+        return Order(id=OrderId("4d4f9c3e-0000-4000-8000-000000000000"), request=request, received_at=datetime.now(UTC)), True
+
+    listener = MllpListener(Intake(accept), tls=server)
+    port = listener.start()
+    try:
+        order = order_message(placer_number="P", marker="PR", control_id="M-9", container_id="C")
+        send(order, host="localhost", port=port, timeout_s=10, tls=client)
+        assert [(k.marker, k.message_control_id) for k in kept] == [("PR", "M-9")]
+        with pytest.raises(Failed, match="AE") as failed:
+            send(order.replace(b"SAC|||C", b"SAC|||"), host="localhost", port=port, timeout_s=10, tls=client)
+        assert failed.value.retryable
+        with pytest.raises(Failed, match="can't be reached"):
+            send(order, host="localhost", port=port, timeout_s=10)
+    finally:
+        listener.stop()
+    assert len(kept) == 1

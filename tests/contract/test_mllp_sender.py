@@ -69,7 +69,9 @@ def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None
     send(MESSAGE, host="127.0.0.1", port=peer(lambda c: c.sendall(late + acknowledgment("AA"))), timeout_s=5)
 
 
-@pytest.mark.parametrize("answer", [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-1]])
+@pytest.mark.parametrize(
+    "answer", [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-1]]
+)
 def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is_closed(peer: Peer, answer: bytes) -> None:
     closed: list[bytes] = []
 

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,10 +103,8 @@ def test_a_site_may_name_the_character_set_of_senders_that_name_none() -> None:
 @given(st.binary(max_size=300))
 def test_random_bytes_are_read_or_refused(message: bytes) -> None:
     for candidate in (message, b"MSH|^~\\&|" + message):
-        try:
-            assert read(candidate).lines
-        except Refused as error:
-            assert error.message
+        with contextlib.suppress(Refused):
+            assert read(candidate).lines[0].startswith("MSH")
 
 
 def test_writing_leaves_out_what_is_empty_at_the_end() -> None:

@@ -146,6 +146,8 @@ def test_a_volume_of_a_single_frame_is_a_slide(kit, tmp_path):
         ({"more": {"TotalPixelMatrixColumns": 4_000_000_000}}, Reason.SLIDE_DAMAGED),
         ({"more": {"TotalPixelMatrixRows": 0}}, Reason.SLIDE_DAMAGED),
         ({"more": {"Rows": None}}, Reason.SLIDE_DAMAGED),
+        ({"more": {"TotalPixelMatrixFocalPlanes": 9}}, Reason.SLIDE_DAMAGED),
+        ({"more": {"InConcatenationNumber": 1, "InConcatenationTotalNumber": 2}}, Reason.UNSUPPORTED_SYNTAX),
     ],
 )
 def test_what_cannot_be_scored_rightly_is_refused_with_its_reason(kit, tmp_path, values, reason):

@@ -64,6 +64,12 @@ def test_a_picture_that_is_not_colour_of_8_bit_is_refused(tmp_path, mode):
     assert refused(tmp_path / "a.png", mpp=0.5).reason == Reason.WRONG_COLOUR_SPACE
 
 
+def test_an_alpha_channel_that_hides_nothing_is_left_out(kit, tmp_path):
+    Image.fromarray(kit.picture(20, 10)).convert("RGBA").save(tmp_path / "a.png")
+    out = open_slide(tmp_path / "a.png", mpp=0.5).read(Region(x=0, y=0, width=20, height=10))
+    np.testing.assert_array_equal(out, kit.picture(20, 10))
+
+
 def test_a_picture_of_16_bit_colour_is_refused(tmp_path):
     path = write(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint16))
     assert refused(path, mpp=0.5).reason == Reason.WRONG_COLOUR_SPACE

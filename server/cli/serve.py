@@ -1,0 +1,63 @@
+"""`chromogen serve`, `work` and `migrate`: the processes of an installation."""
+
+import signal
+import threading
+
+import click
+import structlog
+
+from server import settings
+from server.bootstrap import bootstrap
+from server.cli.engine import make_engine
+from server.domain.errors import Refused, ServiceReason
+from server.observability import set_up
+from server.order.intake import Intake
+from server.order.mllp import MllpListener
+from server.pipeline import Desk, run_case
+from server.store.migrate import migrate as bring_up_to_date
+
+log = structlog.get_logger()
+
+
+@click.command()
+def serve() -> None:
+    """Take orders by HL7 over MLLP until told to stop. Settings are CHROMOGEN_... variables (docs/operations.md)."""
+    wanted = settings.load()
+    set_up(level=wanted.log.level, format=wanted.log.format)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with bootstrap(wanted) as service:
+        listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port)
+        port = listener.start()
+        log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port)
+        stopped.wait()
+        listener.stop()
+    log.info("stopped")
+
+
+@click.command()
+@click.option("--until-idle", is_flag=True, help="stop once no order is due and nothing waits to be sent")
+def work(until_idle: bool) -> None:
+    """Be a worker: score orders and send what is due, until told to stop."""
+    wanted = settings.load()
+    set_up(level=wanted.log.level, format=wanted.log.format)
+    with bootstrap(wanted) as service:
+        desk = Desk(
+            store=service.store, archive=service.archive, open_slide=service.open_slide, engine=make_engine(wanted.engine.name),
+            cases=service.results_folder, lease_s=wanted.worker.lease_s, destinations=service.destinations,
+        )  # fmt: skip
+        if until_idle:
+            service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+        else:
+            service.work(lambda claim: run_case(claim, desk))
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the configured database's tables up to date; run it as their owner, before `serve` and `work` of a new version."""
+    url = settings.load().database.url.get_secret_value()
+    if not url:
+        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set; the private database needs no migrate")
+    bring_up_to_date(url)
+    click.echo("the database is up to date")

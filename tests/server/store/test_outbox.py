@@ -1,0 +1,215 @@
+"""INTEROP.md R-8: first in first out for each destination, one dead destination delays no other, at least once, same bytes."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.domain.errors import Failed, ServiceReason
+from server.domain.ports import Delivery
+from server.store.outbox import Patience, PostgresOutbox
+from server.store.store import PostgresStore
+from tests.server.store.invented import request, result
+
+Queue = Callable[..., None]
+
+
+class Peer:
+    """Takes deliveries, unless told to fail; keeps what it took and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, bytes]] = []
+        self.asked: list[str] = []
+        self.failing: dict[str, Failed] = {}
+        self.slow: dict[str, float] = {}
+
+    def __call__(self, delivery: Delivery) -> None:
+        self.asked.append(delivery.destination)
+        time.sleep(self.slow.get(delivery.destination, 0))
+        if delivery.destination in self.failing:
+            raise self.failing[delivery.destination]
+        self.taken.append((delivery.destination, delivery.message_id, delivery.path.read_bytes()))
+
+    def ids(self, destination: str) -> list[str]:
+        return [message for to, message, _ in self.taken if to == destination]
+
+
+DOWN = Failed(ServiceReason.DELIVERY_FAILED, "the peer is down", retryable=True)
+REJECTED = Failed(ServiceReason.DELIVERY_FAILED, "the peer rejects it")
+
+
+@pytest.fixture
+def peer() -> Peer:
+    return Peer()
+
+
+@pytest.fixture
+def queue(engine: sa.Engine, tmp_path: Path) -> Queue:
+    store = PostgresStore(engine)
+    made = iter(range(10_000))
+
+    def put(*destinations: str) -> None:
+        number = next(made)
+        claim = store.claim(store.accept(request(number))[0].id, 60)
+        assert claim is not None
+        deliveries = []
+        for i, destination in enumerate(destinations):
+            path = tmp_path / f"{number}-{i}"
+            path.write_bytes(f"bytes of {number}-{i}".encode())
+            deliveries.append(Delivery(kind="ORU", destination=destination, path=path, message_id=f"{number}-{i}"))
+        store.finish(claim, result(claim.order.id, seed=number), deliveries)
+
+    return put
+
+
+def run(engine: sa.Engine, sql: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(sql)
+
+
+def states(engine: sa.Engine) -> Sequence[str]:
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql("SELECT state FROM outbox ORDER BY id").scalars())
+
+
+@given(st.integers(1, 10_000))
+def test_waits_grow_from_five_seconds_to_a_quarter_of_an_hour(attempts: int) -> None:
+    wait = Patience().wait_s(attempts)
+    assert 5 <= wait <= 900
+    assert attempts < 9 or wait >= 450
+
+
+def test_waits_differ_so_that_peers_are_not_asked_in_step() -> None:
+    assert len({Patience().wait_s(9) for _ in range(20)}) == 20
+
+
+@pytest.mark.postgres
+def test_each_destination_gets_everything_once_and_in_order(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    for _ in range(5):
+        queue("archive", "lis", "archive")
+    assert PostgresOutbox(engine, peer).send_due() == 15
+    assert peer.ids("lis") == [f"{n}-1" for n in range(5)]
+    assert peer.ids("archive") == [f"{n}-{i}" for n in range(5) for i in (0, 2)]
+    assert PostgresOutbox(engine, peer).waiting() == 0
+    assert PostgresOutbox(engine, peer).send_due() == 0
+
+
+@pytest.mark.postgres
+def test_several_senders_at_once_send_each_thing_once_and_in_order(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    for _ in range(10):
+        queue("lis", "lis")
+    peer.slow["lis"] = 0.005
+    threads = [threading.Thread(target=PostgresOutbox(engine, peer).send_due) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert peer.ids("lis") == [f"{n}-{i}" for n in range(10) for i in range(2)]
+
+
+@pytest.mark.postgres
+def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    queue("lis", "archive")
+    queue("lis", "archive")
+    peer.failing["lis"] = DOWN
+    outbox = PostgresOutbox(engine, peer)
+    assert outbox.send_due() == 2
+    assert peer.ids("archive") == ["0-1", "1-1"]
+    assert peer.asked.count("lis") == 1  # the second must not overtake the first
+    assert outbox.send_due() == 0
+    assert peer.asked.count("lis") == 1  # it waits before it asks again
+    peer.failing.clear()
+    run(engine, "UPDATE outbox SET due_at = now()")
+    assert outbox.send_due() == 2
+    assert peer.ids("lis") == ["0-0", "1-0"]
+
+
+@pytest.mark.postgres
+def test_a_destination_that_hangs_delays_no_other_while_running(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    queue("slow", "archive")
+    peer.slow["slow"] = 2.0
+    stop = threading.Event()
+    thread = threading.Thread(target=PostgresOutbox(engine, peer).run, args=(stop, 0.05))
+    thread.start()
+    try:
+        began = time.monotonic()
+        while not peer.ids("archive"):
+            assert time.monotonic() - began < 2
+            time.sleep(0.02)
+        queue("archive")
+        while len(peer.ids("archive")) < 2:
+            assert time.monotonic() - began < 2
+            time.sleep(0.02)
+        assert peer.ids("slow") == []
+    finally:
+        stop.set()
+        thread.join()
+        time.sleep(2.2)  # the hanging send ends before its database does
+
+
+@pytest.mark.postgres
+def test_what_is_rejected_is_dead_at_once_and_the_next_goes_out(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    queue("lis")
+    peer.failing["lis"] = REJECTED
+    outbox = PostgresOutbox(engine, peer)
+    assert outbox.send_due() == 0
+    peer.failing.clear()
+    queue("lis")
+    assert outbox.send_due() == 1
+    assert peer.ids("lis") == ["1-0"]
+    assert states(engine) == ["DEAD", "SENT"]
+    assert outbox.dead() == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("hours", "state"), [(71, "WAITING"), (73, "DEAD")])
+def test_after_72_hours_it_is_given_up(engine: sa.Engine, queue: Queue, peer: Peer, hours: int, state: str) -> None:
+    queue("lis")
+    run(engine, f"UPDATE outbox SET created_at = now() - interval '{hours} hours'")
+    peer.failing["lis"] = DOWN
+    PostgresOutbox(engine, peer).send_due()
+    assert states(engine) == [state]
+
+
+@pytest.mark.postgres
+def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    queue("lis")
+
+    def dies(delivery: Delivery) -> None:
+        peer(delivery)
+        raise SystemExit  # after the peer took it, before we noted that
+
+    with pytest.raises(SystemExit):
+        PostgresOutbox(engine, dies, patience=Patience(lease_s=0.2)).drain("lis")
+    assert PostgresOutbox(engine, peer).send_due() == 0
+    time.sleep(0.25)
+    assert PostgresOutbox(engine, peer).send_due() == 1
+    assert peer.taken[0] == peer.taken[1]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("harm", [lambda p: p.write_bytes(b"other"), lambda p: p.unlink()], ids=["changed", "gone"])
+def test_a_file_that_is_not_what_was_finished_is_not_sent(
+    engine: sa.Engine, queue: Queue, peer: Peer, tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    queue("lis")
+    harm(tmp_path / "0-0")
+    assert PostgresOutbox(engine, peer).send_due() == 0
+    assert (peer.taken, states(engine)) == ([], ["DEAD"])
+
+
+@pytest.mark.postgres
+def test_a_fault_of_the_sender_is_retried_and_leaves_only_its_type(engine: sa.Engine, queue: Queue) -> None:
+    queue("lis")
+
+    def broken(_: Delivery) -> None:
+        raise KeyError("TEST-INVENTED")
+
+    PostgresOutbox(engine, broken).send_due()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT state, reason FROM outbox").one() == ("WAITING", "KeyError")
