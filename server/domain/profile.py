@@ -42,7 +42,7 @@ BUILT_IN = Profile(
     revision=1,
     key=ProfileKey(),
     thresholds=HueValueThresholds(hue=130, left=60, right=105),
-    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: middle of the gap between brown and blue nuclei of EndoNuke (docs/models)",
+    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: middle of the gap between brown and blue in EndoNuke (docs/models)",
 )
 
 

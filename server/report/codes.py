@@ -80,6 +80,9 @@ EPITHELIUM = _own("EPITHELIUM", "Epithelium")
 ALL_COMPARTMENTS = _own("ALL_COMPARTMENTS", "Stroma and epithelium together")
 WARNING = _own("WARNING", "Warning")
 USE = _own("INTENDED_USE", "Intended use")
+PROFILE = _own("PROFILE", "Profile and revision of the thresholds")
+MODEL_SHA256 = _own("MODEL_SHA256", "SHA-256 of the model")
+REFUSAL = _own("REFUSAL", "Reason why there is no score")
 QUALITATIVE_EVALUATIONS = Code(
     value="C0034375", scheme=Scheme.UMLS, meaning="Qualitative Evaluations", source="DICOM PS3.16 TID 1500"
 )

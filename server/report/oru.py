@@ -31,11 +31,13 @@ from server.report.codes import (
     H_SCORE_CI95_HIGH,
     H_SCORE_CI95_LOW,
     IRS,
+    MODEL_SHA256,
     NUCLEI,
     PERCENT_POSITIVE,
+    PROFILE,
+    REFUSAL,
     SPECIMEN_CONTAINER_IDENTIFIER,
     Code,
-    Scheme,
     percent_positive_code,
     tissue_of,
 )
@@ -44,10 +46,6 @@ APPLICATION = "CHROMOGEN"
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 NO_SCORE = "No nuclei: no score. This is not a score of 0."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
-
-PROFILE = Code(value="PROFILE", scheme=Scheme.CHROMOGEN, meaning="Profile and revision of the thresholds")
-MODEL_SHA256 = Code(value="MODEL_SHA256", scheme=Scheme.CHROMOGEN, meaning="SHA-256 of the model")
-REFUSAL = Code(value="REFUSAL", scheme=Scheme.CHROMOGEN, meaning="Reason why there is no score")
 
 _SEXES = frozenset("FMOUAN")  # HL7 table 0001
 _LOINC = re.compile(r"\d{1,7}-\d")
@@ -114,12 +112,13 @@ def _digest(text: str) -> str:
 
 
 def _scores(result: Result, order: Order, status: Status) -> Iterator[str]:
+    """LOINC's percentages are of tumour nuclei, so only epithelium carries them."""
     asked = order.request
     tissue = tissue_of(asked.specimen.site_code, asked.specimen.site_scheme, asked.specimen.site_text)
     percent = percent_positive_code(asked.marker, tissue)
     compartments = (
-        ("all", result.scores.all, percent),
-        ("epithelium", result.scores.epithelium, PERCENT_POSITIVE),
+        ("all", result.scores.all, PERCENT_POSITIVE),
+        ("epithelium", result.scores.epithelium, percent),
         ("stroma", result.scores.stroma, PERCENT_POSITIVE),
     )
     for name, score, percent_code in compartments:

@@ -10,7 +10,8 @@ from server.order.markers import LOINC, SNOMED_CT
 from server.order.mllp import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
 from server.order.oml import ACCEPTED_TYPES
 from server.report import codes
-from server.report.oru import MODEL_SHA256, PROFILE, REFUSAL, RESEARCH_USE_ONLY
+from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
+from server.report.oru import RESEARCH_USE_ONLY
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "hl7-interface.md").read_text()
 ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in GUIDE.splitlines() if line.startswith("|")]

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -51,6 +52,9 @@ def test_an_accepted_order_comes_back_as_it_was_sent(store: PostgresStore) -> No
 
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()).map(
+    lambda moment: moment.astimezone(UTC)
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,7 +64,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     message=TEXT,
     number=TEXT,
     priority=st.sampled_from(Priority),
-    requested=st.datetimes(timezones=st.timezones()),
+    requested=MOMENTS,
 )
 def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message, number, priority, requested) -> None:  # type: ignore[no-untyped-def]
     asked = replace(
