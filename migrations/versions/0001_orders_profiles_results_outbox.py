@@ -193,7 +193,7 @@ def make_outbox() -> None:
         "outbox",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="the order of sending"),
         sa.Column("lab", sa.Text(), nullable=False),
-        sa.Column("result_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("result_id", sa.Uuid(as_uuid=False), nullable=True, comment="null: a refusal"),
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),

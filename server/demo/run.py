@@ -52,11 +52,11 @@ class Outcome:
     files: tuple[Path, ...]
 
 
-def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say) -> Outcome:
+def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side: int = SIDE_PX) -> Outcome:
     """Draw, order, score, report; leaves its files in `out`. `keep` leaves the database and the archive in `out/service` too."""
     out.mkdir(parents=True, exist_ok=True)
-    say(f"drawing a slide of {SIDE_PX} x {SIDE_PX} px (seed {seed}, H-score about {h_score:g})")
-    identity, truth = make_slide(out, seed, h_score)
+    say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
+    identity, truth = make_slide(out, seed, h_score, side)
     with ExitStack() as stack:
         work = out / "service" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
         fill_archive(out / "slide", work / "archive")
@@ -71,13 +71,13 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say) -> O
         return collect(out, work, service, view, truth, lis)
 
 
-def make_slide(out: Path, seed: int, h_score: float) -> tuple[SlideIdentity, Scores]:
+def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, Scores]:
     """The slide in `out/slide`, and, before anything looks at it, its truth in `out/truth.json`."""
-    drawing = draw_slide(size=Size(width=SIDE_PX, height=SIDE_PX), seed=seed, h_score=h_score)
+    drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=h_score)
     by_grade = drawing.truth.counts
     truth = Scores(stroma=score(by_grade[0]), epithelium=score(by_grade[1]), all=score(by_grade.sum(axis=0)))
     write_json(out / "truth.json", {"compartments": compartments_json(truth), "seed": seed, "h_score_asked": h_score})
-    identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{SIDE_PX}", marker=MARKER)
+    identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{side}", marker=MARKER)
     shutil.rmtree(out / "slide", ignore_errors=True)
     write_dicom_slide(out / "slide", JpegFrames(drawing), mpp=MPP, identity=identity)
     return identity, truth

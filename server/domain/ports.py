@@ -84,8 +84,11 @@ class Store(Protocol):
         """Result, outbox and state DONE in one transaction, WHERE attempt = token; ATTEMPT_LOST when the claim is lost."""
         ...
 
-    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
-        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS); returns the state reached."""
+    def end(self, claim: Claim, state: State, reason: str, detail: str, deliveries: Sequence[Delivery] = ()) -> State:
+        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS), and what tells of it, in one transaction.
+
+        Returns the state reached. Raises Failed ATTEMPT_LOST when the claim is lost.
+        """
         ...
 
     def release(self, claim: Claim) -> None:

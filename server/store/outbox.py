@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, RowMapping, and_, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.errors import ChromogenError, Failed, ServiceReason
@@ -55,8 +56,11 @@ class _Taken:
     delivery: Delivery
 
 
-def add(connection: Connection, result_id: ResultId, lab: str, deliveries: Sequence[tuple[Delivery, str]]) -> None:
-    """Queue deliveries in this order, each with the digest of its file."""
+def add(connection: Connection, result_id: ResultId | None, lab: str, deliveries: Sequence[tuple[Delivery, str]]) -> None:
+    """Queue deliveries in this order, each with the digest of its file.
+
+    A message that is there already is not queued again: an order refused a second time for the same reason says nothing new.
+    """
     rows = [
         {
             "lab": lab,
@@ -70,7 +74,7 @@ def add(connection: Connection, result_id: ResultId, lab: str, deliveries: Seque
         for d, sha256 in deliveries
     ]
     for row in rows:  # one statement each: the identity column follows this order
-        connection.execute(insert(outbox), row)
+        connection.execute(insert(outbox).on_conflict_do_nothing(), row)
 
 
 def digest(path: Path) -> str:

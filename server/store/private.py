@@ -71,6 +71,9 @@ class PrivatePostgres:
                 pass
             else:
                 _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._folder), account=self._account)
+                if self._socket_folder != self._folder:
+                    with suppress(OSError):
+                        self._socket_folder.rmdir()
             finally:
                 self._users.close()
 
@@ -94,11 +97,18 @@ def _start_or_join(folder: Path, users: IO[bytes]) -> PrivatePostgres:
     socket_folder = _socket_folder(folder, account)
     if not (folder / "PG_VERSION").exists():
         _initialise(folder, account)
-    if not _running(folder, socket_folder, account):
-        _start(folder, socket_folder, account)
-    private = PrivatePostgres(folder, users, account, socket_folder)
-    _make_database(private)
-    return private
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        if not _running(folder, socket_folder, account):
+            _start(folder, socket_folder, account)
+        try:
+            _make_database(socket_folder)
+        except Failed:  # it was just ending, or beginning, as we looked: look again
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return PrivatePostgres(folder, users, account, socket_folder)
 
 
 @contextmanager
@@ -226,12 +236,12 @@ def _start(folder: Path, socket_folder: Path, account: _Account | None) -> None:
     )  # fmt: skip
 
 
-def _make_database(private: PrivatePostgres) -> None:
+def _make_database(socket_folder: Path) -> None:
     import psycopg2
     from psycopg2 import errors
 
     try:
-        connection = psycopg2.connect(host=str(private._socket_folder), user=SUPERUSER, dbname="postgres")
+        connection = psycopg2.connect(host=str(socket_folder), user=SUPERUSER, dbname="postgres")
     except psycopg2.OperationalError as error:
         raise Failed(
             ServiceReason.DATABASE_UNREACHABLE,

@@ -5,15 +5,17 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql import ColumnElement
 
 from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, BUILT_IN, Profile, ProfileKey
-from server.store.tables import profiles
+from server.store.tables import profile_states, profiles
 
 HUE_VALUE, DENSITY = "hue_value", "density"
+ACTIVE = "ACTIVE"
 
 
 def add(connection: Connection, profile: Profile) -> None:
@@ -34,13 +36,20 @@ def add(connection: Connection, profile: Profile) -> None:
 
 
 def fitting(connection: Connection, lab: str, marker: str) -> list[Profile]:
-    """All revisions for the laboratory and marker, or for any, oldest first; the built-in one is always among them."""
+    """All active revisions for the laboratory and marker, or for any, oldest first; the built-in one is always among them."""
     statement = (
         select(profiles)
-        .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)))
+        .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ACTIVE)
         .order_by(profiles.c.name, profiles.c.revision)
     )
-    return [BUILT_IN, *(_of(row) for row in connection.execute(statement).mappings())]
+    return [BUILT_IN, *(profile_of(row) for row in connection.execute(statement).mappings())]
+
+
+def state_of() -> ColumnElement[str]:
+    """The state of a row of `profiles`: what was last said of it, or ACTIVE."""
+    same = (getattr(profile_states.c, part) == getattr(profiles.c, part) for part in ("lab", "name", "revision"))
+    last = select(profile_states.c.state).where(*same).order_by(profile_states.c.id.desc()).limit(1)
+    return func.coalesce(last.correlate(profiles).scalar_subquery(), ACTIVE)
 
 
 def to_json(profile: Profile) -> dict[str, Any]:
@@ -83,11 +92,11 @@ def thresholds_from_json(kept: Mapping[str, Any]) -> Thresholds:
 
 
 def _one(connection: Connection, profile: Profile) -> Profile:
-    same = (profiles.c.name == profile.name, profiles.c.revision == profile.revision)
-    return _of(connection.execute(select(profiles).where(*same)).mappings().one())
+    same = (profiles.c.lab == profile.key.lab, profiles.c.name == profile.name, profiles.c.revision == profile.revision)
+    return profile_of(connection.execute(select(profiles).where(*same)).mappings().one())
 
 
-def _of(row: RowMapping) -> Profile:
+def profile_of(row: RowMapping) -> Profile:
     return Profile(
         name=row["name"],
         revision=row["revision"],

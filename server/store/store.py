@@ -44,9 +44,13 @@ class PostgresStore:
             results.add(connection, result, claim.order.request.lab)
             outbox.add(connection, result.id, claim.order.request.lab, list(zip(deliveries, digests, strict=True)))
 
-    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
+    def end(self, claim: Claim, state: State, reason: str, detail: str, deliveries: Sequence[Delivery] = ()) -> State:
+        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing. Nothing is half-written."""
+        digests = [outbox.digest(delivery.path) for delivery in deliveries]
         with transaction(self._engine) as connection:
-            return orders.end(connection, claim, state, reason, detail, self._max_attempts)
+            reached = orders.end(connection, claim, state, reason, detail, self._max_attempts)
+            outbox.add(connection, None, claim.order.request.lab, list(zip(deliveries, digests, strict=True)))
+            return reached
 
     def release(self, claim: Claim) -> None:
         with transaction(self._engine) as connection:

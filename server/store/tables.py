@@ -37,7 +37,7 @@ metadata = MetaData(
     }
 )
 
-APPEND_ONLY = ("profiles", "results", "scores")
+APPEND_ONLY = ("profiles", "results", "scores", "signatures", "profile_states")
 
 orders = Table(
     "orders",
@@ -83,6 +83,7 @@ orders = Table(
     ),
     Index("orders_due_idx", "rank", "received_at", "id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
     Index("orders_received_idx", "received_at"),
+    Index("orders_lab_received_idx", "lab", "received_at", "id"),
 )
 
 profiles = Table(
@@ -90,7 +91,7 @@ profiles = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("revision", Integer, primary_key=True, autoincrement=False),
-    Column("lab", Text, nullable=False),
+    Column("lab", Text, primary_key=True),
     Column("marker", Text, nullable=False),
     Column("clone", Text, nullable=False),
     Column("stainer", Text, nullable=False),
@@ -145,7 +146,7 @@ outbox = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True, comment="the order of sending"),
     Column("lab", Text, nullable=False),
-    Column("result_id", ForeignKey("results.id"), nullable=False, index=True),
+    Column("result_id", ForeignKey("results.id"), index=True, comment="null: a refusal"),
     Column("destination", Text, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("message_id", Text, nullable=False),
@@ -161,4 +162,32 @@ outbox = Table(
     Column("ended_at", DateTime(timezone=True)),
     UniqueConstraint("destination", "message_id"),
     Index("outbox_waiting_idx", "destination", "id", postgresql_where=text("state = 'WAITING'")),
+)
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="the last one of a result is its state"),
+    Column("lab", Text, nullable=False),
+    Column("result_id", ForeignKey("results.id"), nullable=False),
+    Column("state", String(16), nullable=False, comment="FINAL, REJECTED, CORRECTED, SUPERSEDED"),
+    Column("subject", Text, nullable=False, comment="who, as the token names them"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("result_id", "state"),
+)
+
+profile_states = Table(
+    "profile_states",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="the last one of a revision is its state"),
+    Column("lab", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", String(16), nullable=False, comment="DRAFT, ACTIVE, RETIRED; a revision without one is ACTIVE"),
+    Column("subject", Text, nullable=False, comment="who, as the token names them"),
+    Column("request_id", Text, comment="of the call that made the revision"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("lab", "request_id"),
+    Index("profile_states_last_idx", "lab", "name", "revision", "id"),
 )

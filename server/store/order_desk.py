@@ -1,0 +1,98 @@
+"""`desks.OrderDesk` on PostgreSQL: orders as the API sees and changes them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy.sql import ColumnElement
+
+from server.domain.access import Actor
+from server.domain.desks import OrderFilter, Page, PageKey, check_etag, order_etag
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Order, OrderId, Request
+from server.domain.ports import OrderView
+from server.domain.states import State, check_transition
+from server.store import orders as rows
+from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
+from server.store.tables import orders
+
+RETRYABLE = frozenset({State.REFUSED, State.DEAD})
+
+
+class PostgresOrderDesk(Scoped):
+    """Each method one transaction."""
+
+    def create(self, actor: Actor, request: Request) -> tuple[OrderView, bool]:
+        if request.lab != actor.lab:
+            raise Refused(ServiceReason.PERMISSION_DENIED, "an order is made in the caller's own laboratory")
+        with self._transaction(actor) as connection:
+            order, new = rows.accept(connection, request)
+            if not new and _same_message(order, request) and order.request != request:
+                raise Refused(ServiceReason.REQUEST_ID_REUSED, "request_id was used for another order: give each order its own")
+            return rows.view(connection, order.id), new
+
+    def get(self, actor: Actor, order_id: OrderId) -> OrderView:
+        with self._transaction(actor) as connection:
+            return rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
+
+    def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
+        columns = (orders.c.received_at, orders.c.id)
+        statement = page_of(select(*columns).where(of_lab(orders.c.lab, actor), *_conditions(wanted)), columns, after, limit)
+        with self._transaction(actor) as connection:
+            found = connection.execute(statement).all()
+            views = tuple(rows.view(connection, OrderId(row.id)) for row in found[:limit])
+        last = found[limit - 1] if len(found) > limit else None
+        return Page(items=views, next=None if last is None else tuple(key_text(value) for value in last))
+
+    def cancel(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+        with self._transaction(actor) as connection:
+            view = _locked(connection, actor, order_id, etag)
+            check_transition(view.state, State.CANCELLED)
+            return _changed(connection, order_id, state=State.CANCELLED, token=None, lease_until=None)
+
+    def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+        with self._transaction(actor) as connection:
+            view = _locked(connection, actor, order_id, etag)
+            if view.state not in RETRYABLE:
+                raise Refused(ServiceReason.ORDER_STATE, f"an order that is {view.state} can't be retried: only REFUSED and DEAD")
+            check_transition(view.state, State.QUEUED)
+            rows.defer(connection, order_id, view.order.request.priority)
+            return _changed(connection, order_id, state=State.QUEUED, reason="", detail="", progress=0.0, due_at=func.now())
+
+
+def _same_message(order: Order, request: Request) -> bool:
+    mine = (order.request.sender, order.request.message_control_id)
+    return mine == (request.sender, request.message_control_id)
+
+
+def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = False) -> RowMapping:
+    """Raises Refused ORDER_UNKNOWN for a text that is no UUID, for none, and for another laboratory's, alike."""
+    statement = select(orders.c.id).where(orders.c.id == order_id, of_lab(orders.c.lab, actor))
+    row = connection.execute(statement.with_for_update() if lock else statement).mappings().first() if is_uuid(order_id) else None
+    if row is None:
+        raise Refused(ServiceReason.ORDER_UNKNOWN, "no such order in this laboratory: check the identifier")
+    return row
+
+
+def _locked(connection: Connection, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    _row(connection, actor, order_id, lock=True)
+    view = rows.view(connection, order_id)
+    check_etag(etag, order_etag(view))
+    return view
+
+
+def _changed(connection: Connection, order_id: OrderId, **values: Any) -> OrderView:
+    connection.execute(update(orders).where(orders.c.id == order_id).values(updated_at=func.now(), **values))
+    return rows.view(connection, order_id)
+
+
+def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
+    c = orders.c
+    return given(
+        (wanted.marker, lambda v: c.marker == v),
+        (wanted.placer_order_number, lambda v: c.placer_order_number == v),
+        (wanted.container_id, lambda v: c.slide["container_id"].astext == v),
+        (wanted.states, c.state.in_),
+        (wanted.priority, lambda v: c.priority == v),
+        (wanted.created_from, lambda v: c.received_at >= v),
+        (wanted.created_until, lambda v: c.received_at < v),
+    )

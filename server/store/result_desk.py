@@ -1,0 +1,137 @@
+"""Results as the API sees them: read, listed, added to by rescoring, signed. `server.sign_out` makes a `desks.ResultDesk` of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, text
+from sqlalchemy.sql import ColumnElement
+
+from server.domain.access import Actor
+from server.domain.desks import RESULT_TRANSITIONS, Page, PageKey, ResultFilter, ResultState, ResultView, SlideName, check_etag
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Order
+from server.domain.ports import Delivery
+from server.domain.result import Result, ResultId
+from server.store import orders, outbox
+from server.store import results as rows
+from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
+from server.store.tables import results, signatures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something to be said of a result."""
+
+    result_id: ResultId
+    state: ResultState
+    reason: str = ""
+    etag: str = ""
+
+
+class PostgresResults(Scoped):
+    """Each method one transaction. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def get(self, actor: Actor, result_id: ResultId) -> ResultView:
+        with self._transaction(actor) as connection:
+            return _view(connection, actor, result_id)
+
+    def order_of(self, actor: Actor, result_id: ResultId) -> Order | None:
+        """The order that a result answers, with its patient."""
+        with self._transaction(actor) as connection:
+            order_id = _view(connection, actor, result_id).result.order_id
+            return None if order_id is None else orders.view(connection, order_id).order
+
+    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[ResultView]:
+        columns = (results.c.created_at, results.c.id)
+        statement = page_of(select(*columns).where(of_lab(results.c.lab, actor), *_conditions(wanted)), columns, after, limit)
+        with self._transaction(actor) as connection:
+            found = connection.execute(statement).all()
+            views = tuple(_view(connection, actor, ResultId(row.id)) for row in found[:limit])
+        last = found[limit - 1] if len(found) > limit else None
+        return Page(items=views, next=None if last is None else tuple(key_text(value) for value in last))
+
+    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[ResultView]:
+        names = {"series_uid": slide.series_uid, "container_id": slide.container_id}
+        same = [results.c.slide[name].astext == value for name, value in names.items() if value]
+        statement = select(results.c.id).where(of_lab(results.c.lab, actor), *same).order_by(results.c.created_at, results.c.id)
+        with self._transaction(actor) as connection:
+            return [_view(connection, actor, ResultId(i)) for i in connection.execute(statement.limit(limit)).scalars()]
+
+    def keep(self, actor: Actor, result: Result, lab: str) -> ResultView:
+        """Add a result, or return the one of its id that is there."""
+        with self._transaction(actor) as connection:
+            _lock(connection, result.id)
+            if connection.execute(select(results.c.id).where(results.c.id == result.id)).first() is None:
+                rows.add(connection, result, lab)
+            return _view(connection, actor, result.id)
+
+    def record(self, actor: Actor, entries: Sequence[Entry], deliveries: Sequence[Delivery]) -> ResultView:
+        """Say all of it, or nothing; `deliveries` are of the first entry's result. Returns the first as it is then.
+
+        Raises Refused RESULT_STATE, ETAG_MISMATCH; Failed DELIVERY_FAILED when a file to be sent is missing.
+        """
+        digests = [outbox.digest(delivery.path) for delivery in deliveries]
+        with self._transaction(actor) as connection:
+            for entry in sorted(entries, key=lambda e: e.result_id):  # one order for all, lest two callers wait for each other
+                _lock(connection, entry.result_id)
+            for entry in entries:
+                _say(connection, actor, entry)
+            view = _view(connection, actor, entries[0].result_id)
+            outbox.add(connection, view.result.id, view.lab, list(zip(deliveries, digests, strict=True)))
+            return view
+
+
+def _say(connection: Connection, actor: Actor, entry: Entry) -> None:
+    view = _view(connection, actor, entry.result_id)
+    check_etag(entry.etag, view.etag)
+    check_result_transition(view.state, entry.state)
+    values = {"lab": view.lab, "result_id": view.result.id, "state": entry.state, "subject": actor.subject, "reason": entry.reason}
+    connection.execute(insert(signatures), values)
+
+
+def check_result_transition(old: ResultState, new: ResultState) -> None:
+    """Raises Refused RESULT_STATE."""
+    if new not in RESULT_TRANSITIONS[old]:
+        raise Refused(ServiceReason.RESULT_STATE, f"a result that is {old} cannot become {new}")
+
+
+def _lock(connection: Connection, result_id: str) -> None:
+    """Until the transaction ends; rows of `results` can't be locked by who may not change them."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": result_id})
+
+
+def _view(connection: Connection, actor: Actor, result_id: str) -> ResultView:
+    statement = select(results.c.id, results.c.lab).where(results.c.id == result_id, of_lab(results.c.lab, actor))
+    row = connection.execute(statement).mappings().first() if is_uuid(result_id) else None
+    if row is None:
+        raise Refused(ServiceReason.RESULT_UNKNOWN, "no such result in this laboratory: check the identifier")
+    result = rows.get(connection, ResultId(row["id"]))
+    last = connection.execute(_last(row["id"])).mappings().first()
+    if last is None:
+        return ResultView(result=result, lab=row["lab"], state=ResultState.PRELIMINARY)
+    return ResultView(
+        result=result,
+        lab=row["lab"],
+        state=ResultState(last["state"]),
+        signed_by=last["subject"],
+        signed_at=last["at"].astimezone(UTC),
+        reason=last["reason"],
+    )
+
+
+def _last(result_id: str) -> Select[Any]:
+    return select(signatures).where(signatures.c.result_id == result_id).order_by(signatures.c.id.desc()).limit(1)
+
+
+def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
+    c = results.c
+    last = select(signatures.c.state).where(signatures.c.result_id == c.id).order_by(signatures.c.id.desc()).limit(1)
+    state = func.coalesce(last.correlate(results).scalar_subquery(), ResultState.PRELIMINARY.value)
+    return given(
+        (wanted.order_id, lambda v: c.order_id == v),
+        (wanted.state, lambda v: state == v),
+        (wanted.created_from, lambda v: c.created_at >= v),
+        (wanted.created_until, lambda v: c.created_at < v),
+    )
