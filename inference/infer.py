@@ -74,4 +74,6 @@ def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> It
 
 
 def _detect(engine: Engine, group: list[Rgb], faintest: float) -> list[Detections]:
-    return engine.detect(np.stack(group), faintest) if group else []
+    if not group:
+        return []
+    return engine.detect(group[0][None] if len(group) == 1 else np.stack(group), faintest)

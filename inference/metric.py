@@ -79,7 +79,7 @@ def evaluate(predicted: Sequence[Points], annotated: Sequence[Points], *, mpp: f
     """Compare predictions with annotations, tile by tile; `mpp` in µm per pixel. ValueError if the lists differ in length."""
     radius_px = MATCH_RADIUS_UM / mpp
     stroma, epithelium = (
-        curve([_only(p, c) for p in predicted], [_only(a, c) for a in annotated], radius_px) for c in (STROMA, EPITHELIUM)
+        curve([only(p, c) for p in predicted], [only(a, c) for a in annotated], radius_px) for c in (STROMA, EPITHELIUM)
     )
     agnostic = curve(predicted, annotated, radius_px)
     f1, f1_confidence = agnostic.best_f1
@@ -99,7 +99,7 @@ def curve(predicted: Sequence[Points], annotated: Sequence[Points], radius_px: f
     """Match over all tiles together, whatever the labels; ties in confidence keep the order of tiles."""
     if len(predicted) != len(annotated):
         raise ValueError(f"{len(predicted)} tiles predicted, {len(annotated)} annotated")
-    hits = [_hits(p, a, radius_px) for p, a in zip(predicted, annotated, strict=True)]
+    hits = [matches(p, a, radius_px) >= 0 for p, a in zip(predicted, annotated, strict=True)]
     confidence = np.concatenate([p.confidence for p in predicted]) if predicted else np.zeros(0)
     hit = np.concatenate(hits) if hits else np.zeros(0, bool)
     order = np.argsort(-confidence, kind="stable")
@@ -113,20 +113,21 @@ def curve(predicted: Sequence[Points], annotated: Sequence[Points], radius_px: f
     )
 
 
-def _hits(predicted: Points, annotated: Points, radius_px: float) -> npt.NDArray[np.bool_]:
-    """For each prediction of a tile: did it find a free annotation? Tiles do not share annotations, so order within suffices."""
-    hit = np.zeros(len(predicted.xy), dtype=bool)
+def matches(predicted: Points, annotated: Points, radius_px: float) -> npt.NDArray[np.int64]:
+    """For each prediction of a tile the annotation that it takes, or -1: in descending confidence, the nearest still free."""
+    taken = np.full(len(predicted.xy), -1, np.int64)
     if len(annotated.xy) == 0:
-        return hit
+        return taken
     distance = np.linalg.norm(predicted.xy[:, None] - annotated.xy[None], axis=2)  # (predictions, annotations)
     for i in np.argsort(-predicted.confidence, kind="stable"):
         nearest = int(np.argmin(distance[i]))
         if distance[i, nearest] <= radius_px:
-            hit[i] = True
+            taken[i] = nearest
             distance[:, nearest] = np.inf
-    return hit
+    return taken
 
 
-def _only(points: Points, label: int) -> Points:
+def only(points: Points, label: int) -> Points:
+    """The points of one label."""
     keep = points.label == label
     return Points(xy=points.xy[keep], label=points.label[keep], confidence=points.confidence[keep])

@@ -62,7 +62,8 @@ def ink_share(picture: Rgb) -> float:
 def sharpness(tile: Rgb) -> float:
     """Standard deviation of the Laplacian of the brightness of a tile at working resolution, grey levels."""
     grey = cv2.cvtColor(tile, cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_16S).std())
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))  # NumPy's takes ten times as long, on every tile
+    return float(deviation[0, 0])
 
 
 def _hue_saturation_density(picture: Rgb) -> tuple[Plane, Plane, Plane]:

@@ -6,6 +6,7 @@ nothing. `STRANGERS` are four fixed mixtures of strong changes: no training augm
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from inference.metric import Points
 from inference.slide import Rgb
 from inference.stain import DAB, HAEMATOXYLIN
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 HAEMATOXYLIN_DRIFT = (0.08, -0.06, 0.10)
 DAB_DRIFT = (0.06, 0.05, -0.10)
@@ -89,7 +90,8 @@ CURVES = (
           change=lambda p, v: restained(p, haematoxylin=v, dab=v, residual=v)),
     Curve(name="haematoxylin_density", unit="factor", levels=(0.5, 0.7, 1.0, 1.3, 1.6), unchanged=1.0,
           change=lambda p, v: restained(p, haematoxylin=v)),
-    Curve(name="dab_density", unit="factor", levels=(0.5, 0.7, 1.0, 1.3, 1.6), unchanged=1.0, change=lambda p, v: restained(p, dab=v)),
+    Curve(name="dab_density", unit="factor", levels=(0.5, 0.7, 1.0, 1.3, 1.6), unchanged=1.0,
+          change=lambda p, v: restained(p, dab=v)),
     Curve(name="stain_vectors", unit="drift", levels=(-2.0, -1.0, 0.0, 1.0, 2.0), unchanged=0.0,
           change=lambda p, v: restained(p, drift=v)),
     Curve(name="hue", unit="degrees", levels=(-30, -15, 0, 15, 30), unchanged=0, change=hue_shifted),

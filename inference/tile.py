@@ -22,7 +22,7 @@ STRIDE = 32
 class TileShape:
     """Sides in working px, multiples of STRIDE: `core` owned, `halo` on each side of it for context."""
 
-    core: int = 960
+    core: int = 1024
     halo: int = 32
 
     def __post_init__(self) -> None:

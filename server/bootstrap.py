@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Engine
 
+from server.domain.errors import Failed
 from server.domain.ports import Archive, OpenSlide
 from server.report import mllp_sender
 from server.report.deliver import Deliverer, Receiver
@@ -13,12 +15,15 @@ from server.retrieve.folder import FolderArchive
 from server.retrieve.slide import open_slide
 from server.settings import Settings
 from server.store import private
-from server.store.database import connect
+from server.store.database import as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.migrate import migrate
 from server.store.outbox import PostgresOutbox
+from server.store.security import SERVICE, guard
 from server.store.store import PostgresStore
 from server.worker import RunCase, Worker
+
+log = structlog.get_logger()
 
 LIS, ARCHIVE = "lis", "archive"
 """What the outbox calls its destinations."""
@@ -75,13 +80,28 @@ def bootstrap(settings: Settings) -> Service:
     own = None if configured else private.start(settings.data.folder)
     url = configured if own is None else own.url
     try:
-        if own is not None:
-            migrate(url)
-        return _service(settings, url, own)
+        if own is None:
+            return _guarded(_service(settings, url, own))
+        migrate(url)
+        return _service(settings, as_role(url, SERVICE), own)  # not as the superuser that the private one begins with
     except BaseException:
         if own is not None:
             own.close()
         raise
+
+
+def _guarded(service: Service) -> Service:
+    """Refuses an account that row-level security doesn't bind: now, or, where the database is still down, when it is back."""
+    guard(service.engine)
+    try:
+        with transaction(service.engine):
+            pass
+    except Failed as error:
+        log.warning("database_not_there_yet", reason=str(error.reason))
+    except BaseException:
+        service.close()
+        raise
+    return service
 
 
 def _service(settings: Settings, url: str, own: private.PrivatePostgres | None) -> Service:

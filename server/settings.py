@@ -55,6 +55,53 @@ class Lis(_Group):
     timeout_s: Seconds = 30
 
 
+class Grpc(_Group):
+    """Where the API listens; port 0: any free one. It needs TLS and OIDC, or `insecure`, which is refused beyond loopback.
+
+    `threads` calls and `streams` streams run at once; `rate` calls a second and caller; `local_lab` is whose a call is
+    that comes without a token, which only `insecure` without OIDC allows.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 50051
+    insecure: bool = False
+    local_lab: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = "LOCAL"
+    reflection: bool = False
+    threads: Annotated[int, Field(ge=1, le=256)] = 8
+    streams: Annotated[int, Field(ge=1, le=256)] = 16
+    rate: Annotated[float, Field(gt=0, le=1_000_000)] = 1000
+    deadline_s: Seconds = 60
+
+
+class Tls(_Group):
+    """PEM files of the API: its certificate and key, and the authority whose client certificates are asked for (empty: none)."""
+
+    cert: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+
+
+class Oidc(_Group):
+    """Whose tokens are taken: issuer, audience, and their keys as a JWKS file or https:// address, looked at each `refresh_s`."""
+
+    issuer: str = ""
+    audience: str = ""
+    jwks: str = ""
+    refresh_s: Seconds = 300
+    leeway_s: Annotated[float, Field(ge=0, le=300)] = 30
+
+
+class Client(_Group):
+    """The API as `chromogen order` and its kin reach it. Without `ca` the connection is not encrypted: loopback only."""
+
+    server: str = "127.0.0.1:50051"
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    token_file: Path | None = None
+    timeout_s: Seconds = 30
+
+
 class Worker(_Group):
     """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on SIGTERM."""
 
@@ -95,6 +142,10 @@ class Settings(BaseSettings):
     mllp: Mllp = Mllp()
     archive: Archive = Archive()
     lis: Lis = Lis()
+    grpc: Grpc = Grpc()
+    tls: Tls = Tls()
+    oidc: Oidc = Oidc()
+    client: Client = Client()
     worker: Worker = Worker()
     engine: Engine = Engine()
     icc: Icc = Icc()

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,38 +14,69 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from server.store.private import PrivatePostgres
 
+ACCOUNT = "test_service"
+"""Whom tests connect as where they are an installation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseServer:
+    """A private PostgreSQL with a migrated database `chromogen` to copy."""
+
+    running: "PrivatePostgres"
+
+    def owner_url_of(self, database: str) -> str:
+        """As the superuser that made everything: row-level security doesn't bind it."""
+        return self.running.url_of(database)
+
+    def url_of(self, database: str) -> str:
+        """As an installation's account; for `postgres`, where databases are made, as the superuser."""
+        url = self.owner_url_of(database)
+        return url if database == "postgres" else url.replace("//chromogen@", f"//{ACCOUNT}@")
+
 
 @pytest.fixture(scope="session")
-def database_server() -> Iterator["PrivatePostgres"]:
-    """A private PostgreSQL with a migrated template; yields the PrivatePostgres."""
+def database_server() -> Iterator[DatabaseServer]:
+    """Up for the whole run, and quicker than it is safe."""
     from server.store import private
     from server.store.migrate import migrate
 
     # not in pytest's own folder: another run closes that to the account that PostgreSQL has when we are root
     folder = Path(tempfile.mkdtemp(prefix="chromogen-test-"))
     running = private.start(folder)
-    admin = sa.create_engine(running.url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
-    admin.dispose()
+    execute(running.url, *(f"ALTER SYSTEM SET {s} = off" for s in ("fsync", "synchronous_commit", "full_page_writes")))
     migrate(running.url)
-    yield running
+    execute(
+        running.url,
+        "SELECT pg_reload_conf()",
+        f"CREATE ROLE {ACCOUNT} LOGIN IN ROLE chromogen_service",
+        f"ALTER ROLE {ACCOUNT} SET chromogen.lab = '*'",  # tests count rows without saying whose
+        f"GRANT UPDATE ON orders TO {ACCOUNT}",  # and lock the table
+    )
+    yield DatabaseServer(running=running)
     running.close()
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def database_url(database_server: "PrivatePostgres") -> Iterator[str]:
-    """The address of a database of this test's own, migrated and empty."""
+def database_url(database_server: DatabaseServer) -> Iterator[str]:
+    """The address, for the superuser, of a database of this test's own, migrated and empty."""
     name = f"test_{uuid.uuid4().hex}"
-    admin = sa.create_engine(database_server.url_of("postgres"), isolation_level="AUTOCOMMIT")
+    execute(database_server.url_of("postgres"), f'CREATE DATABASE "{name}" TEMPLATE chromogen')
+    yield database_server.owner_url_of(name)
+    execute(database_server.url_of("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def service_url(database_url: str) -> str:
+    """The same database as an installation's account sees it."""
+    return database_url.replace("//chromogen@", f"//{ACCOUNT}@")
+
+
+def execute(url: str, *statements: str) -> None:
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE chromogen')
-    yield database_server.url_of(name)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     admin.dispose()
 
 

@@ -1,4 +1,4 @@
-"""Validation of a network in torch: the same post-processing as the exported graph, the metric of inference.metric."""
+"""Validation of a network in torch: the post-processing of the exported graph, the metric of `inference.metric`."""
 
 from dataclasses import asdict
 
@@ -6,70 +6,62 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inference.metric import Points, evaluate
+from inference.training.augment import Image
 from inference.training.data import Tile
-from inference.training.model import HEAT_STRIDE, STRIDE
+from inference.training.model import STRIDE
+from inference.training.peaks import WINDOW, Calibration, find_peaks
 
-PEAK_WINDOW = 3  # heat-map px: a peak is the largest of its window
-FURTHEST = 0.475  # heat-map px: how far a peak moves towards the weight of its 3 x 3 square, never out of its own pixel
-COMPARTMENT_WINDOW = 3  # heat-map px over which the compartment is averaged
-BORDER = 32  # px of reflection round an image
-
-
-def peaks(logits: Tensor, top: int, faintest: float = 0.01) -> tuple[Tensor, ...]:
-    """The `top` highest peaks of (b, 2, h, w) logits: x, y in px, label 0 or 1, nucleus, confidence, each (b, top); count (b,).
-
-    A peak equals the maximum of its window and reaches `faintest`; `count` counts all, also those beyond `top`. `nucleus` is
-    the probability that a nucleus is there, `confidence` that times the label's. Places beyond the last peak hold 0.
-    """
-    nucleus = logits[:, :1].sigmoid()
-    highest = functional.max_pool2d(nucleus, PEAK_WINDOW, stride=1, padding=PEAK_WINDOW // 2)
-    nucleus = torch.where((nucleus == highest) & (nucleus >= faintest), nucleus, torch.zeros_like(nucleus))
-    epithelium = functional.avg_pool2d(logits[:, 1:], COMPARTMENT_WINDOW, stride=1, padding=COMPARTMENT_WINDOW // 2).sigmoid()
-    count = (nucleus > 0).flatten(1).sum(1)
-    score, index = nucleus.flatten(1).topk(top)  # (b, top)
-    share = epithelium.flatten(1).gather(1, index)
-    width = logits.shape[3]
-    row = torch.div(index, width, rounding_mode="floor")
-    across, down = shift(logits[:, :1].sigmoid(), index)
-    x, y = ((v * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2) for v in ((index - row * width).float() + across, row.float() + down))
-    return x, y, (share >= 0.5).long(), score, score * torch.maximum(share, 1 - share), count
+BORDER = 32  # px of reflection round an image, as in `chromogen detect`
+PLACES = 2048
+TURNS = tuple((quarter, flip) for quarter in range(4) for flip in (False, True))
+RAW = Calibration()
 
 
-def shift(nucleus: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """From each peak to the centre of weight of its 3 x 3 square, heat-map px (b, k) across and down, within +-FURTHEST.
-
-    A core's edge lies between heat-map pixels, so that a nucleus near it has the same owner whatever the shift.
-    """
-    b, _, h, w = nucleus.shape
-    padded = functional.pad(nucleus, (1, 1, 1, 1))
-    square = [[padded[:, 0, i : i + h, j : j + w] for j in range(3)] for i in range(3)]
-    columns = [square[0][j] + square[1][j] + square[2][j] for j in range(3)]
-    rows = [square[i][0] + square[i][1] + square[i][2] for i in range(3)]
-    total = columns[0] + columns[1] + columns[2] + 1e-6
-    return tuple(
-        ((v[2] - v[0]) / total).clamp(-FURTHEST, FURTHEST).flatten(1).gather(1, index) for v in (columns, rows)
-    )  # type: ignore[return-value]
-
-
-def validate(net: nn.Module, tiles: list[Tile]) -> dict[str, float]:
-    """Figures on tiles of 0.5 µm/px, each reflected by BORDER and to a multiple of the stride, as in `chromogen detect`."""
-    predicted = [predict(net, t.image) for t in tiles]
+def validate(net: nn.Module, tiles: list[Tile], calibration: Calibration = RAW) -> dict[str, float]:
+    """Figures on tiles of 0.5 µm/px."""
+    predicted = [predict(net, t.image, calibration) for t in tiles]
     return asdict(evaluate(predicted, [t.points for t in tiles], mpp=0.5))
 
 
+def predict(net: nn.Module, image: Image, calibration: Calibration = RAW) -> Points:
+    """Keypoints of one (h, w, 3) image."""
+    return points(logits_of(net, image), image.shape[:2], calibration)
+
+
 @torch.no_grad()
-def predict(net: nn.Module, image: np.ndarray) -> Points:  # type: ignore[type-arg]
-    """Keypoints of one (h, w, 3) uint8 image, confidence at least 0.01."""
-    h, w = image.shape[:2]
-    down, right = (-(-(s + 2 * BORDER) // STRIDE) * STRIDE - s - BORDER for s in (h, w))
-    padded = cv2.copyMakeBorder(image, BORDER, down, BORDER, right, cv2.BORDER_REFLECT_101)
+def logits_of(net: nn.Module, image: Image, *, averaged: bool = False) -> Tensor:
+    """Logits (1, 2, h', w') of an image with its border; `averaged` over the eight turns and flips."""
     device = next(net.parameters()).device
-    x = torch.from_numpy(np.asarray(padded)).to(device).permute(2, 0, 1)[None].float().div(255)
-    columns, rows, label, _, confidence = (v[0].cpu().numpy() for v in peaks(net(x), top=1024)[:5])
-    columns, rows = columns - BORDER, rows - BORDER
-    keep = (confidence >= 0.01) & (columns >= -0.5) & (rows >= -0.5) & (columns < w - 0.5) & (rows < h - 0.5)
-    xy = np.stack([columns[keep], rows[keep]], axis=1).astype(np.float64)
+    x = torch.from_numpy(bordered(image)).to(device).permute(2, 0, 1)[None].float().div(255)
+    if not averaged:
+        return net(x)  # type: ignore[no-any-return]
+    return torch.stack([turned_back(net(turned(x, *t)), *t) for t in TURNS]).mean(0)
+
+
+def points(logits: Tensor, size: tuple[int, int], calibration: Calibration = RAW, window: int = WINDOW) -> Points:
+    """Keypoints inside of an image of `size` (h, w), confidence at least 0.01, from the logits of it with its border."""
+    p = find_peaks(logits, top=min(PLACES, logits.shape[2] * logits.shape[3]), calibration=calibration, window=window)
+    x, y, label, confidence = (v[0].cpu().numpy() for v in (p.x, p.y, p.label, p.confidence))
+    x, y = x - BORDER, y - BORDER
+    keep = (confidence >= 0.01) & (x >= -0.5) & (y >= -0.5) & (x < size[1] - 0.5) & (y < size[0] - 0.5)
+    xy = np.stack([x[keep], y[keep]], axis=1).astype(np.float64)
     return Points(xy=xy, label=label[keep].astype(np.int64), confidence=confidence[keep].astype(np.float64))
+
+
+def bordered(image: Image) -> Image:
+    """The image with BORDER px of reflection, more at the right and below up to a multiple of the stride."""
+    down, right = (-(-(s + 2 * BORDER) // STRIDE) * STRIDE - s - BORDER for s in image.shape[:2])
+    return np.asarray(cv2.copyMakeBorder(image, BORDER, down, BORDER, right, cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def turned(x: Tensor, quarter: int, flip: bool) -> Tensor:
+    """(b, c, h, w), mirrored and then turned by quarters."""
+    return torch.rot90(x.flip(3) if flip else x, quarter, (2, 3))
+
+
+def turned_back(x: Tensor, quarter: int, flip: bool) -> Tensor:
+    """Undoes `turned`."""
+    back = torch.rot90(x, -quarter, (2, 3))
+    return back.flip(3) if flip else back

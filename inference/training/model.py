@@ -4,11 +4,15 @@ Where is a nucleus (a peak of `nucleus`), and of which compartment is it (`epith
 nuclei and is learnt from a wide context). The confidence of a class is the product of both.
 """
 
+import pickle
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from inference.errors import Reason, Refused
 
 WIDTHS = (24, 48, 96, 160, 224)  # channels at scales 1/2, 1/4, 1/8, 1/16, 1/32
 DEPTHS = (1, 2, 2, 2, 2)  # residual blocks on the way down
@@ -41,6 +45,7 @@ class NucleusNet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS, depths: tuple[int, ...] = DEPTHS) -> None:
         super().__init__()
+        self.widths = widths
         self.down = nn.ModuleList(shrink(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
         self.encode = nn.ModuleList(nn.Sequential(*(Block(w) for _ in range(d))) for w, d in zip(widths, depths, strict=True))
         self.lift = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
@@ -48,16 +53,35 @@ class NucleusNet(nn.Module):
         self.head = nn.Conv2d(widths[0], 2, 1)
         nn.init.constant_(self.head.bias, -2.0)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What the encoder sees at each scale, finest first."""
         x = (x - 0.5) * 4
         skips = []
         for shrinking, blocks in zip(self.down, self.encode, strict=True):
             x = blocks(shrinking(x))
             skips.append(x)
+        return skips
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = self.features(x)
+        x = skips[-1]
         for lifting, block, skip in zip(reversed(self.lift), reversed(self.decode), reversed(skips[:-1]), strict=True):
             x = block(skip + functional.interpolate(lifting(x), scale_factor=2.0, mode="nearest"))
         out: Tensor = self.head(x)
         return out
+
+
+def load(checkpoint: Path) -> NucleusNet:
+    """The averaged weights of a run, in evaluation mode. Raises Refused MODEL_INVALID on a foreign file, NaN or infinity."""
+    net = NucleusNet()
+    try:
+        net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["net"])
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        kind = type(error).__name__
+        raise Refused(Reason.MODEL_INVALID, f"{checkpoint} isn't a checkpoint of this network ({kind}); train it again") from None
+    if not all(bool(torch.isfinite(v).all()) for v in net.state_dict().values()):
+        raise Refused(Reason.MODEL_INVALID, f"{checkpoint} holds weights that are NaN or infinite; train it again")
+    return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def multiply_adds_per_pixel(net: nn.Module) -> float:

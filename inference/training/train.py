@@ -1,153 +1,213 @@
 """Train the nucleus network from annotated tiles, in one command, top to bottom.
 
-    python -m inference.training.train --endonuke FOLDER [--consep FOLDER] --out RUN [--steps 3200]
+    python -m inference.training.train --endonuke FOLDER [--consep FOLDER] --out RUN [--steps 3500]
 
-Deterministic by seed on one machine; resumes from RUN/last.pt; writes RUN/best.pt (best validation mAP of the averaged
-weights) and RUN/log.jsonl. CoNSeP's H&E tiles, where given, only take part in the first part of the run.
+Deterministic by seed on one machine, also when it resumes from RUN/last.pt; writes RUN/best.pt (the best averaged weights on
+the validation tiles; with --all the last ones) and RUN/log.jsonl. bf16 on CPU and GPU. Every hyper-parameter: `recipe.py`.
 """
 
 import argparse
 import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from inference.training import data
-from inference.training.evaluate import validate
-from inference.training.model import NucleusNet, multiply_adds_per_pixel
-
-BATCH = 8
-RATE = 2.5e-3
-WARM_UP = 0.1  # share of the steps
-DECAY = 0.03
-AVERAGE = 0.997  # per step, of the weights
-HE_SHARE = 0.3  # of a batch, from CoNSeP ...
-HE_UNTIL = 0.4  # ... until this share of the steps
-COMPARTMENT_WEIGHT = 1.0
-SMOOTHING = 0.05  # of the compartment's label
+from inference.training.augment import STRENGTHS
+from inference.training.evaluate import TURNS, turned, turned_back, validate
+from inference.training.loss import distance_to, loss_of
+from inference.training.model import NucleusNet, load, multiply_adds_per_pixel
+from inference.training.recipe import Recipe, Schedule
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--endonuke", type=Path, required=True, help="folder of images/N.png and labels/N.txt, 0.5 µm/px")
-    parser.add_argument("--consep", type=Path, help="folder of train_N.png and train_N.npz: H&E tiles for the first part")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log; resumed where it exists")
-    parser.add_argument("--steps", type=int, default=3200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=200, help="steps between validations and checkpoints")
-    parser.add_argument("--all", action="store_true", help="train on the validation tiles too: their figures then mean nothing")
-    args = parser.parse_args()
-    run(args.endonuke, args.consep, args.out, args.steps, args.seed, args.threads, args.every, args.all)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a run learns from and is measured on. `teachers` answer the same crops; none without distillation."""
+
+    training: Sequence[data.Tile]
+    validation: Sequence[data.Tile]
+    he: Sequence[data.Tile] = ()
+    teachers: Sequence[nn.Module] = field(default=())
+    keep_last: bool = False
 
 
-def run(
-    endonuke: Path, consep: Path | None, out: Path, steps: int, seed: int, threads: int = 1, every: int = 200, use_all: bool = False
-) -> list[float]:
-    """Train and return the loss of each step of this call; checkpoints and log go to `out`."""
+def train(net: nn.Module, recipe: Recipe, material: Material, out: Path, *, every: int = 250, threads: int = 1) -> list[float]:
+    """Train `net` in place and return the loss of each step of this call; checkpoints and log go to `out`."""
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    tiles = data.endonuke(endonuke)
-    training, validation = data.split(tiles)
-    training = tiles if use_all else training
-    he = data.consep(consep) if consep else []
-    out.mkdir(parents=True, exist_ok=True)
-
-    net = NucleusNet().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net).eval()
-    groups = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": DECAY},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=WARM_UP)
-    start, best = 0, 0.0
-    if (out / "last.pt").exists():
-        kept = torch.load(out / "last.pt", map_location=device, weights_only=True)
-        net.load_state_dict(kept["net"])
-        average.load_state_dict(kept["average"])
-        optimizer.load_state_dict(kept["optimizer"])
-        schedule.load_state_dict(kept["schedule"])
-        start, best = kept["step"], kept["best"]
-    print(
-        f"{len(training)} + {len(he)} tiles, {multiply_adds_per_pixel(copy.deepcopy(net)) * 4e6:.3g} multiply-adds/mm²", flush=True
-    )
-
+    optimizer = torch.optim.AdamW(_groups(net, recipe), lr=recipe.rate, betas=(0.9, 0.99))
+    start, best = _resume(out / "last.pt", net, average, optimizer)
+    out.mkdir(parents=True, exist_ok=True)
     losses: list[float] = []
     began = time.monotonic()
-    batches = draw(training, he, seed, start, steps)
-    for step, (images, targets) in enumerate(batches, start):
-        x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
-        net.train()
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            logits = net(x)
-        loss = loss_of(logits.float(), torch.from_numpy(targets).to(device))
+    for step, batch in enumerate(draw(recipe, material, start), start):
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, recipe)
+        loss = _step(net, batch.to(device), recipe, material.teachers, np.random.default_rng((recipe.seed, step, 1)))
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         optimizer.step()
-        schedule.step()
-        follow(average, net, min(AVERAGE, (step + 1) / (step + 10)))
+        follow(average, net, _kept(step, recipe))
         losses.append(float(loss.detach()))
-        if (step + 1) % every == 0 or step + 1 == steps:
-            result = validate(average, validation)
-            line = {"step": step + 1, "loss": float(np.mean(losses[-every:])), "seconds": time.monotonic() - began, **result}
-            print(json.dumps(line), flush=True)
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            if result["mAP"] >= best:
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            result = validate(average, list(material.validation)) if material.validation else {"mAP": 0.0}
+            _log(out, {"step": step + 1, "loss": float(np.mean(losses[-every:])), "seconds": time.monotonic() - began, **result})
+            if result["mAP"] >= best or material.keep_last:
                 best = result["mAP"]
-                torch.save({"net": average.state_dict(), "step": step + 1, "seed": seed}, out / "best.pt")
+                torch.save({"net": average.state_dict(), "step": step + 1, "seed": recipe.seed}, out / "best.pt")
             kept = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({**kept, "schedule": schedule.state_dict(), "step": step + 1, "best": best}, out / "last.pt")
+            torch.save({**kept, "step": step + 1, "best": best}, out / "last.pt")
     return losses
 
 
-def draw(
-    training: list[data.Tile], he: list[data.Tile], seed: int, start: int, steps: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
-    """Batches of (b, s, s, 3) uint8 and (b, 4, s/2, s/2) float32; each step's draw depends on seed and step only."""
-    for step in range(start, steps):
-        random = np.random.default_rng((seed, step))
-        pairs = []
-        for i in range(BATCH):
-            if he and step < HE_UNTIL * steps and random.random() < HE_SHARE:
-                tile = he[random.integers(len(he))]
-            else:  # every tile once an epoch, in a new order
-                epoch, place = divmod(step * BATCH + i, len(training))
-                tile = training[np.random.default_rng((seed, 7, epoch)).permutation(len(training))[place]]
-            pairs.append(data.sample(tile, random))
-        yield np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """`clean` and `images` (b, 3, s, s) float32 in [0, 1], `target` (b, 4, s/2, s/2)."""
+
+    clean: Tensor
+    images: Tensor
+    target: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(clean=self.clean.to(device), images=self.images.to(device), target=self.target.to(device))
 
 
-def loss_of(logits: Tensor, target: Tensor) -> Tensor:
-    """Penalty-reduced focal loss of the nucleus map, cross-entropy of the compartment at nuclei; logits (b, 2, h, w)."""
-    nucleus, epithelium, weight, inside = target.unbind(1)
-    probability = logits[:, 0].sigmoid().clamp(1e-5, 1 - 1e-5)
-    peak = (nucleus >= 0.999).float() * inside
-    found = peak * (1 - probability) ** 2 * probability.log()
-    empty = (inside - peak) * (1 - nucleus) ** 4 * probability**2 * (1 - probability).log()
-    detection = -(found + empty).sum() / peak.sum().clamp(min=1)
-    soft = epithelium * (1 - SMOOTHING) + SMOOTHING / 2
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits[:, 1], soft, reduction="none")
-    compartment = (entropy * weight).sum() / weight.sum().clamp(min=1)
-    return detection + COMPARTMENT_WEIGHT * compartment
+def draw(recipe: Recipe, material: Material, start: int) -> Iterator[Batch]:
+    """The batches from step `start` on; what a step draws depends on the seed and the step only."""
+    for step in range(start, recipe.steps):
+        random = np.random.default_rng((recipe.seed, step))
+        crops = [_crop(step * recipe.batch + i, step, recipe, material, random) for i in range(recipe.batch)]
+        clean, images = (_tensor(np.stack([getattr(c, name) for c in crops])) for name in ("clean", "image"))
+        yield Batch(clean=clean, images=images, target=torch.from_numpy(np.stack([c.target for c in crops])))
+
+
+def _crop(number: int, step: int, recipe: Recipe, material: Material, random: np.random.Generator) -> data.Crop:
+    other = material.training[int(random.integers(len(material.training)))]
+    if material.he and step < recipe.he_until * recipe.steps and random.random() < recipe.he_share:
+        return data.sample(material.he[int(random.integers(len(material.he)))], other, recipe.augmentation, random)
+    epoch, place = divmod(number, len(material.training))  # every tile once an epoch, in a new order
+    order = np.random.default_rng((recipe.seed, 7, epoch)).permutation(len(material.training))
+    return data.sample(material.training[order[place]], other, recipe.augmentation, random)
+
+
+def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _step(net: nn.Module, batch: Batch, recipe: Recipe, teachers: Sequence[nn.Module], random: np.random.Generator) -> Tensor:
+    """The loss of a batch. One teacher, drawn, sees it unstained and turned at random: over the steps all of them in all turns."""
+    net.train()
+    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+        logits = net(batch.images).float()
+        loss = loss_of(logits, batch.target, recipe)
+        if not teachers or not recipe.distil:
+            return loss
+        teacher, turn = teachers[int(random.integers(len(teachers)))], TURNS[int(random.integers(len(TURNS)))]
+        with torch.no_grad():
+            answer = turned_back(teacher(turned(batch.clean, *turn)).float(), *turn)
+        return (1 - recipe.distil) * loss + recipe.distil * distance_to(answer, logits, batch.target[:, 3])
+
+
+def rate_at(step: int, recipe: Recipe) -> float:
+    """The learning rate of a step, counted from 0."""
+    match recipe.schedule:
+        case Schedule.CYCLE:
+            rise = max(recipe.warm_up * recipe.steps, 1)
+            if step < rise:
+                return recipe.rate * float(0.04 + 0.96 * (1 - np.cos(np.pi * step / rise)) / 2)
+            return recipe.rate * max(float(1 + np.cos(np.pi * (step - rise) / max(recipe.steps - rise, 1))) / 2, 1e-5)
+        case Schedule.PLATEAU:
+            fall = (recipe.steps - step) / (0.25 * recipe.steps)
+            return recipe.rate * min(1.0, (step + 1) / max(recipe.warm_up, 1), max(0.1, fall))
+
+
+def _kept(step: int, recipe: Recipe) -> float:
+    """How much of the average a step keeps: little at first; on the plateau an even average of all steps so far."""
+    if recipe.schedule is Schedule.PLATEAU:
+        return min(recipe.average, (step + 1) / (step + 2))
+    return min(recipe.average, (step + 1) / (step + 10))
 
 
 @torch.no_grad()
 def follow(average: nn.Module, net: nn.Module, keep: float) -> None:
-    """Exponential average of weights and of the norms' statistics."""
+    """Running average of weights and of the norms' statistics."""
     for a, b in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
         if a.dtype.is_floating_point:
             a.lerp_(b, 1 - keep)
         else:
             a.copy_(b)
+
+
+def _groups(net: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+    return [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": recipe.decay},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    if not path.exists():
+        return 0, 0.0
+    kept = torch.load(path, map_location=next(net.parameters()).device, weights_only=True)
+    net.load_state_dict(kept["net"])
+    average.load_state_dict(kept["average"])
+    optimizer.load_state_dict(kept["optimizer"])
+    return int(kept["step"]), float(kept["best"])
+
+
+def _log(out: Path, line: dict[str, float]) -> None:
+    print(json.dumps(line), flush=True)
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+def main() -> None:
+    d = Recipe()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--endonuke", type=Path, required=True, help="folder of images/N.png and labels/N.txt, 0.5 µm/px")
+    parser.add_argument("--consep", type=Path, help="folder of train_N.png and train_N.npz: H&E tiles for the first part")
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log; resumed where it exists")
+    parser.add_argument("--start", type=Path, help="checkpoint to go on from; default: random weights")
+    parser.add_argument("--teacher", type=Path, action="append", default=[], help="checkpoint to learn from (more than once: each)")
+    parser.add_argument("--distil", type=float, default=d.distil, help="share of the loss that follows the teachers")
+    parser.add_argument("--steps", type=int, default=d.steps)
+    parser.add_argument("--rate", type=float, default=d.rate)
+    parser.add_argument("--schedule", choices=[s.value for s in Schedule], default=d.schedule.value)
+    parser.add_argument("--warm-up", type=float, default=d.warm_up, help="share of the steps (cycle), or steps (plateau)")
+    parser.add_argument("--average", type=float, default=d.average, help="what the average of the weights keeps each step")
+    parser.add_argument("--augment", choices=sorted(STRENGTHS), default="strong")
+    parser.add_argument("--mosaic", type=float, default=0.0, help="share of crops that two tiles make up")
+    parser.add_argument("--seed", type=int, default=d.seed)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--every", type=int, default=250, help="steps between validations and checkpoints")
+    parser.add_argument("--all", action="store_true", help="train on the validation tiles too: their figures then mean nothing")
+    args = parser.parse_args()
+    tiles = data.endonuke(args.endonuke)
+    training, validation = data.split(tiles)
+    material = Material(
+        training=tiles if args.all else training, validation=validation, he=data.consep(args.consep) if args.consep else (),
+        teachers=[load(p) for p in args.teacher], keep_last=args.all,
+    )  # fmt: skip
+    recipe = Recipe(
+        seed=args.seed, steps=args.steps, rate=args.rate, schedule=Schedule(args.schedule), warm_up=args.warm_up,
+        average=args.average, distil=args.distil, augmentation=replace(STRENGTHS[args.augment], mosaic=args.mosaic),
+    )  # fmt: skip
+    torch.manual_seed(args.seed)
+    net = load(args.start) if args.start else NucleusNet()
+    cost = multiply_adds_per_pixel(net) * 4e6
+    print(f"{len(material.training)} + {len(material.he)} tiles, {cost:.3g} multiply-adds/mm²", flush=True)
+    train(net, recipe, material, args.out, every=args.every, threads=args.threads)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,27 @@
 from pathlib import Path
 
 from inference.engines.local import LocalEngine
+from inference.engines.triton import TritonEngine
 from inference.errors import Reason, Refused
 from inference.infer import Engine
 
+TRITON = "triton://"
+
 
 def make_engine(name: str = "local", models: Path | None = None) -> Engine:
-    """`local`, the only one so far. Raises Refused MODEL_INVALID, ENGINE_FAILED."""
+    """`local`, or `triton://host:port[,host:port]`, which connects with the first tile. Raises Refused."""
     if name == "local":
         return LocalEngine(models)
-    raise Refused(Reason.ENGINE_FAILED, f"engine {name!r} isn't built in yet; use --engine local")
+    if name.startswith(TRITON):
+        return TritonEngine([address(part) for part in name.removeprefix(TRITON).split(",")], models)
+    raise Refused(Reason.ENGINE_FAILED, f"engine {name!r} is neither local nor triton://host:port[,host:port]")
+
+
+def address(text: str) -> str:
+    """host:port as gRPC takes it. Raises Refused ENGINE_FAILED."""
+    host, _, port = text.rpartition(":")
+    if not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise Refused(
+            Reason.ENGINE_FAILED, f"{text!r} isn't host:port; name a Triton server's gRPC port, e.g. triton://localhost:8001"
+        )
+    return f"{host}:{port}"

@@ -1,49 +1,86 @@
-"""`chromogen evaluate`: the detection metric on an annotated data set."""
+"""`chromogen evaluate`: a detector's figures on an annotated data set."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
+import cv2
 import numpy as np
 
-from inference.analyze import find_nuclei
+from inference.appraisal import Annotated, Appraisal, appraise, robustness
 from inference.errors import Reason, Refused
-from inference.infer import Engine
 from inference.metric import EPITHELIUM, STROMA, Points
-from inference.metric import evaluate as measure
+from inference.slide import Rgb
 from server.cli.engine import make_engine
 from server.cli.progress import progress_bar
-from server.retrieve.slide import open_slide
+from server.domain.profile import BUILT_IN
+
+DIGITS = 4
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--mpp", type=float, default=0.5, help="pixel size of the images in µm")
+@click.option("--mpp", type=click.FloatRange(min=0.05, max=0.625), default=0.5, help="pixel size of the images in µm")
 @click.option("--model", type=click.Path(path_type=Path), help="folder of another model; the shipped one else")
-def evaluate(dataset: Path, mpp: float, model: Path | None) -> None:
-    """Average precision on DATASET: images/N.png and labels/N.txt (x y class a line; 0 stroma, 1 epithelium, 2 other)."""
+@click.option(
+    "--robustness", "with_robustness", is_flag=True, help="also under other stains, brightness, blur, JPEG, scale (minutes)"
+)
+def evaluate(dataset: Path, mpp: float, model: Path | None, with_robustness: bool) -> None:
+    """Figures on DATASET: images/N.png and labels/N.txt (x y class a line; 0 stroma, 1 epithelium, 2 other).
+
+    Prints one JSON object: average precision by compartment with intervals over tiles, then counting and H-score at the
+    counting threshold, agreement (kappa), reliability of the confidence and, with --robustness, curves.
+    """
     images = sorted((dataset / "images").glob("*.png"))
     if not images:
         raise Refused(Reason.DATASET_INVALID, f"{dataset} holds no images/*.png")
-    annotated = [read_labels(dataset / "labels" / f"{p.stem}.txt") for p in images]
+    tiles = [Annotated(picture=read_picture(p), points=read_labels(dataset / "labels" / f"{p.stem}.txt")) for p in images]
     engine = make_engine("local", model)
-    predicted = []
     with progress_bar("evaluating") as progress:
-        for i, path in enumerate(images, 1):
-            predicted.append(predict(path, engine, mpp))
-            progress(i / len(images))
-    click.echo(json.dumps({k: round(v, 4) for k, v in asdict(measure(predicted, annotated, mpp=mpp)).items()}))
+        figures = figures_of(appraise(engine, tiles, mpp=mpp, thresholds=BUILT_IN.thresholds, progress=progress))
+    if with_robustness:
+        with progress_bar("changing") as progress:
+            figures["robustness"] = [asdict(c) for c in robustness(engine, tiles, mpp=mpp, progress=progress)]
+    click.echo(json.dumps(printable(figures)))
 
 
-def predict(path: Path, engine: Engine, mpp: float) -> Points:
-    """Peaks of one picture."""
-    slide = open_slide(path, mpp=mpp)
+def figures_of(appraisal: Appraisal) -> dict[str, Any]:
+    """The object that is printed: the metric's keys first, the others beside them."""
+    return {
+        **asdict(appraisal.evaluation),
+        "interval95": appraisal.intervals,
+        "counting": {name: asdict(c) for name, c in appraisal.counting.items()},
+        "agreement": asdict(appraisal.agreement),
+        "reliability": asdict(appraisal.reliability),
+    }
+
+
+def printable(value: Any) -> Any:
+    """Rounded to DIGITS, tuples as lists; a figure that doesn't exist is null, since JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: printable(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(v) for v in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, DIGITS)
+    return value
+
+
+def read_picture(path: Path) -> Rgb:
+    """RGB of a PNG; transparent pixels are white, as glass is. Raises Refused DATASET_INVALID."""
     try:
-        n = find_nuclei(slide, engine, 0.01)
-    finally:
-        slide.close()
-    return Points(xy=np.stack([n.x, n.y], axis=1), label=n.compartment.astype(np.int64), confidence=n.confidence.astype(np.float64))
+        picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        picture = None
+    if picture is None or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
+        raise Refused(Reason.DATASET_INVALID, f"{path} isn't a colour picture of 8 bits a channel; save it as RGB")
+    if picture.shape[2] == 4:
+        opacity = picture[..., 3:].astype(np.float32) / 255
+        picture = np.rint(picture[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def read_labels(path: Path) -> Points:
@@ -60,6 +97,8 @@ def read_labels(path: Path) -> Points:
             raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: expected `x y class`") from None
         if label not in (0, 1, 2):
             raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: class {label} isn't 0, 1 or 2")
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: {line[0]} {line[1]} isn't a place")
         rows.append((x, y, EPITHELIUM if label == 1 else STROMA))
     table = np.array(rows, np.float64).reshape(-1, 3)
     return Points(xy=table[:, :2], label=table[:, 2].astype(np.int64), confidence=np.ones(len(table)))

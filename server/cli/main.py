@@ -16,6 +16,11 @@ COMMANDS = {
     "work": "server.cli.serve:work",
     "migrate": "server.cli.serve:migrate",
     "check": "server.cli.check:check",
+    "order": "server.cli.order:order",
+    "result": "server.cli.result:result",
+    "profile": "server.cli.profile:profile",
+    "outbox": "server.cli.outbox:outbox",
+    "audit": "server.cli.audit:audit",
 }
 
 BAD_INPUT, FAILURE = 2, 1

@@ -6,7 +6,7 @@ import threading
 import click
 import structlog
 
-from server import settings
+from server import api_service, settings
 from server.bootstrap import bootstrap
 from server.cli.engine import make_engine
 from server.domain.errors import Refused, ServiceReason
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 @click.command()
 def serve() -> None:
-    """Take orders by HL7 over MLLP until told to stop. Settings are CHROMOGEN_... variables (docs/operations.md)."""
+    """Take orders by HL7 over MLLP and gRPC until told to stop. Settings are CHROMOGEN_... variables (docs/operations.md)."""
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
     stopped = threading.Event()
@@ -29,10 +29,13 @@ def serve() -> None:
         signal.signal(number, lambda *_: stopped.set())
     with bootstrap(wanted) as service:
         listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port)
+        api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
         port = listener.start()
         log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port)
         stopped.wait()
         listener.stop()
+        if api is not None:
+            api.stop()
     log.info("stopped")
 
 

@@ -59,6 +59,8 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
     identity, truth = make_slide(out, seed, h_score, side)
     with ExitStack() as stack:
         work = out / "service" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
+        work.mkdir(exist_ok=True)
+        work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
         fill_archive(out / "slide", work / "archive")
         lis = stack.enter_context(ReceivingLis(_emptied(work / "received")))
         say("starting PostgreSQL, the MLLP listener and the worker")

@@ -4,8 +4,8 @@ A decoder that meets damage must say so. libjpeg-turbo fills the rest of a trunc
 `strict` makes that an error here, because grey pixels would be scored as tissue without nuclei. The size that a stream
 claims is compared with the frame's before anything is allocated, so a hostile stream cannot ask for gigabytes.
 
-A frame is asked for at 1/1, 1/2, 1/4 or 1/8 (`shrink`). JPEG is decoded at that size (DCT scaling); the others are decoded
-whole and averaged over boxes, which is the same picture on the same pixel grid.
+A frame is asked for at 1/1, 1/2, 1/4 or 1/8 (`shrink`). JPEG is decoded at that size (DCT scaling); the others, lossless JPEG
+among them, are decoded whole and averaged over boxes, which is the same picture on the same pixel grid.
 """
 
 from enum import StrEnum
@@ -40,6 +40,7 @@ class Encoding(StrEnum):
     """How the bytes of a frame hold its pixels."""
 
     JPEG = "JPEG"
+    JPEG_LOSSLESS = "JPEG_LOSSLESS"
     JPEG2000 = "JPEG2000"
     JPEG_LS = "JPEG_LS"
     PNG = "PNG"
@@ -118,6 +119,8 @@ def _jpeg(data: bytes, frame: Size, shrink: int) -> Rgb:
 def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
     if encoding is Encoding.RAW:
         return _raw(data, frame)
+    if encoding is Encoding.JPEG_LOSSLESS:
+        return _jpeg(data, frame, 1)
     if encoding is Encoding.JPEG2000:
         _check_j2k_size(data, frame)
         rgb = imagecodecs.jpeg2k_decode(data)

@@ -3,6 +3,7 @@
 The text of pydicom's exceptions may quote a patient's data and is not passed on.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,18 @@ PREAMBLE, MAGIC = 128, b"DICM"
 PART = ".part"
 """Suffix of a file that is still being written, here or by a neighbour: never taken for an instance."""
 
+_CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")  # PS3.5, 6.2
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceHeader:
-    """One instance in an archive. `flavour` is the third value of Image Type: VOLUME, LABEL, OVERVIEW, THUMBNAIL."""
+    """One instance in an archive. `flavour` is the third value of Image Type: VOLUME, LABEL, OVERVIEW, THUMBNAIL.
+
+    A level may be split over instances (a concatenation, PS3.3, C.7.6.16.2.2.4): this is part `part` (from 1) of `parts`
+    (0 where the file doesn't say), and its first frame is the level's frame `first_frame` (from 0).
+    """
 
     path: Path
     sop_class_uid: str
@@ -35,6 +42,10 @@ class InstanceHeader:
     study_uid: str
     container_id: str
     flavour: str
+    concatenation_uid: str = ""
+    part: int = 1
+    parts: int = 0
+    first_frame: int = 0
 
     @property
     def is_volume(self) -> bool:
@@ -44,7 +55,18 @@ class InstanceHeader:
 
 _WANTED: list[BaseTag | int] = [
     Tag(keyword)
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "ContainerIdentifier", "ImageType")
+    for keyword in (
+        "SOPClassUID",
+        "SOPInstanceUID",
+        "SeriesInstanceUID",
+        "StudyInstanceUID",
+        "ContainerIdentifier",
+        "ImageType",
+        "ConcatenationUID",
+        "InConcatenationNumber",
+        "InConcatenationTotalNumber",
+        "ConcatenationFrameOffsetNumber",
+    )
 ]
 _LAST_WANTED = 0x00400512  # Container Identifier; elements come in the order of their tags (PS3.5, 7.1)
 
@@ -79,6 +101,11 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
         raise Refused(Reason.SLIDE_DAMAGED, message) from None
 
 
+def code_string(value: object) -> str:
+    """A coded value as text; empty where it is none, so that a message never shows a damaged one."""
+    return str(value) if _CODE_STRING.fullmatch(str(value)) else ""
+
+
 def _beginning(path: Path) -> Dataset:
     """The elements up to the identity of the container; frames may follow by the hundred thousand, a sequence item each."""
     with path.open("rb") as file:
@@ -95,5 +122,9 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         series_uid=str(dataset.get("SeriesInstanceUID") or ""),
         study_uid=str(dataset.get("StudyInstanceUID") or ""),
         container_id=str(dataset.get("ContainerIdentifier") or "").strip(),
-        flavour=str(kinds[2]) if len(kinds) > 2 else "",
+        flavour=code_string(kinds[2]) if len(kinds) > 2 else "",
+        concatenation_uid=str(dataset.get("ConcatenationUID") or ""),
+        part=int(dataset.get("InConcatenationNumber") or 1),
+        parts=int(dataset.get("InConcatenationTotalNumber") or 0),
+        first_frame=int(dataset.get("ConcatenationFrameOffsetNumber") or 0),
     )

@@ -5,12 +5,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("pydicom", "tifffile")
+_LOGGERS = ("pydicom", "tifffile", "wsidicom")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, pydicom, tifffile and Pillow log and warn of nothing; what they raise still comes through."""
+    """Within, pydicom, wsidicom, tifffile and Pillow log and warn of nothing; what they raise still comes through."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -3,23 +3,30 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, exc
+from sqlalchemy import Connection, Engine, create_engine, exc, text
 from sqlalchemy.engine import make_url
 
+from server.domain.access import ALL_LABS
 from server.domain.errors import Failed, Refused, ServiceReason
 
 DRIVER = "postgresql+psycopg2"
 POOL = 10
 
+OPTIONS = "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+
+SCOPE = text("SELECT set_config('chromogen.lab', :lab, true), set_config('chromogen.subject', :subject, true)")
+"""What row-level security and the audit ask for; it ends with the transaction."""
+
 
 def connect(url: str, *, pool: int = POOL) -> Engine:
     """An engine; nothing connects yet. `url` is postgresql:// with or without a driver. Raises Refused SETTING_INVALID."""
+    parsed = make_url(sqlalchemy_url(url))
+    own_options = str(parsed.query.get("options", ""))
     return create_engine(
-        sqlalchemy_url(url),
+        parsed.difference_update_query(["options"]),
         pool_size=pool,
         max_overflow=pool,
         pool_timeout=30,
-        pool_pre_ping=True,
         hide_parameters=True,  # statements of ours carry patients
         connect_args={
             "application_name": "chromogen",
@@ -29,7 +36,7 @@ def connect(url: str, *, pool: int = POOL) -> Engine:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
-            "options": "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+            "options": f"{OPTIONS} {own_options}",
         },
     )
 
@@ -45,20 +52,27 @@ def sqlalchemy_url(url: str) -> str:
     return parsed.set(drivername=DRIVER).render_as_string(hide_password=False)
 
 
+def as_role(url: str, role: str) -> str:
+    """The same address; who connects by it acts as `role` from the first statement on."""
+    return make_url(sqlalchemy_url(url)).update_query_dict({"options": f"-c role={role}"}).render_as_string(hide_password=False)
+
+
 def libpq_url(url: str) -> str:
     """The same address as libpq takes it (for procrastinate's psycopg 3)."""
     return make_url(sqlalchemy_url(url)).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed on leaving. Raises Failed DATABASE_UNREACHABLE (retryable), DATABASE_FAILED.
+def transaction(engine: Engine, *, lab: str = ALL_LABS, subject: str = "") -> Iterator[Connection]:
+    """One transaction, committed on leaving, in which row-level security shows the rows of `lab` alone.
 
-    What the driver says is not chained: it quotes values.
+    `subject` is who the audit names; empty: the role that is connected. Raises Failed DATABASE_UNREACHABLE (retryable),
+    DATABASE_FAILED. What the driver says is not chained: it quotes values.
     """
     try:
-        with engine.begin() as connection:
+        with _begun(engine, lab, subject) as connection:
             yield connection
+            connection.commit()
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
         raise Failed(
             ServiceReason.DATABASE_UNREACHABLE, f"the database doesn't answer or gave up ({_name(error)})", retryable=True
@@ -67,6 +81,19 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         if error.connection_invalidated:
             raise Failed(ServiceReason.DATABASE_UNREACHABLE, "the database closed the connection", retryable=True) from None
         raise Failed(ServiceReason.DATABASE_FAILED, f"the database refused a statement ({_name(error)}); is it migrated?") from None
+
+
+def _begun(engine: Engine, lab: str, subject: str, *, again: bool = True) -> Connection:
+    """A connection in a transaction of its own. One that died in the pool shows it at this first statement, and is replaced."""
+    connection = engine.connect()
+    try:
+        connection.execute(SCOPE, {"lab": lab, "subject": subject})
+    except BaseException as error:
+        connection.close()
+        if again and isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+            return _begun(engine, lab, subject, again=False)  # with the first, the pool has dropped all that are as old
+        raise
+    return connection
 
 
 def _name(error: exc.SQLAlchemyError) -> str:

@@ -11,6 +11,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import OrderView
 from server.domain.states import State, check_transition
+from server.er7 import composed
 from server.store import orders as rows
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
@@ -89,7 +90,7 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     c = orders.c
     return given(
         (wanted.marker, lambda v: c.marker == v),
-        (wanted.placer_order_number, lambda v: c.placer_order_number == v),
+        (wanted.placer_order_number, lambda v: c.placer_order_number.in_((v, composed(v)))),  # as HL7 sent it, or escaped by us
         (wanted.container_id, lambda v: c.slide["container_id"].astext == v),
         (wanted.states, c.state.in_),
         (wanted.priority, lambda v: c.priority == v),

@@ -10,7 +10,22 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, literal, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Double,
+    Integer,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
 
@@ -51,23 +66,13 @@ def defer(connection: Connection, order_id: OrderId, priority: Priority, *, dela
 
 def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
     """The order under a new token, or None. One whose last permitted worker vanished becomes DEAD instead."""
-    _bury(connection, order_id, max_attempts)
     token = str(uuid.uuid4())
-    statement = (
-        update(orders)
-        .where(orders.c.id == order_id, _is_due())
-        .values(
-            state=State.RUNNING,
-            token=token,
-            attempt=orders.c.attempt + 1,
-            lease_until=_in(lease_s),
-            progress=0.0,
-            updated_at=func.now(),
-        )
-        .returning(orders)
-    )
-    row = connection.execute(statement).mappings().first()
-    return None if row is None else Claim(order=order_of(row), attempt=row["attempt"], token=token)
+    given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": token}
+    row = connection.execute(_CLAIM, given).mappings().first()
+    if row is None:
+        _bury(connection, order_id, max_attempts)
+        return None
+    return Claim(order=order_of(row), attempt=row["attempt"], token=token)
 
 
 def progress(connection: Connection, claim: Claim, share: float, lease_s: float) -> None:
@@ -192,10 +197,13 @@ def _is_due() -> ColumnElement[bool]:
 
 def _bury(connection: Connection, order_id: OrderId, max_attempts: int) -> None:
     """A slide that takes its worker down with it must not take another, for ever."""
-    spent = and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now(), orders.c.attempt >= max_attempts)
     detail = f"no worker lived through the case in {max_attempts} attempts"
     values = _ended(State.DEAD) | {"reason": str(ServiceReason.WORKER_LOST), "detail": detail, "updated_at": func.now()}
-    connection.execute(update(orders).where(orders.c.id == order_id, spent).values(values))
+    connection.execute(update(orders).where(orders.c.id == order_id, _is_spent(max_attempts)).values(values))
+
+
+def _is_spent(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now(), orders.c.attempt >= max_attempts)
 
 
 def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
@@ -212,8 +220,9 @@ def _ended(state: State) -> dict[str, Any]:
     return {"state": state, "token": None, "lease_until": None}
 
 
-def _in(seconds: float) -> ColumnElement[datetime]:
-    moment: ColumnElement[datetime] = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(float(seconds)))
+def _in(seconds: float | ColumnElement[float]) -> ColumnElement[datetime]:
+    wait = literal(float(seconds)) if isinstance(seconds, int | float) else seconds
+    moment: ColumnElement[datetime] = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait)
     return moment
 
 
@@ -233,3 +242,18 @@ def _view(row: RowMapping) -> OrderView:
         result_id=None if result_id is None else ResultId(result_id),
         updated_at=updated_at.astimezone(UTC),
     )
+
+
+_CLAIM = (  # made once: to build it for each claim takes longer than to run it
+    update(orders)
+    .where(orders.c.id == bindparam("order_id"), _is_due(), not_(_is_spent(bindparam("most", type_=Integer))))
+    .values(
+        state=State.RUNNING,
+        token=bindparam("new_token"),
+        attempt=orders.c.attempt + 1,
+        lease_until=_in(bindparam("lease_s", type_=Double)),
+        progress=0.0,
+        updated_at=func.now(),
+    )
+    .returning(orders)
+)

@@ -73,8 +73,8 @@ def add(connection: Connection, result_id: ResultId | None, lab: str, deliveries
         }
         for d, sha256 in deliveries
     ]
-    for row in rows:  # one statement each: the identity column follows this order
-        connection.execute(insert(outbox).on_conflict_do_nothing(), row)
+    if rows:  # the identity column follows the order of VALUES
+        connection.execute(insert(outbox).values(rows).on_conflict_do_nothing())
 
 
 def digest(path: Path) -> str:

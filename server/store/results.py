@@ -1,5 +1,6 @@
 """Results as rows: a header, a score a compartment, and the histograms that any other profile scores from."""
 
+import math
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -65,13 +66,15 @@ def get(connection: Connection, result_id: ResultId) -> Result:
 
 
 def packed(histogram: IntArray) -> bytes:
-    return zlib.compress(
-        np.ascontiguousarray(histogram, dtype="<i8").tobytes(), level=3
-    )  # of 20,000 nuclei: 3 ms and 48 kB, where level 6 takes 9 ms for 30 kB
+    """zlib of little-endian unsigned integers, as narrow as the largest count allows: 1.3 ms where int64 takes 3 ms."""
+    width = np.min_scalar_type(int(histogram.max(initial=0))).itemsize
+    return zlib.compress(np.ascontiguousarray(histogram, dtype=f"<u{width}").tobytes(), level=1)
 
 
 def unpacked(kept: bytes, shape: tuple[int, ...]) -> IntArray:
-    return np.frombuffer(zlib.decompress(kept), dtype="<i8").astype(np.int64).reshape(shape)
+    """The histogram again; its integers' width shows in the length."""
+    counts = zlib.decompress(kept)
+    return np.frombuffer(counts, dtype=f"<u{len(counts) // math.prod(shape)}").astype(np.int64).reshape(shape)
 
 
 def _result(row: RowMapping, by_compartment: Mapping[str, CompartmentScore]) -> Result:

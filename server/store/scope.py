@@ -46,7 +46,7 @@ def page_of(statement: Select[Any], columns: Sequence[ColumnElement[Any]], after
 
 
 def _bounds(columns: Sequence[ColumnElement[Any]], after: PageKey) -> list[tuple[Any, Any]]:
-    readers = {DateTime: datetime.fromisoformat, BigInteger: int, Uuid: lambda text: str(uuid.UUID(text))}
+    readers: dict[type, Callable[[str], Any]] = {DateTime: datetime.fromisoformat, BigInteger: int, Uuid: lambda text: str(uuid.UUID(text))}
     try:
         return [(readers[type(c.type)](text), c.type) for text, c in zip(after, columns, strict=True)]
     except ValueError:

@@ -37,7 +37,7 @@ metadata = MetaData(
     }
 )
 
-APPEND_ONLY = ("profiles", "results", "scores", "signatures", "profile_states")
+APPEND_ONLY = ("profiles", "results", "scores", "signatures", "profile_states", "audit")
 
 orders = Table(
     "orders",
@@ -191,3 +191,21 @@ profile_states = Table(
     UniqueConstraint("lab", "request_id"),
     Index("profile_states_last_idx", "lab", "name", "revision", "id"),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("chain", SmallInteger, nullable=False, comment="one of eight a laboratory"),
+    Column("number", BigInteger, nullable=False, comment="1, 2, 3 ... in its chain"),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("subject", Text, nullable=False, comment="who"),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False, comment="table/identifier"),
+    Column("outcome", Text, nullable=False),
+    Column("hash", String(64), nullable=False, comment="SHA-256 of the row and of the hash before it"),
+    UniqueConstraint("lab", "chain", "number"),
+    Index("audit_object_idx", "object"),
+)
+"""Written by the triggers of migration 0003 alone, at the commit of what they tell of; read by `server.store.audit`."""

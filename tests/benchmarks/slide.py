@@ -1,133 +1,108 @@
 """One slide laid of tiles: decoding alone, the network alone, end to end, in the same run; time by area and peak memory.
 
-    python -m tests.benchmarks.slide [--side 20480] [--folder DIR]
+    python -m tests.benchmarks.slide [--side 20480] [--folder DIR] [--repeat 3]
 
-Efficiency is the throughput end to end over that of the slower of decoding alone and the network alone. Each measurement is
-a process of its own, so that its peak memory is its own.
+Efficiency is the throughput end to end over that of the slower of decoding alone and the network alone. Runs alternate, each in
+a process of its own, and medians are compared: other work on the machine then slows all of them alike. `efficiency_cpu` is the
+same ratio in processor seconds, which other work hardly touches: what the path costs beyond its network.
 """
 
 import argparse
-import json
-import os
-import resource
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from inference.analyze import Options, analyze
 from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
-from inference.tile import TileShape, pixels, plan
+from inference.tile import Tile, TileShape, pixels, plan
 from server.retrieve.slide import open_slide
-from tests.laid import LaidTiles, lay_tiles
+from tests.benchmarks.measure import Clock, Figures, in_process, laid, median, mm2, report, slide_folder, source
 
 NETWORK_TILES = 60
 
 
-def decode_alone(slide_folder: Path) -> tuple[float, float]:
-    """Seconds and mm² of a sweep over all tiles, one thread, as the path reads them."""
-    slide, shape = open_slide(slide_folder), TileShape()
-    size = slide.working.size
-    tiles = plan(size, shape, Region(x=0, y=0, width=size.width, height=size.height), None)
-    began = time.perf_counter()
+def decode_alone(folder: str) -> Figures:
+    """A sweep over all tiles, one thread, as the path reads them."""
+    slide, shape = open_slide(Path(folder)), TileShape()
+    tiles = _all_tiles(slide.working.size, shape)
+    clock = Clock()
     for tile in tiles:
         pixels(slide, tile, shape)
-    return time.perf_counter() - began, _mm2(size, slide.working.mpp)
+    return clock.cost(mm2(slide.working.size, slide.working.mpp)).figures()
 
 
-def network_alone(slide_folder: Path) -> tuple[float, float]:
-    """Seconds and mm² of owned tissue of tiles that are in memory already, on all cores."""
-    slide, shape, engine = open_slide(slide_folder), TileShape(), LocalEngine()
-    size = slide.working.size
-    tiles = plan(size, shape, Region(x=0, y=0, width=size.width, height=size.height), None)
-    whole = [t for t in tiles if t.core.size.area == shape.core**2][:NETWORK_TILES]
+def network_alone(folder: str) -> Figures:
+    """Tiles that are in memory already, on all cores; the area is that of their cores."""
+    slide, shape, engine = open_slide(Path(folder)), TileShape(), LocalEngine()
+    whole = [t for t in _all_tiles(slide.working.size, shape) if t.core.size.area == shape.core**2][:NETWORK_TILES]
     images = [pixels(slide, t, shape)[None] for t in whole]
     with ThreadPoolExecutor(engine.workers) as pool:
         list(pool.map(lambda i: engine.detect(i, engine.counting_threshold), images[: engine.workers]))  # compiles
-        began = time.perf_counter()
+        clock = Clock()
         list(pool.map(lambda i: engine.detect(i, engine.counting_threshold), images))
-        return time.perf_counter() - began, _mm2(Size(width=shape.core, height=shape.core), 0.5) * len(whole)
+        return clock.cost(mm2(Size(width=shape.core, height=shape.core)) * len(whole)).figures()
 
 
-def end_to_end(slide_folder: Path) -> tuple[float, float]:
-    """Seconds and mm² of a whole analysis, nuclei written to a file; the engine's start is not counted."""
-    slide, engine = open_slide(slide_folder), LocalEngine()
+def end_to_end(folder: str) -> Figures:
+    """A whole analysis, nuclei written to a file; the engine's start is not counted."""
+    slide, engine = open_slide(Path(folder)), LocalEngine()
     engine.detect(np.full((1, TileShape().side, TileShape().side, 3), 200, np.uint8), engine.counting_threshold)
-    with tempfile.TemporaryDirectory() as out:
-        began = time.perf_counter()
+    with TemporaryDirectory() as out:
+        clock = Clock()
         analysis = analyze(slide, engine, Path(out) / "nuclei.parquet", Options())
-        seconds = time.perf_counter() - began
-    print(json.dumps({"nuclei": analysis.n, "stages": {k: round(v, 2) for k, v in analysis.seconds.items()}}), file=sys.stderr)
-    return seconds, _mm2(slide.working.size, slide.working.mpp)
+        cost = clock.cost(mm2(slide.working.size, slide.working.mpp))
+    stages = {f"{k}_s": round(v, 2) for k, v in analysis.seconds.items()}
+    return cost.figures() | {"nuclei": analysis.n} | stages
 
 
-STAGES: dict[str, Callable[[Path], tuple[float, float]]] = {
-    "decode_alone": decode_alone, "network_alone": network_alone, "end_to_end": end_to_end,
-}  # fmt: skip
+STAGES = (decode_alone, network_alone, end_to_end)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=int, default=20480, help="px of the slide's side at 0.5 µm/px")
     parser.add_argument("--folder", type=Path, help="where to lay slides (kept); a temporary folder else")
-    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--repeat", type=int, default=3, help="alternating runs")
     args = parser.parse_args()
-    if args.stage:
-        measure(args.stage, args.folder)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = args.folder or Path(temporary)
-        full = laid(folder, args.side)
-        figures = {stage: run(stage, full) for stage in STAGES}
-        limit = max(figures[s]["s_per_mm2"] for s in ("decode_alone", "network_alone"))
-        small = run("end_to_end", laid(folder, args.side // 4))
-    figures["end_to_end_sixteenth"] = small
-    for stage, figure in figures.items():
-        print(json.dumps({"benchmark": stage, **figure}))
-    summary = {
-        "benchmark": "slide", "source": LaidTiles(Size(width=800, height=800)).source, "cores": len(os.sched_getaffinity(0)),
-        "efficiency": round(limit / figures["end_to_end"]["s_per_mm2"], 3), "s_per_mm2": figures["end_to_end"]["s_per_mm2"],
-        "peak_mb": figures["end_to_end"]["peak_mb"], "peak_mb_of_a_sixteenth": small["peak_mb"],
-    }  # fmt: skip
-    print(json.dumps(summary))
+    with slide_folder(args.folder) as folder:
+        runs = measured(laid(folder, args.side), args.repeat)
+        small = in_process(end_to_end, laid(folder, args.side // 4))
+    summarise(runs, small, side=args.side)
 
 
-def laid(folder: Path, side: int) -> Path:
-    """The folder of a laid slide of that side, made where it isn't there yet."""
-    path = folder / f"laid-{side}"
-    if not path.exists():
-        path.mkdir(parents=True)
-        lay_tiles(path, size=Size(width=side, height=side))
-    return path
+def measured(slide: Path, repeat: int) -> dict[str, list[Figures]]:
+    """The figures of each stage, `repeat` times, in turn."""
+    runs: dict[str, list[Figures]] = {s.__name__: [] for s in STAGES}
+    for _ in range(repeat):
+        for stage in STAGES:
+            runs[stage.__name__].append(in_process(stage, slide))
+    return runs
 
 
-def run(stage: str, slide_folder: Path) -> dict[str, float]:
-    """One stage in a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.slide", "--stage", stage, "--folder", str(slide_folder)]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    figures: dict[str, float] = json.loads(out)
-    return figures
+def summarise(runs: dict[str, list[Figures]], small: Figures, *, side: int) -> None:
+    """A line a stage (its median run), and one that compares them."""
+
+    def middle(stage: str, figure: str) -> float:
+        return median(float(run[figure]) for run in runs[stage])
+
+    for stage, figures in runs.items():
+        report(stage, **sorted(figures, key=lambda f: f["seconds"])[len(figures) // 2])
+    alone = ("decode_alone", "network_alone")
+    limit, cpu_limit = (max(middle(s, f) for s in alone) for f in ("s_per_mm2", "cpu_s_per_mm2"))
+    report(
+        "slide", source=source(), side=side, runs=len(runs["end_to_end"]),
+        efficiency=round(limit / middle("end_to_end", "s_per_mm2"), 3),
+        efficiency_cpu=round(cpu_limit / middle("end_to_end", "cpu_s_per_mm2"), 3),
+        s_per_mm2=middle("end_to_end", "s_per_mm2"), network_s_per_mm2=middle("network_alone", "s_per_mm2"),
+        peak_mb=middle("end_to_end", "peak_mb"), peak_mb_of_a_sixteenth=small["peak_mb"],
+    )  # fmt: skip
 
 
-def measure(stage: str, slide_folder: Path) -> None:
-    """Print a stage's seconds, area and peak memory as JSON."""
-    seconds, mm2 = STAGES[stage](slide_folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        json.dumps(
-            {"seconds": round(seconds, 2), "mm2": round(mm2, 2), "s_per_mm2": round(seconds / mm2, 4), "peak_mb": round(peak)}
-        )
-    )
-
-
-def _mm2(size: Size, mpp: float) -> float:
-    return size.area * (mpp / 1000) ** 2
+def _all_tiles(size: Size, shape: TileShape) -> list[Tile]:
+    return plan(size, shape, Region(x=0, y=0, width=size.width, height=size.height), None)
 
 
 if __name__ == "__main__":

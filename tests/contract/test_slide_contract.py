@@ -1,5 +1,10 @@
-"""What every open slide does, whatever file it lies in: one set of checks on DICOM, TIFF and PNG of one picture."""
+"""What every open slide does, whatever file it lies in: one set of checks on DICOM, TIFF and PNG of one picture.
 
+DICOM comes in order in one file (`dicom`, by our index) and by wsidicom: split over files by wsidicom itself (`parts`), with
+positions in any order (`sparse`), and with frames that overlap beside the grid (`scattered`).
+"""
+
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,10 @@ import simplejpeg
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import ExplicitVRLittleEndian
+from wsidicom import ConcatenationByFrames, WsiDicom
 
 from inference.errors import Reason
 from inference.geometry import Region, Size
@@ -19,8 +28,10 @@ from server.retrieve.framed_slide import FramedSlide
 from server.retrieve.slide import open_framed
 
 WIDTH, HEIGHT, FRAME = 700, 500, 128
-KINDS = ["dicom", "tiff", "png"]
-FINE = ["dicom fine", "tiff fine", "png fine", "dicom resampled", "tiff resampled"]
+KINDS = ["dicom", "tiff", "png", "parts", "sparse", "scattered"]
+FINE = ["dicom fine", "tiff fine", "png fine", "parts fine", "scattered fine", "dicom resampled", "tiff resampled"]
+SAME_FRAMES = ["tiff", "parts", "sparse"]
+PART, STEP = 7, 100  # frames of a part of `parts`; px from one frame of `scattered` to the next
 MPP = {"fine": 0.25, "resampled": 0.37}
 
 
@@ -41,21 +52,60 @@ class Picture:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, Path]:
-    """The same JPEG frames as DICOM and TIFF, and what they decode to as PNG."""
+    """The same JPEG frames as DICOM and TIFF, and what they decode to as PNG and as overlapping frames."""
     folder = tmp_path_factory.mktemp("slides")
     source = JpegFrames(Picture(), quality=85, frame=FRAME)
     write_dicom_slide(folder / "dicom", source, mpp=0.5, identity=SlideIdentity(key="contract"), levels=3)
+    with WsiDicom.open(folder / "dicom") as slide:
+        slide.save(folder / "parts", include_levels=[0], concatenation=ConcatenationByFrames(PART))
     frames = [frame for row in source.rows() for frame in row]
     options = {"compression": "jpeg", "photometric": "ycbcr", "subsampling": (2, 1), "tile": (FRAME, FRAME)}
     um = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(folder / "slide.tif", iter(frames), shape=(HEIGHT, WIDTH, 3), dtype="uint8", **options, **um)
     decoded = np.vstack([np.hstack([simplejpeg.decode_jpeg(f) for f in row]) for row in source.rows()])[:HEIGHT, :WIDTH]
     (folder / "slide.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(decoded)))
-    return {"dicom": folder / "dicom", "tiff": folder / "slide.tif", "png": folder / "slide.png"}
+    write_sparse(folder / "dicom" / "level-0.dcm", folder / "sparse.dcm")
+    write_scattered(folder / "dicom" / "level-0.dcm", decoded, folder / "scattered.dcm")
+    names = {"dicom": "dicom", "parts": "parts", "tiff": "slide.tif", "png": "slide.png"}
+    return {kind: folder / names.get(kind, f"{kind}.dcm") for kind in KINDS}
+
+
+def write_sparse(level: Path, out: Path) -> None:
+    """A level with its frames in any order, each with its position."""
+    ds = dcmread(level)
+    frames = list(generate_frames(ds.PixelData, number_of_frames=ds.NumberOfFrames))
+    order = np.random.default_rng(5).permutation(len(frames))
+    columns = -(-WIDTH // FRAME)
+    ds.PixelData = encapsulate([frames[k] for k in order])
+    place(ds, [(k % columns * FRAME, k // columns * FRAME) for k in order.tolist()])
+    ds.save_as(out)
+
+
+def write_scattered(level: Path, rgb: np.ndarray, out: Path) -> None:
+    """A level of uncompressed frames that overlap, every STEP pixels."""
+    ds = dcmread(level)
+    ds.file_meta.TransferSyntaxUID, ds.PhotometricInterpretation = ExplicitVRLittleEndian, "RGB"
+    full = np.pad(rgb, ((0, FRAME), (0, FRAME), (0, 0)))
+    at = [(x, y) for y in range(0, HEIGHT, STEP) for x in range(0, WIDTH, STEP)]
+    ds.PixelData = b"".join(full[y : y + FRAME, x : x + FRAME].tobytes() for x, y in at)
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = False
+    place(ds, at)
+    ds.save_as(out)
+
+
+def place(ds: Dataset, at: list[tuple[int, int]]) -> None:
+    ds.DimensionOrganizationType, ds.NumberOfFrames, groups = "TILED_SPARSE", len(at), []
+    for x, y in at:
+        position, group = Dataset(), Dataset()
+        position.ColumnPositionInTotalImagePixelMatrix, position.RowPositionInTotalImagePixelMatrix = x + 1, y + 1
+        group.PlanePositionSlideSequence = [position]
+        groups.append(group)
+    ds.PerFrameFunctionalGroupsSequence = groups
 
 
 def opened(files: dict[str, Path], name: str) -> FramedSlide:
-    """`dicom`, `tiff`, `png` at 0.5 µm/px; with `fine` taken for 0.25, with `resampled` for 0.37."""
+    """A kind at 0.5 µm/px; with `fine` taken for 0.25, with `resampled` for 0.37."""
     kind, _, finer = name.partition(" ")
     path = files[kind]
     if finer and kind == "dicom":
@@ -93,12 +143,14 @@ def test_any_region_is_the_crop_of_the_whole(files, name):
 
 
 @pytest.mark.parametrize("finer", ["", " fine", " resampled"])
-def test_dicom_and_tiff_of_the_same_frames_have_identical_pixels(files, finer):
-    np.testing.assert_array_equal(whole(opened(files, "dicom" + finer)), whole(opened(files, "tiff" + finer)))
+@pytest.mark.parametrize("kind", SAME_FRAMES)
+def test_slides_of_the_same_frames_have_identical_pixels(files, kind, finer):
+    np.testing.assert_array_equal(whole(opened(files, "dicom" + finer)), whole(opened(files, kind + finer)))
 
 
-def test_dicom_and_the_decoded_picture_have_identical_pixels(files):
-    np.testing.assert_array_equal(whole(opened(files, "dicom")), whole(opened(files, "png")))
+@pytest.mark.parametrize("kind", ["png", "scattered"])
+def test_dicom_and_the_decoded_picture_have_identical_pixels(files, kind):
+    np.testing.assert_array_equal(whole(opened(files, "dicom")), whole(opened(files, kind)))
 
 
 def test_the_working_grid_is_near_half_a_micrometre(slide):
@@ -152,7 +204,7 @@ def test_an_overview_at_no_resolution_is_an_error(slide, mpp):
 
 @pytest.mark.parametrize(("core", "halo"), [(200, 24), (96, 48)])
 def test_a_sweep_of_tiles_with_halos_decodes_each_frame_once(files, core, halo):
-    for name in ("dicom", "tiff", "dicom fine", "tiff resampled"):
+    for name in ("dicom", "tiff", "parts", "sparse", "scattered", "dicom fine", "tiff resampled"):
         slide = opened(files, name)
         size = slide.working.size
         for y in range(0, size.height, core):
@@ -161,18 +213,19 @@ def test_a_sweep_of_tiles_with_halos_decodes_each_frame_once(files, core, halo):
         assert slide.decoded == -(-WIDTH // FRAME) * -(-HEIGHT // FRAME)
 
 
-def test_the_same_damaged_frame_is_named_alike_in_dicom_and_tiff(files, tmp_path):
-    """The bytes of one frame are overwritten in both files: the message names frame, column and row of the level."""
+def test_the_same_damaged_frame_is_named_alike_in_every_file(files, tmp_path):
+    """The bytes of one frame are overwritten: the message names frame, column and row of the level."""
     source = JpegFrames(Picture(), quality=85, frame=FRAME)
     victim = list(source.rows())[1][2]
     said = []
-    for path in (files["dicom"] / "level-0.dcm", files["tiff"]):
-        data = path.read_bytes()
-        assert victim[200:] in data
-        bad = tmp_path / path.name
-        bad.write_bytes(data.replace(victim[200:], bytes(len(victim) - 200)))
+    for kind in ("dicom", *SAME_FRAMES):
+        bad = tmp_path / kind
+        shutil.copytree(files[kind], bad) if files[kind].is_dir() else shutil.copy(files[kind], bad)
+        holding = [path for path in (bad.rglob("*.dcm") if bad.is_dir() else [bad]) if victim[200:] in path.read_bytes()]
+        assert len(holding) == 1
+        holding[0].write_bytes(holding[0].read_bytes().replace(victim[200:], bytes(len(victim) - 200)))
         with pytest.raises(FrameUnreadable) as caught:
             whole(open_framed(bad))
         assert caught.value.reason == Reason.SLIDE_DAMAGED
         said.append(caught.value.message)
-    assert said == ["frame 8 (level 0, column 2, row 1) doesn't decode"] * 2
+    assert said == ["frame 8 (level 0, column 2, row 1) doesn't decode"] * 4

@@ -5,6 +5,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+from pydicom import Dataset
 
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
@@ -59,12 +60,6 @@ def test_sparse_frames_lie_where_they_say_and_the_rest_is_white(kit, tmp_path):
     assert (out[64:, :128] == 255).all()
 
 
-def test_sparse_frames_beside_the_grid_are_refused(kit, tmp_path):
-    rgb = kit.picture(128, 64)
-    level = kit.raw(rgb, places=[(0, 0), (0.5, 0)])
-    assert refused(level.write(tmp_path / "off.dcm")).reason == Reason.UNSUPPORTED_SYNTAX
-
-
 def test_of_several_focal_planes_the_middle_one_is_read(kit, tmp_path):
     planes = [kit.picture(128, 64, seed) for seed in (1, 2, 3)]
     level = kit.raw(planes[0], more={"TotalPixelMatrixFocalPlanes": 3})
@@ -72,6 +67,18 @@ def test_of_several_focal_planes_the_middle_one_is_read(kit, tmp_path):
     path = level.write(tmp_path / "planes.dcm")
     np.testing.assert_array_equal(whole(path), planes[1])
     assert "SEVERAL_FOCAL_PLANES" in open_slide(path).facts.notes
+
+
+def test_of_planes_in_files_of_their_own_the_middle_one_of_the_first_optical_path_is_read(kit, tmp_path):
+    pictures = {}
+    for k, (name, depth) in enumerate([("b", 1.5), ("a", 3.0), ("a", 0.0), ("b", 0.0), ("a", 1.5), ("b", 3.0)]):
+        origin, path = Dataset(), Dataset()
+        origin.ZOffsetInSlideCoordinateSystem, path.OpticalPathIdentifier = depth, name
+        pictures[name, depth] = kit.picture(64, 64, seed=k)
+        more = {"TotalPixelMatrixOriginSequence": [origin], "OpticalPathSequence": [path]}
+        kit.raw(pictures[name, depth], number=str(k), more=more).write(tmp_path / f"{k}.dcm")
+    np.testing.assert_array_equal(whole(tmp_path), pictures["a", 1.5])
+    assert open_slide(tmp_path).facts.notes == ("SEVERAL_IMAGES_OF_A_LEVEL",)
 
 
 def test_a_jpeg_level_declared_rgb_without_markers_is_not_taken_for_ycbcr(kit, tmp_path):
@@ -115,6 +122,23 @@ def test_two_series_in_a_folder_are_refused(kit, tmp_path):
     assert refused(tmp_path).reason == Reason.SEVERAL_SLIDES
 
 
+def test_several_slides_that_are_all_too_coarse_are_refused_as_that(kit, tmp_path):
+    for number, series, um in (("1", "1", 0.7), ("2", "1", 1.4), ("1", "2", 0.9)):
+        level = kit.level(kit.picture(64, 64), series=series, number=number, um=(um, um))
+        level.write(tmp_path / f"{series}.{number}.dcm")
+    error = refused(tmp_path)
+    assert error.reason == Reason.TOO_COARSE
+    assert "2 slides" in error.message
+    assert "the finest has 0.7" in error.message
+
+
+@pytest.mark.parametrize(("um", "options"), [((0.625, 0.625), {}), (None, {}), ((0.7, 0.7), {"mpp": 0.5})])
+def test_several_slides_of_which_one_may_be_fine_enough_are_refused_as_several(kit, tmp_path, um, options):
+    kit.level(kit.picture(64, 64), series="1", um=(0.7, 0.7)).write(tmp_path / "1.dcm")
+    kit.level(kit.picture(64, 64), series="2", um=um).write(tmp_path / "2.dcm")
+    assert refused(tmp_path, **options).reason == Reason.SEVERAL_SLIDES
+
+
 @pytest.mark.parametrize("flavour", ["LABEL", "OVERVIEW", "THUMBNAIL"])
 def test_a_label_alone_is_not_a_slide(kit, tmp_path, flavour):
     error = refused(kit.level(kit.picture(64, 64), flavour=flavour).write(tmp_path / "a.dcm"))
@@ -125,6 +149,18 @@ def test_a_label_alone_is_not_a_slide(kit, tmp_path, flavour):
 def test_a_single_frame_photograph_is_not_a_slide(kit, tmp_path):
     photograph = kit.level(kit.picture(64, 64), sop_class="1.2.840.10008.5.1.4.1.1.77.1.4")
     assert refused(photograph.write(tmp_path / "a.dcm")).reason == Reason.NOT_A_SLIDE
+
+
+@pytest.mark.parametrize(
+    "damage", [b"1.2.840.10\n08.5.1.4.1.1.77.1.6", b"1.2.840.10008.5.1.4.1.1.77.9.9", b"TEST-INVENTED 5.1.4.1.1.77.1.6"]
+)
+def test_an_object_of_no_known_kind_is_not_a_slide_and_not_quoted(kit, tmp_path, damage):
+    path = kit.level(kit.picture(64, 64), flavour="").write(tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.5.1.4.1.1.77.1.6", damage))
+    error = refused(path)
+    assert error.reason == Reason.NOT_A_SLIDE
+    assert "an unknown object" in error.message
+    assert "TEST-INVENTED" not in error.message
 
 
 def test_a_volume_of_a_single_frame_is_a_slide(kit, tmp_path):
@@ -141,13 +177,13 @@ def test_a_volume_of_a_single_frame_is_a_slide(kit, tmp_path):
         ({"photometric": "MONOCHROME2"}, Reason.WRONG_COLOUR_SPACE),
         ({"more": {"SamplesPerPixel": 1}}, Reason.WRONG_COLOUR_SPACE),
         ({"more": {"BitsAllocated": 16}}, Reason.WRONG_COLOUR_SPACE),
-        ({"syntax": "1.2.840.10008.1.2.4.57"}, Reason.UNSUPPORTED_SYNTAX),
+        ({"syntax": "1.2.840.10008.1.2.4.100"}, Reason.UNSUPPORTED_SYNTAX),
         ({"more": {"NumberOfFrames": 2_000_000_000}}, Reason.SLIDE_DAMAGED),
         ({"more": {"TotalPixelMatrixColumns": 4_000_000_000}}, Reason.SLIDE_DAMAGED),
         ({"more": {"TotalPixelMatrixRows": 0}}, Reason.SLIDE_DAMAGED),
         ({"more": {"Rows": None}}, Reason.SLIDE_DAMAGED),
         ({"more": {"TotalPixelMatrixFocalPlanes": 9}}, Reason.SLIDE_DAMAGED),
-        ({"more": {"InConcatenationNumber": 1, "InConcatenationTotalNumber": 2}}, Reason.UNSUPPORTED_SYNTAX),
+        ({"more": {"InConcatenationNumber": 1, "InConcatenationTotalNumber": 2}}, Reason.SLIDE_DAMAGED),
     ],
 )
 def test_what_cannot_be_scored_rightly_is_refused_with_its_reason(kit, tmp_path, values, reason):

@@ -58,16 +58,43 @@ def test_a_pixel_size_that_is_none_is_refused(kit, tmp_path, mpp):
     assert refused(write(tmp_path / "a.png", kit.picture(10, 10)), mpp=mpp).reason == Reason.NO_PIXEL_SIZE
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "I;16"])
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "I;16"])
 def test_a_picture_that_is_not_colour_of_8_bit_is_refused(tmp_path, mode):
     Image.new(mode, (16, 16)).save(tmp_path / "a.png")
     assert refused(tmp_path / "a.png", mpp=0.5).reason == Reason.WRONG_COLOUR_SPACE
 
 
-def test_an_alpha_channel_that_hides_nothing_is_left_out(kit, tmp_path):
-    Image.fromarray(kit.picture(20, 10)).convert("RGBA").save(tmp_path / "a.png")
-    out = open_slide(tmp_path / "a.png", mpp=0.5).read(Region(x=0, y=0, width=20, height=10))
-    np.testing.assert_array_equal(out, kit.picture(20, 10))
+@pytest.mark.parametrize("mpp", [0.5, 0.25, 0.37])
+def test_a_png_with_an_alpha_channel_that_hides_nothing_is_read_like_one_without(kit, tmp_path, mpp):
+    Image.fromarray(kit.picture(40, 20)).save(tmp_path / "rgb.png")
+    Image.fromarray(kit.picture(40, 20)).convert("RGBA").save(tmp_path / "rgba.png")
+    plain, opaque = (open_slide(tmp_path / f"{name}.png", mpp=mpp) for name in ("rgb", "rgba"))
+    region = Region(x=0, y=0, width=plain.working.size.width, height=plain.working.size.height)
+    np.testing.assert_array_equal(opaque.read(region), plain.read(region))
+    assert opaque.facts.size == plain.facts.size
+    if mpp == 0.5:
+        np.testing.assert_array_equal(opaque.read(region), kit.picture(40, 20))
+
+
+@pytest.mark.parametrize("alpha", [0, 128, 254])
+def test_a_png_with_a_single_pixel_that_is_not_opaque_is_refused(kit, tmp_path, alpha):
+    image = Image.fromarray(kit.picture(40, 20)).convert("RGBA")
+    image.putpixel((39, 19), (200, 100, 50, alpha))
+    image.save(tmp_path / "a.png")
+    error = refused(tmp_path / "a.png", mpp=0.5)
+    assert error.reason == Reason.WRONG_COLOUR_SPACE
+    assert "transparent" in error.message
+
+
+def test_a_png_that_declares_one_colour_transparent_is_read_where_no_pixel_has_it(kit, tmp_path):
+    """The tRNS chunk, PNG specification 11.3.2.1."""
+    rgb = kit.picture(40, 20)
+    image = Image.fromarray(rgb)
+    image.save(tmp_path / "unused.png", transparency=(1, 2, 3))
+    image.save(tmp_path / "used.png", transparency=tuple(rgb[3, 5].tolist()))
+    out = open_slide(tmp_path / "unused.png", mpp=0.5).read(Region(x=0, y=0, width=40, height=20))
+    np.testing.assert_array_equal(out, rgb)
+    assert refused(tmp_path / "used.png", mpp=0.5).reason == Reason.WRONG_COLOUR_SPACE
 
 
 def test_a_picture_of_16_bit_colour_is_refused(tmp_path):

@@ -28,7 +28,7 @@ def whole(slide: FramedSlide) -> np.ndarray:
         ("syntaxes/jpeg2000.dcm", Reason.TOO_COARSE),
         ("syntaxes/raw.dcm", Reason.TOO_COARSE),
         ("tcga-cr-7395-01a-01-ts1.svs", Reason.NO_PIXEL_SIZE),
-        ("syntaxes", Reason.SEVERAL_SLIDES),
+        ("syntaxes", Reason.TOO_COARSE),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_one_line_with_its_reason(slides, name, reason):

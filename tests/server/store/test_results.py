@@ -142,15 +142,16 @@ def test_when_finishing_fails_midway_nothing_is_written_and_the_claim_holds(
     claim = claimed(store)
     file = tmp_path / "oru.hl7"
     file.write_bytes(b"MSH")
-    twice = [Delivery(kind="ORU", destination="lis", path=file, message_id="same")] * 2  # the second breaks a unique key
+    good = Delivery(kind="ORU", destination="lis", path=file, message_id="same")
+    bad = replace(good, message_id="other", kind="longer than the column's sixteen")
     with pytest.raises(Failed) as failed:
-        store.finish(claim, result(claim.order.id), twice)
+        store.finish(claim, result(claim.order.id), [good, bad])
     assert failed.value.reason == ServiceReason.DATABASE_FAILED
     with engine.connect() as connection:
         for table in ("results", "scores", "outbox"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
     assert store.order(claim.order.id).state is State.RUNNING
-    store.finish(claim, result(claim.order.id), twice[:1])
+    store.finish(claim, result(claim.order.id), [good])
     assert store.order(claim.order.id).state is State.DONE
 
 

@@ -1,0 +1,228 @@
+"""The networks on Triton servers: tiles go to whichever server is least busy, and to another one when that fails.
+
+Rules. A call has a deadline. A server that can't be reached or doesn't answer in time rests, longer each time, and is looked
+at anew when it comes back. A full queue is waited for. An answer that can't be is asked for again, elsewhere where there is an
+elsewhere. A server that serves another model gets no tile. When all of that has gone on for `patience_s` the slide fails with
+the reason; what was answered for one tile never depends on which server did.
+"""
+
+import atexit
+import random
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference.analysis import ModelFacts
+from inference.engines.graphs import DETECTION, Stains, chosen, detections
+from inference.engines.local import read_model_folder, shipped_models
+from inference.engines.shared_tiles import SharedTiles
+from inference.engines.triton_repository import PRODUCTION_SIDE
+from inference.engines.triton_server import Answer, Kind, Server, Trouble
+from inference.errors import Failed, Reason, Refused
+from inference.infer import Detections
+
+STAT, ROUTINE = 1, 2
+"""Priorities of Triton's queues."""
+LONGEST_DRAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """`timeout_s` of one call; `patience_s` until a call that no server answers fails; `in_flight` calls a server.
+
+    `batch` tiles a request at most, fewer where the server takes fewer. `tries` of one server at an answer that can't be.
+    `rest_s` of a failing server at first, doubled up to `longest_rest_s`.
+    """
+
+    timeout_s: float = 30.0
+    patience_s: float = 60.0
+    in_flight: int = 4
+    batch: int = 4
+    tries: int = 2
+    rest_s: float = 0.5
+    longest_rest_s: float = 8.0
+
+
+class TritonEngine:
+    """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to the end of the process.
+
+    `side` px is that of the servers' tiles. Smaller ones are mirrored up to it, larger ones refused.
+    """
+
+    def __init__(
+        self, addresses: Sequence[str], models: Path | None = None, *, rules: Rules | None = None, side: int = PRODUCTION_SIDE,
+        priority: int = ROUTINE, use_shared_memory: bool = True,
+    ) -> None:  # fmt: skip
+        folder = read_model_folder(models or shipped_models())
+        self._rules = rules or Rules()
+        self._side, self._priority, self._use_shared_memory = side, priority, use_shared_memory
+        self._threshold = folder.counting_threshold
+        self._facts = ModelFacts(name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton")
+        self._servers = [_Rested(server=Server(address, folder, side=side)) for address in addresses]
+        self._lock = threading.Lock()
+        self._region: SharedTiles | None = None
+        self._closed = False
+        atexit.register(_close, weakref.ref(self))
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self._facts
+
+    @property
+    def counting_threshold(self) -> float:
+        return self._threshold
+
+    @property
+    def workers(self) -> int:
+        return self._rules.in_flight * len(self._servers)
+
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
+        """See `inference.infer.Engine`. Raises Failed: ENGINE_FAILED, retryable; MODEL_INVALID where all serve another model."""
+        _, height, width, _ = tiles.shape
+        if max(height, width) > self._side:
+            raise Refused(Reason.ENGINE_FAILED, f"tiles of {width} x {height} px don't fit the servers' {self._side} px")
+        found: list[Detections] = []
+        while len(found) < len(tiles):
+            answer = self._ask(tiles[len(found) :])
+            found += [_detections(answer, i, width, height, faintest) for i in range(len(answer.peaks.count))]
+        return found
+
+    def check(self) -> list[tuple[str, str]]:
+        """Each server's address, and what is wrong with it (empty: nothing), without sending a tile."""
+        found = []
+        for rested in self._servers:
+            try:
+                rested.server.verify(None)
+                found.append((rested.server.address, ""))
+            except Trouble as trouble:
+                found.append((rested.server.address, trouble.what))
+        return found
+
+    def close(self) -> None:
+        """Have the servers let go of the shared memory, once what they still compute is done, and give it back."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        deadline = time.monotonic() + min(self._rules.timeout_s, LONGEST_DRAIN_S)
+        region = self._region
+        if region is not None:
+            holding = [r.server for r in self._servers]
+            while (holding := [s for s in holding if not s.withdraw(region)]) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            region.close()
+        for rested in self._servers:
+            rested.server.close()
+
+    def _ask(self, tiles: npt.NDArray[np.uint8]) -> Answer:
+        """Answers of the first tiles, as many as the server takes at once."""
+        deadline = time.monotonic() + self._rules.patience_s
+        broken: Counter[str] = Counter()
+        wrong: dict[str, str] = {}
+        pause = 0.02
+        while True:
+            rested = self._next({a for a, n in broken.items() if n >= self._rules.tries} | wrong.keys(), deadline)
+            server = rested.server
+            try:
+                server.verify(self._shared())
+                batch = _padded(tiles[: min(self._rules.batch, server.max_batch)], self._side)
+                answer = server.infer(batch, self._region, priority=self._priority, timeout_s=self._rules.timeout_s)
+                rested.failures = 0
+                return answer
+            except Trouble as trouble:
+                last = Failed(Reason.ENGINE_FAILED, f"Triton at {server.address}: {trouble.what}", retryable=True)
+                if trouble.kind is Kind.BUSY:
+                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - only spreads those who wait
+                    pause = min(pause * 2, 1.0)
+                elif trouble.kind is Kind.WRONG:
+                    wrong[server.address] = trouble.what
+                    rested.rest(self._rules)
+                elif trouble.kind is Kind.BROKEN:
+                    broken[server.address] += 1
+                else:
+                    rested.rest(self._rules)
+            finally:
+                with self._lock:
+                    server.in_flight -= 1
+            if len(wrong) == len(self._servers):
+                raise Failed(
+                    Reason.MODEL_INVALID, f"Triton at {server.address}: {wrong[server.address]}; deploy this release's models"
+                )
+            spent = sum(n >= self._rules.tries for n in broken.values()) + len(wrong)
+            if spent == len(self._servers) or time.monotonic() > deadline:
+                raise last
+
+    def _next(self, but: set[str], deadline: float) -> "_Rested":
+        """The least busy server that isn't resting, waited for; the one whose rest ends first where the deadline comes before.
+
+        A server that failed gets one call to show that it is well again.
+        """
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise Failed(Reason.ENGINE_FAILED, "the engine is closed", retryable=True)
+                now = time.monotonic()
+                others = [r for r in self._servers if r.server.address not in but]
+                awake = [r for r in others if r.until <= now and (r.failures == 0 or r.server.in_flight == 0)]
+                if awake or now > deadline:
+                    best = min(awake or others, key=lambda r: (r.server.in_flight, r.until))
+                    best.server.in_flight += 1
+                    return best
+                wait = min(r.until for r in others) - now
+            time.sleep(min(max(wait, 0.02), max(deadline - now, 0) + 0.001))
+
+    def _shared(self) -> SharedTiles | None:
+        """The region, made on the first call that needs it; None where the system has none to give."""
+        with self._lock:
+            if self._region is None and self._use_shared_memory:
+                try:
+                    self._region = SharedTiles(slots=self.workers, slot_bytes=self._rules.batch * self._side**2 * 3)
+                except OSError:
+                    self._use_shared_memory = False
+            return self._region
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rested:
+    """A server and when it may be tried again (monotonic seconds)."""
+
+    server: Server
+    until: float = 0.0
+    failures: int = 0
+
+    def rest(self, rules: Rules) -> None:
+        """Other threads that failed at the same time don't make the rest longer."""
+        if self.until <= time.monotonic():
+            self.until = time.monotonic() + min(rules.rest_s * 2**self.failures, rules.longest_rest_s)
+            self.failures += 1
+
+
+def _padded(tiles: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Mirrored to the right and below, so that the network's phase and the coordinates stay."""
+    _, height, width, _ = tiles.shape
+    if height == width == side:
+        return tiles
+    down, across = side - height, side - width
+    return np.stack([cv2.copyMakeBorder(t, 0, down, 0, across, cv2.BORDER_REFLECT_101) for t in tiles]).astype(np.uint8)
+
+
+def _detections(answer: Answer, i: int, width: int, height: int, faintest: float) -> Detections:
+    peaks = answer.peaks.of(i)
+    keep = chosen(peaks, faintest)
+    keep = keep[(peaks.x[keep] < width - 0.5) & (peaks.y[keep] < height - 0.5)]
+    stains = answer.stains
+    return detections(peaks, keep, Stains(*(getattr(stains, f)[i][keep] for f in Stains.__slots__)))
+
+
+def _close(engine: "weakref.ref[TritonEngine]") -> None:
+    found = engine()
+    if found is not None:
+        found.close()

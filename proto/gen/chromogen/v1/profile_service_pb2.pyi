@@ -1,0 +1,176 @@
+from chromogen.v1 import profile_pb2 as _profile_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CreateProfileRequest(_message.Message):
+    __slots__ = ("request_id", "profile")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    profile: _profile_pb2.Profile
+    def __init__(self, request_id: _Optional[str] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class CreateProfileResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class GetProfileRequest(_message.Message):
+    __slots__ = ("name", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class GetProfileResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class ListProfilesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "marker", "state")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    marker: str
+    state: _profile_pb2.ProfileState
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., marker: _Optional[str] = ..., state: _Optional[_Union[_profile_pb2.ProfileState, str]] = ...) -> None: ...
+
+class ListProfilesResponse(_message.Message):
+    __slots__ = ("profiles", "next_page_token")
+    PROFILES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    profiles: _containers.RepeatedCompositeFieldContainer[_profile_pb2.Profile]
+    next_page_token: str
+    def __init__(self, profiles: _Optional[_Iterable[_Union[_profile_pb2.Profile, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CreateProfileRevisionRequest(_message.Message):
+    __slots__ = ("request_id", "name", "thresholds", "source", "valid_from", "valid_until", "etag")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    thresholds: _profile_pb2.Thresholds
+    source: str
+    valid_from: str
+    valid_until: str
+    etag: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., thresholds: _Optional[_Union[_profile_pb2.Thresholds, _Mapping]] = ..., source: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class CreateProfileRevisionResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class ActivateProfileRequest(_message.Message):
+    __slots__ = ("name", "revision", "etag")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class ActivateProfileResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class RetireProfileRequest(_message.Message):
+    __slots__ = ("name", "revision", "etag")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    etag: str
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class RetireProfileResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class ProfileRevision(_message.Message):
+    __slots__ = ("name", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class CompareProfilesRequest(_message.Message):
+    __slots__ = ("first", "second", "result_ids")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    RESULT_IDS_FIELD_NUMBER: _ClassVar[int]
+    first: ProfileRevision
+    second: ProfileRevision
+    result_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, first: _Optional[_Union[ProfileRevision, _Mapping]] = ..., second: _Optional[_Union[ProfileRevision, _Mapping]] = ..., result_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ProfileComparison(_message.Message):
+    __slots__ = ("result_id", "nuclei", "first_h_score", "second_h_score", "first_percent_positive", "second_percent_positive")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    FIRST_H_SCORE_FIELD_NUMBER: _ClassVar[int]
+    SECOND_H_SCORE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PERCENT_POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    SECOND_PERCENT_POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    nuclei: int
+    first_h_score: float
+    second_h_score: float
+    first_percent_positive: float
+    second_percent_positive: float
+    def __init__(self, result_id: _Optional[str] = ..., nuclei: _Optional[int] = ..., first_h_score: _Optional[float] = ..., second_h_score: _Optional[float] = ..., first_percent_positive: _Optional[float] = ..., second_percent_positive: _Optional[float] = ...) -> None: ...
+
+class CompareProfilesResponse(_message.Message):
+    __slots__ = ("comparisons", "mean_h_score_difference", "largest_h_score_difference")
+    COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_H_SCORE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_H_SCORE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    comparisons: _containers.RepeatedCompositeFieldContainer[ProfileComparison]
+    mean_h_score_difference: float
+    largest_h_score_difference: float
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[ProfileComparison, _Mapping]]] = ..., mean_h_score_difference: _Optional[float] = ..., largest_h_score_difference: _Optional[float] = ...) -> None: ...
+
+class CalibrateProfileRequest(_message.Message):
+    __slots__ = ("request_id", "name", "result_ids", "h_scores")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RESULT_IDS_FIELD_NUMBER: _ClassVar[int]
+    H_SCORES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    result_ids: _containers.RepeatedScalarFieldContainer[str]
+    h_scores: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., result_ids: _Optional[_Iterable[str]] = ..., h_scores: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class CalibrateProfileResponse(_message.Message):
+    __slots__ = ("profile", "leave_one_out_error")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    LEAVE_ONE_OUT_ERROR_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    leave_one_out_error: float
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., leave_one_out_error: _Optional[float] = ...) -> None: ...

@@ -1,0 +1,163 @@
+import datetime
+
+from chromogen.v1 import profile_service_pb2 as _profile_service_pb2
+from chromogen.v1 import result_pb2 as _result_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class NucleiDetail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NUCLEI_DETAIL_UNSPECIFIED: _ClassVar[NucleiDetail]
+    NUCLEI_DETAIL_POINTS: _ClassVar[NucleiDetail]
+    NUCLEI_DETAIL_CELLS: _ClassVar[NucleiDetail]
+NUCLEI_DETAIL_UNSPECIFIED: NucleiDetail
+NUCLEI_DETAIL_POINTS: NucleiDetail
+NUCLEI_DETAIL_CELLS: NucleiDetail
+
+class GetResultRequest(_message.Message):
+    __slots__ = ("result_id", "read_mask")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    READ_MASK_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    read_mask: _field_mask_pb2.FieldMask
+    def __init__(self, result_id: _Optional[str] = ..., read_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+
+class GetResultResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: _result_pb2.Result
+    def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
+
+class ListResultsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "order_id", "state", "created_from", "created_until")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FROM_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    order_id: str
+    state: _result_pb2.ResultState
+    created_from: _timestamp_pb2.Timestamp
+    created_until: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order_id: _Optional[str] = ..., state: _Optional[_Union[_result_pb2.ResultState, str]] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListResultsResponse(_message.Message):
+    __slots__ = ("results", "next_page_token")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_result_pb2.Result]
+    next_page_token: str
+    def __init__(self, results: _Optional[_Iterable[_Union[_result_pb2.Result, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListSlideHistoryRequest(_message.Message):
+    __slots__ = ("series_uid", "container_id")
+    SERIES_UID_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    series_uid: str
+    container_id: str
+    def __init__(self, series_uid: _Optional[str] = ..., container_id: _Optional[str] = ...) -> None: ...
+
+class ListSlideHistoryResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_result_pb2.Result]
+    def __init__(self, results: _Optional[_Iterable[_Union[_result_pb2.Result, _Mapping]]] = ...) -> None: ...
+
+class RescoreResultRequest(_message.Message):
+    __slots__ = ("request_id", "result_id", "profile")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    result_id: str
+    profile: _profile_service_pb2.ProfileRevision
+    def __init__(self, request_id: _Optional[str] = ..., result_id: _Optional[str] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ...) -> None: ...
+
+class RescoreResultResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: _result_pb2.Result
+    def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
+
+class ListNucleiRequest(_message.Message):
+    __slots__ = ("result_id", "window", "detail", "cell_um", "compartment", "profile")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CELL_UM_FIELD_NUMBER: _ClassVar[int]
+    COMPARTMENT_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    window: _result_pb2.Window
+    detail: NucleiDetail
+    cell_um: float
+    compartment: _result_pb2.Compartment
+    profile: _profile_service_pb2.ProfileRevision
+    def __init__(self, result_id: _Optional[str] = ..., window: _Optional[_Union[_result_pb2.Window, _Mapping]] = ..., detail: _Optional[_Union[NucleiDetail, str]] = ..., cell_um: _Optional[float] = ..., compartment: _Optional[_Union[_result_pb2.Compartment, str]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ...) -> None: ...
+
+class ListNucleiResponse(_message.Message):
+    __slots__ = ("nuclei", "cells")
+    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    nuclei: _containers.RepeatedCompositeFieldContainer[_result_pb2.Nucleus]
+    cells: _containers.RepeatedCompositeFieldContainer[_result_pb2.NucleiCell]
+    def __init__(self, nuclei: _Optional[_Iterable[_Union[_result_pb2.Nucleus, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[_result_pb2.NucleiCell, _Mapping]]] = ...) -> None: ...
+
+class SignResultRequest(_message.Message):
+    __slots__ = ("result_id", "etag")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    etag: str
+    def __init__(self, result_id: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class SignResultResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: _result_pb2.Result
+    def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
+
+class RejectResultRequest(_message.Message):
+    __slots__ = ("result_id", "reason", "etag")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    reason: str
+    etag: str
+    def __init__(self, result_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class RejectResultResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: _result_pb2.Result
+    def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
+
+class AmendResultRequest(_message.Message):
+    __slots__ = ("result_id", "replacement_id", "reason", "etag")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLACEMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    replacement_id: str
+    reason: str
+    etag: str
+    def __init__(self, result_id: _Optional[str] = ..., replacement_id: _Optional[str] = ..., reason: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+
+class AmendResultResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: _result_pb2.Result
+    def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...

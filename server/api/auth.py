@@ -1,0 +1,127 @@
+"""Who is calling: a bearer token (OIDC, RS256 or ES256) becomes an Actor, or a refusal that says nothing of the token."""
+
+import base64
+import hashlib
+import hmac
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jwt
+
+from server.api.keys import ALGORITHMS, KeySet
+from server.domain.access import ACROSS_LABS, ALL_LABS, Actor, Role
+from server.domain.errors import Refused, ServiceReason
+
+LAB_CLAIM, ROLES_CLAIM = "lab", "roles"
+LONGEST_TOKEN = 8192
+LAB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+SUBJECT = re.compile(r"[!-~]{1,200}")
+REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub"]
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class Authenticate(Protocol):
+    """Makes an Actor of a call's metadata and the client's certificate (PEM, None without one)."""
+
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Actor:
+        """Raises Refused UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED; Failed KEYS_UNREACHABLE."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalCaller:
+    """Everybody is the local user, with every role: only for a server on loopback that was told so (CHROMOGEN_GRPC_INSECURE)."""
+
+    lab: str
+
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Actor:
+        return Actor(subject="local", lab=self.lab, roles=frozenset(Role))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCaller:
+    """Callers by their tokens."""
+
+    issuer: str
+    audience: str
+    keys: KeySet
+    leeway_s: float = 30
+
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Actor:
+        claims = self._verified(token_of(metadata))
+        _check_bound(claims, certificate)
+        return actor_of(claims)
+
+    def _verified(self, token: str) -> Mapping[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+            kid, algorithm = header.get("kid"), header.get("alg")
+            if algorithm not in ALGORITHMS or not isinstance(kid, str) or "crit" in header or header.get("b64") is False:
+                raise _invalid("the token's header is not one that is taken: RS256 or ES256, with a kid")
+            key = self.keys.key(kid, algorithm)
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=self.leeway_s,
+                options={"require": REQUIRED_CLAIMS},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Refused(ServiceReason.TOKEN_EXPIRED, "the token is no longer valid") from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise _invalid("the token is not one of this service's issuer for this service") from None
+        return claims
+
+
+def token_of(metadata: Metadata) -> str:
+    """The one bearer token. Raises Refused UNAUTHENTICATED, TOKEN_INVALID."""
+    given = [value for key, value in metadata if key.lower() == "authorization"]
+    if len(given) != 1 or not isinstance(given[0], str):
+        raise Refused(ServiceReason.UNAUTHENTICATED, f"the call carries {len(given)} authorizations: one bearer token is needed")
+    scheme, _, token = given[0].partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refused(ServiceReason.UNAUTHENTICATED, "the authorization is no bearer token")
+    if len(token) > LONGEST_TOKEN:
+        raise _invalid("the token is too long")
+    return token.strip()
+
+
+def actor_of(claims: Mapping[str, Any]) -> Actor:
+    """From verified claims: `sub`, `lab`, `roles`. Unknown roles give nothing. Raises Refused TOKEN_INVALID."""
+    subject, lab, roles = claims.get("sub"), claims.get(LAB_CLAIM), claims.get(ROLES_CLAIM)
+    if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
+        raise _invalid("the token's sub is not a name of 1 to 200 visible ASCII characters")
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise _invalid("the token's roles are not a list of names")
+    held = frozenset(Role(role) for role in roles if role in set(Role))
+    if not isinstance(lab, str) or not (lab == ALL_LABS or LAB.fullmatch(lab)):
+        raise _invalid("the token's lab is not the name of one laboratory")
+    if lab == ALL_LABS and not held <= ACROSS_LABS:
+        raise _invalid("only operators and auditors may belong to all laboratories")
+    return Actor(subject=subject, lab=lab, roles=held)
+
+
+def _check_bound(claims: Mapping[str, Any], certificate: bytes | None) -> None:
+    """RFC 8705: a token that names a client certificate is good on that connection only."""
+    confirmation = claims.get("cnf")
+    if confirmation is None:
+        return
+    wanted = confirmation.get("x5t#S256") if isinstance(confirmation, dict) else None
+    if not isinstance(wanted, str) or certificate is None or not hmac.compare_digest(thumbprint(certificate), wanted.encode()):
+        raise _invalid("the token is bound to another client certificate")
+
+
+def thumbprint(certificate: bytes) -> bytes:
+    """x5t#S256 of a PEM certificate."""
+    der = ssl.PEM_cert_to_DER_cert(certificate.decode("ascii"))
+    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=")
+
+
+def _invalid(message: str) -> Refused:
+    return Refused(ServiceReason.TOKEN_INVALID, message)

@@ -1,0 +1,48 @@
+"""Deliveries, destinations, laboratories and the audit as messages. Pure."""
+
+from chromogen.v1 import admin_pb2 as pb
+
+from server.api import read
+from server.domain.desks import AuditEntry, DeliveryState, DeliveryView, DestinationView, LabView
+
+STATES = {getattr(pb, f"DELIVERY_STATE_{state}"): state for state in DeliveryState}
+STATE_NUMBERS = {state: number for number, state in STATES.items()}
+
+
+def delivery_message(view: DeliveryView) -> pb.Delivery:
+    return pb.Delivery(
+        id=view.id,
+        lab=view.lab,
+        result_id=view.result_id,
+        destination=view.destination,
+        kind=view.kind,
+        message_id=view.message_id,
+        state=STATE_NUMBERS[view.state],
+        attempts=view.attempts,
+        reason=view.reason,
+        create_time=read.stamp(view.created_at),
+        due_time=read.stamp(view.due_at) if view.state is DeliveryState.WAITING else None,
+        end_time=read.stamp(view.ended_at),
+    )
+
+
+def lab_message(view: LabView) -> pb.Lab:
+    return pb.Lab(name=view.name, orders=view.orders, open_orders=view.open_orders, results=view.results)
+
+
+def destination_message(view: DestinationView) -> pb.Destination:
+    oldest = read.stamp(view.oldest_waiting_at)
+    return pb.Destination(name=view.name, waiting=view.waiting, dead=view.dead, oldest_waiting_time=oldest)
+
+
+def audit_message(entry: AuditEntry) -> pb.AuditEntry:
+    return pb.AuditEntry(
+        id=entry.id,
+        create_time=read.stamp(entry.at),
+        lab=entry.lab,
+        subject=entry.subject,
+        action=entry.action,
+        object=entry.object,
+        outcome=entry.outcome,
+        hash=entry.hash,
+    )

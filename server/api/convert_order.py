@@ -1,0 +1,136 @@
+"""Orders as messages and back. Pure."""
+
+from chromogen.v1 import order_pb2 as pb
+
+from inference.assay import MARKER_NAMES
+from server.api import read
+from server.domain.access import Actor
+from server.domain.desks import order_etag
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Patient, Priority, Request, SlideReference, Specimen
+from server.domain.ports import OrderView
+from server.domain.states import State
+from server.er7 import composed, unescape
+
+MESSAGE_TYPE = "chromogen.v1.CreateOrder"
+SEXES = frozenset("FMOUAN")
+
+STATES = {getattr(pb, f"ORDER_STATE_{state}"): state for state in State}
+STATE_NUMBERS = {state: number for number, state in STATES.items()}
+PRIORITIES = {getattr(pb, f"PRIORITY_{priority}"): priority for priority in Priority}
+PRIORITY_NUMBERS = {priority: number for number, priority in PRIORITIES.items()}
+
+
+def request_of(asked: pb.Order, request_id: str, actor: Actor) -> Request:
+    """The caller is the sender. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, MARKER_UNKNOWN."""
+    marker, slide = _marker(asked.marker), _slide(asked.slide)
+    named = slide.series_uid or slide.container_id or slide.study_uid
+    return Request(
+        lab=actor.lab,
+        sender=composed(actor.subject, actor.lab),
+        message_control_id=read.identifier(request_id, "request_id"),
+        message_type=MESSAGE_TYPE,
+        placer_order_number=composed(read.text(asked.placer_order_number, "order.placer_order_number", least=1)),
+        placer_request=read.text(asked.placer_request, "order.placer_request") or f"{marker}/{named}",
+        priority=_priority(asked.priority),
+        marker=marker,
+        procedure_code=read.text(asked.procedure_code, "order.procedure_code") or marker,
+        procedure_text=read.text(asked.procedure_text, "order.procedure_text"),
+        patient=_patient(asked.patient),
+        specimen=_specimen(asked.specimen),
+        slide=slide,
+        requested_at=read.moment(asked, "request_time"),
+    )
+
+
+def _marker(asked: str) -> str:
+    found = MARKER_NAMES.get(read.text(asked, "order.marker", least=1).upper())
+    if found is None:
+        raise Refused(ServiceReason.MARKER_UNKNOWN, "order.marker names no marker that is scored here: ER, PR or KI67")
+    return str(found)
+
+
+def _priority(asked: int) -> Priority:
+    if asked and asked not in PRIORITIES:
+        read.invalid("order.priority is none that is known here")
+    return PRIORITIES.get(pb.Priority.ValueType(asked), Priority.ROUTINE)
+
+
+def _patient(asked: pb.Patient) -> Patient:
+    if asked.sex and asked.sex not in SEXES:
+        read.invalid("order.patient.sex is none of F, M, O, U, A, N")
+    return Patient(
+        id=read.text(asked.id, "order.patient.id", least=1),
+        id_authority=read.text(asked.id_authority, "order.patient.id_authority"),
+        family_name=read.text(asked.family_name, "order.patient.family_name"),
+        given_name=read.text(asked.given_name, "order.patient.given_name"),
+        birth_date=read.day(asked.birth_date, "order.patient.birth_date"),
+        sex=asked.sex,
+    )
+
+
+def _specimen(asked: pb.Specimen) -> Specimen:
+    return Specimen(
+        id=read.text(asked.id, "order.specimen.id"),
+        container_id=read.text(asked.container_id, "order.specimen.container_id"),
+        site_code=read.text(asked.site_code, "order.specimen.site_code"),
+        site_scheme=read.text(asked.site_scheme, "order.specimen.site_scheme"),
+        site_text=read.text(asked.site_text, "order.specimen.site_text"),
+    )
+
+
+def _slide(asked: pb.SlideReference) -> SlideReference:
+    slide = SlideReference(
+        study_uid=read.uid(asked.study_uid, "order.slide.study_uid"),
+        series_uid=read.uid(asked.series_uid, "order.slide.series_uid"),
+        container_id=read.text(asked.container_id, "order.slide.container_id"),
+    )
+    if not (slide.study_uid or slide.series_uid or slide.container_id):
+        raise Refused(ServiceReason.FIELD_MISSING, "order.slide is missing: give series_uid, container_id or study_uid")
+    return slide
+
+
+def order_message(view: OrderView, *, with_patient: bool = False) -> pb.Order:
+    """The patient only where asked for."""
+    asked = view.order.request
+    specimen, slide = asked.specimen, asked.slide
+    return pb.Order(
+        id=view.order.id,
+        lab=asked.lab,
+        placer_order_number=unescape(asked.placer_order_number),
+        placer_request=asked.placer_request,
+        priority=PRIORITY_NUMBERS[asked.priority],
+        marker=asked.marker,
+        procedure_code=asked.procedure_code,
+        procedure_text=asked.procedure_text,
+        patient=_patient_message(asked.patient) if with_patient else None,
+        specimen=pb.Specimen(
+            id=specimen.id,
+            container_id=specimen.container_id,
+            site_code=specimen.site_code,
+            site_scheme=specimen.site_scheme,
+            site_text=specimen.site_text,
+        ),
+        slide=pb.SlideReference(study_uid=slide.study_uid, series_uid=slide.series_uid, container_id=slide.container_id),
+        request_time=read.stamp(asked.requested_at),
+        state=STATE_NUMBERS[view.state],
+        attempt=view.attempt,
+        reason=view.reason,
+        detail=view.detail,
+        progress=view.progress,
+        result_id=view.result_id or "",
+        create_time=read.stamp(view.order.received_at),
+        update_time=read.stamp(view.updated_at),
+        etag=order_etag(view),
+    )
+
+
+def _patient_message(patient: Patient) -> pb.Patient:
+    return pb.Patient(
+        id=patient.id,
+        id_authority=patient.id_authority,
+        family_name=patient.family_name,
+        given_name=patient.given_name,
+        birth_date="" if patient.birth_date is None else patient.birth_date.isoformat(),
+        sex=patient.sex,
+    )

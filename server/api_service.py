@@ -1,0 +1,154 @@
+"""Wires the gRPC API to a service, as `server.bootstrap` wires the rest."""
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from inference.engines.local import LocalEngine
+from inference.errors import ChromogenError, Reason, Refused
+from inference.infer import Engine
+from inference.slide import Slide
+from server.api.admin import AdminServicer, NoAudit
+from server.api.analysis import AnalysisServicer, OpenImage
+from server.api.health import Dependency, Health
+from server.api.orders import OrderServicer
+from server.api.profiles import ProfileServicer
+from server.api.results import ResultServicer
+from server.api.server import ApiServer, Servicers
+from server.bootstrap import ARCHIVE, Service
+from server.domain.desks import AuditDesk
+from server.retrieve.image_slide import JPEG_MAGIC, PNG_MAGIC
+from server.retrieve.slide import open_slide
+from server.settings import Settings
+from server.sign_out import SignOut
+from server.store.admin_desk import PostgresAdminDesk
+from server.store.order_desk import PostgresOrderDesk
+from server.store.profile_desk import PostgresProfileDesk
+from server.store.result_desk import PostgresResults
+
+log = structlog.get_logger()
+
+LOOK_TIMEOUT_S = 3.0
+LEAST_FREE_BYTES = 1 << 30
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Is there anything set that says the API is to be served? Half of it is enough to stop the start with what is missing."""
+    return settings.grpc.insecure or any((settings.tls.cert, settings.tls.key, settings.oidc.issuer, settings.oidc.jwks))
+
+
+def start(service: Service) -> ApiServer | None:
+    """Serve the API, where settings say how; None, and a word in the log, where nothing is set. Raises Refused SETTING_INVALID."""
+    wanted = service.settings
+    if not is_wanted(wanted):
+        log.warning("api_off", mend="set CHROMOGEN_TLS_* and CHROMOGEN_OIDC_*, or CHROMOGEN_GRPC_INSECURE=true on loopback")
+        return None
+    server = api_server(service)
+    log.info("serving_api", host=wanted.grpc.host, port=server.start(), insecure=wanted.grpc.insecure)
+    return server
+
+
+def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer:
+    """Not listening yet. Raises Refused SETTING_INVALID."""
+    profiles = PostgresProfileDesk(service.engine)
+    folder = service.results_folder
+    results = SignOut(PostgresResults(service.engine), folder=folder, destinations=service.destinations)
+    servicers = Servicers(
+        orders=OrderServicer(PostgresOrderDesk(service.engine)),
+        results=ResultServicer(results, profiles),
+        profiles=ProfileServicer(profiles, results),
+        analysis=AnalysisServicer(once(engine_of(service.settings)), opener(service.settings.icc.use), profiles),
+        admin=AdminServicer(PostgresAdminDesk(service.engine), audit or NoAudit(), {ARCHIVE: lambda: archive_answers(service)}),
+    )
+    return ApiServer(service.settings, servicers, Health(dependencies(service)))
+
+
+def dependencies(service: Service) -> tuple[Dependency, ...]:
+    """`database` and `disk` are necessary; a LIS or archive that is away only delays."""
+    found = [
+        Dependency(name="database", look=lambda: database_answers(service)),
+        Dependency(name="disk", look=lambda: disk_has_room(service.settings.data.folder)),
+        Dependency(name="archive", look=lambda: archive_answers(service), necessary=False),
+    ]
+    if service.settings.lis.host:
+        found.append(Dependency(name="lis", look=lambda: lis_answers(service.settings), necessary=False))
+    return tuple(found)
+
+
+def database_answers(service: Service) -> bool:
+    try:
+        service.store.due(1)
+    except ChromogenError:
+        return False
+    return True
+
+
+def disk_has_room(folder: Path) -> bool:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize >= LEAST_FREE_BYTES
+
+
+def archive_answers(service: Service) -> bool:
+    return service.settings.archive_folder.is_dir()
+
+
+def lis_answers(settings: Settings) -> bool:
+    try:
+        socket.create_connection((settings.lis.host, settings.lis.port), LOOK_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def engine_of(settings: Settings) -> Callable[[], Engine]:
+    """Pictures are analysed in this process; Triton is for slides."""
+    return LocalEngine
+
+
+def once(make: Callable[[], Engine]) -> Callable[[], Engine]:
+    """The same engine at every call, made at the first."""
+    lock, made = threading.Lock(), list[Engine]()
+
+    def engine() -> Engine:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return engine
+
+
+def opener(icc: bool) -> OpenImage:
+    """Opens a picture by way of a file, which is all that the readers take; the file is gone once the picture is read."""
+
+    def open_image(data: bytes, mpp: float) -> Slide:
+        if not data.startswith((PNG_MAGIC, JPEG_MAGIC)):
+            raise Refused(Reason.NOT_A_SLIDE, "image.data is neither PNG nor JPEG")
+        return _InFolder(data, mpp, icc)
+
+    return open_image
+
+
+class _InFolder:
+    """A slide over a picture in a folder of its own, which goes with it."""
+
+    def __init__(self, data: bytes, mpp: float, icc: bool) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="chromogen-image-")
+        try:
+            path = Path(self._folder.name) / "image"
+            path.write_bytes(data)
+            self._slide = open_slide(path, mpp=mpp, icc=icc)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self.facts, self.working = self._slide.facts, self._slide.working
+        self.read, self.overview = self._slide.read, self._slide.overview
+
+    def close(self) -> None:
+        self._slide.close()
+        self._folder.cleanup()

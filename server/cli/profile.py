@@ -1,0 +1,130 @@
+"""`chromogen profile`: profiles by the gRPC API. Files are those of `chromogen score --profile`."""
+
+import uuid
+from pathlib import Path
+from typing import assert_never
+
+import click
+from chromogen.v1 import profile_pb2
+from chromogen.v1 import profile_service_pb2 as pb
+
+from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
+from server.cli.client import api, as_json_option, limit_option, pages, show, show_all
+from server.cli.profile_file import read_profile
+from server.cli.result import revision_of
+from server.domain.desks import ProfileState
+
+FIELDS = {
+    "name": "profile", "revision": "revision", "state": "state", "lab": "lab", "marker": "marker", "clone": "clone",
+    "stainer": "stainer", "scanner": "scanner", "thresholds.hue_value": "hue and value", "thresholds.density": "density, 1/100",
+    "valid_from": "valid from", "valid_until": "valid until", "source": "source", "create_time": "made",
+}  # fmt: skip
+COLUMNS = {"name": "profile", "revision": "rev", "state": "state", "marker": "marker", "lab": "lab", "source": "source"}
+COMPARED = {
+    "result_id": "result", "nuclei": "nuclei", "first_h_score": "H, first", "second_h_score": "H, second",
+    "first_percent_positive": "positive %, first", "second_percent_positive": "second",
+}  # fmt: skip
+
+
+@click.group()
+def profile() -> None:
+    """Make, revise, activate, retire and compare profiles of the laboratory."""
+
+
+@profile.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json_option
+def create(file: Path, as_json: bool) -> None:
+    """Make revision 1 of a profile from a JSON FILE, as a draft. Its `revision` and `lab` are the server's to give."""
+    read = read_profile(file)
+    made = profile_pb2.Profile(
+        name=read.name, marker=read.key.marker, clone=read.key.clone, stainer=read.key.stainer, scanner=read.key.scanner,
+        thresholds=thresholds_message(read.thresholds), source=read.source,
+    )  # fmt: skip
+    with api() as server:
+        answer = server.profiles.CreateProfile(pb.CreateProfileRequest(request_id=str(uuid.uuid4()), profile=made))
+        show(answer.profile, FIELDS, as_json=as_json)
+
+
+@profile.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json_option
+def revise(file: Path, as_json: bool) -> None:
+    """Make the next revision of the profile that FILE names, with FILE's thresholds, as a draft."""
+    read = read_profile(file)
+    request = pb.CreateProfileRevisionRequest(
+        request_id=str(uuid.uuid4()), name=read.name, thresholds=thresholds_message(read.thresholds), source=read.source
+    )
+    with api() as server:
+        show(server.profiles.CreateProfileRevision(request).profile, FIELDS, as_json=as_json)
+
+
+@profile.command()
+@click.argument("name")
+@click.option("--revision", type=click.IntRange(1), help="the latest where left out")
+@as_json_option
+def get(name: str, revision: int | None, as_json: bool) -> None:
+    """Show one revision."""
+    with api() as server:
+        answer = server.profiles.GetProfile(pb.GetProfileRequest(name=name, revision=revision or 0))
+        show(answer.profile, FIELDS, as_json=as_json)
+
+
+@profile.command("list")
+@click.option("--marker", default="", show_default=False)
+@click.option("--state", type=click.Choice([str(s) for s in ProfileState], case_sensitive=False))
+@limit_option
+@as_json_option
+def list_(marker: str, state: str | None, limit: int, as_json: bool) -> None:
+    """List revisions, by name."""
+    request = pb.ListProfilesRequest(marker=marker, state=f"PROFILE_STATE_{(state or 'unspecified').upper()}")
+    with api() as server:
+        show_all(pages(server.profiles.ListProfiles, request, "profiles", limit), COLUMNS, as_json=as_json)
+
+
+@profile.command()
+@click.argument("revision", metavar="NAME/REVISION")
+@as_json_option
+def activate(revision: str, as_json: bool) -> None:
+    """Use a revision for new orders."""
+    named = revision_of(revision)
+    with api() as server:
+        answer = server.profiles.ActivateProfile(pb.ActivateProfileRequest(name=named.name, revision=named.revision))
+        show(answer.profile, FIELDS, as_json=as_json)
+
+
+@profile.command()
+@click.argument("revision", metavar="NAME/REVISION")
+@as_json_option
+def retire(revision: str, as_json: bool) -> None:
+    """Use a revision no longer."""
+    named = revision_of(revision)
+    with api() as server:
+        answer = server.profiles.RetireProfile(pb.RetireProfileRequest(name=named.name, revision=named.revision))
+        show(answer.profile, FIELDS, as_json=as_json)
+
+
+@profile.command()
+@click.argument("first", metavar="NAME/REVISION")
+@click.argument("second", metavar="NAME/REVISION")
+@click.argument("result_ids", nargs=-1, required=True, metavar="RESULT...")
+@as_json_option
+def compare(first: str, second: str, result_ids: tuple[str, ...], as_json: bool) -> None:
+    """What two revisions make of stored results."""
+    request = pb.CompareProfilesRequest(first=revision_of(first), second=revision_of(second), result_ids=result_ids)
+    with api() as server:
+        answer = server.profiles.CompareProfiles(request)
+    show_all(list(answer.comparisons), COMPARED, as_json=as_json)
+    if not as_json and answer.HasField("mean_h_score_difference"):
+        click.echo(f"H-score, second minus first: {answer.mean_h_score_difference:+.1f} on average")
+
+
+def thresholds_message(thresholds: Thresholds) -> profile_pb2.Thresholds:
+    match thresholds:
+        case HueValueThresholds(hue=hue, left=left, right=right):
+            return profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=hue, left=left, right=right))
+        case DensityThresholds(weak=weak, moderate=moderate, strong=strong):
+            cuts = profile_pb2.DensityThresholds(weak_centi=weak, moderate_centi=moderate, strong_centi=strong)
+            return profile_pb2.Thresholds(density=cuts)
+        case _:
+            assert_never(thresholds)

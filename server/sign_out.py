@@ -1,0 +1,113 @@
+"""`desks.ResultDesk`: a pathologist's work on results. Scoring the stored nuclei anew, signing, rejecting, amending.
+
+Results never change: rescoring makes another one, signing says something of one. What the LIS is sent of it is built first
+and queued in the same transaction.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inference.fields import fields_of
+from inference.nuclei import Nuclei, read_nuclei
+from server.domain.access import Actor
+from server.domain.desks import SIGNED, Page, PageKey, ResultFilter, ResultState, ResultView, SlideName
+from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.ports import Delivery
+from server.domain.profile import Profile
+from server.domain.result import ResultId
+from server.pipeline import LIS, result_id, scores_of
+from server.report.oru import Status, build_oru, control_id
+from server.store.result_desk import Entry, PostgresResults, check_result_transition
+
+
+class SignOut:
+    """On PostgreSQL; `folder` keeps the messages, `destinations` are those that are set up."""
+
+    def __init__(self, results: PostgresResults, *, folder: Path, destinations: Collection[str]) -> None:
+        self._results, self._folder, self._destinations = results, folder, frozenset(destinations)
+
+    def get(self, actor: Actor, result_id: ResultId) -> ResultView:
+        return self._results.get(actor, result_id)
+
+    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[ResultView]:
+        return self._results.list(actor, wanted, limit, after)
+
+    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[ResultView]:
+        return self._results.history(actor, slide, limit)
+
+    def nuclei(self, actor: Actor, result_id: ResultId) -> Iterator[Nuclei]:
+        return read_nuclei(self._nuclei_file(self._results.get(actor, result_id)))
+
+    def rescore(self, actor: Actor, result_id: ResultId, profile: Profile) -> ResultView:
+        """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the first."""
+        view = self._results.get(actor, result_id)
+        old = view.result
+        identity = _identity(view, profile)
+        try:
+            return self._results.get(actor, identity)
+        except Refused as error:
+            if error.reason != ServiceReason.RESULT_UNKNOWN:
+                raise
+        path = self._nuclei_file(view)
+        fields = fields_of(path, profile.thresholds, mpp=old.analysis.slide.mpp)
+        made = replace(
+            old,
+            id=identity,
+            created_at=datetime.now(UTC).replace(microsecond=0),
+            profile=profile,
+            scores=scores_of(old.analysis.histograms, profile, fields),
+            predecessor=old.id,
+        )
+        return self._results.keep(actor, made, view.lab)
+
+    def sign(self, actor: Actor, result_id: ResultId, etag: str) -> ResultView:
+        entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
+        return self._results.record(actor, [entry], self._message(actor, result_id, ResultState.FINAL, Status.FINAL))
+
+    def reject(self, actor: Actor, result_id: ResultId, reason: str, etag: str) -> ResultView:
+        entry = Entry(result_id=result_id, state=ResultState.REJECTED, reason=reason, etag=etag)
+        return self._results.record(actor, [entry], [])
+
+    def amend(self, actor: Actor, result_id: ResultId, replacement: ResultId, reason: str, etag: str) -> ResultView:
+        former, latter = self._results.get(actor, result_id), self._results.get(actor, replacement)
+        if former.state not in SIGNED:
+            raise Refused(ServiceReason.RESULT_STATE, f"a result that is {former.state} can't be amended: only a signed one")
+        if former.result.order_id is None or former.result.order_id != latter.result.order_id or replacement == result_id:
+            raise Refused(ServiceReason.RESULT_STATE, "the replacement is not another result of the same order")
+        entries = [
+            Entry(result_id=replacement, state=ResultState.CORRECTED, reason=reason),
+            Entry(result_id=result_id, state=ResultState.SUPERSEDED, reason=reason, etag=etag),
+        ]
+        return self._results.record(actor, entries, self._message(actor, replacement, ResultState.CORRECTED, Status.CORRECTED))
+
+    def _message(self, actor: Actor, result_id: ResultId, state: ResultState, status: Status) -> Sequence[Delivery]:
+        """The ORU for the LIS, where there is one; nothing for a result without an order."""
+        view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
+        check_result_transition(view.state, state)
+        if order is None or LIS not in self._destinations:
+            return []
+        folder = self._folder / order.id / "signed"
+        path = folder / f"{result_id}-{status}.hl7"
+        message = build_oru(view.result, order, status=status)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f"{path.name}.part")
+            part.write_bytes(message)
+            part.replace(path)
+        except OSError:
+            raise Failed(ServiceReason.DELIVERY_FAILED, "the report can't be written: is the disk full?", retryable=True) from None
+        return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, status))]
+
+    def _nuclei_file(self, view: ResultView) -> Path:
+        if not view.result.nuclei_file.is_file():
+            raise Failed(
+                ServiceReason.NUCLEI_MISSING, f"the nuclei of result {view.result.id} are no longer in the results' folder"
+            )
+        return view.result.nuclei_file
+
+
+def _identity(view: ResultView, profile: Profile) -> ResultId:
+    analysis = view.result.analysis
+    return result_id(view.result.order_id, profile, analysis.model.sha256, analysis.slide.sha256 or "")

@@ -1,0 +1,116 @@
+"""Claims and finishes a second, beside what the database itself commits, measured in the same run (INTEROP.md R-12).
+
+    python -m tests.benchmarks.jobs [--clients 8] [--seconds 4] [--nuclei 500]
+
+The database is a fresh private one, with its commits on disk. Its own limit is pgbench's, of one-row updates with as many
+clients: a claim and a finish are two commits, so 500 cases a second or a quarter of that limit in cases is the promise
+(half of it in commits).
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from server.domain.order import OrderId
+from server.domain.result import ResultId
+from server.store import private
+from server.store.database import connect
+from server.store.migrate import migrate
+from server.store.store import PostgresStore
+from tests.server.store.invented import request, result
+
+LEASE_S = 60.0
+
+
+def raw_commits(url_folder: Path, clients: int, seconds: int) -> float:
+    """Commits a second of pgbench: BEGIN, one UPDATE by key, COMMIT."""
+    script = url_folder / "one_row.sql"
+    script.write_text("\\set i random(1, 1000)\nBEGIN;\nUPDATE raw SET n = n + 1 WHERE i = :i;\nCOMMIT;\n")
+    program = str(private._programs() / "pgbench")
+    arguments = [program, "-n", f"-c{clients}", "-j1", f"-T{seconds}", f"-f{script}", f"-h{url_folder / 'postgres'}", "-Uchromogen"]
+    done = subprocess.run([*arguments, "chromogen"], check=True, capture_output=True, text=True)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("tps = "))
+    return float(line.split()[2])
+
+
+def work(url: str, ids: list[OrderId], seconds: float, nuclei: int) -> int:
+    """Cases claimed and finished in the time given, one after the other."""
+    engine = connect(url, pool=1)
+    store, made, done = PostgresStore(engine), result(None, nuclei=nuclei), 0
+    store.due(1)  # connects
+    end = time.perf_counter() + seconds
+    for order_id in ids:
+        claim = store.claim(order_id, LEASE_S)
+        assert claim is not None
+        store.finish(claim, replace(made, id=ResultId(order_id), order_id=order_id), [])
+        done += 1
+        if time.perf_counter() > end:
+            break
+    engine.dispose()
+    return done
+
+
+def accepted(url: str, numbers: range) -> list[OrderId]:
+    engine = connect(url)
+    store = PostgresStore(engine)
+    with ThreadPoolExecutor(8) as pool:
+        found = [order.id for order, _ in pool.map(store.accept, map(request, numbers))]
+    engine.dispose()
+    return found
+
+
+def measured(folder: Path, url: str, clients: int, seconds: float, nuclei: int, orders: int) -> dict[str, object]:
+    began = time.perf_counter()
+    ids = accepted(url, range(orders))
+    accepts = orders / (time.perf_counter() - began)
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE raw AS SELECT i, 0 AS n FROM generate_series(1, 1000) i")
+        connection.exec_driver_sql("ALTER TABLE raw ADD PRIMARY KEY (i)")
+    engine.dispose()
+    before = raw_commits(folder, clients, 2)
+    with get_context("spawn").Pool(clients) as pool:
+        pool.starmap(work, [(url, [], 0.0, nuclei)] * clients, chunksize=1)  # imports
+        began = time.perf_counter()
+        done = sum(pool.starmap(work, [(url, ids[i::clients], seconds, nuclei) for i in range(clients)], chunksize=1))
+        took = time.perf_counter() - began
+    after = raw_commits(folder, clients, 2)
+    commits = (before + after) / 2
+    return {
+        "benchmark": "jobs",
+        "clients": clients,
+        "nuclei": nuclei,
+        "accepts_per_s": round(accepts),
+        "cases_per_s": round(done / took),
+        "commits_per_s": round(2 * done / took),
+        "raw_commits_per_s": round(commits),
+        "ratio": round(2 * done / took / commits, 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--nuclei", type=int, default=500)
+    parser.add_argument("--orders", type=int, default=2500)
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="chromogen-bench-"))
+    server = private.start(folder)
+    try:
+        migrate(server.url)
+        print(json.dumps(measured(folder, server.url, asked.clients, asked.seconds, asked.nuclei, asked.orders)))
+    finally:
+        server.close()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

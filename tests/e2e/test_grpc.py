@@ -1,0 +1,205 @@
+"""The whole of it as a hospital runs it: `serve` and `work` as processes, mutual TLS, tokens, the clients, a LIS that receives."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hl7
+import pytest
+import sqlalchemy as sa
+
+from inference.draw import draw_slide
+from inference.geometry import Size
+from server.demo.lis import ReceivingLis
+from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.store.database import as_role
+from server.store.security import SERVICE
+from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
+
+if TYPE_CHECKING:
+    from server.store.private import PrivatePostgres
+
+pytestmark = pytest.mark.postgres
+SIDE = 1024
+
+
+@dataclass
+class Hospital:
+    """Two laboratories, one slide, one LIS."""
+
+    environment: dict[str, str]
+    folder: Path
+    issuer: Issuer
+    lis: ReceivingLis
+    identity: SlideIdentity
+
+    def run(self, *arguments: str, role: str, lab: str = "LAB-A", **environment: str) -> "subprocess.CompletedProcess[str]":
+        token = self.folder / f"token-{role}-{lab}"
+        token.write_text(self.issuer.token(role, lab=lab, subject=f"{role}-1"))
+        own = self.environment | {"CHROMOGEN_CLIENT_TOKEN_FILE": str(token)} | environment
+        command = [sys.executable, "-m", "server.cli.main", *arguments]
+        return subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False)
+
+    def answer(self, *arguments: str, role: str, lab: str = "LAB-A") -> dict[str, object]:
+        done = self.run(*arguments, "--json", role=role, lab=lab)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    def submit(self, number: str, lab: str = "LAB-A") -> dict[str, object]:
+        slide = ["--series-uid", self.identity.series_uid, "--container-id", self.identity.container_id]
+        patient = ["--patient-id", "INVENTED-1", "--family-name", "TEST-INVENTED-MARKER", "--site", "2739003^Endometrium^SCT"]
+        specimen = ["--specimen-id", self.identity.specimen_id]
+        numbers = ["--placer-number", number, "--marker", "ER", "--wait"]
+        return self.answer("order", "submit", *numbers, *slide, *patient, *specimen, role="lis", lab=lab)
+
+
+@pytest.fixture(scope="module")
+def database(database_server: "PrivatePostgres") -> Iterator[str]:
+    admin = sa.create_engine(database_server.url_of("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql('CREATE DATABASE "e2e_grpc" TEMPLATE chromogen')
+    yield as_role(database_server.url_of("e2e_grpc"), SERVICE)
+    with admin.connect() as connection:
+        connection.exec_driver_sql('DROP DATABASE "e2e_grpc" WITH (FORCE)')
+    admin.dispose()
+
+
+@pytest.fixture(scope="module")
+def hospital(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    folder = tmp_path_factory.mktemp("hospital")
+    identity = SlideIdentity(key="e2e/grpc", marker="ER")
+    (folder / "received").mkdir()
+    write_dicom_slide(
+        folder / "archive" / "slide", JpegFrames(draw_slide(size=Size(width=SIDE, height=SIDE), seed=3, h_score=150)), mpp=0.5,
+        identity=identity, levels=2,
+    )  # fmt: skip
+    authority, issuer = Authority(), Issuer()
+    with ReceivingLis(folder / "received") as lis:
+        environment = _environment(folder, database, lis.port, authority, issuer)
+        log = (folder / "log").open("ab")
+        processes = [_started("serve", environment, log), _started("work", environment, log)]
+        try:
+            environment["CHROMOGEN_CLIENT_SERVER"] = f"localhost:{_port(folder / 'log')}"
+            yield Hospital(environment, folder, issuer, lis, identity)
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            for process in processes:
+                assert process.wait(30) == 0
+            log.close()
+
+
+def _environment(folder: Path, database: str, lis_port: int, authority: Authority, issuer: Issuer) -> dict[str, str]:
+    server, client = authority.issue("server", server=True), authority.issue("lis")
+    files = {
+        "ca.pem": authority.pem, "cert.pem": server.cert, "key.pem": server.key, "client.pem": client.cert,
+        "client-key.pem": client.key, "jwks.json": issuer.jwks(),
+    }  # fmt: skip
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("CHROMOGEN_")}
+    return own | {
+        "OMP_NUM_THREADS": "1", "CHROMOGEN_DATABASE_URL": database, "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+        "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"), "CHROMOGEN_LIS_HOST": "127.0.0.1", "CHROMOGEN_LIS_PORT": str(lis_port),
+        "CHROMOGEN_MLLP_PORT": "0", "CHROMOGEN_GRPC_PORT": "0", "CHROMOGEN_LOG_FORMAT": "json",
+        "CHROMOGEN_TLS_CERT": str(folder / "cert.pem"), "CHROMOGEN_TLS_KEY": str(folder / "key.pem"),
+        "CHROMOGEN_TLS_CLIENT_CA": str(folder / "ca.pem"), "CHROMOGEN_OIDC_ISSUER": ISSUER, "CHROMOGEN_OIDC_AUDIENCE": AUDIENCE,
+        "CHROMOGEN_OIDC_JWKS": str(folder / "jwks.json"), "CHROMOGEN_CLIENT_CA": str(folder / "ca.pem"),
+        "CHROMOGEN_CLIENT_CERT": str(folder / "client.pem"), "CHROMOGEN_CLIENT_KEY": str(folder / "client-key.pem"),
+    }  # fmt: skip
+
+
+def _started(command: str, environment: dict[str, str], log: object) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "server.cli.main", command], env=environment, stdout=log, stderr=log)  # type: ignore[call-overload,no-any-return]
+
+
+def _port(log: Path) -> int:
+    for _ in range(400):
+        for line in log.read_text().splitlines():
+            event = json.loads(line) if line.startswith("{") else {}
+            if event.get("event") == "serving_api":
+                return int(event["port"])
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def _profile(hospital: Hospital, lab: str, right: int) -> None:
+    path = hospital.folder / f"{lab}.json"
+    thresholds = {"method": "hue_value", "hue": 130, "left": 60, "right": right}
+    path.write_text(json.dumps({"name": "er", "revision": 1, "marker": "ER", "thresholds": thresholds}))
+    hospital.answer("profile", "create", str(path), role="lab-admin", lab=lab)
+    hospital.answer("profile", "activate", "er/1", role="lab-admin", lab=lab)
+
+
+def _received(hospital: Hospital, count: int) -> list[hl7.Message]:
+    for _ in range(100):
+        if len(hospital.lis.received) >= count:
+            break
+        time.sleep(0.1)
+    return [hl7.parse(path.read_bytes().decode()) for path in hospital.lis.received]
+
+
+def _observed(message: hl7.Message, code: str) -> str:
+    return next(str(o[5]) for o in message.segments("OBX") if str(o[3]).startswith(code) and str(o[4]) in ("", "all"))
+
+
+def test_an_order_by_the_client_is_scored_signed_and_reaches_the_lis_each_time(hospital: Hospital) -> None:
+    order = hospital.submit("P-1")
+    assert order["state"] == "ORDER_STATE_DONE"
+    (message,) = _received(hospital, 1)
+    assert str(message.segment("OBR")[25]) == "P"
+    assert str(message.segment("PID")[5]).startswith("TEST-INVENTED-MARKER")
+    result = hospital.answer("result", "get", str(order["result_id"]), role="pathologist")
+    found = result["scores"]["all"]["h_score"]  # type: ignore[index]
+    assert float(_observed(message, "HSCORE")) == pytest.approx(found, abs=0.01)
+    assert hospital.answer("result", "sign", str(order["result_id"]), role="pathologist")["state"] == "RESULT_STATE_FINAL"
+    assert str(_received(hospital, 2)[1].segment("OBR")[25]) == "F"
+
+
+def test_two_laboratories_profiles_over_one_slide_give_two_scores_without_a_restart(hospital: Hospital) -> None:
+    before = len(hospital.lis.received)
+    _profile(hospital, "LAB-B", 90)
+    _profile(hospital, "LAB-C", 200)
+    for lab in ("LAB-B", "LAB-C"):
+        assert hospital.submit("P-9", lab)["state"] == "ORDER_STATE_DONE"
+    messages = _received(hospital, before + 2)[before:]
+    assert len({_observed(m, "HSCORE") for m in messages}) == 2
+    assert [_observed(m, "PROFILE") for m in messages] == ["er/1", "er/1"]
+
+
+def test_the_clients_print_tables_and_say_in_one_line_what_went_wrong(hospital: Hospital) -> None:
+    listed = hospital.run("order", "list", role="lis")
+    assert listed.returncode == 0
+    assert re.search(r"order +state +reason", listed.stdout)
+    unknown = hospital.run("order", "get", "00000000-0000-0000-0000-000000000000", role="lis")
+    assert unknown.returncode == 2
+    assert unknown.stderr.count("\n") == 1
+    assert "ORDER_UNKNOWN" in unknown.stderr
+    denied = hospital.run("result", "list", role="auditor")
+    assert (denied.returncode, "PERMISSION_DENIED" in denied.stderr) == (1, True)
+    audit = hospital.run("outbox", "list", "--state", "SENT", role="operator")
+    assert (audit.returncode, "ORU" in audit.stdout) == (0, True)
+
+
+def test_who_has_no_client_certificate_is_not_spoken_to(hospital: Hospital) -> None:
+    done = hospital.run("order", "list", role="lis", CHROMOGEN_CLIENT_CERT="", CHROMOGEN_CLIENT_KEY="")
+    assert done.returncode == 1
+    assert "does not answer as the API" in done.stderr
+
+
+def test_s1_neither_the_patient_nor_a_token_is_in_the_logs(hospital: Hospital) -> None:
+    hospital.run("order", "get", "TEST-INVENTED-MARKER", role="lis")
+    text = (hospital.folder / "log").read_text()
+    assert '"event": "call"' in text
+    assert "TEST-INVENTED" not in text
+    assert "INVENTED-1" not in text
+    assert "eyJ" not in text

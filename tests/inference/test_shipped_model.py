@@ -1,0 +1,113 @@
+"""The shipped networks: sizes, odd pictures, and how far int8, float32 and the runtimes may be apart.
+
+Tolerances (stated in docs/models/nuclei.md): between runtimes and precisions at most 1 % of the nuclei and 1 point of H-score.
+"""
+
+import functools
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+from inference.analyze import find_nuclei
+from inference.draw import draw_slide
+from inference.engines.graphs import DetectionGraph, Peaks
+from inference.engines.local import LocalEngine, Precision, read_model_folder, shipped_models
+from inference.geometry import Region, Size
+from inference.grade import HueValueThresholds, grades
+from inference.nuclei import Nuclei
+from inference.picture import PictureSlide
+from inference.score import h_score
+from inference.slide import Rgb
+
+THRESHOLDS = HueValueThresholds(hue=130, left=60, right=105)
+MOST_BYTES = 40_000_000
+
+
+@functools.cache
+def engine(precision: Precision = Precision.INT8) -> LocalEngine:
+    return LocalEngine(threads=1, precision=precision)
+
+
+@functools.cache
+def drawn() -> Rgb:
+    """1024 x 1024 px of a drawn slide, several hundred nuclei of all grades."""
+    drawing = draw_slide(size=Size(width=2048, height=2048), seed=5, h_score=150)
+    return drawing.read(Region(x=512, y=512, width=1024, height=1024))
+
+
+def found(picture: Rgb, precision: Precision = Precision.INT8) -> Nuclei:
+    return find_nuclei(PictureSlide(picture), engine(precision), engine(precision).counting_threshold)
+
+
+def scored(nuclei: Nuclei) -> float:
+    value = h_score(tuple(np.bincount(grades(nuclei, THRESHOLDS), minlength=4).tolist()))
+    assert value is not None
+    return value
+
+
+def test_all_graphs_together_are_smaller_than_forty_megabytes() -> None:
+    assert sum(p.stat().st_size for p in shipped_models().rglob("*.onnx")) < MOST_BYTES
+
+
+def test_int8_counts_and_scores_as_float32_does() -> None:
+    int8, float32 = found(drawn()), found(drawn(), Precision.FLOAT32)
+    assert len(float32) > 300
+    assert len(int8) == pytest.approx(len(float32), rel=0.01)
+    assert scored(int8) == pytest.approx(scored(float32), abs=1)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_onnx_runtime_counts_as_openvino_does(precision: Precision) -> None:
+    graph = read_model_folder(shipped_models()).graph("nuclei_detection", precision)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    tile = drawn()[None, :512, :512]
+    there, here = Peaks(*session.run(None, {"tiles": tile})), DetectionGraph(graph, threads=1).run(tile)
+    counted = [int((p.nucleus >= engine().counting_threshold).sum()) for p in (there, here)]
+    assert counted[0] > 50
+    assert counted[0] == pytest.approx(counted[1], rel=0.01, abs=1)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_a_batch_changes_no_number_of_a_tiles_answer(precision: Precision) -> None:
+    tiles = np.stack([drawn()[y : y + 256, x : x + 256] for y in (0, 256) for x in (0, 256)])
+    together = engine(precision).detect(tiles, 0.01)
+    for tile, answer in zip(tiles, together, strict=True):
+        alone = engine(precision).detect(tile[None], 0.01)[0]
+        for name in ("x", "y", "nucleus", "confidence", "hue", "value", "dab_od_centi"):
+            assert np.array_equal(getattr(alone, name), getattr(answer, name)), name
+
+
+@pytest.mark.parametrize("level", [0, 255, 128])
+def test_a_plain_picture_holds_no_nuclei(level: int) -> None:
+    assert len(found(np.full((200, 200, 3), level, np.uint8))) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (31, 33), (201, 199), (333, 47)])
+def test_pictures_smaller_than_the_halo_and_of_odd_sizes_are_answered_inside_of_them(size: tuple[int, int]) -> None:
+    nuclei = found(np.ascontiguousarray(drawn()[: size[0], : size[1]]))
+    assert ((nuclei.x >= -0.5) & (nuclei.x < size[1] - 0.5)).all()
+    assert ((nuclei.y >= -0.5) & (nuclei.y < size[0] - 0.5)).all()
+
+
+def test_a_tile_with_more_peaks_than_places_says_how_many_there_were() -> None:
+    random = np.random.default_rng(2)
+    tile = random.integers(0, 256, (1, 32, 32, 3), np.uint8)  # 16 places
+    crowded = np.repeat(np.repeat(random.integers(60, 250, (1, 8, 8, 3), np.uint8), 4, axis=1), 4, axis=2)
+    for picture in (tile, crowded):
+        answer = engine().detect(picture, 1e-6)[0]
+        assert answer.found >= len(answer.x)
+        assert answer.overflowed == (answer.found > 16)
+
+
+def test_two_thousand_nuclei_on_one_production_tile_fit_their_places() -> None:
+    picture = np.full((1024, 1024, 3), (228, 222, 230), np.uint8)
+    places = [(12 + 22 * i, 12 + 22 * j) for i in range(45) for j in range(45)]
+    for x, y in places[:2000]:
+        cv2.circle(picture, (x, y), 6, (95, 85, 150), -1)
+    answer = engine().detect(picture[None], engine().counting_threshold)[0]
+    assert not answer.overflowed
+    assert 1000 < len(answer.x) < 4000

@@ -1,0 +1,129 @@
+"""The real API on the real store, as a test sees it: a server with tokens, a channel for each caller."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+from chromogen.v1 import (
+    admin_service_pb2_grpc,
+    analysis_service_pb2_grpc,
+    order_pb2,
+    order_service_pb2,
+    order_service_pb2_grpc,
+    profile_service_pb2_grpc,
+    result_service_pb2_grpc,
+)
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+
+from server.bootstrap import Service
+from server.domain.order import OrderId
+from server.domain.result import Result
+from tests.made import made_result
+from tests.server.api.issuer import Issuer
+
+TIMEOUT_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An error as a client sees it."""
+
+    code: grpc.StatusCode
+    reason: str
+    mend: str
+    message: str
+
+
+def told(call: Callable[[], Any]) -> Told:
+    """The error of a call that must fail; a stream is read to its end."""
+    try:
+        answer = call()
+        if not hasattr(answer, "DESCRIPTOR"):
+            list(answer)
+    except grpc.RpcError as error:
+        return told_by(error)
+    raise AssertionError("the call was answered")
+
+
+def told_by(error: grpc.RpcError) -> Told:
+    status, info = rpc_status.from_call(error), ErrorInfo()
+    assert status is not None, f"no details: {error.code()} {error.details()}"
+    assert status.details[0].Unpack(info)
+    assert info.domain == "chromogen"
+    return Told(error.code(), info.reason, info.metadata["mend"], status.message)
+
+
+class Caller:
+    """The services' stubs with one token."""
+
+    def __init__(self, channel: grpc.Channel, token: str | None) -> None:
+        metadata = [] if token is None else [("authorization", f"Bearer {token}")]
+        own = grpc.intercept_channel(channel, _Adds(metadata))
+        self.orders = order_service_pb2_grpc.OrderServiceStub(own)
+        self.results = result_service_pb2_grpc.ResultServiceStub(own)
+        self.profiles = profile_service_pb2_grpc.ProfileServiceStub(own)
+        self.analysis = analysis_service_pb2_grpc.AnalysisServiceStub(own)
+        self.admin = admin_service_pb2_grpc.AdminServiceStub(own)
+
+    def order(self, **more: Any) -> order_pb2.Order:
+        answer: order_pb2.Order = self.orders.CreateOrder(order_request(**more)).order
+        return answer
+
+
+class _Adds(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
+    def __init__(self, metadata: list[tuple[str, str]]) -> None:
+        self._metadata = metadata
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return continuation(self._with(details), request)
+
+    intercept_unary_stream = intercept_unary_unary
+    intercept_stream_stream = intercept_unary_unary
+
+    def _with(self, details: Any) -> Any:
+        timeout = TIMEOUT_S if details.timeout is None else details.timeout
+        return details._replace(metadata=[*(details.metadata or ()), *self._metadata], timeout=timeout)
+
+
+@dataclass
+class Api:
+    """A running server: `caller` gives a client with a token of these roles and laboratory."""
+
+    channel: grpc.Channel
+    issuer: Issuer
+    service: Service
+    folder: Path
+    owner: sa.Engine
+    """The database as one whom row-level security doesn't bind."""
+
+    def caller(self, *roles: str, lab: str = "LAB-A", subject: str = "tester") -> Caller:
+        return Caller(self.channel, self.issuer.token(*roles, lab=lab, subject=subject))
+
+    def stranger(self, token: str | None = None) -> Caller:
+        return Caller(self.channel, token)
+
+    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300) -> Result:
+        """An order of this laboratory that a worker has finished; its result."""
+        order_id = self.caller("lis", lab=lab).order().id
+        claim = self.service.store.claim(OrderId(order_id), 60)
+        assert claim is not None
+        made = replace(made_result(self.folder, n=n, seed=seed), order_id=OrderId(order_id), id=str(uuid.uuid4()))  # type: ignore[arg-type]
+        self.service.store.finish(claim, made, [])
+        return made
+
+
+def order_request(
+    *, request_id: str | None = None, number: str | None = None, family_name: str = "TEST-INVENTED", **more: Any
+) -> order_service_pb2.CreateOrderRequest:
+    order: dict[str, Any] = {
+        "placer_order_number": number or f"P-{uuid.uuid4().hex[:8]}",
+        "marker": "ER",
+        "patient": order_pb2.Patient(id="TEST-0001", family_name=family_name),
+        "slide": order_pb2.SlideReference(container_id="S26-TEST-1-A-2"),
+    }
+    return order_service_pb2.CreateOrderRequest(request_id=request_id or str(uuid.uuid4()), order=order_pb2.Order(**(order | more)))

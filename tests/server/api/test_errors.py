@@ -1,0 +1,107 @@
+"""Every reason has a status and something that its reader can do; none quotes a patient, a token or a library."""
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from inference.errors import Reason
+from server.api.errors import ADVICE, DOMAIN, status_of, unexpected
+from server.domain.errors import Failed, Refused, ServiceReason
+
+C = grpc.StatusCode
+# The contract with clients: changing a status here breaks them.
+EXPECTED = {
+    "NO_PIXEL_SIZE": C.INVALID_ARGUMENT,
+    "TOO_COARSE": C.INVALID_ARGUMENT,
+    "NOT_A_SLIDE": C.INVALID_ARGUMENT,
+    "SLIDE_DAMAGED": C.INVALID_ARGUMENT,
+    "UNSUPPORTED_SYNTAX": C.INVALID_ARGUMENT,
+    "WRONG_COLOUR_SPACE": C.INVALID_ARGUMENT,
+    "SEVERAL_SLIDES": C.INVALID_ARGUMENT,
+    "REGION_INVALID": C.INVALID_ARGUMENT,
+    "NO_TISSUE": C.FAILED_PRECONDITION,
+    "NOT_IHC": C.FAILED_PRECONDITION,
+    "TILES_UNREADABLE": C.FAILED_PRECONDITION,
+    "PROFILE_INVALID": C.INVALID_ARGUMENT,
+    "MODEL_INVALID": C.FAILED_PRECONDITION,
+    "DATASET_INVALID": C.INVALID_ARGUMENT,
+    "OUTPUT_NOT_WRITABLE": C.UNAVAILABLE,
+    "ENGINE_FAILED": C.UNAVAILABLE,
+    "MESSAGE_INVALID": C.INVALID_ARGUMENT,
+    "MESSAGE_TOO_LARGE": C.RESOURCE_EXHAUSTED,
+    "CHARSET_UNDECODABLE": C.INVALID_ARGUMENT,
+    "MESSAGE_TYPE_UNSUPPORTED": C.INVALID_ARGUMENT,
+    "FIELD_MISSING": C.INVALID_ARGUMENT,
+    "MARKER_UNKNOWN": C.INVALID_ARGUMENT,
+    "NO_PROFILE": C.FAILED_PRECONDITION,
+    "PROFILE_CONFLICT": C.ALREADY_EXISTS,
+    "ORDER_UNKNOWN": C.NOT_FOUND,
+    "ORDER_STATE": C.FAILED_PRECONDITION,
+    "SLIDE_NOT_FOUND": C.NOT_FOUND,
+    "SPECIMEN_MISMATCH": C.FAILED_PRECONDITION,
+    "ARCHIVE_UNREACHABLE": C.UNAVAILABLE,
+    "DATABASE_UNREACHABLE": C.UNAVAILABLE,
+    "DATABASE_FAILED": C.INTERNAL,
+    "WORKER_LOST": C.ABORTED,
+    "RESULT_UNKNOWN": C.NOT_FOUND,
+    "DELIVERY_FAILED": C.UNAVAILABLE,
+    "SETTING_INVALID": C.INTERNAL,
+    "ATTEMPT_LOST": C.ABORTED,
+    "INTERNAL": C.INTERNAL,
+    "UNAUTHENTICATED": C.UNAUTHENTICATED,
+    "TOKEN_INVALID": C.UNAUTHENTICATED,
+    "TOKEN_EXPIRED": C.UNAUTHENTICATED,
+    "KEYS_UNREACHABLE": C.UNAVAILABLE,
+    "PERMISSION_DENIED": C.PERMISSION_DENIED,
+    "ARGUMENT_INVALID": C.INVALID_ARGUMENT,
+    "PAGE_TOKEN_INVALID": C.INVALID_ARGUMENT,
+    "ETAG_MISMATCH": C.ABORTED,
+    "REQUEST_ID_REUSED": C.ALREADY_EXISTS,
+    "RATE_LIMITED": C.RESOURCE_EXHAUSTED,
+    "TOO_MANY_STREAMS": C.RESOURCE_EXHAUSTED,
+    "DEADLINE_EXCEEDED": C.DEADLINE_EXCEEDED,
+    "CANCELLED": C.CANCELLED,
+    "NOT_IMPLEMENTED": C.UNIMPLEMENTED,
+    "PROFILE_UNKNOWN": C.NOT_FOUND,
+    "PROFILE_STATE": C.FAILED_PRECONDITION,
+    "RESULT_STATE": C.FAILED_PRECONDITION,
+    "NUCLEI_MISSING": C.DATA_LOSS,
+    "IMAGE_INVALID": C.INVALID_ARGUMENT,
+    "DELIVERY_UNKNOWN": C.NOT_FOUND,
+    "DELIVERY_STATE": C.FAILED_PRECONDITION,
+}
+
+
+def test_at_least_forty_reasons_and_every_one_there_is_have_a_status() -> None:
+    reasons = {str(reason) for kind in (Reason, ServiceReason) for reason in kind}
+    assert reasons == {str(reason) for reason in ADVICE}
+    assert len(EXPECTED) >= 40
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_g3_a_reason_has_its_status_and_says_what_to_do(name: str) -> None:
+    kinds = [kind(name) for kind in (Reason, ServiceReason) if name in list(kind)]
+    for reason in kinds:
+        status = status_of(Refused(reason, "one line"))
+        assert (status.code, status.message) == (EXPECTED[name].value[0], "one line")
+        info = ErrorInfo()
+        assert status.details[0].Unpack(info)
+        assert (info.reason, info.domain) == (name, DOMAIN)
+        assert len(info.metadata["mend"].split()) >= 3
+        assert "\n" not in info.metadata["mend"]
+        assert info.metadata["retryable"] in ("true", "false")
+
+
+def test_g3_all_reasons_are_in_the_table_of_this_test() -> None:
+    known = {str(r) for r in Reason} | {str(r) for r in ServiceReason}
+    assert known - set(EXPECTED) == set()
+
+
+def test_a_retryable_failure_says_so() -> None:
+    info = ErrorInfo()
+    status_of(Failed(ServiceReason.DELIVERY_FAILED, "x", retryable=True)).details[0].Unpack(info)
+    assert info.metadata["retryable"] == "true"
+
+
+def test_an_unforeseen_error_says_nothing_of_itself() -> None:
+    assert "KeyError" not in status_of(unexpected()).message

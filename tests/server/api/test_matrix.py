@@ -1,0 +1,168 @@
+"""G-7 and the laboratories' walls, over every method there is: complete by the descriptors, not by a list in here."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from chromogen.v1 import admin_pb2, profile_pb2, result_pb2
+from chromogen.v1 import admin_service_pb2 as admin
+from chromogen.v1 import analysis_service_pb2 as analysis
+from chromogen.v1 import order_service_pb2 as orders
+from chromogen.v1 import profile_service_pb2 as profiles
+from chromogen.v1 import result_service_pb2 as results
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+
+from server.api import permissions
+from server.api.server import methods, services
+from server.domain.access import Role
+from server.domain.errors import Refused
+from tests.server.api.harness import Api, Told, order_request, told_by
+
+pytestmark = pytest.mark.postgres
+METHODS = sorted(methods())
+
+
+def described(method: str) -> Any:
+    name, _, short = method[1:].partition("/")
+    service = next(s for s in services() if s.full_name == name)
+    return service.methods_by_name[short]
+
+
+def call(api: Api, method: str, request: Message, token: str | None) -> Any:
+    """Any method by its descriptor."""
+    found = described(method)
+    answer = message_factory.GetMessageClass(found.output_type)
+    kinds = {
+        (False, False): api.channel.unary_unary, (False, True): api.channel.unary_stream, (True, True): api.channel.stream_stream,
+    }  # fmt: skip
+    stub = kinds[found.client_streaming, found.server_streaming](method, type(request).SerializeToString, answer.FromString)
+    metadata = [] if token is None else [("authorization", f"Bearer {token}")]
+    return stub(iter([request]) if found.client_streaming else request, metadata=metadata, timeout=20)
+
+
+def empty(method: str) -> Message:
+    made: Message = message_factory.GetMessageClass(described(method).input_type)()
+    return made
+
+
+def outcome(api: Api, method: str, request: Message, token: str | None) -> Told | list[Message]:
+    """What came: an error, or the messages."""
+    try:
+        answer = call(api, method, request, token)
+        return [answer] if isinstance(answer, Message) else list(answer)
+    except grpc.RpcError as error:
+        return told_by(error)
+
+
+def test_every_method_has_its_roles_and_no_role_is_for_a_method_that_there_is_not() -> None:
+    assert set(permissions.ROLES) == set(METHODS)
+    assert all(permissions.ROLES[m] for m in METHODS)
+    assert len(METHODS) >= 30
+
+
+def test_a_method_without_a_permission_stops_the_start() -> None:
+    with pytest.raises(Refused, match="OrderService/Undeclared"):
+        permissions.check_declared([*METHODS, "/chromogen.v1.OrderService/Undeclared"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_g7_each_role_may_call_what_the_table_says_and_nothing_else(api: Api, method: str) -> None:
+    for role in Role:
+        answer = outcome(api, method, empty(method), api.issuer.token(str(role), lab=f"LAB-{uuid.uuid4().hex[:6]}"))
+        denied = isinstance(answer, Told) and answer.code is grpc.StatusCode.PERMISSION_DENIED
+        assert denied is (role not in permissions.ROLES[method]), (role, answer)
+    stranger = outcome(api, method, empty(method), None)
+    assert isinstance(stranger, Told)
+    assert stranger.code is grpc.StatusCode.UNAUTHENTICATED
+    nobody = outcome(api, method, empty(method), api.issuer.token("made-up"))
+    assert isinstance(nobody, Told)
+    assert nobody.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+THEIRS, OURS = "LAB-THEIRS", "LAB-OURS"
+
+
+@pytest.fixture(scope="module")
+def theirs(api: Api) -> dict[str, Message]:
+    """For each method the request that would reach another laboratory's things."""
+    result = api.done(THEIRS, seed=5)
+    order_id = str(result.order_id)
+    admin_of_theirs = api.caller("lab-admin", lab=THEIRS)
+    thresholds = profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=120, left=50, right=100))
+    made = profiles.CreateProfileRequest(
+        request_id=str(uuid.uuid4()), profile=profile_pb2.Profile(name="theirs", thresholds=thresholds)
+    )
+    admin_of_theirs.profiles.CreateProfile(made)
+    revision = profiles.ProfileRevision(name="theirs", revision=1)
+    api.caller("pathologist", lab=THEIRS).results.SignResult(results.SignResultRequest(result_id=result.id))
+    delivery = api.caller("operator", lab=THEIRS).admin.ListDeliveries(admin.ListDeliveriesRequest()).deliveries[0]
+    result_id, request_id = result.id, str(uuid.uuid4())
+    image = analysis.Image(data=b"\x89PNG\r\n\x1a\n", mpp=0.5)
+    requests: list[Message] = [
+        order_request(), orders.GetOrderRequest(order_id=order_id), orders.ListOrdersRequest(),
+        orders.CancelOrderRequest(order_id=order_id), orders.RetryOrderRequest(order_id=order_id),
+        orders.WatchOrderRequest(order_id=order_id), results.GetResultRequest(result_id=result_id), results.ListResultsRequest(),
+        results.ListSlideHistoryRequest(container_id="S26-TEST-1-A-2"), results.ListNucleiRequest(result_id=result_id),
+        results.RescoreResultRequest(request_id=request_id, result_id=result_id, profile=revision),
+        results.SignResultRequest(result_id=result_id), results.RejectResultRequest(result_id=result_id, reason="because"),
+        results.AmendResultRequest(result_id=result_id, replacement_id=result_id, reason="because"),
+        profiles.CreateProfileRequest(
+            request_id=made.request_id, profile=profile_pb2.Profile(name="ours", thresholds=thresholds)
+        ),
+        profiles.GetProfileRequest(name="theirs"), profiles.ListProfilesRequest(),
+        profiles.CreateProfileRevisionRequest(request_id=request_id, name="theirs", thresholds=thresholds),
+        profiles.ActivateProfileRequest(name="theirs", revision=1), profiles.RetireProfileRequest(name="theirs", revision=1),
+        profiles.CompareProfilesRequest(
+            first=profiles.ProfileRevision(name="built-in", revision=1),
+            second=profiles.ProfileRevision(name="built-in", revision=1), result_ids=[result_id],
+        ),
+        profiles.CalibrateProfileRequest(name="theirs"), analysis.AnalyzeImageRequest(image=image, profile=revision),
+        analysis.AnalyzeFieldsRequest(image=image, profile=revision), admin.ListLabsRequest(), admin.ListDestinationsRequest(),
+        admin.ListArchivesRequest(), admin.ListDeliveriesRequest(), admin.ReplayDeliveriesRequest(delivery_id=delivery.id),
+        admin.QueryAuditRequest(), admin.VerifyAuditRequest(),
+    ]  # fmt: skip
+    by_type = {type(r).DESCRIPTOR.full_name: r for r in requests}
+    return {method: by_type[described(method).input_type.full_name] for method in METHODS}
+
+
+HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "CalibrateProfile"}
+"""Those that make something of one's own, or know no laboratory: they may be answered, of one's own."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_laboratory_sees_nothing_of_another_s(api: Api, theirs: dict[str, Message], method: str) -> None:
+    """It is as if it were not there: NOT_FOUND, or an answer that names nothing of theirs."""
+    roles = [str(role) for role in permissions.ROLES[method]]
+    answer = outcome(api, method, theirs[method], api.issuer.token(*roles, lab=OURS))
+    name = method.rsplit("/", 1)[1]
+    if isinstance(answer, Told):
+        assert answer.code is grpc.StatusCode.NOT_FOUND or name in HARMLESS | {"QueryAudit"}, answer
+        assert THEIRS not in answer.message
+        return
+    assert THEIRS not in str(answer)
+    assert name in HARMLESS or all(not list(_items(m)) for m in answer), answer
+
+
+def _items(message: Message) -> Iterator[object]:
+    for field, value in message.ListFields():
+        if field.is_repeated:
+            yield from (v for v in value if getattr(v, "lab", OURS) not in (OURS, "*"))
+
+
+def test_another_laboratory_s_things_are_as_they_were(api: Api, theirs: dict[str, Message]) -> None:
+    caller = api.caller("lis", "pathologist", "lab-admin", "operator", lab=THEIRS)
+    get = theirs["/chromogen.v1.ResultService/GetResult"]
+    assert caller.results.GetResult(get).result.state == result_pb2.RESULT_STATE_FINAL
+    assert caller.profiles.GetProfile(profiles.GetProfileRequest(name="theirs")).profile.state == profile_pb2.PROFILE_STATE_DRAFT
+    deliveries = caller.admin.ListDeliveries(admin.ListDeliveriesRequest()).deliveries
+    assert [d.state for d in deliveries] == [admin_pb2.DELIVERY_STATE_WAITING]
+
+
+def test_an_operator_of_all_laboratories_sees_all_and_a_patient_of_none(api: Api, theirs: dict[str, Message]) -> None:
+    caller = api.caller("operator", lab="*")
+    assert THEIRS in [lab.name for lab in caller.admin.ListLabs(admin.ListLabsRequest()).labs]
+    order = caller.orders.GetOrder(theirs["/chromogen.v1.OrderService/GetOrder"]).order
+    assert (order.lab, order.HasField("patient")) == (THEIRS, False)
