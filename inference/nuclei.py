@@ -106,12 +106,11 @@ class NucleiWriter:
         try:
             if kind is None:
                 self._flush()
-        finally:
             self._writer.close()
             if kind is None:
                 self._part.replace(self._path)
-            else:
-                self._part.unlink(missing_ok=True)
+        finally:
+            self._part.unlink(missing_ok=True)  # gone already where all went well
 
 
 def read_nuclei(path: Path, *, rows: int = 262_144) -> Iterator[Nuclei]:

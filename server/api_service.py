@@ -13,7 +13,7 @@ from inference.engines.local import LocalEngine
 from inference.errors import ChromogenError, Reason, Refused
 from inference.infer import Engine
 from inference.slide import Slide
-from server.api.admin import AdminServicer, NoAudit
+from server.api.admin import AdminServicer
 from server.api.analysis import AnalysisServicer, OpenImage
 from server.api.health import Dependency, Health
 from server.api.orders import OrderServicer
@@ -27,6 +27,7 @@ from server.retrieve.slide import open_slide
 from server.settings import Settings
 from server.sign_out import SignOut
 from server.store.admin_desk import PostgresAdminDesk
+from server.store.audit import PostgresAuditDesk
 from server.store.order_desk import PostgresOrderDesk
 from server.store.profile_desk import PostgresProfileDesk
 from server.store.result_desk import PostgresResults
@@ -63,7 +64,11 @@ def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
         analysis=AnalysisServicer(once(engine_of(service.settings)), opener(service.settings.icc.use), profiles),
-        admin=AdminServicer(PostgresAdminDesk(service.engine), audit or NoAudit(), {ARCHIVE: lambda: archive_answers(service)}),
+        admin=AdminServicer(
+            PostgresAdminDesk(service.engine),
+            audit or PostgresAuditDesk(service.engine),
+            {ARCHIVE: lambda: archive_answers(service)},
+        ),
     )
     return ApiServer(service.settings, servicers, Health(dependencies(service)))
 

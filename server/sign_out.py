@@ -4,6 +4,7 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
+import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -93,7 +94,7 @@ class SignOut:
         message = build_oru(view.result, order, status=status)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{path.name}.part")
+            part = path.with_name(f"{uuid.uuid4()}.part")  # two may sign at once; the message is the same to the byte
             part.write_bytes(message)
             part.replace(path)
         except OSError:

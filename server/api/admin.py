@@ -8,8 +8,7 @@ from chromogen.v1 import admin_service_pb2 as pb
 from server.api import pages, read
 from server.api.convert_admin import STATES, audit_message, delivery_message, destination_message, lab_message
 from server.api.gate import Call
-from server.domain.access import Actor
-from server.domain.desks import AdminDesk, AuditDesk, AuditEntry, AuditFilter, AuditVerdict, DeliveryFilter, Page, PageKey
+from server.domain.desks import AdminDesk, AuditDesk, AuditFilter, DeliveryFilter
 from server.domain.errors import Refused, ServiceReason
 
 Reachable = Callable[[], bool]
@@ -67,13 +66,3 @@ class AdminServicer:
         verdict = self._audit.verify(call.actor)
         intact = verdict.first_broken == 0
         return pb.VerifyAuditResponse(intact=intact, entries=verdict.entries, first_broken_id=verdict.first_broken)
-
-
-class NoAudit:
-    """`desks.AuditDesk` where no audit is kept."""
-
-    def query(self, actor: Actor, wanted: AuditFilter, limit: int, after: PageKey) -> Page[AuditEntry]:
-        raise Refused(ServiceReason.NOT_IMPLEMENTED, "no audit is kept in this version")
-
-    def verify(self, actor: Actor) -> AuditVerdict:
-        raise Refused(ServiceReason.NOT_IMPLEMENTED, "no audit is kept in this version")

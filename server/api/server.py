@@ -86,6 +86,7 @@ class ApiServer:
             deadline_s=wanted.deadline_s,
         )
         self._credentials = credentials_of(wanted, settings.tls)
+        self.port = 0
         self._host, self._port, self._health = wanted.host, wanted.port, health
         self._pool = ThreadPoolExecutor(wanted.threads + wanted.streams, thread_name_prefix="grpc")
         self._server = grpc.server(
@@ -112,7 +113,8 @@ class ApiServer:
             raise Failed(ServiceReason.SETTING_INVALID, f"CHROMOGEN_GRPC_HOST and _PORT: {address} can't be listened at") from None
         self._health.start()
         self._server.start()
-        return int(port)
+        self.port = int(port)
+        return self.port
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Take no more calls; those that run have `grace_s` to end."""

@@ -42,13 +42,17 @@ def score(
     with ExitStack() as stack:
         opened = open_slide(slide, mpp=mpp)
         stack.callback(opened.close)
-        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-")))
-        folder.mkdir(parents=True, exist_ok=True)
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
         result = score_slide(
             opened, make_engine(engine), profile, folder, marker=marker, options=Options(region=box), progress=progress
         )
         text = (folder / "result.json").read_text()
+        if out:  # all of it or nothing
+            for path in folder.iterdir():
+                path.replace(out / path.name)
     if as_json:
         click.echo(json.dumps(json.loads(text)))
     else:

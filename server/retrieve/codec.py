@@ -24,7 +24,7 @@ SHRINKS = (1, 2, 4, 8)
 BYTES_PER_PIXEL = 3
 
 _SOI = b"\xff\xd8"
-_APP0, _APP14 = 0xE0, 0xEE
+_APP0, _APP14, _SOF55 = 0xE0, 0xEE, 0xF7
 _J2K_SIZE = b"\xff\x4f\xff\x51"  # start of codestream, then the SIZ segment (ISO/IEC 15444-1, A.5.1)
 
 
@@ -125,6 +125,7 @@ def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
         _check_j2k_size(data, frame)
         rgb = imagecodecs.jpeg2k_decode(data)
     elif encoding is Encoding.JPEG_LS:
+        _check_jls_size(data, frame)
         rgb = imagecodecs.jpegls_decode(data)
     else:
         rgb = imagecodecs.png_decode(data)
@@ -157,6 +158,15 @@ def _check_j2k_size(data: bytes, frame: Size) -> None:
     right, bottom, left, top = (int.from_bytes(data[at + o : at + o + 4], "big") for o in (8, 12, 16, 20))
     if (right - left, bottom - top) != (frame.width, frame.height):
         raise Undecodable(f"a codestream of {right - left} x {bottom - top}")
+
+
+def _check_jls_size(data: bytes, frame: Size) -> None:
+    """Compare the first frame header (SOF55: precision, lines, samples a line, components; ITU-T T.87, C.2.2)."""
+    at = len(_SOI)
+    while data[at : at + 1] == b"\xff" and data[at + 1] != _SOF55:
+        at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    if data[at + 4 : at + 10] != bytes([8, *frame.height.to_bytes(2, "big"), *frame.width.to_bytes(2, "big"), 3]):
+        raise Undecodable("no JPEG-LS stream of the frame's size")
 
 
 def rgb_of_ycbcr(ycbcr: Rgb) -> Rgb:

@@ -14,7 +14,7 @@ from datetime import UTC
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, text
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, cast, extract, select, text
 
 from server.domain.access import Actor
 from server.domain.desks import AuditEntry, AuditFilter, AuditVerdict, Page, PageKey
@@ -23,7 +23,7 @@ from server.store.tables import audit
 
 BATCH = 10_000
 
-MICROSECONDS = (func.extract("epoch", audit.c.at) * 1_000_000).op("::")(text("bigint"))
+MICROSECONDS = cast(extract("epoch", audit.c.at) * 1_000_000, BigInteger)
 
 
 class Row(NamedTuple):

@@ -24,7 +24,7 @@ class Scoped:
     @contextmanager
     def _transaction(self, actor: Actor) -> Iterator[Connection]:
         """Committed on leaving, unless the caller has gone. Raises Failed CANCELLED; then nothing is kept."""
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, lab=actor.lab, subject=actor.subject) as connection:
             yield connection
             if not actor.still_there():
                 raise Failed(ServiceReason.CANCELLED, "the caller has gone: nothing was kept")
@@ -46,7 +46,11 @@ def page_of(statement: Select[Any], columns: Sequence[ColumnElement[Any]], after
 
 
 def _bounds(columns: Sequence[ColumnElement[Any]], after: PageKey) -> list[tuple[Any, Any]]:
-    readers: dict[type, Callable[[str], Any]] = {DateTime: datetime.fromisoformat, BigInteger: int, Uuid: lambda text: str(uuid.UUID(text))}
+    readers: dict[type, Callable[[str], Any]] = {
+        DateTime: datetime.fromisoformat,
+        BigInteger: int,
+        Uuid: lambda text: str(uuid.UUID(text)),
+    }
     try:
         return [(readers[type(c.type)](text), c.type) for text, c in zip(after, columns, strict=True)]
     except ValueError:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import hl7
 import pytest
@@ -20,12 +19,8 @@ from inference.draw import draw_slide
 from inference.geometry import Size
 from server.demo.lis import ReceivingLis
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
-from server.store.database import as_role
-from server.store.security import SERVICE
+from tests.conftest import DatabaseServer
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
-
-if TYPE_CHECKING:
-    from server.store.private import PrivatePostgres
 
 pytestmark = pytest.mark.postgres
 SIDE = 1024
@@ -63,11 +58,11 @@ class Hospital:
 
 
 @pytest.fixture(scope="module")
-def database(database_server: "PrivatePostgres") -> Iterator[str]:
+def database(database_server: DatabaseServer) -> Iterator[str]:
     admin = sa.create_engine(database_server.url_of("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.exec_driver_sql('CREATE DATABASE "e2e_grpc" TEMPLATE chromogen')
-    yield as_role(database_server.url_of("e2e_grpc"), SERVICE)
+    yield database_server.url_of("e2e_grpc")
     with admin.connect() as connection:
         connection.exec_driver_sql('DROP DATABASE "e2e_grpc" WITH (FORCE)')
     admin.dispose()

@@ -5,7 +5,6 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -14,13 +13,9 @@ import sqlalchemy as sa
 from server import settings
 from server.api_service import api_server
 from server.bootstrap import Service, bootstrap
-from server.store.database import as_role
-from server.store.security import SERVICE
+from tests.conftest import DatabaseServer
 from tests.server.api.harness import Api
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
-
-if TYPE_CHECKING:
-    from server.store.private import PrivatePostgres
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +29,12 @@ def authority() -> Authority:
 
 
 @pytest.fixture(scope="session")
-def api_database(database_server: "PrivatePostgres") -> Iterator[str]:
+def api_database(database_server: DatabaseServer) -> Iterator[str]:
     name = f"api_{uuid.uuid4().hex}"
     admin = sa.create_engine(database_server.url_of("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE chromogen')
-    yield as_role(database_server.url_of(name), SERVICE)
+    yield database_server.url_of(name)
     with admin.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
     admin.dispose()
@@ -78,10 +73,10 @@ def api_service(api_settings: settings.Settings) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def api(
-    api_service: Service, authority: Authority, issuer: Issuer, api_folder: Path, database_server: "PrivatePostgres"
+    api_service: Service, authority: Authority, issuer: Issuer, api_folder: Path, database_server: DatabaseServer
 ) -> Iterator[Api]:
     """The server, and a channel to it."""
-    owner = sa.create_engine(database_server.url_of(str(api_service.engine.url.database)))
+    owner = sa.create_engine(database_server.owner_url_of(str(api_service.engine.url.database)))
     server = api_server(api_service)
     port = server.start()
     credentials = grpc.ssl_channel_credentials(root_certificates=authority.pem)

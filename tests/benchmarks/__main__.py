@@ -1,0 +1,42 @@
+"""All benchmarks, one JSON line each: what `make bench` runs.
+
+    python -m tests.benchmarks [--quick] [--lines FILE]
+
+About half an hour on two cores; `--quick` takes a smaller slide and fewer runs, for a look. `--lines` keeps the lines, which
+`python -m tests.benchmarks.pictures FILE` draws for docs/performance.md.
+"""
+
+import argparse
+import os
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--lines", type=Path)
+    args = parser.parse_args()
+    if args.lines:
+        os.environ["BENCH_LINES"] = str(args.lines.resolve())
+    repeat = ["--repeat", "1" if args.quick else "3"]
+    with tempfile.TemporaryDirectory() as folder:
+        where = ["--folder", folder]
+        run("slide", *where, *repeat, "--side", "4096" if args.quick else "20480")
+        run(
+            "scaling", *where, *repeat, "--sides", *(("1024", "2048", "4096") if args.quick else ("2560", "5120", "10240", "20480"))
+        )
+    run("engines", *repeat)
+    run("triton", "--repeat", "1" if args.quick else "5", "--seconds", "2" if args.quick else "4")
+
+
+def run(benchmark: str, *arguments: str) -> None:
+    """A benchmark's module, as from the command line."""
+    sys.argv = [benchmark, *arguments]
+    runpy.run_module(f"tests.benchmarks.{benchmark}", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""ProfileService on the real store."""
+
+import uuid
+
+import grpc
+import pytest
+from chromogen.v1 import profile_pb2
+from chromogen.v1 import profile_service_pb2 as pb
+
+from inference.score import h_score
+from server.domain.profile import BUILT_IN
+from tests.server.api.harness import Api, Caller, told
+
+pytestmark = pytest.mark.postgres
+
+
+def hue_value(hue: int = 120, left: int = 50, right: int = 100) -> profile_pb2.Thresholds:
+    return profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=hue, left=left, right=right))
+
+
+def create(caller: Caller, name: str = "er", request_id: str | None = None, **more: object) -> profile_pb2.Profile:
+    made = profile_pb2.Profile(**({"name": name, "thresholds": hue_value(), "marker": "ER"} | more))  # type: ignore[arg-type]
+    answer = caller.profiles.CreateProfile(pb.CreateProfileRequest(request_id=request_id or str(uuid.uuid4()), profile=made))
+    found: profile_pb2.Profile = answer.profile
+    return found
+
+
+def revise(caller: Caller, name: str = "er", request_id: str | None = None, **more: object) -> profile_pb2.Profile:
+    fields = {"thresholds": hue_value(110)} | more
+    request = pb.CreateProfileRevisionRequest(request_id=request_id or str(uuid.uuid4()), name=name, **fields)  # type: ignore[arg-type]
+    found: profile_pb2.Profile = caller.profiles.CreateProfileRevision(request).profile
+    return found
+
+
+def chosen(api: Api, lab: str) -> list[str]:
+    return [p.label for p in api.service.store.profiles(lab, "ER") if p != BUILT_IN and p.key.lab == lab]
+
+
+def test_a_draft_is_not_used_an_active_one_is_and_a_retired_one_no_longer(api: Api, lab: str) -> None:
+    caller = api.caller("lab-admin", lab=lab)
+    made = create(caller)
+    assert (made.state, made.revision, made.lab) == (profile_pb2.PROFILE_STATE_DRAFT, 1, lab)
+    assert chosen(api, lab) == []
+    active = caller.profiles.ActivateProfile(pb.ActivateProfileRequest(name="er", revision=1, etag=made.etag)).profile
+    assert active.state == profile_pb2.PROFILE_STATE_ACTIVE
+    assert chosen(api, lab) == ["er/1"]
+    caller.profiles.RetireProfile(pb.RetireProfileRequest(name="er", revision=1))
+    assert chosen(api, lab) == []
+    again = told(lambda: caller.profiles.RetireProfile(pb.RetireProfileRequest(name="er", revision=1)))
+    assert (again.code, again.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "PROFILE_STATE")
+
+
+def test_a_revision_takes_over_what_is_not_said_anew(api: Api, lab: str) -> None:
+    caller = api.caller("lab-admin", lab=lab)
+    create(caller, clone="SP1", source="first", valid_from="2026-01-01")
+    second = revise(caller, valid_until="2027-01-01")
+    assert (second.revision, second.clone, second.source) == (2, "SP1", "first")
+    assert (second.valid_from, second.valid_until, second.thresholds.hue_value.hue) == ("2026-01-01", "2027-01-01", 110)
+    latest = caller.profiles.GetProfile(pb.GetProfileRequest(name="er")).profile
+    assert latest == second
+    assert caller.profiles.GetProfile(pb.GetProfileRequest(name="er", revision=1)).profile.thresholds.hue_value.hue == 120
+
+
+def test_g2_a_repeated_request_answers_as_the_first(api: Api, lab: str) -> None:
+    caller, first, second = api.caller("lab-admin", lab=lab), str(uuid.uuid4()), str(uuid.uuid4())
+    assert create(caller, request_id=first) == create(caller, request_id=first)
+    assert revise(caller, request_id=second).revision == revise(caller, request_id=second).revision == 2
+
+
+def test_a_name_is_taken_in_its_own_laboratory_only(api: Api, lab: str) -> None:
+    create(api.caller("lab-admin", lab=lab))
+    answer = told(lambda: create(api.caller("lab-admin", lab=lab)))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.ALREADY_EXISTS, "PROFILE_CONFLICT")
+    assert create(api.caller("lab-admin", lab=f"{lab}-2")).revision == 1
+    assert told(lambda: create(api.caller("lab-admin", lab=lab), name="built-in")).reason == "PROFILE_CONFLICT"
+
+
+def test_the_profile_that_ships_can_be_seen_and_not_changed(api: Api, lab: str) -> None:
+    caller = api.caller("lab-admin", lab=lab)
+    shipped = caller.profiles.GetProfile(pb.GetProfileRequest(name="built-in")).profile
+    assert (shipped.lab, shipped.state) == ("*", profile_pb2.PROFILE_STATE_ACTIVE)
+    retire = pb.RetireProfileRequest(name="built-in", revision=1)
+    assert told(lambda: caller.profiles.RetireProfile(retire)).reason == "PROFILE_STATE"
+    assert told(lambda: revise(caller, "built-in")).reason == "PROFILE_UNKNOWN"
+
+
+def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api, lab: str) -> None:
+    caller = api.caller("lab-admin", lab=lab)
+    for name in ("b", "a", "c"):
+        create(caller, name=name)
+    revise(caller, "a")
+    seen, token = [], ""
+    while True:
+        page = caller.profiles.ListProfiles(pb.ListProfilesRequest(page_size=2, page_token=token))
+        seen += [(p.name, p.revision) for p in page.profiles]
+        if not (token := page.next_page_token):
+            break
+    assert seen == [("built-in", 1), ("a", 2), ("a", 1), ("b", 1), ("c", 1)]
+    drafts = caller.profiles.ListProfiles(pb.ListProfilesRequest(state=profile_pb2.PROFILE_STATE_DRAFT)).profiles
+    assert len(drafts) == 4
+    assert not caller.profiles.ListProfiles(pb.ListProfilesRequest(marker="PR", state=profile_pb2.PROFILE_STATE_DRAFT)).profiles
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"name": ""}, "FIELD_MISSING"),
+        ({"name": "a b"}, "ARGUMENT_INVALID"),
+        ({"name": "../x"}, "ARGUMENT_INVALID"),
+        ({"name": "x" * 65}, "ARGUMENT_INVALID"),
+        ({"marker": "HER2"}, "MARKER_UNKNOWN"),
+        ({"thresholds": profile_pb2.Thresholds()}, "FIELD_MISSING"),
+        ({"thresholds": hue_value(0)}, "PROFILE_INVALID"),
+        ({"thresholds": hue_value(301)}, "PROFILE_INVALID"),
+        ({"thresholds": hue_value(120, 100, 100)}, "PROFILE_INVALID"),
+        ({"thresholds": hue_value(120, -1, 100)}, "PROFILE_INVALID"),
+        ({"thresholds": hue_value(120, 0, 256)}, "PROFILE_INVALID"),
+        (
+            {"thresholds": profile_pb2.Thresholds(density=profile_pb2.DensityThresholds(weak_centi=40, moderate_centi=20))},
+            "PROFILE_INVALID",
+        ),
+        ({"valid_from": "1.1.2026"}, "ARGUMENT_INVALID"),
+        ({"valid_until": "20260101"}, "ARGUMENT_INVALID"),
+        ({"source": "x" * 501}, "ARGUMENT_INVALID"),
+        ({"clone": "a\nb"}, "ARGUMENT_INVALID"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_refused(api: Api, lab: str, fields: dict[str, object], reason: str) -> None:
+    answer = told(lambda: create(api.caller("lab-admin", lab=lab), **fields))  # type: ignore[arg-type]
+    assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+
+def test_two_profiles_are_compared_on_stored_results_without_inference(api: Api, lab: str) -> None:
+    results, caller = [api.done(lab, seed=seed) for seed in (1, 2)], api.caller("lab-admin", lab=lab)
+    create(caller, thresholds=hue_value(200, 10, 20))
+    built_in, own = pb.ProfileRevision(name="built-in", revision=1), pb.ProfileRevision(name="er", revision=1)
+    request = pb.CompareProfilesRequest(first=built_in, second=own, result_ids=[r.id for r in results])
+    answer = caller.profiles.CompareProfiles(request)
+    assert [c.result_id for c in answer.comparisons] == [r.id for r in results]
+    for row, result in zip(answer.comparisons, results, strict=True):
+        assert row.first_h_score == pytest.approx(h_score(result.scores.all.counts))
+        assert row.nuclei == result.scores.all.n
+    differences = [c.second_h_score - c.first_h_score for c in answer.comparisons]
+    assert answer.mean_h_score_difference == pytest.approx(sum(differences) / 2)
+    assert answer.largest_h_score_difference == pytest.approx(max(map(abs, differences)))
+
+
+def test_calibration_says_that_it_is_not_there(api: Api, lab: str) -> None:
+    answer = told(lambda: api.caller("lab-admin", lab=lab).profiles.CalibrateProfile(pb.CalibrateProfileRequest()))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")

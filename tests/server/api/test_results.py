@@ -1,0 +1,198 @@
+"""ResultService on the real store: results never change, signing says something of one, and the LIS hears of it."""
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import hl7
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from chromogen.v1 import profile_pb2, result_pb2
+from chromogen.v1 import profile_service_pb2 as profiles
+from chromogen.v1 import result_service_pb2 as pb
+
+from inference.grade import grades
+from inference.nuclei import joined, read_nuclei
+from tests.made import HEIGHT, MPP, WIDTH
+from tests.server.api.harness import Api, Caller, told
+
+pytestmark = pytest.mark.postgres
+
+
+def profile(api: Api, lab: str, name: str = "er", right: int = 90) -> profiles.ProfileRevision:
+    thresholds = profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=120, left=50, right=right))
+    made = profile_pb2.Profile(name=name, thresholds=thresholds)
+    api.caller("lab-admin", lab=lab).profiles.CreateProfile(
+        profiles.CreateProfileRequest(request_id=str(uuid.uuid4()), profile=made)
+    )
+    return profiles.ProfileRevision(name=name, revision=1)
+
+
+def rescored(caller: Caller, result_id: str, revision: profiles.ProfileRevision) -> result_pb2.Result:
+    request = pb.RescoreResultRequest(request_id=str(uuid.uuid4()), result_id=result_id, profile=revision)
+    answer: result_pb2.Result = caller.results.RescoreResult(request).result
+    return answer
+
+
+def sent(api: Api, result_id: str) -> list[hl7.Message]:
+    with api.owner.connect() as connection:
+        query = sa.text("SELECT path FROM outbox WHERE result_id = :id AND kind = 'ORU' ORDER BY id")
+        return [hl7.parse(Path(p).read_bytes().decode()) for p in connection.execute(query, {"id": result_id}).scalars()]
+
+
+def test_a_result_says_what_was_found_and_that_it_is_for_research_only(api: Api, lab: str) -> None:
+    made = api.done(lab)
+    result = api.caller("lis", lab=lab).results.GetResult(pb.GetResultRequest(result_id=made.id)).result
+    assert result.scores.all.h_score == pytest.approx(made.scores.all.h_score)
+    assert list(result.scores.all.counts) == list(made.scores.all.counts)
+    assert (result.state, result.research_use_only, result.lab) == (result_pb2.RESULT_STATE_PRELIMINARY, True, lab)
+    assert result.scores.all.h_score_ci95.low < result.scores.all.h_score_ci95.high
+
+
+def test_without_nuclei_there_is_no_score_rather_than_zero(api: Api, lab: str) -> None:
+    made = api.done(lab, n=0)
+    everything = api.caller("lis", lab=lab).results.GetResult(pb.GetResultRequest(result_id=made.id)).result.scores.all
+    assert not everything.HasField("h_score")
+    assert not everything.HasField("percent_positive")
+    assert not everything.HasField("irs")
+
+
+def test_results_are_listed_by_order_and_state_and_in_the_history_of_their_slide(api: Api, lab: str) -> None:
+    first, second = api.done(lab, seed=1), api.done(lab, seed=2)
+    caller = api.caller("pathologist", lab=lab)
+    caller.results.SignResult(pb.SignResultRequest(result_id=first.id))
+    by_order = caller.results.ListResults(pb.ListResultsRequest(order_id=str(second.order_id))).results
+    assert [r.id for r in by_order] == [second.id]
+    final = caller.results.ListResults(pb.ListResultsRequest(state=result_pb2.RESULT_STATE_FINAL)).results
+    assert [r.id for r in final] == [first.id]
+    history = caller.results.ListSlideHistory(pb.ListSlideHistoryRequest(container_id="S26-TEST-1-A-2")).results
+    assert {r.id for r in history} == {first.id, second.id}
+    page = caller.results.ListResults(pb.ListResultsRequest(page_size=1))
+    rest = caller.results.ListResults(pb.ListResultsRequest(page_size=1, page_token=page.next_page_token))
+    assert {page.results[0].id, rest.results[0].id} == {first.id, second.id}
+    assert not rest.next_page_token
+
+
+def test_rescoring_makes_a_new_result_of_the_same_nuclei_and_a_repeat_finds_it(api: Api, lab: str) -> None:
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab)
+    again = rescored(caller, made.id, profile(api, lab))
+    assert (again.predecessor_id, again.order_id, again.profile.name) == (made.id, made.order_id, "er")
+    assert again.scores.all.nuclei == made.scores.all.n
+    assert again.scores.all.h_score != pytest.approx(made.scores.all.h_score)
+    assert again.scores.all.HasField("h_score_ci95")
+    assert rescored(caller, made.id, profiles.ProfileRevision(name="er", revision=1)).id == again.id
+    assert caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result.profile.name == "built-in"
+    assert not sent(api, again.id)
+
+
+def test_rescoring_needs_the_nuclei_and_a_profile_of_the_laboratory(api: Api, lab: str) -> None:
+    made, caller = api.done(lab, seed=77), api.caller("pathologist", lab=lab)
+    theirs = profile(api, f"{lab}-2", "theirs")
+    assert told(lambda: rescored(caller, made.id, theirs)).reason == "PROFILE_UNKNOWN"
+    made.nuclei_file.unlink()
+    answer = told(lambda: rescored(caller, made.id, profile(api, lab)))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.DATA_LOSS, "NUCLEI_MISSING")
+
+
+def test_signing_makes_a_result_final_and_tells_the_lis_once(api: Api, lab: str) -> None:
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab, subject="dr-test")
+    result = caller.results.SignResult(pb.SignResultRequest(result_id=made.id)).result
+    assert (result.state, result.signed_by) == (result_pb2.RESULT_STATE_FINAL, "dr-test")
+    assert [str(m.segment("OBR")[25]) for m in sent(api, made.id)] == ["F"]
+    again = told(lambda: caller.results.SignResult(pb.SignResultRequest(result_id=made.id)))
+    assert (again.code, again.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "RESULT_STATE")
+    rejected = told(lambda: caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="too late")))
+    assert rejected.reason == "RESULT_STATE"
+
+
+def test_of_twenty_who_sign_at_once_one_does(api: Api, lab: str) -> None:
+    made, start = api.done(lab), threading.Barrier(20)
+
+    def sign(number: int) -> str:
+        caller = api.caller("pathologist", lab=lab, subject=f"dr-{number}")
+        start.wait()
+        try:
+            caller.results.SignResult(pb.SignResultRequest(result_id=made.id))
+        except grpc.RpcError as error:
+            return error.code().name  # type: ignore[no-any-return]
+        return "OK"
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = sorted(pool.map(sign, range(20)))
+    assert answers == ["FAILED_PRECONDITION"] * 19 + ["OK"], answers
+    assert len(sent(api, made.id)) == 1
+
+
+def test_a_rejected_result_keeps_its_reason_and_is_not_sent(api: Api, lab: str) -> None:
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab)
+    result = caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="folded tissue")).result
+    assert (result.state, result.reason) == (result_pb2.RESULT_STATE_REJECTED, "folded tissue")
+    assert not sent(api, made.id)
+    short = told(lambda: caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="x")))
+    assert short.reason == "ARGUMENT_INVALID"
+
+
+def test_a_signed_result_is_amended_by_another_of_its_order(api: Api, lab: str) -> None:
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab)
+    better, other = rescored(caller, made.id, profile(api, lab)), api.done(lab, seed=9)
+    amend = pb.AmendResultRequest(result_id=made.id, replacement_id=better.id, reason="threshold moved")
+    assert told(lambda: caller.results.AmendResult(amend)).reason == "RESULT_STATE"
+    caller.results.SignResult(pb.SignResultRequest(result_id=made.id))
+    foreign = pb.AmendResultRequest(result_id=made.id, replacement_id=other.id, reason="threshold moved")
+    assert told(lambda: caller.results.AmendResult(foreign)).reason == "RESULT_STATE"
+    assert caller.results.AmendResult(amend).result.state == result_pb2.RESULT_STATE_CORRECTED
+    former = caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result
+    assert (former.state, former.reason) == (result_pb2.RESULT_STATE_SUPERSEDED, "threshold moved")
+    assert [str(m.segment("OBR")[25]) for m in sent(api, better.id)] == ["C"]
+
+
+def test_an_etag_of_before_another_s_signature_is_refused(api: Api, lab: str) -> None:
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab)
+    seen = caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result.etag
+    wrong = told(lambda: caller.results.SignResult(pb.SignResultRequest(result_id=made.id, etag="0" * 16)))
+    assert (wrong.code, wrong.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+    assert caller.results.SignResult(pb.SignResultRequest(result_id=made.id, etag=seen)).result.etag != seen
+
+
+def test_points_of_a_window_are_those_of_the_file_graded(api: Api, lab: str) -> None:
+    made, caller = api.done(lab, seed=4, n=12_000), api.caller("pathologist", lab=lab)
+    window = result_pb2.Window(x_px=1000, y_px=2000, width_px=9000, height_px=7000)
+    request = pb.ListNucleiRequest(result_id=made.id, window=window, compartment=result_pb2.COMPARTMENT_EPITHELIUM)
+    parts = list(caller.results.ListNuclei(request))
+    found = [n for part in parts for n in part.nuclei]
+    nuclei = joined(list(read_nuclei(made.nuclei_file)))
+    inside = (nuclei.x >= 999.5) & (nuclei.x < 9999.5) & (nuclei.y >= 1999.5) & (nuclei.y < 8999.5) & (nuclei.compartment == 1)
+    np.testing.assert_allclose([n.x_px for n in found], nuclei.x[inside])
+    assert [n.grade for n in found] == grades(nuclei, made.profile.thresholds)[inside].tolist()
+    everything = list(caller.results.ListNuclei(pb.ListNucleiRequest(result_id=made.id)))
+    assert sum(len(part.nuclei) for part in everything) == 12_000
+    assert max(len(part.nuclei) for part in everything) <= 5000
+
+
+def test_cells_count_every_nucleus_once(api: Api, lab: str) -> None:
+    made, caller = api.done(lab, seed=4, n=12_000), api.caller("pathologist", lab=lab)
+    request = pb.ListNucleiRequest(result_id=made.id, detail=pb.NUCLEI_DETAIL_CELLS, cell_um=250)
+    cells = [c for part in caller.results.ListNuclei(request) for c in part.cells]
+    total = np.array([list(c.counts) for c in cells]).sum(axis=0)
+    assert (total[:4] + total[4:]).tolist() == list(made.scores.all.counts)
+    assert len(cells) == round(WIDTH * MPP / 250) * round(HEIGHT * MPP / 250)
+    assert [(c.y_um, c.x_um) for c in cells] == sorted((c.y_um, c.x_um) for c in cells)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pb.ListNucleiRequest(cell_um=1),
+        pb.ListNucleiRequest(cell_um=float("nan")),
+        pb.ListNucleiRequest(window=result_pb2.Window(width_px=0, height_px=5)),
+        pb.ListNucleiRequest(window=result_pb2.Window(x_px=-1, width_px=5, height_px=5)),
+        pb.ListNucleiRequest(detail=99),  # type: ignore[arg-type]
+        pb.ListNucleiRequest(compartment=99),  # type: ignore[arg-type]
+    ],
+)
+def test_a_window_or_square_that_makes_no_sense_is_refused(api: Api, lab: str, wrong: pb.ListNucleiRequest) -> None:
+    wrong.result_id = str(uuid.uuid4())
+    assert told(lambda: api.caller("pathologist", lab=lab).results.ListNuclei(wrong)).reason == "ARGUMENT_INVALID"
