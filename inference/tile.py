@@ -16,6 +16,11 @@ from inference.tissue import Tissue
 
 STRIDE = 32
 """Total stride of the network, px."""
+STRIP = 8
+"""Tiles side by side before the next row: what a reader keeps of a row is as wide as this and not as the slide.
+
+A slide within one strip has each frame decoded once; a wider one those at its strips' seams twice, a sixteenth of them.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +56,16 @@ class Tile:
 
 
 def plan(size: Size, shape: TileShape, region: Region, tissue: Tissue | None) -> list[Tile]:
-    """Tiles, row by row, whose core holds a part of the region and, where a mask is given, of the tissue."""
+    """Tiles whose core holds a part of the region and, where a mask is given, of the tissue; strip by strip, row by row."""
     tiles: list[Tile] = []
-    for row in range(region.y // shape.core, -(-region.bottom // shape.core)):
-        for column in range(region.x // shape.core, -(-region.right // shape.core)):
-            x, y = column * shape.core, row * shape.core
-            core = _intersection(Region(x=x, y=y, width=shape.core, height=shape.core), region).clipped(size)
-            if not core.empty and (tissue is None or tissue.touches(core)):
-                tiles.append(Tile(index=len(tiles), core=core, x=x - shape.halo, y=y - shape.halo))
+    first, last = region.x // shape.core, -(-region.right // shape.core)
+    for left in range(first, last, STRIP):
+        for row in range(region.y // shape.core, -(-region.bottom // shape.core)):
+            for column in range(left, min(left + STRIP, last)):
+                x, y = column * shape.core, row * shape.core
+                core = _intersection(Region(x=x, y=y, width=shape.core, height=shape.core), region).clipped(size)
+                if not core.empty and (tissue is None or tissue.touches(core)):
+                    tiles.append(Tile(index=len(tiles), core=core, x=x - shape.halo, y=y - shape.halo))
     return tiles
 
 

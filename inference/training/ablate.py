@@ -110,11 +110,24 @@ def measured(
     )  # fmt: skip
 
 
+def table(rows: list[dict[str, object]]) -> str:
+    """The rows as Markdown, in the order they were run."""
+    lines = [
+        "| one thing changed | seed | steps | minutes | 1e10 multiply-adds/mm² | mAP | epithelium | nuclei (agnostic) | strangers |"
+    ]
+    lines.append("|" + "---|" * 9)
+    for r in rows:
+        minutes, mac = float(str(r["seconds"])) / 60, float(str(r["mac_per_mm2"])) / 1e10
+        figures = " | ".join(f"{float(str(r[k])):.3f}" for k in ("mAP", "epithelium", "agnostic", "strangers"))
+        lines.append(f"| {r['name']} | {r['seed']} | {r['steps']} | {minutes:.1f} | {mac:.1f} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--endonuke", type=Path, required=True)
     parser.add_argument("--consep", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="JSON list of rows, gone on with where it exists")
+    parser.add_argument("--out", type=Path, required=True, help="JSON list of rows, gone on with where it exists; a .md beside it")
     parser.add_argument("--runs", type=Path, default=Path(".runs/ablate"), help="folder of the runs' checkpoints")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
@@ -131,6 +144,7 @@ def main() -> None:
         row = run(name, args.steps, args.seed, material, folder, base[0] if base else SECONDS_A_STEP * args.steps)
         rows.append(asdict(row))
         args.out.write_text(json.dumps(rows, indent=1) + "\n")
+        args.out.with_suffix(".md").write_text(table(rows))
         print(json.dumps(asdict(row)), flush=True)
 
 

@@ -25,7 +25,7 @@ def audit() -> None:
 
 @audit.command("list")
 @click.option("--subject", default="", show_default=False)
-@click.option("--object", "of", default="", show_default=False, help="an identifier")
+@click.option("--object", "of", default="", show_default=False, help="such as orders/UUID, results/UUID")
 @limit_option
 @as_json_option
 def list_(subject: str, of: str, limit: int, as_json: bool) -> None:

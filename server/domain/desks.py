@@ -80,7 +80,7 @@ class OrderDesk(Protocol):
         ...
 
     def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
-        """QUEUED with all attempts again. Raises Refused ORDER_STATE, ETAG_MISMATCH."""
+        """QUEUED again; its attempts are counted on. Raises Refused ORDER_STATE, ETAG_MISMATCH."""
         ...
 
 

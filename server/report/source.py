@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from inference.errors import Failed, Reason, Refused
@@ -67,7 +68,8 @@ def read_source(folder: Path) -> list[Dataset]:
 
 def _header(path: Path) -> Dataset | None:
     try:
-        header = dcmread(path, stop_before_pixels=True)
+        with path.open("rb") as file:  # up to the items for each frame of a sparse slide, which no report needs
+            header = read_partial(file, lambda tag, vr, length: tag >= _PER_FRAME)
         kind = header.get("ImageType") or []
         wanted = header.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage and len(kind) > 2 and kind[2] == "VOLUME"
     except InvalidDicomError:
@@ -76,8 +78,6 @@ def _header(path: Path) -> Dataset | None:
         raise Failed(Reason.SLIDE_DAMAGED, f"{path.name} can't be read from the disk", retryable=True) from error
     except Exception as error:  # pydicom raises nearly anything on a damaged file, and its text may hold values
         raise Refused(Reason.SLIDE_DAMAGED, f"{path.name} is not readable DICOM: fetch the slide again") from error
-    if wanted and _PER_FRAME in header:
-        del header[_PER_FRAME]  # an item for each frame of a sparse slide: hundreds of megabytes that no report needs
     return header if wanted else None
 
 

@@ -24,7 +24,9 @@ SHRINKS = (1, 2, 4, 8)
 BYTES_PER_PIXEL = 3
 
 _SOI = b"\xff\xd8"
-_APP0, _APP14, _SOF55 = 0xE0, 0xEE, 0xF7
+_EOI = b"\xff\xd9"
+_SOF55 = b"\xf7"
+_APP0, _APP14 = 0xE0, 0xEE
 _J2K_SIZE = b"\xff\x4f\xff\x51"  # start of codestream, then the SIZ segment (ISO/IEC 15444-1, A.5.1)
 
 
@@ -125,7 +127,7 @@ def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
         _check_j2k_size(data, frame)
         rgb = imagecodecs.jpeg2k_decode(data)
     elif encoding is Encoding.JPEG_LS:
-        _check_jls_size(data, frame)
+        _check_jls(data, frame)
         rgb = imagecodecs.jpegls_decode(data)
     else:
         rgb = imagecodecs.png_decode(data)
@@ -160,13 +162,18 @@ def _check_j2k_size(data: bytes, frame: Size) -> None:
         raise Undecodable(f"a codestream of {right - left} x {bottom - top}")
 
 
-def _check_jls_size(data: bytes, frame: Size) -> None:
-    """Compare the first frame header (SOF55: precision, lines, samples a line, components; ITU-T T.87, C.2.2)."""
+def _check_jls(data: bytes, frame: Size) -> None:
+    """Compare the first frame header (SOF55: precision, lines, samples a line, components; ITU-T T.87, C.2.2), find the end.
+
+    CharLS takes up to 17 s to find out that a frame of 64 x 64 px is cut off.
+    """
     at = len(_SOI)
-    while data[at : at + 1] == b"\xff" and data[at + 1] != _SOF55:
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != _SOF55:
         at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
     if data[at + 4 : at + 10] != bytes([8, *frame.height.to_bytes(2, "big"), *frame.width.to_bytes(2, "big"), 3]):
         raise Undecodable("no JPEG-LS stream of the frame's size")
+    if not data.rstrip(b"\0").endswith(_EOI):
+        raise Undecodable("cut off")
 
 
 def rgb_of_ycbcr(ycbcr: Rgb) -> Rgb:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from server.domain.ports import Claim, Delivery
 from server.domain.result import Result
+from server.domain.states import MAX_ATTEMPTS
 from server.observability import set_up
 from server.store.database import connect
 from server.store.dispatch import Dispatcher
@@ -22,10 +23,10 @@ from server.worker import Worker
 from tests.server.store.invented import result
 
 
-def main(url: str, folder: Path, lease_s: float, seconds: float) -> None:
+def main(url: str, folder: Path, lease_s: float, seconds: float, *, max_attempts: int = MAX_ATTEMPTS) -> None:
     set_up(format="json")
     engine = connect(url)
-    store = PostgresStore(engine)
+    store = PostgresStore(engine, max_attempts=max_attempts)
 
     def note(name: str, text: str) -> None:
         with (folder / name).open("a") as file:

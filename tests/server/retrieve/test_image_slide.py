@@ -125,7 +125,7 @@ def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_decoded(kit, t
     assert refused(tmp_path / "a.png", mpp=0.5).reason == Reason.NOT_A_SLIDE
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_resampled_pixel_does_not_depend_on_the_region_that_was_asked_for(kit, tmp_path, data):
     slide = open_framed(write(tmp_path / "a.png", kit.picture(301, 217)), mpp=0.37)

@@ -1,7 +1,7 @@
 """Which level and scaling is analysed (DESIGN, decision 1)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.errors import Reason, Refused
@@ -68,6 +68,7 @@ def test_scales_of_rounded_levels_are_whole():
     assert level_scales([Size(width=1000, height=1000), Size(width=400, height=400)]) == [1.0, 2.5]
 
 
+@settings(deadline=None)
 @given(
     width=st.integers(1, 150_000),
     height=st.integers(1, 150_000),

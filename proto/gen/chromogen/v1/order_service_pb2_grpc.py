@@ -100,7 +100,7 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryOrder(self, request, context):
-        """Queue an order again that is REFUSED or DEAD, with all its attempts.
+        """Queue an order again that is REFUSED or DEAD. Attempts are counted on: one that is DEAD has one more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,221 @@
+"""The clients, each command once, against a local server; JSON where asked for, tables otherwise."""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chromogen.v1 import order_service_pb2 as pb
+from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
+
+from server import settings
+from server.api_service import start
+from server.bootstrap import Service
+from server.cli.client import api, pages
+from server.cli.main import COMMANDS, chromogen
+from server.domain.errors import ChromogenError, ServiceReason
+from server.domain.order import OrderId
+from server.domain.result import ResultId
+from server.domain.states import State
+from tests.made import made_result
+
+pytestmark = pytest.mark.postgres
+LAB = "LOCAL-CLIENT"
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def server(api_service: Service) -> Iterator[str]:
+    local = settings.Grpc(port=0, insecure=True, local_lab=LAB)
+    wanted = api_service.settings.model_copy(update={"grpc": local, "tls": settings.Tls(), "oidc": settings.Oidc()})
+    running = start(replace(api_service, settings=wanted))
+    assert running is not None
+    yield f"127.0.0.1:{running.port}"
+    running.stop(1)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, server: str) -> Iterator[None]:
+    for name in [n for n in os.environ if n.startswith("CHROMOGEN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CHROMOGEN_CLIENT_SERVER", server)
+    with capture_logs():  # the server's, which is in this process and writes where the client does
+        yield
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(chromogen, arguments)
+
+
+def answer(*arguments: str) -> dict[str, object]:
+    done = run(*arguments, "--json")
+    assert done.exception is None, done.exception
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def reason(*arguments: str) -> ServiceReason:
+    error = run(*arguments).exception
+    assert isinstance(error, ChromogenError)
+    assert "\n" not in error.message
+    return error.reason  # type: ignore[return-value]
+
+
+def submitted(number: str, *more: str) -> str:
+    patient = ("--patient-id", "TEST-1", "--family-name", "TEST-INVENTED", "--birth-date", "1950-02-28", "--sex", "F")
+    slide = ("--container-id", "S26-TEST-1-A-2", "--site", "2739003^Endometrium^SCT")
+    return str(answer("order", "submit", "--placer-number", number, "--marker", "er", *patient, *slide, *more)["id"])
+
+
+def scored(service: Service, folder: Path, number: str, seed: int) -> tuple[str, str]:
+    """An order and its result."""
+    order_id = submitted(number)
+    claim = service.store.claim(OrderId(order_id), 60)
+    assert claim is not None
+    made = made_result(folder, seed=seed)
+    result = replace(made, order_id=OrderId(order_id), id=ResultId(f"{seed:08x}{made.id[8:]}"))
+    service.store.finish(claim, result, [])
+    return order_id, result.id
+
+
+def test_an_order_is_submitted_shown_listed_and_cancelled() -> None:
+    order_id = submitted("C-1", "--priority", "stat")
+    found = answer("order", "get", order_id)
+    assert (found["state"], found["priority"], found["marker"]) == ("ORDER_STATE_QUEUED", "PRIORITY_STAT", "ER")
+    assert found["patient"]["birth_date"] == "1950-02-28"  # type: ignore[index]
+    table = run("order", "list", "--placer-number", "C-1", "--state", "queued").stdout
+    assert order_id in table
+    assert "QUEUED" in table
+    assert "TEST-INVENTED" not in table
+    assert "CANCELLED" in run("order", "cancel", order_id).stdout
+    watched = run("order", "watch", order_id, "--json").stdout.splitlines()
+    assert [json.loads(line)["state"] for line in watched] == ["ORDER_STATE_CANCELLED"]
+    assert reason("order", "retry", order_id) == ServiceReason.ORDER_STATE
+
+
+def test_the_same_request_id_submits_one_order() -> None:
+    twice = [submitted("C-2", "--request-id", "11111111-1111-4111-8111-111111111111") for _ in range(2)]
+    assert twice[0] == twice[1]
+
+
+def test_waiting_for_an_order_that_is_refused_ends_with_its_reason(api_service: Service) -> None:
+    def refuse() -> None:
+        for _ in range(200):
+            for view in api_service.store.orders(20):
+                if view.order.request.placer_order_number == "C-3":
+                    claim = api_service.store.claim(view.order.id, 60)
+                    assert claim is not None
+                    api_service.store.end(claim, State.REFUSED, "NO_TISSUE", "no tissue was found")
+                    return
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(refuse)
+        error = run(
+            "order", "submit", "--placer-number", "C-3", "--marker", "ER", "--patient-id", "T", "--container-id", "C", "--wait"
+        ).exception
+        done.result()
+    assert isinstance(error, ChromogenError)
+    assert error.message == "the order ended REFUSED: NO_TISSUE"
+
+
+def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Service, tmp_path: Path) -> None:
+    order_id, result_id = scored(api_service, tmp_path, "C-4", 41)
+    shown = run("result", "get", result_id).stdout
+    assert "H-score" in shown
+    assert "PRELIMINARY" in shown
+    assert result_id in run("result", "list", "--order-id", order_id).stdout
+    assert result_id in run("result", "history", "--container-id", "S26-TEST-1-A-2").stdout
+    path = tmp_path / "profile.json"
+    thresholds = {"method": "dab_od", "weak": 0.2, "moderate": 0.4, "strong": 0.6}
+    path.write_text(json.dumps({"name": "od", "revision": 1, "thresholds": thresholds}))
+    assert answer("profile", "create", str(path))["state"] == "PROFILE_STATE_DRAFT"
+    assert answer("profile", "revise", str(path))["revision"] == 2
+    assert "ACTIVE" in run("profile", "activate", "od/2").stdout
+    assert "RETIRED" in run("profile", "retire", "od/2").stdout
+    assert answer("profile", "get", "od", "--revision", "1")["thresholds"] == {
+        "density": {"weak_centi": 20, "moderate_centi": 40, "strong_centi": 60}
+    }
+    assert run("profile", "list").stdout.count("od") >= 2
+    compared = run("profile", "compare", "built-in/1", "od/1", result_id).stdout
+    assert "second minus first" in compared
+    again = str(answer("result", "rescore", result_id, "od/1")["id"])
+    assert answer("result", "sign", result_id)["signed_by"] == "local"
+    assert answer("result", "amend", result_id, again, "--reason", "thresholds moved")["state"] == "RESULT_STATE_CORRECTED"
+    assert reason("result", "reject", result_id, "--reason", "too late") == ServiceReason.RESULT_STATE
+    points = run("result", "nuclei", result_id, "--window", "0,0,20000,12000").stdout.splitlines()
+    assert len(points) == 500
+    cells = [json.loads(line) for line in run("result", "nuclei", result_id, "--cells", "1000").stdout.splitlines()]
+    assert sum(int(n) for cell in cells for n in cell["counts"]) == 500
+    listed = run("outbox", "list", "--state", "WAITING").stdout
+    assert "ORU" in listed
+    assert "lis" in run("outbox", "destinations").stdout
+    assert run("outbox", "replay", "--destination", "lis").stdout == "0 waiting again\n"
+    assert "local" in run("audit", "list", "--object", f"results/{result_id}").stdout
+    assert "intact" in run("audit", "verify").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("order", "get", NOBODY), ServiceReason.ORDER_UNKNOWN),
+        (("order", "get", "x"), ServiceReason.ARGUMENT_INVALID),
+        (("result", "get", NOBODY), ServiceReason.RESULT_UNKNOWN),
+        (("result", "rescore", NOBODY, "od"), ServiceReason.ARGUMENT_INVALID),
+        (("result", "nuclei", NOBODY, "--window", "1,2,3"), ServiceReason.ARGUMENT_INVALID),
+        (("profile", "get", "nobody"), ServiceReason.PROFILE_UNKNOWN),
+        (("outbox", "replay"), ServiceReason.ARGUMENT_INVALID),
+        (("outbox", "replay", "999999999"), ServiceReason.DELIVERY_UNKNOWN),
+    ],
+)
+def test_what_goes_wrong_is_one_line_with_its_reason(arguments: tuple[str, ...], expected: ServiceReason) -> None:
+    assert reason(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"CHROMOGEN_CLIENT_SERVER": "pacs.invalid:50051"}, "CHROMOGEN_CLIENT_CA"),
+        ({"CHROMOGEN_CLIENT_CA": "/nowhere/ca.pem"}, "CHROMOGEN_CLIENT_CA"),
+        ({"CHROMOGEN_CLIENT_TOKEN_FILE": "/nowhere/token"}, "CHROMOGEN_CLIENT_TOKEN_FILE"),
+        ({"CHROMOGEN_CLIENT_SERVER": "127.0.0.1:1"}, "does not answer as the API"),
+    ],
+)
+def test_a_client_that_is_set_up_wrongly_says_which_variable(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], word: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    error = run("order", "list").exception
+    assert isinstance(error, ChromogenError)
+    assert word in error.message
+
+
+@pytest.mark.parametrize("group", ["order", "result", "profile", "outbox", "audit"])
+def test_every_command_says_what_it_does(group: str) -> None:
+    assert group in COMMANDS
+    listed = run(group, "--help").stdout
+    names = [line.split()[0] for line in listed.split("Commands:")[1].splitlines() if line.strip()]
+    for name in names:
+        done = run(group, name, "--help")
+        assert done.exit_code == 0
+        assert len(done.stdout.splitlines()[2].split()) >= 2
+
+
+def test_pages_are_followed_up_to_the_limit() -> None:
+    for number in range(5):
+        submitted(f"C-9-{number}")
+    with api() as connected:
+        assert len(pages(connected.orders.ListOrders, pb.ListOrdersRequest(), "orders", 3)) == 3
+        asked = []
+
+        def call(request: pb.ListOrdersRequest) -> object:
+            asked.append(request.page_size)
+            request.page_size = 2
+            return connected.orders.ListOrders(request)
+
+        assert len(pages(call, pb.ListOrdersRequest(), "orders", 5)) == 5
+        assert asked == [5, 3, 1]
