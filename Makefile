@@ -34,7 +34,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.proto_drift
 
 bench: $(VENV)/.dev
-	$(VENV)/bin/python -m tests.benchmarks.slide
+	$(VENV)/bin/python -m tests.benchmarks
 
 soak: $(VENV)/.dev peers
 	SOAK=1 $(VENV)/bin/python -m pytest tests/integration tests/e2e

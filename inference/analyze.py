@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from inference.analysis import Analysis, TileCounts
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.infer import Detections, Engine, in_order
+from inference.journal import Checkpoint, Journal, TileFound, key_of
 from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide
@@ -35,8 +37,14 @@ class Options:
     refuse_he: bool = False
 
 
-def analyze(slide: Slide, engine: Engine, nuclei_file: Path, options: Options, progress: Progress = lambda _: None) -> Analysis:
+def analyze(
+    slide: Slide, engine: Engine, nuclei_file: Path, options: Options, progress: Progress = lambda _: None,
+    checkpoint: Checkpoint | None = None,
+) -> Analysis:  # fmt: skip
     """Find and measure every nucleus of a slide; they stream to `nuclei_file`, which appears only when all is done.
+
+    With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed again:
+    the nuclei, their order and the histograms are the same either way.
 
     Raises Refused (NO_TISSUE, NOT_IHC, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED); then no file is left.
     """
@@ -51,14 +59,20 @@ def analyze(slide: Slide, engine: Engine, nuclei_file: Path, options: Options, p
     tiles = plan(slide.working.size, shape, region, tissue)
     found = time.perf_counter()
     run = _Run(slide=slide, tissue=tissue, shape=shape)
-    with NucleiWriter(nuclei_file, mpp=slide.facts.mpp) as writer:
-        groups = list(batches(tiles, options.batch))
+    key = b"" if checkpoint is None else key_of(slide.facts, engine.facts, engine.counting_threshold, shape, tiles, tissue)
+    with (
+        NucleiWriter(nuclei_file, mpp=slide.facts.mpp) as writer,
+        nullcontext() if checkpoint is None else Journal(checkpoint, key) as journal,
+    ):
+        before = 0 if journal is None else run.take_up(tiles, journal, writer)
+        groups = list(batches(tiles[before:], options.batch))
         answers = in_order(engine, run.read(groups), engine.counting_threshold)
         for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
-            run.keep(group, answer, writer)
-            progress(done / len(groups))
+            run.keep(group, answer, writer, journal)
+            progress(min(before + done * options.batch, len(tiles)) / len(tiles))
         if len(run.unreadable) > quality.MOST_UNREADABLE * len(tiles):
-            raise Refused(Reason.TILES_UNREADABLE, f"{len(run.unreadable)} of {len(tiles)} tiles don't decode: {run.unreadable[0]}")
+            first = next(iter(run.unreadable.values()))
+            raise Refused(Reason.TILES_UNREADABLE, f"{len(run.unreadable)} of {len(tiles)} tiles don't decode: {first}")
     ended = time.perf_counter()
     seconds = {"tissue": found - began, "read": run.reading, "keep": run.keeping, "tiles": ended - found, "total": ended - began}
     counts = TileCounts(
@@ -94,8 +108,8 @@ class _Run:
     tissue: Tissue
     shape: TileShape
     histograms: Histograms = field(default_factory=Histograms.empty)
-    sharpness: list[float] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    sharpness: dict[int, float] = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
     overflowed: int = 0
     reading: float = 0.0
     keeping: float = 0.0
@@ -112,27 +126,46 @@ class _Run:
         try:
             image = pixels(self.slide, tile, self.shape)
         except FrameUnreadable as error:
-            self.unreadable.append(f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}")
+            self.unreadable[tile.index] = f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}"
             return np.full((self.shape.side, self.shape.side, 3), 255, np.uint8)
-        self.sharpness.append(quality.sharpness(image))
+        self.sharpness[tile.index] = quality.sharpness(image)
         return image
 
-    def keep(self, group: list[Tile], answers: list[Detections], writer: NucleiWriter) -> None:
-        """Nuclei of the tiles' cores that lie in tissue go to the file and the histograms."""
+    def keep(self, group: list[Tile], answers: list[Detections], writer: NucleiWriter, journal: Journal | None) -> None:
+        """Nuclei of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
         for tile, detections in zip(group, answers, strict=True):
-            self.overflowed += detections.overflowed
-            nuclei = owned(tile, detections, self.slide, self.tissue)
-            writer.add(nuclei)
-            self.histograms.add(nuclei)
+            found = TileFound(
+                nuclei=owned(tile, detections, self.slide, self.tissue), overflowed=int(detections.overflowed),
+                sharpness=self.sharpness.get(tile.index), unreadable=self.unreadable.get(tile.index),
+            )  # fmt: skip
+            self.take(tile, found, writer)
+            if journal is not None:
+                journal.add(found)
         self.keeping += time.perf_counter() - began
+
+    def take_up(self, tiles: list[Tile], journal: Journal, writer: NucleiWriter) -> int:
+        """How many tiles an earlier attempt had done; its findings are ours."""
+        for tile, found in zip(tiles, journal.found(), strict=False):
+            self.take(tile, found, writer)
+        return journal.before
+
+    def take(self, tile: Tile, found: TileFound, writer: NucleiWriter) -> None:
+        """A tile's findings, of now or of an earlier attempt."""
+        self.overflowed += found.overflowed
+        if found.sharpness is not None:
+            self.sharpness[tile.index] = found.sharpness
+        if found.unreadable is not None:
+            self.unreadable[tile.index] = found.unreadable
+        writer.add(found.nuclei)
+        self.histograms.add(found.nuclei)
 
     def warnings(self) -> tuple[str, ...]:
         found = {
             Warning.NOT_IHC: quality.looks_like_he(self.tissue.overview),
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
             Warning.TOO_FEW_NUCLEI: int(self.histograms.density.sum()) < quality.LEAST_NUCLEI,
-            Warning.OUT_OF_FOCUS: bool(self.sharpness) and float(np.median(self.sharpness)) < quality.BLURRED,
+            Warning.OUT_OF_FOCUS: bool(self.sharpness) and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,
             Warning.TILES_UNREADABLE: bool(self.unreadable),
             Warning.PEAKS_OVERFLOWED: self.overflowed > 0,

@@ -2,11 +2,13 @@
 
 import os
 import socket
+import struct
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import simplejpeg
 import structlog
 
 from inference.engines.local import LocalEngine
@@ -14,7 +16,7 @@ from inference.errors import ChromogenError, Reason, Refused
 from inference.infer import Engine
 from inference.slide import Slide
 from server.api.admin import AdminServicer
-from server.api.analysis import AnalysisServicer, OpenImage
+from server.api.analysis import LARGEST_SIDE, AnalysisServicer, OpenImage
 from server.api.health import Dependency, Health
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
@@ -22,12 +24,14 @@ from server.api.results import ResultServicer
 from server.api.server import ApiServer, Servicers
 from server.bootstrap import ARCHIVE, Service
 from server.domain.desks import AuditDesk
+from server.domain.errors import ServiceReason
 from server.retrieve.image_slide import JPEG_MAGIC, PNG_MAGIC
 from server.retrieve.slide import open_slide
 from server.settings import Settings
 from server.sign_out import SignOut
 from server.store.admin_desk import PostgresAdminDesk
 from server.store.audit import PostgresAuditDesk
+from server.store.notes import PostgresRefusals
 from server.store.order_desk import PostgresOrderDesk
 from server.store.profile_desk import PostgresProfileDesk
 from server.store.result_desk import PostgresResults
@@ -70,7 +74,7 @@ def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer
             {ARCHIVE: lambda: archive_answers(service)},
         ),
     )
-    return ApiServer(service.settings, servicers, Health(dependencies(service)))
+    return ApiServer(service.settings, servicers, Health(dependencies(service)), PostgresRefusals(service.engine))
 
 
 def dependencies(service: Service) -> tuple[Dependency, ...]:
@@ -134,9 +138,24 @@ def opener(icc: bool) -> OpenImage:
     def open_image(data: bytes, mpp: float) -> Slide:
         if not data.startswith((PNG_MAGIC, JPEG_MAGIC)):
             raise Refused(Reason.NOT_A_SLIDE, "image.data is neither PNG nor JPEG")
+        check_side(data)
         return _InFolder(data, mpp, icc)
 
     return open_image
+
+
+def check_side(data: bytes) -> None:
+    """By the header, before anything is decoded: 16 MiB of PNG can hold gigabytes of pixels. Raises Refused ARGUMENT_INVALID."""
+    try:
+        if data.startswith(PNG_MAGIC):
+            width, height = struct.unpack(">II", data[16:24])  # PNG specification 11.2.1: IHDR comes first
+        else:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    except (struct.error, ValueError):
+        raise Refused(Reason.SLIDE_DAMAGED, "image.data is cut off or damaged") from None
+    if max(width, height) > LARGEST_SIDE:
+        message = f"image is larger than {LARGEST_SIDE} x {LARGEST_SIDE} pixels: order a slide instead"
+        raise Refused(ServiceReason.ARGUMENT_INVALID, message)
 
 
 class _InFolder:

@@ -109,7 +109,7 @@ def _service(settings: Settings, url: str, own: private.PrivatePostgres | None) 
     archive = FolderArchive(settings.archive_folder.resolve())
     return Service(
         settings=settings,
-        store=PostgresStore(engine, max_attempts=settings.worker.max_attempts),
+        store=PostgresStore(engine, max_attempts=settings.worker.max_attempts, stat_only=settings.worker.stat_only),
         outbox=PostgresOutbox(engine, _deliverer(settings, archive)),
         archive=archive,
         open_slide=partial(open_slide, icc=settings.icc.use),

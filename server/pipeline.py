@@ -14,6 +14,7 @@ from inference.fields import Fields, fields_of, heterogeneity
 from inference.geojson import write_geojson
 from inference.grade import counts
 from inference.infer import Engine
+from inference.journal import Checkpoint, forget
 from inference.nuclei import Histograms
 from inference.overlay import draw_overlay, write_png
 from inference.quality import Warning
@@ -63,6 +64,7 @@ def run_case(claim: Claim, desk: Desk) -> None:
         desk.store.end(claim, State.REFUSED, refusal.reason, refusal.message, reachable([answer], desk))
     else:
         desk.store.finish(claim, result, reachable(deliveries, desk))
+    forget(folder.parent)
 
 
 def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[Delivery]]:
@@ -92,7 +94,8 @@ def score_slide(
 ) -> Result:  # fmt: skip
     """Analyse a slide and score it by a profile; leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`."""
     nuclei_file = folder / "nuclei.parquet"
-    analysis = analyze(slide, engine, nuclei_file, options or Options(), progress)
+    checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    analysis = analyze(slide, engine, nuclei_file, options or Options(), progress, checkpoint)
     fields = fields_of(nuclei_file, profile.thresholds, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else None
     known = MARKER_NAMES.get((order.request.marker if order else marker).upper())

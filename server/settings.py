@@ -103,12 +103,16 @@ class Client(_Group):
 
 
 class Worker(_Group):
-    """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on SIGTERM."""
+    """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on SIGTERM.
+
+    `stat_only` keeps a worker for STAT orders.
+    """
 
     lease_s: Seconds = 60
     poll_s: Seconds = 1
     grace_s: Seconds = 25
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    stat_only: bool = False
 
 
 class Engine(_Group):

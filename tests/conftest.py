@@ -37,17 +37,15 @@ class DatabaseServer:
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[DatabaseServer]:
     """Up for the whole run, and quicker than it is safe."""
-    from server.store import private
     from server.store.migrate import migrate
+    from tests import quick_postgres
 
     # not in pytest's own folder: another run closes that to the account that PostgreSQL has when we are root
     folder = Path(tempfile.mkdtemp(prefix="chromogen-test-"))
-    running = private.start(folder)
-    execute(running.url, *(f"ALTER SYSTEM SET {s} = off" for s in ("fsync", "synchronous_commit", "full_page_writes")))
+    running = quick_postgres.start(folder)
     migrate(running.url)
     execute(
         running.url,
-        "SELECT pg_reload_conf()",
         f"CREATE ROLE {ACCOUNT} LOGIN IN ROLE chromogen_service",
         f"ALTER ROLE {ACCOUNT} SET chromogen.lab = '*'",  # tests count rows without saying whose
         f"GRANT UPDATE ON orders TO {ACCOUNT}",  # and lock the table

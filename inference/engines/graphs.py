@@ -105,12 +105,20 @@ class DetectionGraph:
                 }  # fmt: skip
                 try:
                     model = core.read_model(self._graph)
+                    _check_finite(model)
                     model.reshape({"tiles": list(shape)})
                     self._compiled[shape] = core.compile_model(model, "CPU", settings)
                 except RuntimeError as error:
                     kind = type(error).__name__
                     raise Refused(Reason.MODEL_INVALID, f"{DETECTION} can't be loaded ({kind}); export it again") from None
             return self._compiled[shape]
+
+
+def _check_finite(model: Any) -> None:
+    """Raises Refused MODEL_INVALID for weights that are NaN or infinite: their maps have no peaks, a slide would seem empty."""
+    constants = (node.data for node in model.get_ops() if node.get_type_name() == "Constant")
+    if not all(np.isfinite(values).all() for values in constants if np.issubdtype(values.dtype, np.floating)):
+        raise Refused(Reason.MODEL_INVALID, f"{DETECTION} holds weights that are NaN or infinite; export it again")
 
 
 class GradingGraph:

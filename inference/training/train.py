@@ -45,6 +45,7 @@ def train(net: nn.Module, recipe: Recipe, material: Material, out: Path, *, ever
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net).eval()
     optimizer = torch.optim.AdamW(_groups(net, recipe), lr=recipe.rate, betas=(0.9, 0.99))
+    teachers = [t.to(device).eval() for t in material.teachers]
     start, best = _resume(out / "last.pt", net, average, optimizer)
     out.mkdir(parents=True, exist_ok=True)
     losses: list[float] = []
@@ -52,7 +53,7 @@ def train(net: nn.Module, recipe: Recipe, material: Material, out: Path, *, ever
     for step, batch in enumerate(draw(recipe, material, start), start):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, recipe)
-        loss = _step(net, batch.to(device), recipe, material.teachers, np.random.default_rng((recipe.seed, step, 1)))
+        loss = _step(net, batch.to(device), recipe, teachers, np.random.default_rng((recipe.seed, step, 1)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
@@ -64,9 +65,9 @@ def train(net: nn.Module, recipe: Recipe, material: Material, out: Path, *, ever
             _log(out, {"step": step + 1, "loss": float(np.mean(losses[-every:])), "seconds": time.monotonic() - began, **result})
             if result["mAP"] >= best or material.keep_last:
                 best = result["mAP"]
-                torch.save({"net": average.state_dict(), "step": step + 1, "seed": recipe.seed}, out / "best.pt")
+                _save({"net": average.state_dict(), "step": step + 1, "seed": recipe.seed}, out / "best.pt")
             kept = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({**kept, "step": step + 1, "best": best}, out / "last.pt")
+            _save({**kept, "step": step + 1, "best": best}, out / "last.pt")
     return losses
 
 
@@ -164,6 +165,13 @@ def _resume(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.opt
     average.load_state_dict(kept["average"])
     optimizer.load_state_dict(kept["optimizer"])
     return int(kept["step"]), float(kept["best"])
+
+
+def _save(kept: dict[str, object], path: Path) -> None:
+    """A run killed while it writes keeps the checkpoint before."""
+    part = path.with_name(path.name + ".part")
+    torch.save(kept, part)
+    part.replace(path)
 
 
 def _log(out: Path, line: dict[str, float]) -> None:

@@ -15,7 +15,9 @@ ROLES = """
 DO $$
 DECLARE name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['chromogen_api', 'chromogen_worker', 'chromogen_audit', 'chromogen_service'] LOOP
+    FOREACH name IN ARRAY ARRAY[
+        'chromogen_api', 'chromogen_worker', 'chromogen_audit', 'chromogen_scale', 'chromogen_service'
+    ] LOOP
         BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);
@@ -49,18 +51,27 @@ CREATE FUNCTION chromogen_digest(VARIADIC parts text[]) RETURNS text LANGUAGE sq
 $$
 """
 
-# Eight chains a laboratory: with one, every commit of a laboratory would wait for the one before to reach the disk.
-# The wait for a chain is the last thing a transaction does (its triggers are deferred), so nobody waits crosswise.
+# Eight chains a laboratory: with one, every commit of a laboratory would wait for the one before to reach the disk. Whoever
+# finds a chain taken goes to the next, and triggers are deferred to the commit: so hardly anybody waits, and not crosswise.
 NOTE = """
 CREATE FUNCTION chromogen_note(of_lab text, by_subject text, did text, to_object text, with_outcome text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    of_chain smallint := pg_backend_pid() % 8;
+    of_chain smallint;
+    key bigint;
     last_number bigint;
     last_hash text;
     moment timestamptz;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('chromogen audit ' || of_chain || ' ' || of_lab, 0));
+    FOR turn IN 0..8 LOOP
+        of_chain := (pg_backend_pid() + turn) % 8;
+        key := hashtextextended('chromogen audit ' || of_chain || ' ' || of_lab, 0);
+        IF turn = 8 THEN
+            PERFORM pg_advisory_xact_lock(key);
+        ELSIF pg_try_advisory_xact_lock(key) THEN
+            EXIT;
+        END IF;
+    END LOOP;
     SELECT number, hash INTO last_number, last_hash FROM audit
         WHERE lab = of_lab AND chain = of_chain ORDER BY number DESC LIMIT 1;
     last_number := coalesce(last_number, 0) + 1;
@@ -135,7 +146,7 @@ DO $$
 DECLARE kind text;
 BEGIN
     FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES'] LOOP
-        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA %I FROM chromogen_api, chromogen_worker, chromogen_audit',
+        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA %I FROM chromogen_api, chromogen_worker, chromogen_audit, chromogen_scale',
             kind, current_schema());
     END LOOP;
 END;
@@ -223,6 +234,8 @@ def grant() -> None:
     op.execute(f"GRANT UPDATE ({ORDER_CHANGES}) ON orders TO {both}")
     op.execute(f"GRANT UPDATE ({OUTBOX_CHANGES}) ON outbox TO {both}")
     op.execute("GRANT SELECT ON audit TO chromogen_api, chromogen_audit")
+    op.execute("GRANT SELECT (state, rank, due_at, lease_until) ON orders TO chromogen_scale")
+    op.execute("GRANT SELECT (state, destination, created_at) ON outbox TO chromogen_scale")
     op.execute("REVOKE ALL ON FUNCTION chromogen_note(text, text, text, text, text) FROM PUBLIC")
     op.execute("GRANT EXECUTE ON FUNCTION chromogen_note(text, text, text, text, text) TO chromogen_api")
     as_written(DISPATCH)

@@ -27,12 +27,13 @@ from server.domain.result import Scores
 
 LARGEST_BYTES = 16 << 20
 LARGEST_SIDE = 8192
+"""Pixels, of width and height."""
 OVERVIEW_MPP = 2.0
 LEAST_SHARED, MOST_SHARED = 512 * 512, 2048 * 2048
 """Pixels: below, the halos of smaller tiles cost more than the sharing gains; above, there are tiles enough."""
 
 OpenImage = Callable[[bytes, float], Slide]
-"""Opens a PNG or JPEG of so many µm a pixel. Raises Refused as `server.retrieve.slide.open_slide` does."""
+"""Opens a PNG or JPEG of so many µm a pixel. Raises Refused as `server.retrieve.slide.open_slide` does, and for a larger side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +88,6 @@ class AnalysisServicer:
         _check(image)
         slide = self._open_image(image.data, image.mpp)
         try:
-            size = slide.facts.size
-            if max(size.width, size.height) > LARGEST_SIDE:
-                read.invalid(f"image is larger than {LARGEST_SIDE} x {LARGEST_SIDE} pixels: order a slide instead")
             engine = self._engine()
             nuclei = find_nuclei(slide, engine, engine.counting_threshold, quick_shape(slide.working.size, engine.workers))
             picture, _ = slide.overview(OVERVIEW_MPP)

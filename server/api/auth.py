@@ -17,7 +17,8 @@ from server.domain.errors import Refused, ServiceReason
 
 LAB_CLAIM, ROLES_CLAIM = "lab", "roles"
 LONGEST_TOKEN = 8192
-LAB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+LAB = re.compile(r"\w([\w .,/()'-]{0,62}[\w.)])?")
+"""As HL7's MSH-4 names laboratories: letters of any language, spaces inside; no wildcard, no delimiter."""
 SUBJECT = re.compile(r"[!-~]{1,200}")
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub"]
 

@@ -81,12 +81,12 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.TOO_MANY_STREAMS: Advice(StatusCode.RESOURCE_EXHAUSTED, "close a stream, or try again later"),
     _S.DEADLINE_EXCEEDED: Advice(StatusCode.DEADLINE_EXCEEDED, "try again with a later deadline and the same request_id"),
     _S.CANCELLED: Advice(StatusCode.CANCELLED, "nothing was kept: call again with the same request_id where it is still wanted"),
+    _S.SERVER_STOPPING: Advice(_AWAY, "call again: another server answers, or this one in some seconds"),
     _S.NOT_IMPLEMENTED: Advice(StatusCode.UNIMPLEMENTED, "wait for a version that has it"),
     _S.PROFILE_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the profile's name and revision"),
     _S.PROFILE_STATE: Advice(_STATE, "read the profile again: its state does not allow this"),
     _S.RESULT_STATE: Advice(_STATE, "read the result again: its state does not allow this"),
     _S.NUCLEI_MISSING: Advice(StatusCode.DATA_LOSS, "the operator restores the results' folder from its backup"),
-    _S.IMAGE_INVALID: Advice(_INVALID, "send an 8-bit RGB PNG or a colour JPEG"),
     _S.DELIVERY_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the delivery's number"),
     _S.DELIVERY_STATE: Advice(_STATE, "only dead letters are sent again"),
 }

@@ -3,6 +3,7 @@
 A call reaches us as bytes and is parsed only once its caller may make it.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ IMAGE_SERVICE = f"/{permissions.PACKAGE}.AnalysisService/"
 
 Behaviour = Callable[[Any, "Call"], Any]
 Parse = Callable[[bytes], Any]
+NoteRefusal = Callable[[Actor, str], None]
+"""Writes down that a caller may not call a method; raises nothing."""
 
 log = structlog.get_logger()
 
@@ -37,6 +40,7 @@ class Call:
 
     actor: Actor
     context: grpc.ServicerContext
+    stopping: threading.Event
 
     @property
     def wanted(self) -> bool:
@@ -44,7 +48,9 @@ class Call:
         return self.actor.still_there()
 
     def go_on(self) -> None:
-        """Raises Failed CANCELLED where nobody waits any more."""
+        """Between the steps of a stream. Raises Failed CANCELLED where nobody waits any more, SERVER_STOPPING."""
+        if self.stopping.is_set():
+            raise Failed(ServiceReason.SERVER_STOPPING, "the server stops", retryable=True)
         if not self.wanted:
             raise Failed(ServiceReason.CANCELLED, "the caller has gone: nothing was kept")
 
@@ -52,14 +58,32 @@ class Call:
 class Gate(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
     """One for a server."""
 
-    def __init__(self, authenticate: Authenticate, *, rate: Rate, streams: Slots, deadline_s: float) -> None:
+    def __init__(
+        self, authenticate: Authenticate, *, rate: Rate, streams: Slots, deadline_s: float, note_refusal: NoteRefusal
+    ) -> None:
         self._authenticate, self._rate, self._streams, self._deadline_s = authenticate, rate, streams, deadline_s
+        self._note_refusal = note_refusal
+        self._stopping = threading.Event()
+
+    def stop_streams(self) -> None:
+        """Streams end at their next step, lest a watch hold up the stop; what is under way otherwise, goes on."""
+        self._stopping.set()
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         handler = continuation(details)
-        if handler is None or details.method in permissions.PUBLIC:
+        if handler is None:
+            return grpc.unary_unary_rpc_method_handler(self._unknown)
+        if details.method in permissions.PUBLIC:
             return handler
         return self._guarded(details.method, handler)
+
+    def _unknown(self, request: bytes, context: grpc.ServicerContext) -> None:
+        """Which methods there are, too, is told only to who has a token."""
+        try:
+            self._authenticate(tuple(context.invocation_metadata()), _certificate(context))
+            raise Refused(ServiceReason.NOT_IMPLEMENTED, "there is no such method in this version")
+        except ChromogenError as error:
+            abort(context, error)
 
     def _guarded(self, method: str, handler: Any) -> Any:
         """The same handler, taking bytes."""
@@ -108,20 +132,32 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
                 log.info("call", outcome=said, seconds=round(time.perf_counter() - began, 4))
 
     def _admitted(self, method: str, context: grpc.ServicerContext, longest_s: float) -> Call:
-        certificate = context.auth_context().get("x509_pem_cert") or [None]
-        actor = self._authenticate(tuple(context.invocation_metadata()), certificate[0])
-        permissions.check(actor, method)
+        actor = self._authenticate(tuple(context.invocation_metadata()), _certificate(context))
         self._rate.take(f"{actor.lab}/{actor.subject}")
+        self._permit(actor, method)
         until = time.monotonic() + longest_s
 
         def still_there() -> bool:
             return bool(context.is_active()) and time.monotonic() < until
 
-        return Call(actor=replace(actor, still_there=still_there), context=context)
+        return Call(actor=replace(actor, still_there=still_there), context=context, stopping=self._stopping)
+
+    def _permit(self, actor: Actor, method: str) -> None:
+        try:
+            permissions.check(actor, method)
+        except Refused:
+            self._note_refusal(actor, method)
+            raise
 
     def _parsed(self, method: str, parse: Parse, request: Any, streaming: bool) -> Any:
         most = LARGEST_IMAGE_CALL if method.startswith(IMAGE_SERVICE) else LARGEST_CALL
         return (_message(parse, part, most) for part in request) if streaming else _message(parse, request, most)
+
+
+def _certificate(context: grpc.ServicerContext) -> bytes | None:
+    """The client's, PEM; None where none was asked for."""
+    found: list[bytes] = context.auth_context().get("x509_pem_cert") or []
+    return found[0] if found else None
 
 
 def _message(parse: Parse, data: bytes, most: int) -> Any:

@@ -43,21 +43,28 @@ class KeySet:
         return found.key
 
     def _current(self, kid: str) -> dict[str, jwt.PyJWK]:
-        with self._lock:
-            now = self._clock()
-            stale, new = now - self._read_at >= self._refresh_s, kid not in self._keys
-            if (stale or new) and now - self._tried_at >= AGAIN_AFTER_S:
-                self._tried_at = now
-                self._refresh(now)
-            if not self._keys:
-                raise Failed(ServiceReason.KEYS_UNREACHABLE, "the issuer's keys can't be read", retryable=True)
-            return self._keys
+        """Read again where that is due, by one caller at a time: the others go on with the keys that there are."""
+        if self._is_due(kid) and self._lock.acquire(blocking=not self._keys):
+            try:
+                if self._is_due(kid):
+                    self._tried_at = self._clock()
+                    self._refresh()
+            finally:
+                self._lock.release()
+        if not self._keys:
+            raise Failed(ServiceReason.KEYS_UNREACHABLE, "the issuer's keys can't be read", retryable=True)
+        return self._keys
 
-    def _refresh(self, now: float) -> None:
+    def _is_due(self, kid: str) -> bool:
+        now = self._clock()
+        wanted = now - self._read_at >= self._refresh_s or kid not in self._keys
+        return wanted and now - self._tried_at >= AGAIN_AFTER_S
+
+    def _refresh(self) -> None:
         """Old keys stay where new ones can't be read: an issuer that is away for a minute must not stop the laboratory."""
         try:
             self._keys = parse_keys(self._read())
-            self._read_at = now
+            self._read_at = self._clock()
         except (OSError, ValueError) as error:
             log.warning("keys_not_read", error=type(error).__name__)
 

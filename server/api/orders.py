@@ -27,8 +27,9 @@ class OrderServicer:
         return pb.CreateOrderResponse(order=order_message(view), created=new)
 
     def GetOrder(self, request: pb.GetOrderRequest, call: Call) -> pb.GetOrderResponse:
-        view = self._desk.get(call.actor, _id(request.order_id))
-        order = order_message(view, with_patient=call.actor.sees_patients)
+        shown = call.actor.sees_patients and (not request.read_mask.paths or "patient" in request.read_mask.paths)
+        view = self._desk.get(call.actor, _id(request.order_id), patient=shown)
+        order = order_message(view, with_patient=shown)
         read.masked(order, request.read_mask)
         return pb.GetOrderResponse(order=order)
 

@@ -49,7 +49,7 @@ def key_of(token: str, request: Message) -> PageKey:
         parts = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
     except (ValueError, RecursionError):
         _invalid()
-    if not isinstance(parts, list) or len(parts) < 2 or not all(isinstance(p, str) for p in parts):
+    if not isinstance(parts, list) or len(parts) < 2 or not all(isinstance(p, str) and p.isprintable() for p in parts):
         _invalid()
     if parts[0] != filters_of(request):
         raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token belongs to other filters: begin at the first page")

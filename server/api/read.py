@@ -59,8 +59,8 @@ def day(value: str, name: str) -> date | None:
     try:
         found = date.fromisoformat(value)
     except ValueError:
-        invalid(f"{name} is not a date as YYYY-MM-DD")
-    if len(value) != 10:
+        found = None
+    if found is None or found.isoformat() != value:  # Python reads weeks and dates without hyphens too
         invalid(f"{name} is not a date as YYYY-MM-DD")
     return found
 

@@ -28,7 +28,7 @@ from server.api import permissions
 from server.api.admin import AdminServicer
 from server.api.analysis import AnalysisServicer
 from server.api.auth import Authenticate, LocalCaller, TokenCaller
-from server.api.gate import LARGEST_IMAGE_CALL, Gate
+from server.api.gate import LARGEST_IMAGE_CALL, Gate, NoteRefusal
 from server.api.health import Health
 from server.api.keys import KeySet, reader_of
 from server.api.limits import Rate, Slots
@@ -42,6 +42,9 @@ QUEUED_PER_THREAD = 8
 """Calls that may wait for a thread; beyond that they are turned away at once (RESOURCE_EXHAUSTED)."""
 STOP_GRACE_S = 10.0
 PING_AT_LEAST_MS = 10_000
+"""GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS; the default of five minutes turns ordinary clients away."""
+STREAMS_PER_CONNECTION = 256
+HANDSHAKE_TIMEOUT_MS = 10_000
 
 _MODULES: tuple[Any, ...] = (
     order_service_pb2, result_service_pb2, profile_service_pb2, analysis_service_pb2, admin_service_pb2,
@@ -75,15 +78,16 @@ def methods() -> Iterator[str]:
 class ApiServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, servicers: Servicers, health: Health) -> None:
+    def __init__(self, settings: Settings, servicers: Servicers, health: Health, note_refusal: NoteRefusal) -> None:
         """Raises Refused SETTING_INVALID: a method without permission, or settings that would let anybody in."""
         permissions.check_declared([*methods(), *permissions.REFLECTION])
         wanted = settings.grpc
-        gate = Gate(
+        self._gate = Gate(
             authenticate_by(settings),
             rate=Rate(wanted.rate),
             streams=Slots(wanted.streams),
             deadline_s=wanted.deadline_s,
+            note_refusal=note_refusal,
         )
         self._credentials = credentials_of(wanted, settings.tls)
         self.port = 0
@@ -91,8 +95,8 @@ class ApiServer:
         self._pool = ThreadPoolExecutor(wanted.threads + wanted.streams, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
-            interceptors=(gate,),
-            options=_options(),
+            interceptors=(self._gate,),
+            options=options(),
             maximum_concurrent_rpcs=wanted.threads * QUEUED_PER_THREAD + wanted.streams,
         )
         _add(self._server, servicers, health)
@@ -119,6 +123,7 @@ class ApiServer:
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Take no more calls; those that run have `grace_s` to end."""
         self._health.stop()
+        self._gate.stop_streams()
         self._server.stop(grace_s).wait()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -186,13 +191,15 @@ def _add(server: grpc.Server, servicers: Servicers, health: Health) -> None:
         add(servicer, server)
 
 
-def _options() -> list[tuple[str, int]]:
+def options() -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", LARGEST_IMAGE_CALL),
         ("grpc.max_send_message_length", 64 << 20),
         ("grpc.max_metadata_size", 16 << 10),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_AT_LEAST_MS),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_AT_LEAST_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.max_connection_idle_ms", 30 * 60_000),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.so_reuseport", 0),
     ]

@@ -69,7 +69,9 @@ class OrderDesk(Protocol):
         """The order and whether it is new. Raises Refused REQUEST_ID_REUSED for another order under the same message id."""
         ...
 
-    def get(self, actor: Actor, order_id: OrderId) -> OrderView: ...
+    def get(self, actor: Actor, order_id: OrderId, *, patient: bool = False) -> OrderView:
+        """`patient`: the patient will be shown, which is noted in the audit."""
+        ...
 
     def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
         """Newest first."""

@@ -13,6 +13,7 @@ from server.domain.ports import OrderView
 from server.domain.states import State, check_transition
 from server.er7 import composed
 from server.store import orders as rows
+from server.store.notes import note
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
 
@@ -29,11 +30,14 @@ class PostgresOrderDesk(Scoped):
             order, new = rows.accept(connection, request)
             if not new and _same_message(order, request) and order.request != request:
                 raise Refused(ServiceReason.REQUEST_ID_REUSED, "request_id was used for another order: give each order its own")
-            return rows.view(connection, order.id), new
+            return (_just_made(order), True) if new else (rows.view(connection, order.id), False)
 
-    def get(self, actor: Actor, order_id: OrderId) -> OrderView:
+    def get(self, actor: Actor, order_id: OrderId, *, patient: bool = False) -> OrderView:
         with self._transaction(actor) as connection:
-            return rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
+            view = rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
+            if patient:
+                note(connection, actor, "patient.read", f"orders/{view.order.id}")
+            return view
 
     def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
         columns = (orders.c.received_at, orders.c.id)
@@ -58,6 +62,13 @@ class PostgresOrderDesk(Scoped):
             check_transition(view.state, State.QUEUED)
             rows.defer(connection, order_id, view.order.request.priority)
             return _changed(connection, order_id, state=State.QUEUED, reason="", detail="", progress=0.0, due_at=func.now())
+
+
+def _just_made(order: Order) -> OrderView:
+    """As the row is right after its insertion: no need to read it again."""
+    return OrderView(
+        order=order, state=State.QUEUED, attempt=0, reason="", detail="", progress=0.0, result_id=None, updated_at=order.received_at
+    )
 
 
 def _same_message(order: Order, request: Request) -> bool:

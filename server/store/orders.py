@@ -106,9 +106,10 @@ def release(connection: Connection, claim: Claim) -> None:
     defer(connection, claim.order.id, claim.order.request.priority)
 
 
-def due(connection: Connection, limit: int) -> list[OrderId]:
-    """Orders to be claimed, STAT first, then by age."""
-    statement = select(orders.c.id).where(_is_due()).order_by(orders.c.rank, orders.c.received_at, orders.c.id).limit(limit)
+def due(connection: Connection, limit: int, *, stat_only: bool = False) -> list[OrderId]:
+    """Orders to be claimed, STAT first (or alone), then by age."""
+    wanted = [_is_due(), *([orders.c.rank == RANK[Priority.STAT]] if stat_only else [])]
+    statement = select(orders.c.id).where(*wanted).order_by(orders.c.rank, orders.c.received_at, orders.c.id).limit(limit)
     return [OrderId(i) for i in connection.execute(statement).scalars()]
 
 

@@ -108,6 +108,8 @@ def _listed(actor: Actor, wanted: ProfileFilter, after: PageKey) -> Select[Any]:
 def _key(after: PageKey) -> tuple[str, int]:
     try:
         name, revision = after
+        if not 0 < int(revision) < 2**31:
+            raise ValueError(revision)
         return name, int(revision)
     except ValueError:
         raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token is of another list") from None

@@ -48,13 +48,21 @@ def page_of(statement: Select[Any], columns: Sequence[ColumnElement[Any]], after
 def _bounds(columns: Sequence[ColumnElement[Any]], after: PageKey) -> list[tuple[Any, Any]]:
     readers: dict[type, Callable[[str], Any]] = {
         DateTime: datetime.fromisoformat,
-        BigInteger: int,
+        BigInteger: _number,
         Uuid: lambda text: str(uuid.UUID(text)),
     }
     try:
         return [(readers[type(c.type)](text), c.type) for text, c in zip(after, columns, strict=True)]
     except ValueError:
         raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token is of another list: begin at the first page") from None
+
+
+def _number(text: str) -> int:
+    """Raises ValueError for what a bigint can't hold, too."""
+    found = int(text)
+    if not -(2**63) <= found < 2**63:
+        raise ValueError(text)
+    return found
 
 
 def given(*wanted: tuple[object, Callable[[Any], ColumnElement[bool]]]) -> list[ColumnElement[bool]]:

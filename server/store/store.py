@@ -21,8 +21,9 @@ WORKER = "worker"
 class PostgresStore:
     """Every method raises Failed DATABASE_UNREACHABLE (retryable) or DATABASE_FAILED beside what it names itself."""
 
-    def __init__(self, engine: Engine, *, max_attempts: int = MAX_ATTEMPTS) -> None:
-        self._engine, self._max_attempts = engine, max_attempts
+    def __init__(self, engine: Engine, *, max_attempts: int = MAX_ATTEMPTS, stat_only: bool = False) -> None:
+        """`stat_only`: of a worker that is kept for urgent orders; to it no other is due."""
+        self._engine, self._max_attempts, self._stat_only = engine, max_attempts, stat_only
 
     def accept(self, request: Request) -> tuple[Order, bool]:
         """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character)."""
@@ -73,7 +74,7 @@ class PostgresStore:
 
     def due(self, limit: int = 10) -> list[OrderId]:
         with transaction(self._engine) as connection:
-            return orders.due(connection, limit)
+            return orders.due(connection, limit, stat_only=self._stat_only)
 
     def profiles(self, lab: str, marker: str) -> list[Profile]:
         with transaction(self._engine, lab=lab) as connection:

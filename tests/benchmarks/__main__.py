@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [--quick] [--lines FILE]
 
-About half an hour on two cores; `--quick` takes a smaller slide and fewer runs, for a look. `--lines` keeps the lines, which
-`python -m tests.benchmarks.pictures FILE` draws for docs/performance.md.
+About a quarter of an hour on two cores that do nothing else; `--quick` takes a smaller slide and fewer runs, for a look.
+`--lines` keeps the lines, which `python -m tests.benchmarks.pictures FILE` draws for docs/performance.md.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> None:
         run(
             "scaling", *where, *repeat, "--sides", *(("1024", "2048", "4096") if args.quick else ("2560", "5120", "10240", "20480"))
         )
+        run("peers", *where, *repeat, "--side", "2048" if args.quick else "8192")
     run("engines", *repeat)
     run("triton", "--repeat", "1" if args.quick else "5", "--seconds", "2" if args.quick else "4")
 

@@ -74,8 +74,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     repeat = parser.parse_args().repeat
     for what, runtimes, shapes in (
-        ("detection", detectors(), ((256, 1), (256, 8), (1024, 1))),
-        ("grading", graders(), ((1024, 1),)),
+        ("detection", detectors(), ((256, 1), (256, 8), (1088, 1))),
+        ("grading", graders(), ((1088, 1),)),
     ):
         for side, batch in shapes:
             compare(what, runtimes, tiles_in_memory(batch, side), repeat)

@@ -89,7 +89,7 @@ def summarise(runs: dict[str, list[Figures]], small: Figures, *, side: int) -> N
         return median(float(run[figure]) for run in runs[stage])
 
     for stage, figures in runs.items():
-        report(stage, **sorted(figures, key=lambda f: f["seconds"])[len(figures) // 2])
+        report(f"slide_{stage}", **sorted(figures, key=lambda f: f["seconds"])[len(figures) // 2])
     alone = ("decode_alone", "network_alone")
     limit, cpu_limit = (max(middle(s, f) for s in alone) for f in ("s_per_mm2", "cpu_s_per_mm2"))
     report(

@@ -14,15 +14,18 @@ from pathlib import Path
 import hl7
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from inference.draw import draw_slide
 from inference.geometry import Size
+from server.cli.main import chromogen
 from server.demo.lis import ReceivingLis
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from tests.conftest import DatabaseServer
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
 
 pytestmark = pytest.mark.postgres
+ROOT = Path(__file__).resolve().parents[2]
 SIDE = 1024
 
 
@@ -37,24 +40,30 @@ class Hospital:
     identity: SlideIdentity
 
     def run(self, *arguments: str, role: str, lab: str = "LAB-A", **environment: str) -> "subprocess.CompletedProcess[str]":
-        token = self.folder / f"token-{role}-{lab}"
-        token.write_text(self.issuer.token(role, lab=lab, subject=f"{role}-1"))
-        own = self.environment | {"CHROMOGEN_CLIENT_TOKEN_FILE": str(token)} | environment
+        """A client as a process of its own."""
         command = [sys.executable, "-m", "server.cli.main", *arguments]
+        own = self.client_environment(role, lab) | environment
         return subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False)
 
     def answer(self, *arguments: str, role: str, lab: str = "LAB-A") -> dict[str, object]:
-        done = self.run(*arguments, "--json", role=role, lab=lab)
-        assert done.returncode == 0, done.stderr
+        """The same in this process, which is quicker: what it prints with --json."""
+        done = CliRunner().invoke(chromogen, [*arguments, "--json"], env=dict(self.client_environment(role, lab)))
+        assert done.exception is None, done.exception
         found: dict[str, object] = json.loads(done.stdout)
         return found
 
+    def client_environment(self, role: str, lab: str = "LAB-A") -> dict[str, str]:
+        token = self.folder / f"token-{role}-{lab}"
+        token.write_text(self.issuer.token(role, lab=lab, subject=f"{role}-1"))
+        return self.environment | {"CHROMOGEN_CLIENT_TOKEN_FILE": str(token)}
+
     def submit(self, number: str, lab: str = "LAB-A") -> dict[str, object]:
+        return self.answer("order", "submit", *self.ordering(number), role="lis", lab=lab)
+
+    def ordering(self, number: str) -> list[str]:
         slide = ["--series-uid", self.identity.series_uid, "--container-id", self.identity.container_id]
         patient = ["--patient-id", "INVENTED-1", "--family-name", "TEST-INVENTED-MARKER", "--site", "2739003^Endometrium^SCT"]
-        specimen = ["--specimen-id", self.identity.specimen_id]
-        numbers = ["--placer-number", number, "--marker", "ER", "--wait"]
-        return self.answer("order", "submit", *numbers, *slide, *patient, *specimen, role="lis", lab=lab)
+        return ["--placer-number", number, "--marker", "ER", "--wait", "--specimen-id", self.identity.specimen_id, *slide, *patient]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +157,9 @@ def _observed(message: hl7.Message, code: str) -> str:
 
 
 def test_an_order_by_the_client_is_scored_signed_and_reaches_the_lis_each_time(hospital: Hospital) -> None:
-    order = hospital.submit("P-1")
+    by_hand = hospital.run("order", "submit", *hospital.ordering("P-1"), "--json", role="lis")
+    assert by_hand.returncode == 0, by_hand.stderr
+    order = json.loads(by_hand.stdout)
     assert order["state"] == "ORDER_STATE_DONE"
     (message,) = _received(hospital, 1)
     assert str(message.segment("OBR")[25]) == "P"
@@ -171,18 +182,23 @@ def test_two_laboratories_profiles_over_one_slide_give_two_scores_without_a_rest
     assert [_observed(m, "PROFILE") for m in messages] == ["er/1", "er/1"]
 
 
-def test_the_clients_print_tables_and_say_in_one_line_what_went_wrong(hospital: Hospital) -> None:
-    listed = hospital.run("order", "list", role="lis")
-    assert listed.returncode == 0
-    assert re.search(r"order +state +reason", listed.stdout)
-    unknown = hospital.run("order", "get", "00000000-0000-0000-0000-000000000000", role="lis")
-    assert unknown.returncode == 2
-    assert unknown.stderr.count("\n") == 1
-    assert "ORDER_UNKNOWN" in unknown.stderr
+def test_a_client_that_may_not_is_told_in_one_line(hospital: Hospital) -> None:
     denied = hospital.run("result", "list", role="auditor")
-    assert (denied.returncode, "PERMISSION_DENIED" in denied.stderr) == (1, True)
-    audit = hospital.run("outbox", "list", "--state", "SENT", role="operator")
-    assert (audit.returncode, "ORU" in audit.stdout) == (0, True)
+    assert (denied.returncode, denied.stderr.count("\n"), denied.stdout) == (1, 1, "")
+    assert "PERMISSION_DENIED" in denied.stderr
+
+
+def test_the_guide_s_example_runs(hospital: Hospital) -> None:
+    """It orders a slide that isn't there, and sees that it is refused."""
+    example = re.search(r"```python\n(.*?)```", (ROOT / "proto" / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    own = hospital.client_environment("lis")
+    names = {"SERVER": "SERVER", "CA": "CA", "CERT": "CERT", "KEY": "KEY", "TOKEN": "TOKEN_FILE"}
+    variables = {short: own[f"CHROMOGEN_CLIENT_{long}"] for short, long in names.items()}
+    command = [sys.executable, "-W", "error", "-c", example[1]]
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "ORDER_STATE_REFUSED 0% SLIDE_NOT_FOUND"
 
 
 def test_who_has_no_client_certificate_is_not_spoken_to(hospital: Hospital) -> None:
@@ -192,7 +208,8 @@ def test_who_has_no_client_certificate_is_not_spoken_to(hospital: Hospital) -> N
 
 
 def test_s1_neither_the_patient_nor_a_token_is_in_the_logs(hospital: Hospital) -> None:
-    hospital.run("order", "get", "TEST-INVENTED-MARKER", role="lis")
+    with pytest.raises(AssertionError, match="not a UUID"):
+        hospital.answer("order", "get", "TEST-INVENTED-MARKER", role="lis")
     text = (hospital.folder / "log").read_text()
     assert '"event": "call"' in text
     assert "TEST-INVENTED" not in text

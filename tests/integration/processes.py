@@ -16,6 +16,7 @@ from pathlib import Path
 from server.er7 import END, START
 from server.store import private
 from server.store.migrate import migrate
+from tests import quick_postgres
 from tests.conftest import ACCOUNT, execute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,17 +140,17 @@ class Nursery:
 class OwnPostgres:
     """A PostgreSQL of one test's own, to be stopped, started and frozen."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, migrated: bool = True) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chromogen-test-"))
-        self._running = private.start(self.folder)
+        self._running = quick_postgres.start(self.folder)
         self.owner_url = self._running.url
-        self.url = self.owner_url.replace("//chromogen@", f"//{ACCOUNT}@")
-        migrate(self.owner_url)
-        execute(
-            self.owner_url,
-            f"CREATE ROLE {ACCOUNT} LOGIN IN ROLE chromogen_service",
-            f"ALTER ROLE {ACCOUNT} SET chromogen.lab = '*'",
-        )
+        self.url = self.url_as(ACCOUNT)
+        if migrated:
+            migrate(self.owner_url)
+            execute(self.owner_url, f"CREATE ROLE {ACCOUNT} LOGIN IN ROLE chromogen_service")
+
+    def url_as(self, account: str) -> str:
+        return self.owner_url.replace("//chromogen@", f"//{account}@")
 
     def stop(self, how: str = "immediate") -> None:
         self._control("stop", "-m", how)

@@ -162,6 +162,16 @@ def test_r9_an_urgent_order_is_begun_within_two_seconds_under_ten_thousand_routi
     assert nursery.alive
 
 
+def test_r9_a_worker_that_is_kept_for_urgent_orders_takes_no_other(store: PostgresStore, engine: sa.Engine) -> None:
+    store.accept(request(1))
+    store.accept(request(2, priority=Priority.ASAP))
+    kept = PostgresStore(engine, stat_only=True)
+    assert kept.due() == []
+    urgent, _ = store.accept(request(3, priority=Priority.STAT))
+    assert kept.due() == [urgent.id]
+    assert len(store.due()) == 3
+
+
 PLENTY = Patience(first_s=0.05, most_s=0.2, lease_s=5)
 OPERATOR = Actor(subject="operator", lab=ALL_LABS, roles=frozenset({Role.OPERATOR}))
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +122,17 @@ def test_s2_writers_at_once_leave_whole_chains(service: sa.Engine) -> None:
         verdict = audit.verify(connection)
     assert (verdict.entries, verdict.broken) == (120, ())
     assert sum(head.number for head in verdict.heads) == 120
+
+
+def test_s2_eight_transactions_that_have_noted_something_hold_up_no_other(service: sa.Engine) -> None:
+    with ExitStack() as open_ones:
+        for number in range(8):
+            connection = open_ones.enter_context(transaction(service, lab="LAB"))
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+            connection.exec_driver_sql(f"SELECT chromogen_note('LAB', 'invented', 'test', 'things/{number}', '')")
+    with transaction(service) as connection:
+        verdict = audit.verify(connection)
+    assert (verdict.entries, verdict.broken, len(verdict.heads)) == (8, (), 8)
 
 
 def filled(engine: sa.Engine, rows: int) -> None:

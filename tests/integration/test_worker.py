@@ -41,14 +41,14 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
     """Starts worker processes whose cases take so many seconds; none outlives the test."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def one(seconds: float) -> "subprocess.Popen[bytes]":
+    def one(seconds: float, *, lease_s: float = LEASE_S) -> "subprocess.Popen[bytes]":
         command = [
             sys.executable,
             "-m",
             "tests.integration.worker_process",
             database_url,
             str(tmp_path),
-            str(LEASE_S),
+            str(lease_s),
             str(seconds),
         ]
         log = (tmp_path / "log").open("ab")
@@ -137,8 +137,8 @@ def test_r7_and_r9_poison_is_dead_after_three_workers_and_the_urgent_are_served_
     routine = [store.accept(request(i))[0] for i in (1, 2)]
     urgent, _ = store.accept(request(3, priority=Priority.STAT))
     for _ in range(3):
-        assert start(0.05).wait(timeout=20) == -signal.SIGKILL
-        time.sleep(LEASE_S + 0.1)
+        assert start(0.05, lease_s=0.3).wait(timeout=20) == -signal.SIGKILL
+        time.sleep(0.4)
     start(0.05)
     until(lambda: all(store.order(o.id).state is State.DONE for o in [urgent, *routine]), 20)
     view = store.order(poison.id)

@@ -17,7 +17,7 @@ from server.domain.states import MAX_ATTEMPTS
 from server.observability import set_up
 from server.store.database import connect
 from server.store.dispatch import Dispatcher
-from server.store.outbox import PostgresOutbox
+from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
 from server.worker import Worker
 from tests.server.store.invented import result
@@ -42,7 +42,7 @@ def main(url: str, folder: Path, lease_s: float, seconds: float, *, max_attempts
         report.write_bytes(b"invented")
         store.finish(claim, found, [Delivery(kind="ORU", destination="lis", path=report, message_id=claim.order.id)])
 
-    outbox = PostgresOutbox(engine, lambda delivery: note("delivered", delivery.message_id))
+    outbox = PostgresOutbox(engine, lambda delivery: note("delivered", delivery.message_id), patience=Patience(lease_s=5))
     worker = Worker(store, outbox, run_case, lease_s=lease_s, poll_s=0.2, grace_s=1.0)
     worker.run(Dispatcher(url, worker.look, poll_s=0.5))
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -104,6 +105,17 @@ def test_a_checkpoint_with_nan_writes_nothing(checkpoint: Path, tmp_path: Path) 
     with pytest.raises(Refused, match="NaN"):
         export(tmp_path / "nan.pt", Fitted(calibration=CALIBRATION, counting_threshold=0.4), tmp_path / "out", "1", [])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_whose_weights_hold_nan_is_refused_before_it_answers(models: Path) -> None:
+    model = onnx.load(models / "nuclei_detection" / "float32" / "model.onnx")
+    weights = next(w for w in model.graph.initializer if len(w.dims) == 4)
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values[0, 0, 0, 0] = np.nan
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    with pytest.raises(Refused, match="NaN") as refused:
+        DetectionGraph(model.SerializeToString(), threads=1).run(made_tile(1).image[None, :64, :64])
+    assert refused.value.reason is Reason.MODEL_INVALID
 
 
 @pytest.mark.parametrize("precision", list(Precision))

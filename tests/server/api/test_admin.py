@@ -5,7 +5,9 @@ import pytest
 import sqlalchemy as sa
 from chromogen.v1 import admin_pb2
 from chromogen.v1 import admin_service_pb2 as pb
+from chromogen.v1 import order_service_pb2 as orders
 from chromogen.v1 import result_service_pb2 as results
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from tests.server.api.harness import Api, told
 
@@ -69,6 +71,24 @@ def test_a_laboratory_is_counted(api: Api, lab: str) -> None:
     api.caller("lis", lab=lab).order()
     (found,) = api.caller("lab-admin", lab=lab).admin.ListLabs(pb.ListLabsRequest()).labs
     assert (found.name, found.orders, found.open_orders, found.results) == (lab, 2, 1, 1)
+
+
+def test_the_audit_names_who_saw_a_patient_and_who_was_refused(api: Api, lab: str) -> None:
+    order_id = api.caller("lis", lab=lab).order().id
+    reader = api.caller("pathologist", lab=lab, subject="dr-reader")
+    reader.orders.ListOrders(orders.ListOrdersRequest())
+    reader.orders.GetOrder(orders.GetOrderRequest(order_id=order_id, read_mask=FieldMask(paths=["state"])))
+    assert noted(api, lab, "dr-reader") == []
+    reader.orders.GetOrder(orders.GetOrderRequest(order_id=order_id))
+    assert noted(api, lab, "dr-reader") == [("patient.read", f"orders/{order_id}", "")]
+    assert told(lambda: reader.orders.RetryOrder(orders.RetryOrderRequest(order_id=order_id))).reason == "PERMISSION_DENIED"
+    assert noted(api, lab, "dr-reader")[0] == ("call.refuse", "methods/RetryOrder", "PERMISSION_DENIED")
+    assert api.caller("auditor", lab=lab).admin.VerifyAudit(pb.VerifyAuditRequest()).intact
+
+
+def noted(api: Api, lab: str, subject: str) -> list[tuple[str, str, str]]:
+    entries = api.caller("auditor", lab=lab).admin.QueryAudit(pb.QueryAuditRequest(subject=subject)).entries
+    return [(e.action, e.object, e.outcome) for e in entries]
 
 
 def test_archives_say_whether_they_answer(api: Api) -> None:

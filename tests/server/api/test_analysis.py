@@ -1,6 +1,8 @@
 """AnalysisService with the shipped networks."""
 
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 
 import cv2
@@ -96,6 +98,15 @@ def test_a_picture_that_is_none_is_refused(api: Api, image: pb.Image, reason: st
 
 def test_a_picture_with_too_many_pixels_is_refused(api: Api) -> None:
     image = pb.Image(data=encoded(np.full((10, 8200, 3), 255, np.uint8)), mpp=0.5)
+    answer = told(lambda: api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image)))
+    assert answer.reason == "ARGUMENT_INVALID"
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_refused_by_its_header(api: Api) -> None:
+    side = 60_000
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    image = pb.Image(data=b"\x89PNG\r\n\x1a\n" + chunk, mpp=0.5)
     answer = told(lambda: api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image)))
     assert answer.reason == "ARGUMENT_INVALID"
 

@@ -103,6 +103,10 @@ FAULTY: dict[str, Faulty] = {
     "two laboratories": lambda i: i.sign(i.claims("lis", lab=["LAB-A", "LAB-B"])),
     "an empty laboratory": lambda i: i.sign(i.claims("lis", lab="")),
     "a laboratory with a wildcard": lambda i: i.sign(i.claims("lis", lab="LAB-%")),
+    "a laboratory with a delimiter": lambda i: i.sign(i.claims("lis", lab="LAB^A")),
+    "a laboratory with a line break": lambda i: i.sign(i.claims("lis", lab="LAB\nA")),
+    "a laboratory that ends in a space": lambda i: i.sign(i.claims("lis", lab="LAB ")),
+    "a laboratory without end": lambda i: i.sign(i.claims("lis", lab="L" * 65)),
     "a lis of all laboratories": lambda i: i.token("lis", lab="*"),
     "an operator of all laboratories who is a pathologist too": lambda i: i.token("operator", "pathologist", lab="*"),
     "a subject with a line break": lambda i: i.sign(i.claims("lis", subject="a\nb")),
@@ -158,6 +162,11 @@ def test_a_token_bound_to_a_certificate_is_good_with_it_only(issuer: Issuer) -> 
 
 def test_operators_and_auditors_may_belong_to_all_laboratories(issuer: Issuer) -> None:
     assert admitted(issuer, issuer.token("operator", "auditor", lab="*")).lab == "*"
+
+
+@pytest.mark.parametrize("lab", ["L", "PATH LAB", "Städtisches Klinikum, Haus 2", "St. Mary's (East)"])
+def test_laboratories_are_called_as_their_messages_call_them(issuer: Issuer, lab: str) -> None:
+    assert admitted(issuer, issuer.token("lis", lab=lab)).lab == lab
 
 
 def test_the_local_caller_needs_no_token() -> None:

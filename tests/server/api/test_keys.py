@@ -1,6 +1,7 @@
 """The issuer's keys are cached, rotated, and survive an issuer that is away."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,28 @@ def test_an_issuer_that_is_away_leaves_the_keys_that_there_are(issuer: Issuer) -
         source.data = broken
         clock.now += 400
         assert keys.key("ec-1", "ES256") is not None
+
+
+def test_while_one_caller_waits_for_a_slow_issuer_the_others_go_on(issuer: Issuer) -> None:
+    clock, asked, answered = Clock(), threading.Event(), threading.Event()
+    source = Source(issuer.jwks())
+
+    def slow() -> bytes:
+        if source.reads:
+            asked.set()
+            assert answered.wait(10)
+        return source()
+
+    keys = KeySet(slow, refresh_s=300, clock=clock)
+    keys.key("ec-1", "ES256")
+    clock.now += 400
+    waiting = threading.Thread(target=lambda: keys.key("ec-1", "ES256"))
+    waiting.start()
+    assert asked.wait(10)
+    assert keys.key("ec-1", "ES256") is not None
+    answered.set()
+    waiting.join(10)
+    assert source.reads == 2
 
 
 def test_without_any_key_the_service_says_that_it_is_its_own_trouble() -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -13,13 +14,17 @@ from chromogen.v1 import order_service_pb2 as orders
 from chromogen.v1 import profile_service_pb2 as profiles
 from chromogen.v1 import result_service_pb2 as results
 from google.protobuf import message_factory
+from google.protobuf.descriptor import FieldDescriptor as F
 from google.protobuf.message import Message
 
+from server import settings
 from server.api import permissions
 from server.api.server import methods, services
+from server.api_service import start
 from server.domain.access import Role
 from server.domain.errors import Refused
 from tests.server.api.harness import Api, Told, order_request, told_by
+from tests.server.api.issuer import Authority
 
 pytestmark = pytest.mark.postgres
 METHODS = sorted(methods())
@@ -87,18 +92,22 @@ THEIRS, OURS = "LAB-THEIRS", "LAB-OURS"
 
 @pytest.fixture(scope="module")
 def theirs(api: Api) -> dict[str, Message]:
-    """For each method the request that would reach another laboratory's things."""
-    result = api.done(THEIRS, seed=5)
+    return requests_for(api, THEIRS)
+
+
+def requests_for(api: Api, lab: str) -> dict[str, Message]:
+    """For each method a request that reaches a laboratory's things, which are made here."""
+    result = api.done(lab, seed=5)
     order_id = str(result.order_id)
-    admin_of_theirs = api.caller("lab-admin", lab=THEIRS)
+    admin_of_theirs = api.caller("lab-admin", lab=lab)
     thresholds = profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=120, left=50, right=100))
     made = profiles.CreateProfileRequest(
         request_id=str(uuid.uuid4()), profile=profile_pb2.Profile(name="theirs", thresholds=thresholds)
     )
     admin_of_theirs.profiles.CreateProfile(made)
     revision = profiles.ProfileRevision(name="theirs", revision=1)
-    api.caller("pathologist", lab=THEIRS).results.SignResult(results.SignResultRequest(result_id=result.id))
-    delivery = api.caller("operator", lab=THEIRS).admin.ListDeliveries(admin.ListDeliveriesRequest()).deliveries[0]
+    api.caller("pathologist", lab=lab).results.SignResult(results.SignResultRequest(result_id=result.id))
+    delivery = api.caller("operator", lab=lab).admin.ListDeliveries(admin.ListDeliveriesRequest()).deliveries[0]
     result_id, request_id = result.id, str(uuid.uuid4())
     image = analysis.Image(data=b"\x89PNG\r\n\x1a\n", mpp=0.5)
     requests: list[Message] = [
@@ -132,8 +141,30 @@ HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "Cali
 """Those that make something of one's own, or know no laboratory: they may be answered, of one's own."""
 
 
+@pytest.fixture(scope="module")
+def unbound(api: Api, authority: Authority) -> Iterator[Api]:
+    """A server whose database account no row-level security binds: what it keeps apart, its queries do."""
+    quiet = api.service.settings.model_copy(update={"grpc": settings.Grpc(port=0, rate=100_000)})
+    server = start(replace(api.service, settings=quiet, engine=api.owner))
+    assert server is not None
+    with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(authority.pem)) as channel:
+        yield replace(api, channel=channel)
+    server.stop(1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_laboratory_sees_nothing_of_another_s_even_without_row_level_security(
+    unbound: Api, theirs: dict[str, Message], method: str
+) -> None:
+    check_isolated(unbound, theirs, method)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_laboratory_sees_nothing_of_another_s(api: Api, theirs: dict[str, Message], method: str) -> None:
+    check_isolated(api, theirs, method)
+
+
+def check_isolated(api: Api, theirs: dict[str, Message], method: str) -> None:
     """It is as if it were not there: NOT_FOUND, or an answer that names nothing of theirs."""
     roles = [str(role) for role in permissions.ROLES[method]]
     answer = outcome(api, method, theirs[method], api.issuer.token(*roles, lab=OURS))
@@ -166,3 +197,55 @@ def test_an_operator_of_all_laboratories_sees_all_and_a_patient_of_none(api: Api
     assert THEIRS in [lab.name for lab in caller.admin.ListLabs(admin.ListLabsRequest()).labs]
     order = caller.orders.GetOrder(theirs["/chromogen.v1.OrderService/GetOrder"]).order
     assert (order.lab, order.HasField("patient")) == (THEIRS, False)
+
+
+NASTY: dict[str, list[Any]] = {
+    "str": ["", "\0", "é\u202e" * 300, "*", "'; DROP TABLE orders; --", "../../etc/passwd", "%s%n{0}", "9" * 400, "-1"],
+    "int": [-1, 2**31 - 1, -(2**31)],
+    "long": [-1, 2**63 - 1, -(2**63)],
+    "float": [float("nan"), float("inf"), -1.0, 1e308, 5e-324],
+    "bytes": [b"", b"\0", b"\x89PNG\r\n\x1a\n" + bytes(50), b"\xff\xd8\xff\xe0" + bytes(50)],
+    "bool": [True],
+    "enum": [99, -1],
+}
+KINDS = {
+    F.TYPE_STRING: "str", F.TYPE_BYTES: "bytes", F.TYPE_DOUBLE: "float", F.TYPE_FLOAT: "float", F.TYPE_BOOL: "bool",
+    F.TYPE_ENUM: "enum", F.TYPE_INT32: "int", F.TYPE_INT64: "long",
+}  # fmt: skip
+
+
+def mutated(message: Message, depth: int = 4) -> Iterator[Message]:
+    """Copies of a message, each with one field, at any depth, set to something nasty."""
+    for field in message.DESCRIPTOR.fields:
+        if field.type == F.TYPE_MESSAGE:
+            if depth and not field.is_repeated:
+                for inner in mutated(getattr(message, field.name), depth - 1):
+                    copy = duplicate(message)
+                    getattr(copy, field.name).CopyFrom(inner)
+                    yield copy
+            continue
+        for value in NASTY[KINDS[field.type]]:
+            copy = duplicate(message)
+            if field.is_repeated:
+                getattr(copy, field.name).append(value)
+            else:
+                setattr(copy, field.name, value)
+            yield copy
+
+
+def duplicate(message: Message) -> Message:
+    made = type(message)()
+    made.CopyFrom(message)
+    return made
+
+
+def test_s6_no_field_of_any_method_can_be_filled_so_that_something_breaks(api: Api) -> None:
+    """Whatever comes, it is answered or refused with a reason; nothing ends as an error of ours that we did not foresee."""
+    requests, tried = requests_for(api, "LAB-FUZZ"), 0
+    token = api.issuer.token("lis", "pathologist", "lab-admin", "operator", "auditor", lab="LAB-FUZZ")
+    for method, request in requests.items():
+        for message in mutated(request):
+            answer, tried = outcome(api, method, message, token), tried + 1
+            broken = isinstance(answer, Told) and answer.reason in ("INTERNAL", "DATABASE_FAILED", "DATABASE_UNREACHABLE")
+            assert not broken, (method, str(message)[:300], answer)
+    assert tried > 1000

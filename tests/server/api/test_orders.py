@@ -30,6 +30,10 @@ def test_an_order_is_kept_and_read_back_as_it_was_sent(api: Api, lab: str) -> No
     made = caller.orders.CreateOrder(order_request(number="P|1^x", slide=slide, priority=order_pb2.PRIORITY_STAT, marker="ki-67"))
     assert made.created
     order = caller.orders.GetOrder(pb.GetOrderRequest(order_id=made.order.id)).order
+    without_patient = order_pb2.Order()
+    without_patient.CopyFrom(order)
+    without_patient.ClearField("patient")
+    assert made.order == without_patient
     assert (order.placer_order_number, order.marker, order.lab) == ("P|1^x", "KI67", lab)
     assert (order.state, order.priority) == (order_pb2.ORDER_STATE_QUEUED, order_pb2.PRIORITY_STAT)
     assert order.slide == slide

@@ -1,6 +1,7 @@
 """ProfileService on the real store."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -65,6 +66,13 @@ def test_g2_a_repeated_request_answers_as_the_first(api: Api, lab: str) -> None:
     caller, first, second = api.caller("lab-admin", lab=lab), str(uuid.uuid4()), str(uuid.uuid4())
     assert create(caller, request_id=first) == create(caller, request_id=first)
     assert revise(caller, request_id=second).revision == revise(caller, request_id=second).revision == 2
+
+
+def test_g2_twenty_identical_calls_at_once_make_one_profile(api: Api, lab: str) -> None:
+    caller, request_id = api.caller("lab-admin", lab=lab), str(uuid.uuid4())
+    with ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(lambda _: create(caller, request_id=request_id).etag, range(20)))
+    assert len(set(made)) == 1
 
 
 def test_a_name_is_taken_in_its_own_laboratory_only(api: Api, lab: str) -> None:

@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2
 
+from server.api import permissions
 from server.api.server import services
+from server.domain.access import Role
 from tests import proto_drift
 
 ROOT = Path(__file__).resolve().parents[3]
+GUIDE = ROOT / "proto" / "README.md"
 RELEASED = ROOT / "proto" / "released.binpb"
-HOW = "npm install --global @bufbuild/buf"
+HOW = "npm install --prefix .venv/node @bufbuild/buf@1.75.0"
+INSTALLED = ROOT / ".venv" / "node" / "node_modules" / ".bin"
 
 
 def buf(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    program = shutil.which("buf")
+    program = shutil.which("buf") or shutil.which("buf", path=INSTALLED)
     if program is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"buf is not installed: {HOW}")
@@ -94,3 +98,14 @@ def test_enums_begin_with_unspecified() -> None:
                 seen += 1
                 assert enum.values_by_number[0].name.endswith("_UNSPECIFIED")
     assert seen >= 6
+
+
+def test_the_guide_s_table_of_roles_is_the_one_that_is_kept() -> None:
+    rows = [line.strip("| ").split("|") for line in GUIDE.read_text().splitlines() if line.startswith("|")]
+    header = [cell.strip() for cell in rows[0]]
+    said = {}
+    for row in rows[2:]:
+        cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
+        held = {Role(header[i]) for i in range(2, len(header)) if cells[i] == "yes"}
+        said[f"/{permissions.PACKAGE}.{cells[0]}/{cells[1]}"] = held
+    assert said == {method: set(roles) for method, roles in permissions.ROLES.items()}

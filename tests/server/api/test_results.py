@@ -88,6 +88,13 @@ def test_rescoring_makes_a_new_result_of_the_same_nuclei_and_a_repeat_finds_it(a
     assert not sent(api, again.id)
 
 
+def test_g2_ten_who_rescore_at_once_make_one_result(api: Api, lab: str) -> None:
+    made, caller, revision = api.done(lab), api.caller("pathologist", lab=lab), profile(api, lab)
+    with ThreadPoolExecutor(10) as pool:
+        assert len(set(pool.map(lambda _: rescored(caller, made.id, revision).id, range(10)))) == 1
+    assert len(caller.results.ListResults(pb.ListResultsRequest(order_id=str(made.order_id))).results) == 2
+
+
 def test_rescoring_needs_the_nuclei_and_a_profile_of_the_laboratory(api: Api, lab: str) -> None:
     made, caller = api.done(lab, seed=77), api.caller("pathologist", lab=lab)
     theirs = profile(api, f"{lab}-2", "theirs")

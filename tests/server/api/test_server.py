@@ -1,25 +1,32 @@
 """How the server starts, what stops the start, health, reflection, limits. INTEROP.md G-5, S-1."""
 
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from chromogen.v1 import order_pb2
+from chromogen.v1 import admin_service_pb2, order_pb2, profile_service_pb2, result_service_pb2
 from chromogen.v1 import order_service_pb2 as pb
+from grpc._cython import cygrpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from server import api_service, settings
+from server import api_service as api_service_module
+from server import settings
+from server.api import pages
 from server.api.health import Dependency, Health
 from server.api.limits import Rate, Slots
-from server.api.server import authenticate_by, credentials_of, is_loopback, services
+from server.api.server import authenticate_by, credentials_of, is_loopback, options, services
 from server.bootstrap import Service
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
-from tests.server.api.harness import Api, Caller, order_request, told
+from server.store.database import connect
+from server.store.store import PostgresStore
+from tests.server.api.harness import Api, Caller, order_request, told, told_by
 from tests.server.api.issuer import Authority, Issuer
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -28,7 +35,7 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 @contextmanager
 def running(service: Service, **groups: object) -> Iterator[int]:
     """A second server on the same store; yields its port."""
-    server = api_service.start(replace(service, settings=service.settings.model_copy(update=groups)))
+    server = api_service_module.start(replace(service, settings=service.settings.model_copy(update=groups)))
     assert server is not None
     try:
         yield server.port
@@ -84,9 +91,9 @@ def test_half_a_set_of_settings_stops_the_start_and_says_which_half_is_missing(t
 
 
 def test_with_nothing_set_the_api_is_off_and_with_half_of_it_it_is_not() -> None:
-    assert not api_service.is_wanted(settings.Settings())
-    assert api_service.is_wanted(settings.Settings(oidc=settings.Oidc(issuer="https://i")))
-    assert api_service.is_wanted(settings.Settings(grpc=settings.Grpc(insecure=True)))
+    assert not api_service_module.is_wanted(settings.Settings())
+    assert api_service_module.is_wanted(settings.Settings(oidc=settings.Oidc(issuer="https://i")))
+    assert api_service_module.is_wanted(settings.Settings(grpc=settings.Grpc(insecure=True)))
 
 
 @pytest.mark.postgres
@@ -184,6 +191,12 @@ def test_g5_reflection_lists_the_services_to_who_has_a_token(api: Api) -> None:
     names = {s.name for s in answer.list_services_response.service}
     assert names >= {s.full_name for s in services()}
     assert told(lambda: stub.ServerReflectionInfo(iter([asked]), timeout=5)).reason == "UNAUTHENTICATED"
+
+
+def test_every_option_of_the_server_is_one_that_grpc_knows() -> None:
+    """A misspelt one would be passed over without a word."""
+    library = Path(cygrpc.__file__).read_bytes()
+    assert [name for name, _ in options() if name.encode() + b"\0" not in library] == []
 
 
 def test_a_caller_has_bursts_then_waits_and_holds_up_no_other() -> None:
@@ -287,3 +300,74 @@ def test_an_error_that_nobody_foresaw_says_nothing(
     out, err = capfd.readouterr()
     assert MARKER not in answer.message + out + err
     assert "KeyError" in out + err
+
+
+@pytest.mark.postgres
+def test_g3_a_method_that_there_is_not_says_so_to_who_has_a_token(api: Api) -> None:
+    call = api.channel.unary_unary("/chromogen.v1.OrderService/Nothing")
+    assert told(lambda: call(b"", timeout=5)).code is grpc.StatusCode.UNAUTHENTICATED
+    token = [("authorization", f"Bearer {api.issuer.token('lis')}")]
+    answer = told(lambda: call(b"", metadata=token, timeout=5))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+
+
+@pytest.mark.postgres
+def test_g5_without_its_database_the_service_says_so_and_the_caller_may_try_again(api_service: Service) -> None:
+    nowhere = connect("postgresql://nobody@127.0.0.1:1/none")
+    local = settings.Grpc(port=0, insecure=True)
+    with unguarded(replace(api_service, engine=nowhere, store=PostgresStore(nowhere)), local) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        assert stub.Check(health_pb2.HealthCheckRequest(service="database"), timeout=5).status == NOT_SERVING
+        assert stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status == NOT_SERVING
+        answer = told(Caller(channel, None).order)
+        assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNREACHABLE")
+        assert "nobody" not in answer.message
+    nowhere.dispose()
+
+
+@pytest.mark.postgres
+def test_r10_a_watch_does_not_hold_up_the_stop_and_is_told_to_come_back(api_service: Service) -> None:
+    quiet = api_service.settings.model_copy(
+        update={"grpc": settings.Grpc(port=0, insecure=True), "tls": settings.Tls(), "oidc": settings.Oidc()}
+    )
+    server = api_service_module.start(replace(api_service, settings=quiet))
+    assert server is not None
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        caller = Caller(channel, None)
+        stream = caller.orders.WatchOrder(pb.WatchOrderRequest(order_id=caller.order().id))
+        next(stream)
+        began = time.monotonic()
+        server.stop(10)
+        assert time.monotonic() - began < 3
+        assert told(lambda: stream).reason == "SERVER_STOPPING"
+
+
+FORGED = [
+    ["", ""],
+    ["x", "y"],
+    ["2026-01-01T00:00:00+00:00", "x"],
+    ["a\0b", "1"],
+    ["a", "9" * 30],
+    ["a", "-1"],
+    ["1", "2", "3"],
+    ["9" * 30],
+]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("key", FORGED)
+def test_g4_a_page_token_that_is_made_by_hand_breaks_nothing(api: Api, key: list[str]) -> None:
+    caller = api.caller("lis", "pathologist", "lab-admin", "operator", "auditor")
+    calls: list[tuple[Callable[..., object], Any]] = [
+        (caller.orders.ListOrders, pb.ListOrdersRequest()),
+        (caller.results.ListResults, result_service_pb2.ListResultsRequest()),
+        (caller.profiles.ListProfiles, profile_service_pb2.ListProfilesRequest()),
+        (caller.admin.ListDeliveries, admin_service_pb2.ListDeliveriesRequest()),
+        (caller.admin.QueryAudit, admin_service_pb2.QueryAuditRequest()),
+    ]
+    for call, request in calls:
+        request.page_token = pages.token_for(tuple(key), request)
+        try:
+            call(request)
+        except grpc.RpcError as error:
+            assert told_by(error).reason == "PAGE_TOKEN_INVALID"  # noqa: PT017  either is right

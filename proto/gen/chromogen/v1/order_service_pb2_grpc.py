@@ -73,6 +73,7 @@ class OrderServiceServicer:
 
     def CreateOrder(self, request, context):
         """Order the score of a slide. The same `request_id` again, or the same placer numbers, answers the first order.
+        The report goes to the laboratory's LIS and names the token's subject as its receiving application (MSH-5).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

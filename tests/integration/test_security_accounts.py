@@ -1,0 +1,171 @@
+"""An installation as docs/operations.md has it made: the accounts of deploy/roles.sql, a backup restored, an upgrade under way.
+
+INTEROP.md S-5, R-6; the programs are those of the private PostgreSQL.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from server.bootstrap import bootstrap
+from server.domain.errors import Failed
+from server.domain.ports import Delivery
+from server.domain.result import ResultId
+from server.domain.states import State
+from server.settings import Settings
+from server.store import audit, private
+from server.store.database import connect, transaction
+from server.store.migrate import migrate, revert
+from server.store.store import PostgresStore
+from tests.conftest import execute
+from tests.integration.processes import ROOT, Nursery, OwnPostgres, until
+from tests.server.store.invented import request, result
+
+pytestmark = pytest.mark.postgres
+PASSWORDS = {f"{who}_PASSWORD": "invented" for who in ("MIGRATE", "SERVE", "WORK", "AUDIT", "SCALE")}
+
+
+def program(name: str, *arguments: str, url: str) -> None:
+    """Run one of PostgreSQL's programs on a database."""
+    parts = urlsplit(url.replace("+psycopg2", ""))
+    where = {"PGHOST": parse_qs(parts.query)["host"][0], "PGUSER": parts.username or "", "PGDATABASE": parts.path[1:]}
+    subprocess.run([private._programs() / name, *arguments], check=True, env=os.environ | PASSWORDS | where, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[OwnPostgres]:
+    """One whose accounts roles.sql made, and nobody else."""
+    made = OwnPostgres(migrated=False)
+    program("psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={ROOT / 'deploy' / 'roles.sql'}", url=made.owner_url)
+    migrate(made.url_as("chromogen_migrate"))
+    yield made
+    made.close()
+
+
+def finished(store: PostgresStore, working: PostgresStore, number: int, folder: Path) -> str:
+    """An order that `store` took and `working` did."""
+    order, _ = store.accept(request(number))
+    claim = working.claim(order.id, 60)
+    assert claim is not None
+    report = folder / f"{number}.hl7"
+    report.write_bytes(b"invented")
+    delivery = Delivery(kind="ORU", destination="lis", path=report, message_id=order.id)
+    working.finish(claim, replace(result(order.id), id=ResultId(order.id)), [delivery])
+    return order.id
+
+
+def test_s5_each_account_of_roles_sql_does_its_part_and_no_superuser_is_needed(database: OwnPostgres, tmp_path: Path) -> None:
+    serve, work = connect(database.url_as("chromogen_serve")), connect(database.url_as("chromogen_work"))
+    finished(PostgresStore(serve), PostgresStore(work), 1, tmp_path)
+    with pytest.raises(Failed):
+        PostgresStore(work).accept(request(2))
+    auditor = connect(database.url_as("chromogen_auditor"))
+    with transaction(auditor) as connection:
+        verdict = audit.verify(connection)
+    assert (verdict.entries, verdict.broken) == (4, ())
+    for engine in (serve, work, auditor):
+        engine.dispose()
+
+
+def test_s5_start_up_takes_the_services_accounts_and_refuses_the_one_that_migrates(database: OwnPostgres, tmp_path: Path) -> None:
+    def settings(account: str) -> Settings:
+        return Settings(database={"url": database.url_as(account)}, data={"folder": tmp_path})  # type: ignore[arg-type]
+
+    for account in ("chromogen_serve", "chromogen_work"):
+        with bootstrap(settings(account)) as service:
+            service.store.due()
+    with pytest.raises(Exception, match="the owner of the tables"):
+        bootstrap(settings("chromogen_migrate"))
+
+
+def test_the_query_that_kubernetes_scales_by_counts_and_sees_nothing_else(database: OwnPostgres) -> None:
+    yaml = pytest.importorskip("yaml", reason="pip install PyYAML")
+    manifests = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "scaling.yaml").read_text())
+    (work,) = (m for m in manifests if m["kind"] == "ScaledObject" and m["metadata"]["name"] == "work")
+    query = work["spec"]["triggers"][0]["metadata"]["query"]
+    serve, scaler = connect(database.url_as("chromogen_serve")), connect(database.url_as("chromogen_scaler"))
+    with scaler.connect() as connection:
+        before = connection.exec_driver_sql(query).scalar_one()
+    PostgresStore(serve).accept(request("due"))
+    with scaler.connect() as connection:
+        assert connection.exec_driver_sql(query).scalar_one() == before + 1
+        with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+            connection.exec_driver_sql("SELECT patient FROM orders")
+    serve.dispose()
+    scaler.dispose()
+
+
+def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(database: OwnPostgres, tmp_path: Path) -> None:
+    serve, work = connect(database.url_as("chromogen_serve")), connect(database.url_as("chromogen_work"))
+    done = finished(PostgresStore(serve), PostgresStore(work), 10, tmp_path)
+    waits, _ = PostgresStore(serve).accept(request(11))
+    serve.dispose()
+    work.dispose()
+    program("pg_dump", "--format=custom", f"--file={tmp_path / 'chromogen.dump'}", url=database.owner_url)
+    execute(database.owner_url, "CREATE DATABASE restored")
+    restored = database.owner_url.replace("/chromogen?", "/restored?")
+    program("pg_restore", "--exit-on-error", "--dbname=restored", str(tmp_path / "chromogen.dump"), url=restored)
+    engine = connect(restored.replace("//chromogen@", "//chromogen_work@"))
+    store = PostgresStore(engine)
+    assert store.order(done).state is State.DONE  # type: ignore[arg-type]
+    assert store.result(ResultId(done)).analysis.histograms.density.sum() == 500
+    claim = store.claim(waits.id, 60)
+    assert claim is not None
+    store.finish(claim, replace(result(waits.id), id=ResultId(waits.id)), [])
+    with transaction(engine, lab="OTHER") as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM orders").scalar_one() == 0
+    engine.dispose()
+    owner = connect(restored)
+    with transaction(owner) as connection:
+        assert audit.verify(connection).broken == ()
+    owner.dispose()
+
+
+def test_an_upgrade_with_a_case_in_flight_loses_nothing(
+    engine: sa.Engine, database_url: str, service_url: str, tmp_path: Path
+) -> None:
+    """From the version before this one's tables to this one's, while a worker computes."""
+    revert(database_url, "0002")
+    store = PostgresStore(engine)  # the worker of before had the owner's rights
+    orders = [store.accept(request(number))[0] for number in range(3)]
+    nursery = Nursery.of(database_url, tmp_path, lease_s=10, seconds=2)
+    try:
+        nursery.bear()
+        until(lambda: store.order(orders[0].id).state is State.RUNNING, 20)
+        migrate(database_url)
+        until(lambda: store.order(orders[0].id).state is State.DONE, 20)
+        assert store.order(orders[0].id).attempt == 1
+        nursery.kill(nursery.alive[0])
+        after = Nursery.of(service_url, tmp_path, lease_s=10, seconds=0.1)
+        try:
+            after.bear()
+            until(lambda: all(store.order(order.id).state is State.DONE for order in orders), 30)
+        finally:
+            after.close()
+    finally:
+        nursery.close()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar_one() == 3
+
+
+def test_two_migrations_at_once_take_turns(database_url: str) -> None:
+    revert(database_url, "0001")
+    began = time.monotonic()
+    threads = [Thread(target=migrate, args=(database_url,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert time.monotonic() - began < 60
+    engine = connect(database_url)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit").scalar_one() == 0
+    engine.dispose()

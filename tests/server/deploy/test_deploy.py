@@ -1,0 +1,190 @@
+"""What is in deploy/, as far as no cluster allows: schemas, and what must hold of every container."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.settings import variables
+from tests.server.deploy.environment_example import EXAMPLE, example
+
+yaml = pytest.importorskip("yaml", reason="pip install PyYAML")
+jsonschema = pytest.importorskip("jsonschema", reason="pip install kubernetes-validate")
+
+DEPLOY = EXAMPLE.parent
+KUBERNETES = DEPLOY / "kubernetes"
+KUBERNETES_VERSION = "1.36"
+
+Object = dict[str, Any]
+
+KEDA = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["scaleTargetRef", "triggers"],
+            "additionalProperties": False,
+            "properties": {
+                "scaleTargetRef": {"type": "object", "required": ["name"]},
+                "minReplicaCount": {"type": "integer", "minimum": 0},
+                "maxReplicaCount": {"type": "integer", "minimum": 1},
+                "pollingInterval": {"type": "integer", "minimum": 1},
+                "cooldownPeriod": {"type": "integer", "minimum": 1},
+                "triggers": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "required": ["type", "metadata"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "type": {"enum": ["postgresql", "prometheus"]},
+                            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+                            "authenticationRef": {"type": "object", "required": ["name"]},
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+"""A ScaledObject, as far as we use it; KEDA takes every value of `metadata` as text."""
+
+
+def objects() -> list[Object]:
+    files = sorted(KUBERNETES.glob("*.yaml"))
+    return [one for file in files for one in yaml.safe_load_all(file.read_text()) if one["kind"] != "Kustomization"]
+
+
+def named(one: Object) -> str:
+    return f"{one['kind']}/{one['metadata']['name']}"
+
+
+def workloads() -> list[Object]:
+    return [one for one in objects() if one["kind"] in ("Deployment", "Job")]
+
+
+def containers(one: Object) -> list[Object]:
+    pod = one["spec"]["template"]["spec"]
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def test_the_environment_example_is_what_the_settings_say() -> None:
+    assert EXAMPLE.read_text() == example()
+    assert set(re.findall(r"^# (CHROMOGEN_\w+)=", EXAMPLE.read_text(), re.MULTILINE)) == set(variables())
+
+
+def test_the_kustomization_names_every_file() -> None:
+    named_files = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    assert sorted(named_files) == sorted(p.name for p in KUBERNETES.glob("*.yaml") if p.name != "kustomization.yaml")
+
+
+@pytest.mark.parametrize("one", objects(), ids=named)
+def test_each_object_has_the_shape_that_kubernetes_asks_for(one: Object) -> None:
+    if one["apiVersion"].startswith("keda.sh/"):
+        if one["kind"] == "ScaledObject":
+            jsonschema.validate(one, KEDA)
+        return
+    with warnings.catch_warnings(action="ignore"):  # of the validator's own libraries
+        validator = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
+        validator.validate(one, KUBERNETES_VERSION, strict=True)
+
+
+def test_a_misspelt_field_would_be_seen() -> None:
+    validator = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
+    wrong = next(one for one in workloads() if one["kind"] == "Deployment")
+    wrong["spec"]["templat"] = wrong["spec"].pop("template")
+    with warnings.catch_warnings(action="ignore"), pytest.raises(validator.ValidationError):
+        validator.validate(wrong, KUBERNETES_VERSION, strict=True)
+
+
+@pytest.mark.parametrize("one", workloads(), ids=named)
+def test_no_container_runs_as_root_writes_to_its_root_or_grows_without_bound(one: Object) -> None:
+    pod = one["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for container in containers(one):
+        held = container["securityContext"]
+        assert held == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert "memory" in container["resources"]["limits"]
+        assert {m["name"] for m in container["volumeMounts"]} <= {v["name"] for v in pod["volumes"]}
+
+
+def test_every_workload_is_fenced_in_and_only_named_ports_are_open() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
+    assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for one in workloads():
+        name = one["metadata"]["name"]
+        assert policies[name]["podSelector"]["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
+        assert all(rule["ports"] for way in ("ingress", "egress") for rule in policies[name].get(way, []))
+
+
+def test_what_is_scaled_exists_and_grows() -> None:
+    scaled = {one["spec"]["scaleTargetRef"]["name"]: one["spec"] for one in objects() if one["kind"] == "ScaledObject"}
+    assert set(scaled) == {"work", "triton"}
+    for name, spec in scaled.items():
+        (deployment,) = (one for one in workloads() if one["metadata"]["name"] == name)
+        assert "replicas" not in deployment["spec"]  # else an apply would undo what KEDA set
+        assert 1 <= spec["minReplicaCount"] < spec["maxReplicaCount"]
+
+
+def test_settings_in_manifests_and_in_compose_are_known_ones() -> None:
+    (settings,) = (one for one in objects() if one["kind"] == "ConfigMap")
+    env = {e["name"] for one in workloads() for c in containers(one) for e in c.get("env", [])}
+    in_compose = {
+        name for s in compose()["services"].values() for name in s.get("environment", {}) if name.startswith("CHROMOGEN_")
+    }
+    assert set(settings["data"]) | env | in_compose <= set(variables())
+
+
+def compose() -> Object:
+    found: Object = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    return found
+
+
+def test_compose_has_all_parts_held_as_in_kubernetes_and_no_password() -> None:
+    services = compose()["services"]
+    assert set(services) == {"postgres", "migrate", "serve", "work", "triton", "orthanc"}
+    for name in ("migrate", "serve", "work"):
+        held = services[name]
+        assert (held["read_only"], held["user"], held["cap_drop"]) == (True, "10001:10001", ["ALL"])
+        assert held["security_opt"] == ["no-new-privileges:true"]
+    for service in services.values():
+        assert set(service["networks"]) <= set(compose()["networks"])
+        for name, value in service.get("environment", {}).items():
+            assert "PASSWORD" not in name or value.startswith("${"), name
+            assert "@postgres" not in value or "PASSWORD:?}@postgres" in value
+    assert services["work"]["stop_grace_period"] > services["serve"]["stop_grace_period"]
+
+
+def test_compose_s_own_variables_are_in_the_example() -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    assert asked <= set(re.findall(r"^# (\w+)=", EXAMPLE.read_text(), re.MULTILINE))
+
+
+def test_the_image_is_not_root_s_and_names_no_index() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"
+    assert not re.search(r"https?://|index-url|trusted-host", "\n".join(lines))
+    assert sum(line.startswith("FROM ") for line in lines) == 2
+
+
+def test_the_image_copies_what_the_wheel_is_built_of() -> None:
+    copied = {line.split()[1] for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")}
+    assert {"server", "inference", "proto", "triton_models", "migrations"} <= copied
+    assert all((DEPLOY.parent / name).is_dir() for name in copied - {"pyproject.toml", "--from=build"})
+
+
+def test_no_file_of_deploy_names_a_place_of_ours() -> None:
+    for file in (path for path in DEPLOY.rglob("*") if path.is_file()):
+        assert not re.search(r"/work/|/root/|pypi\.org", file.read_text()), file.name
+
+
+def test_each_script_that_roles_sql_is_for_has_its_account() -> None:
+    made = set(re.findall(r"CREATE ROLE (\w+) LOGIN", Path(DEPLOY / "roles.sql").read_text()))
+    assert made == {"chromogen_migrate", "chromogen_serve", "chromogen_work", "chromogen_auditor", "chromogen_scaler"}
