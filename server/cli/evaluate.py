@@ -17,6 +17,7 @@ from inference.slide import Rgb
 from server.cli.engine import make_engine
 from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN
+from server.retrieve.codec import on_white
 
 DIGITS = 4
 
@@ -77,10 +78,7 @@ def read_picture(path: Path) -> Rgb:
         picture = None
     if picture is None or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
         raise Refused(Reason.DATASET_INVALID, f"{path} isn't a colour picture of 8 bits a channel; save it as RGB")
-    if picture.shape[2] == 4:
-        opacity = picture[..., 3:].astype(np.float32) / 255
-        picture = np.rint(picture[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
-    return np.ascontiguousarray(picture[..., ::-1])
+    return np.ascontiguousarray(on_white(np.asarray(picture, np.uint8))[..., ::-1])
 
 
 def read_labels(path: Path) -> Points:

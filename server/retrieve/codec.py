@@ -34,10 +34,6 @@ class Undecodable(Exception):
     """The bytes of one frame are missing, damaged or not what the header of the slide says. Kept inside this package."""
 
 
-class Transparent(Undecodable):
-    """A picture with pixels that are not wholly there: their colours mean nothing."""
-
-
 class Encoding(StrEnum):
     """How the bytes of a frame hold its pixels."""
 
@@ -131,19 +127,20 @@ def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
         rgb = imagecodecs.jpegls_decode(data)
     else:
         rgb = imagecodecs.png_decode(data)
-        rgb = _opaque(rgb)
+        rgb = on_white(rgb)
     if rgb.shape != (frame.height, frame.width, 3) or rgb.dtype != np.uint8:
         raise Undecodable(f"decoded to {rgb.shape} of {rgb.dtype}")
     return cast(Rgb, rgb)
 
 
-def _opaque(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Without its alpha channel, if it has one that hides nothing: many tools write one. Raises Transparent."""
-    if rgb.ndim != 3 or rgb.shape[2] != 4:
-        return rgb
-    if (rgb[..., 3] != 255).any():
-        raise Transparent("alpha below 255")
-    return np.ascontiguousarray(rgb[..., :3])
+def on_white(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Without its alpha channel, if it has one: what is transparent was not photographed, and shows white like bare glass."""
+    if picture.ndim != 3 or picture.shape[2] != 4:
+        return picture
+    rgb, alpha = picture[..., :3], picture[..., 3:].astype(np.uint16)
+    if (alpha == 255).all():
+        return np.ascontiguousarray(rgb)
+    return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _raw(data: bytes, frame: Size) -> Rgb:

@@ -9,7 +9,7 @@ from PIL import Image
 from inference.errors import Reason, Refused
 from inference.geometry import Size
 from inference.slide import Level, Rgb, SlideFacts
-from server.retrieve.codec import Colour, Encoding, Transparent, Undecodable, decode
+from server.retrieve.codec import Colour, Encoding, Undecodable, decode
 from server.retrieve.colour import icc_digest, to_srgb
 from server.retrieve.digest import sha256_of
 from server.retrieve.framed_slide import FramedSlide
@@ -17,7 +17,7 @@ from server.retrieve.frames import LARGEST_FRAME, Layout
 from server.retrieve.quiet import quiet
 
 PNG_MAGIC, JPEG_MAGIC = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-_PNG_RGB, _PNG_RGBA = 2, 6  # colour types, PNG specification 11.2.1; alpha must hide nothing
+_PNG_RGB, _PNG_RGBA = 2, 6  # colour types, PNG specification 11.2.1
 _PNG_HEADER = 26
 
 
@@ -89,8 +89,6 @@ def _check_decodes(frames: PictureFrames) -> None:
     """A picture is one frame: where it doesn't decode nothing can be read, so it's refused at once (at an eighth if JPEG)."""
     try:
         frames.decode(0, 0, max(frames.layout.shrinks))
-    except Transparent:
-        raise Refused(Reason.WRONG_COLOUR_SPACE, f"{frames.path.name} has transparent pixels: save it without") from None
     except Undecodable:
         raise _damaged(frames.path) from None
 
