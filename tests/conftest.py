@@ -59,7 +59,7 @@ def database_server() -> Iterator[DatabaseServer]:
 def database_url(database_server: DatabaseServer) -> Iterator[str]:
     """The address, for the superuser, of a database of this test's own, migrated and empty."""
     name = f"test_{uuid.uuid4().hex}"
-    execute(database_server.url_of("postgres"), f'CREATE DATABASE "{name}" TEMPLATE chromogen')
+    execute(database_server.url_of("postgres"), f'CREATE DATABASE "{name}" TEMPLATE chromogen STRATEGY FILE_COPY')
     yield database_server.owner_url_of(name)
     execute(database_server.url_of("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
 

@@ -6,14 +6,13 @@ elsewhere. A server that serves another model gets no tile. When all of that has
 the reason; what was answered for one tile never depends on which server did.
 """
 
-import atexit
 import random
 import threading
 import time
 import weakref
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -32,6 +31,7 @@ from inference.infer import Detections
 STAT, ROUTINE = 1, 2
 """Priorities of Triton's queues."""
 LONGEST_DRAIN_S = 10.0
+LONGEST_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Rules:
 
 
 class TritonEngine:
-    """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to the end of the process.
+    """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to its end or the process's.
 
     `side` px is that of the servers' tiles. Smaller ones are mirrored up to it, larger ones refused.
     """
@@ -68,9 +68,8 @@ class TritonEngine:
         self._facts = ModelFacts(name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton")
         self._servers = [_Rested(server=Server(address, folder, side=side)) for address in addresses]
         self._lock = threading.Lock()
-        self._region: SharedTiles | None = None
-        self._closed = False
-        atexit.register(_close, weakref.ref(self))
+        self._held = _Held()
+        self._release = weakref.finalize(self, _release, self._servers, self._held, min(self._rules.timeout_s, LONGEST_DRAIN_S))
 
     @property
     def facts(self) -> ModelFacts:
@@ -108,57 +107,28 @@ class TritonEngine:
 
     def close(self) -> None:
         """Have the servers let go of the shared memory, once what they still compute is done, and give it back."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        deadline = time.monotonic() + min(self._rules.timeout_s, LONGEST_DRAIN_S)
-        region = self._region
-        if region is not None:
-            holding = [r.server for r in self._servers]
-            while (holding := [s for s in holding if not s.withdraw(region)]) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            region.close()
-        for rested in self._servers:
-            rested.server.close()
+        self._release()
 
     def _ask(self, tiles: npt.NDArray[np.uint8]) -> Answer:
         """Answers of the first tiles, as many as the server takes at once."""
-        deadline = time.monotonic() + self._rules.patience_s
-        broken: Counter[str] = Counter()
-        wrong: dict[str, str] = {}
-        pause = 0.02
+        call = _Call(deadline=time.monotonic() + self._rules.patience_s, tries=self._rules.tries)
         while True:
-            rested = self._next({a for a, n in broken.items() if n >= self._rules.tries} | wrong.keys(), deadline)
+            rested = self._next(call.given_up, call.deadline)
             server = rested.server
             try:
                 server.verify(self._shared())
                 batch = _padded(tiles[: min(self._rules.batch, server.max_batch)], self._side)
-                answer = server.infer(batch, self._region, priority=self._priority, timeout_s=self._rules.timeout_s)
+                answer = server.infer(batch, self._held.region, priority=self._priority, timeout_s=self._rules.timeout_s)
                 rested.failures = 0
                 return answer
             except Trouble as trouble:
-                last = Failed(Reason.ENGINE_FAILED, f"Triton at {server.address}: {trouble.what}", retryable=True)
-                if trouble.kind is Kind.BUSY:
-                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - only spreads those who wait
-                    pause = min(pause * 2, 1.0)
-                elif trouble.kind is Kind.WRONG:
-                    wrong[server.address] = trouble.what
+                if trouble.kind not in (Kind.BUSY, Kind.BROKEN):
                     rested.rest(self._rules)
-                elif trouble.kind is Kind.BROKEN:
-                    broken[server.address] += 1
-                else:
-                    rested.rest(self._rules)
+                call.note(server.address, trouble)
+                call.give_up_or_wait(trouble, len(self._servers))
             finally:
                 with self._lock:
                     server.in_flight -= 1
-            if len(wrong) == len(self._servers):
-                raise Failed(
-                    Reason.MODEL_INVALID, f"Triton at {server.address}: {wrong[server.address]}; deploy this release's models"
-                )
-            spent = sum(n >= self._rules.tries for n in broken.values()) + len(wrong)
-            if spent == len(self._servers) or time.monotonic() > deadline:
-                raise last
 
     def _next(self, but: set[str], deadline: float) -> "_Rested":
         """The least busy server that isn't resting, waited for; the one whose rest ends first where the deadline comes before.
@@ -167,7 +137,7 @@ class TritonEngine:
         """
         while True:
             with self._lock:
-                if self._closed:
+                if not self._release.alive:
                     raise Failed(Reason.ENGINE_FAILED, "the engine is closed", retryable=True)
                 now = time.monotonic()
                 others = [r for r in self._servers if r.server.address not in but]
@@ -182,12 +152,52 @@ class TritonEngine:
     def _shared(self) -> SharedTiles | None:
         """The region, made on the first call that needs it; None where the system has none to give."""
         with self._lock:
-            if self._region is None and self._use_shared_memory:
+            if self._held.region is None and self._use_shared_memory:
                 try:
-                    self._region = SharedTiles(slots=self.workers, slot_bytes=self._rules.batch * self._side**2 * 3)
+                    self._held.region = SharedTiles(slots=self.workers, slot_bytes=self._rules.batch * self._side**2 * 3)
                 except OSError:
                     self._use_shared_memory = False
-            return self._region
+            return self._held.region
+
+
+@dataclass(slots=True)
+class _Held:
+    """The shared memory, once there is some: apart from the engine, so that it can be given back when the engine is gone."""
+
+    region: SharedTiles | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """What a batch has met so far; `given_up` are the servers that it won't ask again."""
+
+    deadline: float
+    tries: int
+    broken: Counter[str] = field(default_factory=Counter)
+    wrong: set[str] = field(default_factory=set)
+    pause_s: float = 0.02
+    said: str = ""
+
+    @property
+    def given_up(self) -> set[str]:
+        return {a for a, n in self.broken.items() if n >= self.tries} | self.wrong
+
+    def note(self, address: str, trouble: Trouble) -> None:
+        self.said = f"Triton at {address}: {trouble.what}"
+        if trouble.kind is Kind.WRONG:
+            self.wrong.add(address)
+        elif trouble.kind is Kind.BROKEN:
+            self.broken[address] += 1
+
+    def give_up_or_wait(self, trouble: Trouble, servers: int) -> None:
+        """Raises Failed where no server is left to ask, or no time; waits a moment where a queue was full."""
+        if len(self.wrong) == servers:
+            raise Failed(Reason.MODEL_INVALID, f"{self.said}; deploy this release's models")
+        if len(self.given_up) == servers or time.monotonic() > self.deadline:
+            raise Failed(Reason.ENGINE_FAILED, self.said, retryable=True)
+        if trouble.kind is Kind.BUSY:
+            time.sleep(self.pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - only spreads those who wait
+            self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -222,7 +232,14 @@ def _detections(answer: Answer, i: int, width: int, height: int, faintest: float
     return detections(peaks, keep, Stains(*(getattr(stains, f)[i][keep] for f in Stains.__slots__)))
 
 
-def _close(engine: "weakref.ref[TritonEngine]") -> None:
-    found = engine()
-    if found is not None:
-        found.close()
+def _release(servers: list[_Rested], held: _Held, within_s: float) -> None:
+    """When the engine is closed, or gone, or the process ends; a request in flight is waited for, as its server demands."""
+    deadline = time.monotonic() + within_s
+    region = held.region
+    if region is not None:
+        holding = [r.server for r in servers]
+        while (holding := [s for s in holding if s.in_flight or not s.withdraw(region)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        region.close()
+    for rested in servers:
+        rested.server.close()

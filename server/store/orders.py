@@ -83,8 +83,9 @@ def progress(connection: Connection, claim: Claim, share: float, lease_s: float)
 
 def finish(connection: Connection, claim: Claim, result_id: ResultId) -> None:
     """DONE. Raises Failed ATTEMPT_LOST."""
-    values = _ended(State.DONE) | {"result_id": result_id, "progress": 1.0, "reason": "", "detail": ""}
-    _change(connection, claim, values)
+    given = {"order_id": claim.order.id, "own_token": claim.token, "its_result": result_id}
+    if connection.execute(_FINISH, given).rowcount != 1:
+        raise _lost(claim)
 
 
 def end(connection: Connection, claim: Claim, state: State, reason: str, detail: str, max_attempts: int) -> State:
@@ -214,7 +215,11 @@ def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> 
         .values({**values, "updated_at": func.now()})
     )
     if connection.execute(statement).rowcount != 1:
-        raise Failed(ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})")
+        raise _lost(claim)
+
+
+def _lost(claim: Claim) -> Failed:
+    return Failed(ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})")
 
 
 def _ended(state: State) -> dict[str, Any]:
@@ -245,7 +250,8 @@ def _view(row: RowMapping) -> OrderView:
     )
 
 
-_CLAIM = (  # made once: to build it for each claim takes longer than to run it
+# Made once: to build them for each case takes longer than to run them.
+_CLAIM = (
     update(orders)
     .where(orders.c.id == bindparam("order_id"), _is_due(), not_(_is_spent(bindparam("most", type_=Integer))))
     .values(
@@ -257,4 +263,10 @@ _CLAIM = (  # made once: to build it for each claim takes longer than to run it
         updated_at=func.now(),
     )
     .returning(orders)
+)
+
+_FINISH = (
+    update(orders)
+    .where(orders.c.id == bindparam("order_id"), orders.c.state == State.RUNNING, orders.c.token == bindparam("own_token"))
+    .values(**_ended(State.DONE), result_id=bindparam("its_result"), progress=1.0, reason="", detail="", updated_at=func.now())
 )

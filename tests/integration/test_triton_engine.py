@@ -402,12 +402,25 @@ def test_shared_memory_is_let_go_of_by_all_when_the_engine_closes_even_with_a_re
         engine.detect(tiles[:1], 0.28)
 
 
+@pytest.mark.parametrize("end", ["del engine", "sys.exit(0)", "raise KeyboardInterrupt"])
+def test_an_engine_that_nobody_closes_leaves_nothing_behind(well: tuple[TritonServer, ...], end: str) -> None:
+    program = (
+        "import sys, numpy as np\nfrom inference.engines.triton import TritonEngine\n"
+        f"engine = TritonEngine(['{well[0].address}'], side={SIDE})\n"
+        f"engine.detect(np.zeros((1, {SIDE}, {SIDE}, 3), np.uint8), 0.3)\n{end}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    assert "leaked" not in done.stderr
+    assert regions(well[0]) == []
+
+
 def test_the_region_of_a_killed_process_is_swept_by_the_next_one(
     well: tuple[TritonServer, ...], engine_of: StartEngine, tiles: Rgb
 ) -> None:
     program = (
         "import os, numpy as np\nfrom inference.engines.triton import TritonEngine\n"
-        f"TritonEngine(['{well[0].address}'], side={SIDE}).detect(np.zeros((1, {SIDE}, {SIDE}, 3), np.uint8), 0.3)\n"
+        f"engine = TritonEngine(['{well[0].address}'], side={SIDE})\n"
+        f"engine.detect(np.zeros((1, {SIDE}, {SIDE}, 3), np.uint8), 0.3)\n"
         "print('ready', flush=True)\nos.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=60)
