@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
+from chromogen.v1 import order_pb2, result_pb2
 
 from inference.draw import draw_slide
 from inference.engines.local import LocalEngine
@@ -21,12 +22,11 @@ from inference.geometry import Size
 from inference.score import score
 from server import settings
 from server.bootstrap import Service, bootstrap
-from server.demo.lis import ReceivingLis, order_message
+from server.demo.api import order_and_result, serving
+from server.demo.lis import APPLICATION, LAB, ReceivingLis, order_message
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.errors import Failed, ServiceReason
-from server.domain.ports import OrderView
-from server.domain.result import Result, Scores
-from server.domain.states import State
+from server.domain.result import Result, ResultId, Scores
 from server.order.intake import Intake
 from server.order.mllp import MllpListener
 from server.pipeline import Desk, run_case
@@ -69,8 +69,10 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
         say(f"scoring order {order}")
         desk = desk_of(service, work)
         service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
-        view = service.store.order(service.store.orders(1)[0].order.id)
-        return collect(out, work, service, view, truth, lis)
+        with serving(service) as port:
+            say("asking the gRPC API for the result")
+            found, answered = order_and_result(port, f"{order}^{APPLICATION}")
+        return collect(out, work, service, found, answered, truth, lis)
 
 
 def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, Scores]:
@@ -102,6 +104,9 @@ def settings_for(work: Path, lis_port: int) -> settings.Settings:
         archive=settings.Archive(folder=work / "archive"),
         lis=settings.Lis(host="127.0.0.1", port=lis_port),
         worker=settings.Worker(),
+        grpc=settings.Grpc(port=0, insecure=True, local_lab=LAB),
+        tls=settings.Tls(),
+        oidc=settings.Oidc(),
     )
 
 
@@ -136,21 +141,23 @@ def desk_of(service: Service, work: Path) -> Desk:
     )  # fmt: skip
 
 
-def collect(out: Path, work: Path, service: Service, view: OrderView, truth: Scores, lis: ReceivingLis) -> Outcome:
+def collect(
+    out: Path, work: Path, service: Service, order: order_pb2.Order, answered: result_pb2.Result, truth: Scores, lis: ReceivingLis
+) -> Outcome:
     """Bring what reached the LIS and the archive, and the case's own files, to `out`. Raises Failed where something is missing."""
-    if view.state is not State.DONE or view.result_id is None:
-        raise Failed(ServiceReason.ORDER_STATE, f"the demo's order ended {view.state}: {view.reason} {view.detail}")
     if not lis.received or service.outbox.waiting():
         raise Failed(
             ServiceReason.DELIVERY_FAILED, f"{service.outbox.waiting()} reports of the demo didn't reach their destination"
         )
-    case = work / "cases" / view.order.id / str(view.attempt)
+    case = work / "cases" / order.id / str(order.attempt)
     made = [Path(shutil.copy(case / name, out / name)) for name in CASE_FILES]
     made.append(Path(shutil.copy(lis.received[-1], out / "oru.hl7")))
     for path in (work / "archive").glob("*.dcm"):
         modality = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).Modality
         made.append(Path(shutil.copy(path, out / MODALITIES[modality])))
-    result = service.store.result(view.result_id)
+    result = service.store.result(ResultId(answered.id))
+    if answered.scores.all.h_score != result.scores.all.h_score:
+        raise Failed(ServiceReason.INTERNAL, "the API and the database tell different scores of the demo's slide")
     return Outcome(result=replace(result, nuclei_file=out / "nuclei.parquet"), truth=truth, files=tuple(sorted(made)))
 
 

@@ -1,10 +1,18 @@
 """Fixtures of the integration tests: the real Triton server, fetched once."""
 
 import os
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from tests.triton_server import Unavailable, server_folder
+from inference.engines.local import LocalEngine
+from inference.engines.triton import Rules, TritonEngine
+from inference.slide import Rgb
+from tests.faulty_triton import SIDE, drawn_tiles, render_faulty, set_fault
+from tests.integration.triton_cases import RULES, StartEngine
+from tests.made_slide import ArraySlide
+from tests.triton_server import TritonServer, Unavailable, server_folder
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +24,56 @@ def tritonserver() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TritonServer, TritonServer]]:
+    """Two servers that fail on command, each of its own repository."""
+    with (
+        TritonServer(render_faulty(tmp_path_factory.mktemp("a"))) as one,
+        TritonServer(render_faulty(tmp_path_factory.mktemp("b"))) as two,
+    ):
+        yield one, two
+
+
+@pytest.fixture
+def well(servers: tuple[TritonServer, TritonServer]) -> tuple[TritonServer, TritonServer]:
+    """The two servers without a fault; one that a test killed is started again."""
+    for server in servers:
+        set_fault(server.repository, "")
+        if server.process is None or server.process.poll() is not None:
+            server.start()
+        waiting = TritonEngine([server.address], rules=RULES, side=SIDE, use_shared_memory=False)
+        waiting.detect(np.zeros((1, SIDE, SIDE, 3), np.uint8), 0.5)  # behind what the last test gave up
+        waiting.close()
+    return servers
+
+
+@pytest.fixture
+def engine_of() -> Iterator[StartEngine]:
+    """Makes engines that are closed with the test."""
+    made: list[TritonEngine] = []
+
+    def make(*addresses: str, rules: Rules = RULES, **more: object) -> TritonEngine:
+        made.append(TritonEngine(addresses, rules=rules, side=SIDE, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def local() -> LocalEngine:
+    return LocalEngine(threads=1)
+
+
+@pytest.fixture(scope="module")
+def tiles() -> Rgb:
+    return drawn_tiles(4)
+
+
+@pytest.fixture(scope="module")
+def slide(tiles: Rgb) -> ArraySlide:
+    """768 x 512 px: 12 tiles."""
+    return ArraySlide(np.concatenate([np.concatenate(list(tiles[:3]), axis=1), np.concatenate(list(tiles[1:]), axis=1)]))
