@@ -116,9 +116,9 @@ class Worker(_Group):
 
 
 class Engine(_Group):
-    """`name` local or triton://host:port."""
+    """`name` local, or triton://host:port[,host:port]."""
 
-    name: Annotated[str, Field(pattern=r"^(local|triton://[^/\s:]+:\d{1,5})$")] = "local"
+    name: Annotated[str, Field(pattern=r"^(local|triton://[^/\s:,]+:\d{1,5}(,[^/\s:,]+:\d{1,5})*)$")] = "local"
 
 
 class Icc(_Group):
