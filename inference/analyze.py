@@ -146,9 +146,11 @@ class _Run:
 
     def take_up(self, tiles: list[Tile], journal: Journal, writer: NucleiWriter) -> int:
         """How many tiles an earlier attempt had done; its findings are ours."""
+        taken = 0
         for tile, found in zip(tiles, journal.found(), strict=False):
             self.take(tile, found, writer)
-        return journal.before
+            taken += 1
+        return taken
 
     def take(self, tile: Tile, found: TileFound, writer: NucleiWriter) -> None:
         """A tile's findings, of now or of an earlier attempt."""

@@ -115,13 +115,15 @@ def read(path: Path, key: bytes) -> Iterator[TileFound]:
         with path.open("rb") as file:
             if file.read(len(key)) == key:
                 yield from _records(file)
-    except OSError:
+    except (OSError, ValueError, TypeError, KeyError):  # what can't be read is computed again
         return
 
 
 def _records(file: BinaryIO) -> Iterator[TileFound]:
     while len(head := file.read(_LENGTHS.size)) == _LENGTHS.size:
         meta, columns = _LENGTHS.unpack(head)
+        if meta == 0:  # zeros, as a power cut may leave them, would pass for an empty record
+            return
         body, check = file.read(meta + columns), file.read(_CHECK.size)
         if len(body) != meta + columns or len(check) != _CHECK.size or _CHECK.unpack(check)[0] != zlib.crc32(body):
             return

@@ -55,7 +55,7 @@ class Desk:
 
 def run_case(claim: Claim, desk: Desk) -> None:
     """Score an order's slide, or end it with the reason why not. What is not Refused goes up to the worker, who tries again."""
-    folder = desk.cases / claim.order.id / str(claim.attempt)  # a worker that lost its claim may still be writing to its own
+    folder = desk.cases / claim.order.id / attempt_folder(claim)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         result, deliveries = score_order(claim, desk, folder)
@@ -65,6 +65,11 @@ def run_case(claim: Claim, desk: Desk) -> None:
     else:
         desk.store.finish(claim, result, reachable(deliveries, desk))
     forget(folder.parent)
+
+
+def attempt_folder(claim: Claim) -> str:
+    """Each claim writes to its own: a worker that lost its claim, or gave it back, may still be writing."""
+    return f"{claim.attempt}-{claim.token[:8]}"
 
 
 def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[Delivery]]:
@@ -101,7 +106,7 @@ def score_slide(
     known = MARKER_NAMES.get((order.request.marker if order else marker).upper())
     strange = out_of_scope(known, *((specimen.site_code, specimen.site_text) if specimen else ()))
     result = Result(
-        id=result_id(order.id if order else None, profile, analysis.model.sha256, analysis.slide.sha256 or ""),
+        id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
         order_id=order.id if order else None,
         created_at=datetime.now(UTC).replace(microsecond=0),
         profile=profile,
@@ -150,8 +155,12 @@ def reachable(deliveries: Sequence[Delivery], desk: Desk) -> list[Delivery]:
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
-    """The same order, profile revision and model give the same identifier: a second attempt makes no second result."""
-    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{order_id}/{profile.label}/{model_sha256}/{slide}")))
+    """The same order, profile revision and model give the same identifier: a second attempt makes no second result.
+
+    Without an order, `slide` says which slide and region were scored.
+    """
+    subject = order_id or f"{slide}/{profile.thresholds}"
+    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}/{profile.label}/{model_sha256}")))
 
 
 def _oru(folder: Path, message: bytes, message_id: str) -> Delivery:

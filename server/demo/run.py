@@ -80,9 +80,12 @@ def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideId
     drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=h_score)
     by_grade = drawing.truth.counts
     truth = Scores(stroma=score(by_grade[0]), epithelium=score(by_grade[1]), all=score(by_grade.sum(axis=0)))
+    for name in (*CASE_FILES, *MODALITIES.values(), "oru.hl7"):  # of an earlier run: they don't belong to this truth
+        (out / name).unlink(missing_ok=True)
     write_json(out / "truth.json", {"compartments": compartments_json(truth), "seed": seed, "h_score_asked": h_score})
     identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{side}", marker=MARKER)
-    shutil.rmtree(out / "slide", ignore_errors=True)
+    for path in (out / "slide").glob("level-*.dcm"):
+        path.unlink()
     write_dicom_slide(out / "slide", JpegFrames(drawing), mpp=MPP, identity=identity)
     return identity, truth
 
@@ -149,7 +152,7 @@ def collect(
         raise Failed(
             ServiceReason.DELIVERY_FAILED, f"{service.outbox.waiting()} reports of the demo didn't reach their destination"
         )
-    case = work / "cases" / order.id / str(order.attempt)
+    (case,) = (work / "cases" / order.id).glob(f"{order.attempt}-*")
     made = [Path(shutil.copy(case / name, out / name)) for name in CASE_FILES]
     made.append(Path(shutil.copy(lis.received[-1], out / "oru.hl7")))
     for path in (work / "archive").glob("*.dcm"):

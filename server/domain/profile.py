@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from inference.grade import HueValueThresholds, Thresholds
+from server.domain.errors import Refused, ServiceReason
 
 ANY = "*"
 
@@ -47,9 +48,26 @@ BUILT_IN = Profile(
 
 
 def choose(profiles: list[Profile], *, lab: str, marker: str, today: date) -> Profile | None:
-    """The valid profile that fits closest (lab before marker before the rest), its latest revision; None when none fits."""
-    fitting = [p for p in profiles if p.key.lab in (lab, ANY) and p.key.marker in (marker, ANY) and _valid(p, today)]
-    return max(fitting, key=lambda p: (p.key.lab != ANY, p.key.marker != ANY, p.revision), default=None)
+    """The valid profile that fits closest (lab before marker), its latest revision; None when none fits.
+
+    An order says nothing of clone, stainer and scanner, so a profile that is for certain ones is never taken for it.
+    Raises Refused NO_PROFILE where profiles of different names fit equally: none of them may be preferred in silence.
+    """
+    fitting = [p for p in profiles if _fits(p.key, lab, marker) and _valid(p, today)]
+    closest = max((_closeness(p) for p in fitting), default=None)
+    among = [p for p in fitting if _closeness(p) == closest]
+    if len({p.name for p in among}) > 1:
+        names = ", ".join(sorted({p.name for p in among}))
+        raise Refused(ServiceReason.NO_PROFILE, f"several profiles fit marker {marker} equally ({names}): retire all but one")
+    return max(among, key=lambda p: p.revision, default=None)
+
+
+def _fits(key: ProfileKey, lab: str, marker: str) -> bool:
+    return key.lab in (lab, ANY) and key.marker in (marker, ANY) and {key.clone, key.stainer, key.scanner} == {ANY}
+
+
+def _closeness(profile: Profile) -> tuple[bool, bool]:
+    return profile.key.lab != ANY, profile.key.marker != ANY
 
 
 def _valid(profile: Profile, today: date) -> bool:

@@ -5,6 +5,7 @@ answered in their order; connections run side by side. hl7apy's own server takes
 """
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -109,7 +110,10 @@ class MllpListener:
         self._tasks.add(task)
         try:
             if len(self._tasks) <= self._connections:
+                _keep_alive(writer.get_extra_info("socket"))
                 await self._converse(task, reader, writer)
+            else:
+                log.warning("mllp_connections_full", connections=self._connections)
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             log.info("mllp_connection_lost", error=type(error).__name__)
         except asyncio.CancelledError:
@@ -169,3 +173,11 @@ async def _write(replies: tuple[bytes, ...], writer: HL7StreamWriter) -> None:
 async def _drained(reader: HL7StreamReader) -> None:
     while await reader.read(HEADER_KEPT):
         pass
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """A peer that vanished without a word is noticed within minutes, and its place is free again."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 120), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -52,7 +52,8 @@ class Deliverer:
         try:
             message = delivery.path.read_bytes()
         except OSError as error:
-            raise _failed(f"{delivery.path.name} can't be read ({type(error).__name__})") from None
+            kind = type(error).__name__
+            raise Failed(ServiceReason.DELIVERY_FAILED, f"{delivery.path.name} can't be read ({kind})", retryable=True) from None
         self._send(message, host=receiver.host, port=receiver.port, timeout_s=receiver.timeout_s, tls=receiver.tls)
 
     def _object(self, delivery: Delivery) -> None:

@@ -86,11 +86,17 @@ def _area(header: Dataset) -> int:
 
 
 def check_same_specimen(order: Order, source: Sequence[Dataset]) -> None:
-    """Raise Refused SPECIMEN_MISMATCH where an identifier that the order and the slide both give differs."""
+    """Raise Refused SPECIMEN_MISMATCH where an identifier that the order and the slide both give differs.
+
+    Patients are compared where the identifiers may come from one authority: two that differ by name issue numbers apart.
+    """
     asked, containers = order.request, {_text(h, "ContainerIdentifier") for h in source}
     specimens = {_text(s, "SpecimenIdentifier") for h in source for s in h.get("SpecimenDescriptionSequence") or []}
     _check_one_of("container identifier", (asked.specimen.container_id, asked.slide.container_id), containers)
     _check_one_of("specimen identifier", (asked.specimen.id,), specimens)
+    issuers = {_text(h, "IssuerOfPatientID") for h in source} - {""}
+    if not asked.patient.id_authority or issuers <= {asked.patient.id_authority}:
+        _check_one_of("patient identifier", (asked.patient.id,), {_text(h, "PatientID") for h in source})
 
 
 def _check_one_of(name: str, asked: tuple[str, ...], found: set[str]) -> None:

@@ -49,13 +49,25 @@ DEFER = text(
 
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
-    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit."""
+    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
+
+    Raises Refused MESSAGE_INVALID where the identifiers are those of another order or patient.
+    """
     statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
     if row is not None:
         defer(connection, OrderId(row["id"]), request.priority)
         return order_of(row), True
-    return order_of(_first(connection, request)), False
+    first = order_of(_first(connection, request))
+    if _subject(first.request) != _subject(request):
+        reused = "its control id or order number was used before, for another order: send it under new ones"
+        raise Refused(ServiceReason.MESSAGE_INVALID, reused)
+    return first, False
+
+
+def _subject(request: Request) -> tuple[str, ...]:
+    """What a repeat must have in common with the first: a system whose counter began anew must not lose an order."""
+    return request.placer_order_number, request.placer_request, request.patient.id
 
 
 def defer(connection: Connection, order_id: OrderId, priority: Priority, *, delay_s: float = 0) -> None:

@@ -5,6 +5,7 @@ one destination at once, a destination that doesn't answer holds up only itself,
 """
 
 import hashlib
+import os
 import random
 import threading
 import uuid
@@ -78,12 +79,14 @@ def add(connection: Connection, result_id: ResultId | None, lab: str, deliveries
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file. Raises Failed DELIVERY_FAILED (not retryable) when it can't be read."""
+    """SHA-256 of a file that is on the disk for good. Raises Failed DELIVERY_FAILED (retryable) when it can't be read."""
     try:
         with path.open("rb") as file:
+            os.fsync(file.fileno())  # the database will say that it exists, and outlive a power cut
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise Failed(ServiceReason.DELIVERY_FAILED, f"{path.name} can't be read ({type(error).__name__})") from None
+        kind = type(error).__name__
+        raise Failed(ServiceReason.DELIVERY_FAILED, f"{path.name} can't be read ({kind})", retryable=True) from None
 
 
 class PostgresOutbox:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -39,11 +40,10 @@ def needed(name: str, seen: set[str]) -> set[str]:
     """The installed packages that running chromogen needs, itself included."""
     if same(name) not in seen:
         seen.add(same(name))
-        for requirement in metadata.requires(name) or ():
-            wanted = re.match(r"[A-Za-z0-9._-]+", requirement)
-            assert wanted is not None
-            if "extra ==" not in requirement and is_installed(wanted[0]):
-                needed(wanted[0], seen)
+        for requirement in map(Requirement, metadata.requires(name) or ()):
+            here = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if here and is_installed(requirement.name):
+                needed(requirement.name, seen)
     return seen
 
 

@@ -68,13 +68,30 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.
 )
 def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message, number, priority, requested) -> None:  # type: ignore[no-untyped-def]
     asked = replace(
-        request(), message_control_id=f"{message}/{store}", placer_order_number=number, priority=priority, requested_at=requested
+        request(),
+        message_control_id=f"{message}/{number}/{store}",
+        placer_order_number=number,
+        priority=priority,
+        requested_at=requested,
     )
     asked = replace(asked, patient=replace(asked.patient, family_name=family), specimen=replace(asked.specimen, site_text=site))
     order, new = store.accept(asked)
     assert order == store.order(order.id).order
     if new:
         assert order.request == asked
+
+
+@pytest.mark.parametrize(
+    "changed", [{"placer_order_number": "P-OTHER"}, {"message_control_id": "M-OTHER"}], ids=["message", "number"]
+)
+def test_identifiers_that_were_another_orders_or_patients_are_refused(store: PostgresStore, changed: dict[str, str]) -> None:
+    """A LIS whose counter began anew must not be told that its new order was taken."""
+    first, _ = store.accept(request())
+    again = replace(request(), patient=replace(request().patient, id="INVENTED-OTHER"), **changed)  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="used before") as refused:
+        store.accept(again)
+    assert "INVENTED" not in refused.value.message
+    assert [view.order.id for view in store.orders()] == [first.id]
 
 
 def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: PostgresStore) -> None:
@@ -93,11 +110,10 @@ def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: Postgr
     "again",
     [
         request(1),
-        replace(request(1), placer_order_number="OTHER"),
         replace(request(1), message_control_id="OTHER"),
         replace(request(1), message_control_id="OTHER", sender="OTHER"),
     ],
-    ids=["the same", "same message", "same number", "same number from another sender"],
+    ids=["the same", "same number", "same number from another sender"],
 )
 def test_a_repeat_is_answered_as_the_first(store: PostgresStore, engine: sa.Engine, again: Request) -> None:
     first, _ = store.accept(request(1))
