@@ -54,10 +54,10 @@ def workers(service_url: str, tmp_path: Path) -> Iterator[Workers]:
 
 def ordered(folder: Path) -> Request:
     """An order for a drawn slide that lies in the archive."""
-    identity = SlideIdentity(key="reliability/path")
+    asked = request(1)
+    identity = SlideIdentity(key="reliability/path", patient_id=asked.patient.id)
     drawn = JpegFrames(draw_slide(size=Size(width=SIDE, height=SIDE), seed=7, h_score=150))
     write_dicom_slide(folder / "archive" / "slide", drawn, mpp=0.5, identity=identity, levels=2)
-    asked = request(1)
     return Request(
         **{name: getattr(asked, name) for name in Request.__dataclass_fields__ if name not in ("specimen", "slide")},
         specimen=Specimen(id=identity.specimen_id, container_id=identity.container_id),

@@ -1,5 +1,6 @@
 """What reports take from the slide: which headers, the specimen check, geometry, and real headers that break the standard."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -206,3 +207,17 @@ def _write_slide(header: Dataset, path: Path) -> None:
     header.ensure_file_meta()
     header.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
     write(header, path)
+
+
+@pytest.mark.parametrize(
+    ("authority", "issuer", "refused"), [("", "", True), ("LAB", "LAB", True), ("LAB", "", True), ("LAB", "ELSEWHERE", False)]
+)
+def test_a_slide_of_another_patient_is_refused_where_their_numbers_come_from_one_authority(
+    authority: str, issuer: str, refused: bool
+) -> None:
+    header = made_header()
+    header.PatientID, header.IssuerOfPatientID = "INVENTED-2", issuer
+    order = made_order()
+    asked = replace(order.request, patient=replace(order.request.patient, id="INVENTED-1", id_authority=authority))
+    with pytest.raises(Refused, match="patient identifier") if refused else nullcontext():
+        check_same_specimen(replace(order, request=asked), [header])
