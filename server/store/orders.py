@@ -49,20 +49,20 @@ DEFER = text(
 
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
-    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
-
-    Raises Refused MESSAGE_INVALID where the identifiers are those of another order or patient.
-    """
+    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit."""
     statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
     if row is not None:
         defer(connection, OrderId(row["id"]), request.priority)
         return order_of(row), True
-    first = order_of(_first(connection, request))
-    if _subject(first.request) != _subject(request):
+    return order_of(_first(connection, request)), False
+
+
+def check_same(first: Request, request: Request) -> None:
+    """Raise Refused MESSAGE_INVALID where a repeat's identifiers are those of another order or patient."""
+    if _subject(first) != _subject(request):
         reused = "its control id or order number was used before, for another order: send it under new ones"
         raise Refused(ServiceReason.MESSAGE_INVALID, reused)
-    return first, False
 
 
 def _subject(request: Request) -> tuple[str, ...]:

@@ -26,15 +26,17 @@ class PostgresStore:
         self._engine, self._max_attempts, self._stat_only = engine, max_attempts, stat_only
 
     def accept(self, request: Request) -> tuple[Order, bool]:
-        """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character)."""
+        """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character), and for reused identifiers."""
         try:
             with transaction(self._engine, lab=request.lab, subject=request.sender) as connection:
                 try:
-                    return orders.accept(connection, request)
+                    order, new = orders.accept(connection, request)
                 except exc.DataError:
                     raise _unkeepable() from None
         except ValueError:
             raise _unkeepable() from None
+        orders.check_same(order.request, request)
+        return order, new
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         with transaction(self._engine, subject=WORKER) as connection:
