@@ -51,12 +51,14 @@ def test_dicom_objects_go_to_the_archive(deliver: Deliverer, near: Neighbours, t
     assert near.objects == [tmp_path / "x.dcm"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "destination"), [("PDF", "lis"), ("ORU", "archive"), ("SR", "lis"), ("ORU", "nobody"), ("ORU", "lis")]
-)
-def test_what_fits_no_sender_or_has_no_file_is_not_tried_again(
-    deliver: Deliverer, tmp_path: Path, kind: str, destination: str
-) -> None:
+@pytest.mark.parametrize(("kind", "destination"), [("PDF", "lis"), ("ORU", "archive"), ("SR", "lis"), ("ORU", "nobody")])
+def test_what_fits_no_sender_is_not_tried_again(deliver: Deliverer, tmp_path: Path, kind: str, destination: str) -> None:
     with pytest.raises(Failed) as failed:
         deliver(Delivery(kind=kind, destination=destination, path=tmp_path / "missing", message_id="1"))
     assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, False)
+
+
+def test_a_report_whose_folder_is_away_is_tried_again(deliver: Deliverer, tmp_path: Path) -> None:
+    with pytest.raises(Failed) as failed:
+        deliver(Delivery(kind="ORU", destination="lis", path=tmp_path / "missing", message_id="1"))
+    assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, True)
