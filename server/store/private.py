@@ -70,7 +70,10 @@ class PrivatePostgres:
             except BlockingIOError:
                 pass
             else:
-                _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._folder), account=self._account)
+                try:
+                    _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._folder), account=self._account)
+                except Failed as error:  # gone already, or slow to end: what was done is committed, and `start` copes with either
+                    log.warning("private_database_not_stopped", reason=str(error.reason))
                 if self._socket_folder != self._folder:
                     with suppress(OSError):
                         self._socket_folder.rmdir()
