@@ -70,6 +70,15 @@ orders = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("result_id", Uuid(as_uuid=False)),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("run", Integer, nullable=False, server_default="1", comment="one more each time it is begun anew"),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "repeats",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="sender and control id of messages that began it anew",
+    ),
     UniqueConstraint("sender", "message_control_id"),
     CheckConstraint("(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"),
     CheckConstraint("(state = 'DONE') = (result_id IS NOT NULL)", name="done_has_result"),
@@ -160,7 +169,10 @@ outbox = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("ended_at", DateTime(timezone=True)),
+    Column("order_id", ForeignKey("orders.id"), comment="null: of no order"),
+    Column("errors", Integer, nullable=False, server_default="0", comment="times that the receiver answered AE or CE"),
     UniqueConstraint("destination", "message_id"),
+    Index("outbox_order_id_idx", "order_id", postgresql_where=text("kind = 'ORU'")),
     Index("outbox_waiting_idx", "destination", "id", postgresql_where=text("state = 'WAITING'")),
 )
 

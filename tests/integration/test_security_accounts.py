@@ -132,14 +132,14 @@ def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(datab
 def test_an_upgrade_with_a_case_in_flight_loses_nothing(
     engine: sa.Engine, database_url: str, service_url: str, tmp_path: Path
 ) -> None:
-    """From the version before this one's tables to this one's, while a worker computes."""
-    revert(database_url, "0002")
+    """The last version's tables become this one's while a worker computes, which touches them again when it has done."""
     store = PostgresStore(engine)  # the worker of before had the owner's rights
     orders = [store.accept(request(number))[0] for number in range(3)]
-    nursery = Nursery.of(database_url, tmp_path, lease_s=10, seconds=2)
+    nursery = Nursery.of(database_url, tmp_path, lease_s=10, seconds=4)
     try:
         nursery.bear()
         until(lambda: store.order(orders[0].id).state is State.RUNNING, 20)
+        revert(database_url, "0003")
         migrate(database_url)
         until(lambda: store.order(orders[0].id).state is State.DONE, 20)
         assert store.order(orders[0].id).attempt == 1
