@@ -21,6 +21,7 @@ from server.store.migrate import migrate
 from server.store.outbox import PostgresOutbox
 from server.store.security import SERVICE, guard
 from server.store.store import PostgresStore
+from server.tls import sender_context
 from server.worker import RunCase, Worker
 
 log = structlog.get_logger()
@@ -122,6 +123,6 @@ def _service(settings: Settings, url: str, own: private.PrivatePostgres | None) 
 
 
 def _deliverer(settings: Settings, archive: Archive) -> Deliverer:
-    lis = settings.lis
-    receivers = {LIS: Receiver(host=lis.host, port=lis.port, timeout_s=lis.timeout_s)} if lis.host else {}
+    lis, tls = settings.lis, sender_context(settings.lis)
+    receivers = {LIS: Receiver(host=lis.host, port=lis.port, timeout_s=lis.timeout_s, tls=tls)} if lis.host else {}
     return Deliverer(receivers=receivers, archives={ARCHIVE: archive}, send=mllp_sender.send)

@@ -35,10 +35,16 @@ class Data(_Group):
 
 
 class Mllp(_Group):
-    """Where orders are listened for; port 0: any free one."""
+    """Where orders are listened for; port 0: any free one.
+
+    With `tls_cert` and `tls_key` (PEM) by TLS alone; with `tls_client_ca` only from who shows a certificate of that authority.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 2575
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
 
 
 class Archive(_Group):
@@ -48,11 +54,18 @@ class Archive(_Group):
 
 
 class Lis(_Group):
-    """The MLLP receiver of ORU^R01; empty host: results are not sent to a LIS."""
+    """The MLLP receiver of ORU^R01; empty host: results are not sent to a LIS.
+
+    With `tls_ca` (PEM) by TLS, to a receiver whose certificate is of that authority and names `host`; `tls_cert` and `tls_key`
+    are our own, for a receiver that asks.
+    """
 
     host: str = ""
     port: Port = 2576
     timeout_s: Seconds = 30
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 class Grpc(_Group):

@@ -6,15 +6,17 @@ import threading
 import click
 import structlog
 
+from inference.engines.named import make_engine
 from server import api_service, settings
 from server.bootstrap import bootstrap
-from server.cli.engine import make_engine
 from server.domain.errors import Refused, ServiceReason
 from server.observability import set_up
 from server.order.intake import Intake
 from server.order.mllp import MllpListener
 from server.pipeline import Desk, run_case
+from server.settings import Mllp
 from server.store.migrate import migrate as bring_up_to_date
+from server.tls import listener_context
 
 log = structlog.get_logger()
 
@@ -24,19 +26,26 @@ def serve() -> None:
     """Take orders by HL7 over MLLP and gRPC until told to stop. Settings are CHROMOGEN_... variables (docs/operations.md)."""
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
+    tls = listener_context(wanted.mllp)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     with bootstrap(wanted) as service:
-        listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port)
+        listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
         port = listener.start()
-        log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port)
+        log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp))
         stopped.wait()
         listener.stop()
         if api is not None:
             api.stop()
     log.info("stopped")
+
+
+def _how(mllp: Mllp) -> str:
+    if mllp.tls_cert is None:
+        return "off"
+    return "on" if mllp.tls_client_ca is None else "mutual"
 
 
 @click.command()

@@ -1,0 +1,173 @@
+"""INTEROP.md I-3: `serve` and `work` as processes, with mutual TLS to the LIS in both directions."""
+
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from server.demo.lis import ReceivingLis, order_message
+from server.domain.errors import Failed
+from server.domain.ports import Delivery
+from server.domain.result import ResultId
+from server.er7 import END, START
+from server.order.mllp import MllpListener
+from server.report.mllp_sender import send
+from server.settings import Lis, Mllp
+from server.store.database import connect
+from server.store.store import PostgresStore
+from server.tls import listener_context, sender_context
+from tests.integration.processes import ROOT, environment, events, until
+from tests.server.api.issuer import Authority, Pair
+from tests.server.store.invented import request, result
+
+pytestmark = pytest.mark.postgres
+COMMAND = [sys.executable, "-m", "server.cli.main"]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def folder(authority: Authority) -> Iterator[Path]:
+    """Certificates of the laboratory: ca, and of chromogen and the LIS each one as a server's and one as a client's."""
+    with tempfile.TemporaryDirectory(prefix="chromogen-test-") as name:
+        made = Path(name)
+        (made / "ca").write_bytes(authority.pem)
+        for who in ("chromogen", "lis"):
+            _put(made, f"{who}-server", authority.issue(who, server=True))
+            _put(made, f"{who}-client", authority.issue(who))
+        yield made
+
+
+def _put(folder: Path, name: str, pair: Pair) -> None:
+    (folder / f"{name}.cert").write_bytes(pair.cert)
+    (folder / f"{name}.key").write_bytes(pair.key)
+
+
+def client_of(folder: Path, name: str | None) -> ssl.SSLContext:
+    own = {} if name is None else {"tls_cert": folder / f"{name}.cert", "tls_key": folder / f"{name}.key"}
+    context = sender_context(Lis(host="localhost", tls_ca=folder / "ca", **own))  # type: ignore[arg-type]
+    assert context is not None
+    return context
+
+
+def order(number: str) -> bytes:
+    return order_message(placer_number=number, marker="ER", control_id=number, container_id="INVENTED")
+
+
+def base(url: str, folder: Path) -> dict[str, str]:
+    return environment({"CHROMOGEN_DATABASE_URL": url, "CHROMOGEN_DATA_FOLDER": str(folder), "CHROMOGEN_MLLP_PORT": "0"})
+
+
+@pytest.fixture
+def port(service_url: str, folder: Path) -> Iterator[int]:
+    """`chromogen serve`, which listens for who shows a certificate."""
+    log = folder / "serve.log"
+    with log.open("wb") as out:
+        own = {
+            "CHROMOGEN_MLLP_TLS_CERT": str(folder / "chromogen-server.cert"),
+            "CHROMOGEN_MLLP_TLS_KEY": str(folder / "chromogen-server.key"),
+            "CHROMOGEN_MLLP_TLS_CLIENT_CA": str(folder / "ca"),
+        }
+        process = subprocess.Popen([*COMMAND, "serve"], cwd=ROOT, env=base(service_url, folder) | own, stdout=out, stderr=out)
+        try:
+            until(lambda: process.poll() is not None or bool(events(log, "serving")), 60)
+            (said,) = events(log, "serving")
+            assert said["mllp_tls"] == "mutual"
+            yield int(str(said["mllp_port"]))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+
+def test_i3_an_order_comes_in_over_mutual_tls_and_strangers_are_not_heard(
+    port: int, folder: Path, authority: Authority, service_url: str
+) -> None:
+    _put(folder, "stranger", Authority("Another authority (invented)").issue("stranger"))
+    _put(folder, "expired", authority.issue("expired", expired=True))
+    send(order("P-1"), host="localhost", port=port, timeout_s=20, tls=client_of(folder, "lis-client"))
+    for who in (None, "stranger", "expired", "lis-server"):  # the last may be a server, and nothing else
+        with pytest.raises(Failed, match="can't be reached or broke off"):
+            send(order(f"P-{who}"), host="localhost", port=port, timeout_s=20, tls=client_of(folder, who))
+    with pytest.raises(Failed, match="can't be reached or broke off"):
+        send(order("P-plain"), host="localhost", port=port, timeout_s=20)
+    with socket.create_connection(("localhost", port), 20) as plain:
+        plain.sendall(START + order("P-plain") + END)
+        assert START not in plain.recv(65536)  # an alert of TLS, or nothing
+    send(order("P-2"), host="localhost", port=port, timeout_s=20, tls=client_of(folder, "lis-client"))
+    engine = connect(service_url)
+    numbers = {view.order.request.placer_order_number for view in PostgresStore(engine).orders()}
+    engine.dispose()
+    assert numbers == {"P-1^DEMO-LIS", "P-2^DEMO-LIS"}
+
+
+@pytest.mark.parametrize(("version", "spoken"), [("-tls1_1", False), ("-tls1_2", True)])
+def test_i3_no_older_tls_than_1_2_is_spoken(port: int, folder: Path, version: str, spoken: bool) -> None:
+    command = ["openssl", "s_client", "-connect", f"localhost:{port}", version, "-cipher", "ALL:@SECLEVEL=0"]
+    command += ["-cert", str(folder / "lis-client.cert"), "-key", str(folder / "lis-client.key")]
+    done = subprocess.run(command, input=b"", capture_output=True, timeout=30, check=False)
+    assert (b"Cipher is (NONE)" not in done.stdout) is spoken
+
+
+def waiting_message(engine: sa.Engine, folder: Path) -> None:
+    """A result whose ORU waits in the outbox."""
+    store = PostgresStore(engine)
+    taken, _ = store.accept(request())
+    claim = store.claim(taken.id, 60)
+    assert claim is not None
+    (folder / "oru.hl7").write_bytes(order("R-1"))
+    delivery = Delivery(kind="ORU", destination="lis", path=folder / "oru.hl7", message_id="R-1")
+    store.finish(claim, replace(result(taken.id), id=ResultId(taken.id)), [delivery])
+
+
+def test_i3_a_worker_sends_over_mutual_tls_to_the_lis_that_the_settings_name_and_to_no_other(
+    service_url: str, folder: Path
+) -> None:
+    engine = connect(service_url)
+    waiting_message(engine, folder)
+    engine.dispose()
+    (folder / "received").mkdir()
+    lis = ReceivingLis(folder / "received")
+    pair = {"tls_cert": folder / "lis-server.cert", "tls_key": folder / "lis-server.key"}
+    listener = MllpListener(lis, host="0.0.0.0", tls=listener_context(Mllp(**pair, tls_client_ca=folder / "ca")))  # type: ignore[arg-type]
+    own = {
+        "CHROMOGEN_LIS_PORT": str(listener.start()), "CHROMOGEN_LIS_TLS_CA": str(folder / "ca"),
+        "CHROMOGEN_LIS_TLS_CERT": str(folder / "chromogen-client.cert"),
+        "CHROMOGEN_LIS_TLS_KEY": str(folder / "chromogen-client.key"),
+    }  # fmt: skip
+    try:
+        for host, received in (("127.0.0.2", 0), ("127.0.0.1", 1)):  # the certificate names only the second
+            engine = connect(service_url)
+            with engine.begin() as connection:
+                connection.exec_driver_sql("SET chromogen.lab = '*'")
+                connection.exec_driver_sql("UPDATE outbox SET due_at = now()")
+            engine.dispose()
+            settings = base(service_url, folder) | own | {"CHROMOGEN_LIS_HOST": host}
+            done = subprocess.run(
+                [*COMMAND, "work", "--until-idle"], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            assert len(lis.received) == received, done.stderr
+    finally:
+        listener.stop()
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("serve", "CHROMOGEN_MLLP_TLS_CERT"), ("serve", "CHROMOGEN_LIS_TLS_CA"), ("work", "CHROMOGEN_LIS_TLS_CA")]
+)
+def test_half_a_configuration_stops_the_start_in_one_line(service_url: str, folder: Path, command: str, name: str) -> None:
+    settings = base(service_url, folder) | {name: str(folder / "ca"), "CHROMOGEN_LOG_LEVEL": "error"}
+    done = subprocess.run([*COMMAND, command], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("chromogen: SETTING_INVALID: CHROMOGEN_")
