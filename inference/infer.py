@@ -1,5 +1,7 @@
 """Tiles through an engine: reading, inference and what follows overlap; answers come back in the order of the tiles."""
 
+import itertools
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,17 +59,36 @@ class Engine(Protocol):
         ...
 
 
+_Answer = tuple[int, list[Detections]]
+"""A group's place in the order, and what was found on its tiles."""
+
+
 def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> Iterator[list[Detections]]:
-    """Answers of groups of tiles of one shape, in their order; at most `workers` + 2 groups are in memory."""
-    waiting: deque[Future[list[Detections]]] = deque()
+    """Answers of groups of tiles of one shape, in their order; a worker holds one group's pixels at a time.
+
+    A worker takes its own tiles from `groups`, one worker at a time: a thread that only reads would be one busy thread more than
+    there are cores, and push the networks off them.
+    """
+    source, taking = enumerate(groups), threading.Lock()
+    answered: dict[int, list[Detections]] = {}
+    waiting: deque[Future[_Answer | None]] = deque()
+
+    def answer() -> _Answer | None:
+        with taking:
+            taken = next(source, None)
+        return None if taken is None else (taken[0], _detect(engine, taken[1], faintest))
+
     with ThreadPoolExecutor(engine.workers, thread_name_prefix="infer") as pool:
         try:
-            for group in groups:
-                waiting.append(pool.submit(_detect, engine, group, faintest))
-                if len(waiting) > engine.workers + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            waiting.extend(pool.submit(answer) for _ in range(engine.workers + 2))
+            for due in itertools.count():
+                while due not in answered:
+                    if not waiting:
+                        return
+                    if (found := waiting.popleft().result()) is not None:
+                        answered[found[0]] = found[1]
+                        waiting.append(pool.submit(answer))
+                yield answered.pop(due)
         finally:
             for future in waiting:
                 future.cancel()

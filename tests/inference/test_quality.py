@@ -1,0 +1,45 @@
+"""What is said of pictures that are unfit, or less fit, to be scored."""
+
+import cv2
+import numpy as np
+import pytest
+
+from inference.draw import draw_slide
+from inference.geometry import Region, Size
+from inference.quality import BLURRED, INK_SHARE, ink_share, looks_like_he, sharpness
+from inference.slide import Rgb
+
+EOSIN, PEN = (225, 150, 190), (20, 140, 60)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Rgb:
+    """Immunostained tissue, 1024 x 1024 px at 0.5 µm/px."""
+    size = Size(width=1024, height=1024)
+    return draw_slide(size=size, seed=5, h_score=150).read(Region(x=0, y=0, width=size.width, height=size.height))
+
+
+def test_an_immunostain_is_neither_pink_nor_inked(drawn: Rgb) -> None:
+    assert not looks_like_he(drawn)
+    assert ink_share(drawn) == 0
+
+
+def test_tissue_that_is_mostly_pink_is_he(drawn: Rgb) -> None:
+    pink = drawn.copy()
+    pink[:, :512] = EOSIN
+    assert looks_like_he(pink)
+
+
+def test_a_pen_stroke_counts_by_its_area(drawn: Rgb) -> None:
+    inked = cv2.line(drawn.copy(), (0, 100), (1023, 160), PEN, 40)
+    assert ink_share(inked) == pytest.approx(0.04, abs=0.006)
+    assert ink_share(inked) > INK_SHARE
+
+
+def test_a_tile_out_of_focus_is_told_from_a_sharp_one(drawn: Rgb) -> None:
+    blurred = cv2.GaussianBlur(drawn, (0, 0), 3.0)  # 1.5 µm
+    assert sharpness(drawn) > BLURRED > sharpness(np.asarray(blurred, np.uint8))
+
+
+def test_the_smallest_tile_has_a_sharpness() -> None:
+    assert sharpness(np.full((32, 32, 3), 200, np.uint8)) == 0
