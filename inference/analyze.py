@@ -189,12 +189,9 @@ def owned(tile: Tile, found: Detections, slide: Slide, tissue: Tissue | None) ->
     )  # fmt: skip
 
 
-def find_nuclei(slide: Slide, engine: Engine, faintest: float, shape: TileShape | None = None) -> Nuclei:
-    """All peaks of a small picture: no tissue mask, no counting threshold, nucleus probability at least `faintest`.
-
-    A `shape` below the default lets the engine's workers share one picture, for an answer that somebody waits for.
-    """
-    shape = shape or TileShape.fitting(slide.working.size)
+def find_nuclei(slide: Slide, engine: Engine, faintest: float) -> Nuclei:
+    """All peaks of a small picture: no tissue mask, no counting threshold, nucleus probability at least `faintest`."""
+    shape = TileShape.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)
     return joined([owned(tile, found, slide, None) for tile, (found,) in zip(tiles, answers, strict=True)])

@@ -11,7 +11,8 @@ from pathlib import Path
 import simplejpeg
 import structlog
 
-from inference.engines.local import LocalEngine
+from inference.engines.named import asked_with, make_engine
+from inference.engines.triton import Urgency
 from inference.errors import ChromogenError, Reason, Refused
 from inference.infer import Engine
 from inference.slide import Slide
@@ -67,7 +68,7 @@ def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer
         orders=OrderServicer(PostgresOrderDesk(service.engine)),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(once(engine_of(service.settings)), opener(service.settings.icc.use), profiles),
+        analysis=AnalysisServicer(once(lambda: engine_of(service.settings)), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
             PostgresAdminDesk(service.engine),
             audit or PostgresAuditDesk(service.engine),
@@ -114,9 +115,9 @@ def lis_answers(settings: Settings) -> bool:
     return True
 
 
-def engine_of(settings: Settings) -> Callable[[], Engine]:
-    """Pictures are analysed in this process; Triton is for slides."""
-    return LocalEngine
+def engine_of(settings: Settings) -> Engine:
+    """The configured one, for pictures that somebody waits for: before routine slides, after a STAT order's."""
+    return asked_with(make_engine(settings.engine.name, together=True), Urgency.ASAP)
 
 
 def once(make: Callable[[], Engine]) -> Callable[[], Engine]:

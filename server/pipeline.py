@@ -10,6 +10,8 @@ from pydicom.dataset import Dataset
 
 from inference.analyze import Options, Progress, analyze
 from inference.assay import MARKER_NAMES, out_of_scope
+from inference.engines.named import asked_with
+from inference.engines.triton import Urgency
 from inference.fields import Fields, fields_of, heterogeneity
 from inference.geojson import write_geojson
 from inference.grade import counts
@@ -21,7 +23,7 @@ from inference.quality import Warning
 from inference.score import score
 from inference.slide import Slide
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Order, OrderId
+from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Archive, Claim, Delivery, OpenSlide, Store
 from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
@@ -35,6 +37,7 @@ from server.report.source import check_same_specimen, read_source
 from server.report.sr import build_sr
 
 LIS, ARCHIVE = "lis", "archive"
+URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +85,11 @@ def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[De
     profile = choose(desk.store.profiles(asked.lab, asked.marker), lab=asked.lab, marker=asked.marker, today=date.today())
     if profile is None:
         raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
+    engine = asked_with(desk.engine, URGENCIES[asked.priority])
     slide = desk.open_slide(slide_folder)
     try:
         result = score_slide(
-            slide, desk.engine, profile, folder, order=order, options=Options(refuse_he=True),
+            slide, engine, profile, folder, order=order, options=Options(refuse_he=True),
             progress=lambda share: desk.store.progress(claim, share, desk.lease_s),
         )  # fmt: skip
     finally:

@@ -62,7 +62,8 @@ def render_faulty(folder: Path, *, queue: int | None = None, version: str = VERS
     config = read_config(path)
     if queue is not None:
         config.dynamic_batching.default_queue_policy.max_queue_size = queue
-        config.dynamic_batching.priority_queue_policy[1].max_queue_size = queue
+        for level in (1, 2):
+            config.dynamic_batching.priority_queue_policy[level].max_queue_size = queue
     if sha256 is not None:
         config.parameters["sha256"].string_value = sha256
         (folder / DETECTION / VERSION / "model.py").write_text(

@@ -69,38 +69,44 @@ def detections(peaks: Peaks, keep: npt.NDArray[np.intp], stains: Stains) -> Dete
 
 
 class DetectionGraph:
-    """`nuclei_detection` in OpenVINO; safe to run from several threads, `threads` of them side by side."""
+    """`nuclei_detection` in OpenVINO; safe to run from several threads, `threads` of them side by side.
 
-    def __init__(self, graph: bytes, *, threads: int) -> None:
-        self._graph, self._threads = graph, threads
+    With `together` the threads share each call instead: a lone tile is back the sooner, and calls wait for one another.
+    """
+
+    def __init__(self, graph: bytes, *, threads: int, together: bool = False) -> None:
+        self._graph, self._threads, self._streams = graph, threads, 1 if together else threads
         self._lock = threading.Lock()
         self._compiled: dict[tuple[int, ...], Any] = {}
-        self._requests = threading.local()
+        self._idle: dict[tuple[int, ...], list[Any]] = {}
         # The first look at any tensor's data makes OpenVINO's binding import numpy, and two threads that do so at once wait for
         # each other for ever (seen in one of twenty runs, OpenVINO 2026.4): so it happens here, in one thread.
         _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> Peaks:
-        """Peaks of (b, h, w, 3) tiles, h and w multiples of 32, copied out of this thread's request. Raises Failed."""
+        """Peaks of (b, h, w, 3) tiles, h and w multiples of 32, copied out of the runtime's memory. Raises Failed."""
         request = self._request(tiles.shape)
         try:
             request.infer([tiles], share_inputs=True)
-            return Peaks(*(np.array(request.get_output_tensor(i).data) for i in range(len(fields(Peaks)))))
+            peaks = Peaks(*(np.array(request.get_output_tensor(i).data) for i in range(len(fields(Peaks)))))
         except RuntimeError as error:
             raise Failed(Reason.ENGINE_FAILED, f"OpenVINO failed on a batch of {len(tiles)} tiles") from error
+        self._idle[tiles.shape].append(request)
+        return peaks
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        kept = self._requests.__dict__.setdefault("of", {})
-        if shape not in kept:
-            kept[shape] = self._compile(shape).create_infer_request()
-        return kept[shape]
+        """One that no other thread uses: threads come and go, and a new request costs milliseconds and memory."""
+        compiled = self._compile(shape)
+        with self._lock:
+            idle = self._idle.setdefault(shape, [])
+            return idle.pop() if idle else compiled.create_infer_request()
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         with self._lock:
             if shape not in self._compiled:
                 core = openvino.Core()
                 settings = {
-                    "INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": self._threads, "INFERENCE_PRECISION_HINT": "f32",
+                    "INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": self._streams, "INFERENCE_PRECISION_HINT": "f32",
                     "ENABLE_CPU_PINNING": False,
                 }  # fmt: skip
                 try:

@@ -74,13 +74,20 @@ def read_model_file(path: Path) -> bytes:
 
 
 class LocalEngine:
-    """Detection and grading on this machine's processor; `threads` calls run side by side, one core each."""
+    """Detection and grading on this machine's processor; `threads` calls run side by side, one core each.
 
-    def __init__(self, models: Path | None = None, *, threads: int | None = None, precision: Precision = Precision.INT8) -> None:
+    With `together` the cores share one call at a time, for a picture that somebody waits for; the numbers are the same.
+    """
+
+    def __init__(
+        self, models: Path | None = None, *, threads: int | None = None, precision: Precision = Precision.INT8,
+        together: bool = False,
+    ) -> None:  # fmt: skip
         folder = read_model_folder(models or shipped_models())
-        self._threads = threads or len(os.sched_getaffinity(0))
+        threads = threads or len(os.sched_getaffinity(0))
+        self._workers = 1 if together else threads
         self._threshold = folder.counting_threshold
-        self._detection = DetectionGraph(folder.graph(DETECTION, precision), threads=self._threads)
+        self._detection = DetectionGraph(folder.graph(DETECTION, precision), threads=threads, together=together)
         self._grading = GradingGraph(folder.graph(GRADING))
         self._facts = ModelFacts(
             name=folder.name, version=folder.version, sha256=folder.digest(DETECTION, precision), engine="local"
@@ -96,7 +103,7 @@ class LocalEngine:
 
     @property
     def workers(self) -> int:
-        return self._threads
+        return self._workers
 
     def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
         """See `inference.infer.Engine`."""

@@ -12,7 +12,9 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 
 import cv2
@@ -28,10 +30,16 @@ from inference.engines.triton_server import Answer, Kind, Server, Trouble
 from inference.errors import Failed, Reason, Refused
 from inference.infer import Detections
 
-STAT, ROUTINE = 1, 2
-"""Priorities of Triton's queues."""
 LONGEST_DRAIN_S = 10.0
 LONGEST_PAUSE_S = 1.0
+
+
+class Urgency(IntEnum):
+    """How soon a tile is wanted; the value is the priority in Triton's queues, where a lower one goes first."""
+
+    STAT = 1
+    ASAP = 2
+    ROUTINE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +67,16 @@ class TritonEngine:
 
     def __init__(
         self, addresses: Sequence[str], models: Path | None = None, *, rules: Rules | None = None, side: int = PRODUCTION_SIDE,
-        priority: int = ROUTINE, use_shared_memory: bool = True,
+        use_shared_memory: bool = True,
     ) -> None:  # fmt: skip
         folder = read_model_folder(models or shipped_models())
         self._rules = rules or Rules()
-        self._side, self._priority, self._use_shared_memory = side, priority, use_shared_memory
+        self._side, self._urgency, self._use_shared_memory = side, Urgency.ROUTINE, use_shared_memory
         self._threshold = folder.counting_threshold
         self._facts = ModelFacts(name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton")
         self._servers = [_Rested(server=Server(address, folder, side=side)) for address in addresses]
         self._lock = threading.Lock()
+        self._whole: TritonEngine | None = None
         self._held = _Held()
         self._release = weakref.finalize(self, _release, self._servers, self._held, min(self._rules.timeout_s, LONGEST_DRAIN_S))
 
@@ -82,6 +91,12 @@ class TritonEngine:
     @property
     def workers(self) -> int:
         return self._rules.in_flight * len(self._servers)
+
+    def asked_with(self, urgency: Urgency) -> "TritonEngine":
+        """The same engine, its servers and its memory, whose tiles overtake less urgent ones in the servers' queues."""
+        other = copy(self)
+        other._urgency, other._whole = urgency, self  # which ends, and gives the memory back, only after the last that asks
+        return other
 
     def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
         """See `inference.infer.Engine`. Raises Failed: ENGINE_FAILED, retryable; MODEL_INVALID where all serve another model."""
@@ -118,7 +133,7 @@ class TritonEngine:
             try:
                 server.verify(self._shared())
                 batch = _padded(tiles[: min(self._rules.batch, server.max_batch)], self._side)
-                answer = server.infer(batch, self._held.region, priority=self._priority, timeout_s=self._rules.timeout_s)
+                answer = server.infer(batch, self._held.region, urgency=self._urgency, timeout_s=self._rules.timeout_s)
                 rested.failures = 0
                 return answer
             except Trouble as trouble:

@@ -84,18 +84,18 @@ class Server:
             self._sees_region = region is not None and self._offer(region)
             self._verified = True
 
-    def infer(self, tiles: npt.NDArray[np.uint8], region: SharedTiles | None, *, priority: int, timeout_s: float) -> Answer:
+    def infer(self, tiles: npt.NDArray[np.uint8], region: SharedTiles | None, *, urgency: int, timeout_s: float) -> Answer:
         """Answers of at most `max_batch` tiles, complete and possible ones. Raises Trouble."""
         self.verify(region)
         if region is not None and self._sees_region:
             try:
                 with region.holding(tiles) as place:
-                    return self._infer(tiles, place, priority, timeout_s)
+                    return self._infer(tiles, place, urgency, timeout_s)
             except Trouble as trouble:
                 if trouble.kind is not Kind.NO_REGION:
                     raise
                 self._sees_region = False
-        return self._infer(tiles, None, priority, timeout_s)
+        return self._infer(tiles, None, urgency, timeout_s)
 
     def withdraw(self, region: SharedTiles) -> bool:
         """Have it let go of our shared memory; False where it couldn't be told. It refuses while a request is in flight."""
@@ -142,9 +142,9 @@ class Server:
             return False
         return True
 
-    def _infer(self, tiles: npt.NDArray[np.uint8], place: Place | None, priority: int, timeout_s: float) -> Answer:
+    def _infer(self, tiles: npt.NDArray[np.uint8], place: Place | None, urgency: int, timeout_s: float) -> Answer:
         request = service_pb2.ModelInferRequest(model_name=ENSEMBLE, model_version=VERSION)
-        request.parameters["priority"].uint64_param = priority
+        request.parameters["priority"].uint64_param = urgency
         request.parameters["timeout"].int64_param = int(timeout_s * 1e6)  # in the queue: a request given up isn't computed
         tensor = request.inputs.add(name="tiles", datatype="UINT8", shape=tiles.shape)
         if place is None:

@@ -8,14 +8,12 @@ from chromogen.v1 import analysis_service_pb2 as pb
 from chromogen.v1 import profile_service_pb2
 
 from inference.analyze import find_nuclei
-from inference.geometry import Size
 from inference.grade import counts
 from inference.infer import Engine
 from inference.nuclei import Histograms, Nuclei
 from inference.quality import LEAST_NUCLEI, Warning, looks_like_he
 from inference.score import score
 from inference.slide import Slide
-from inference.tile import STRIDE, TileShape
 from server.api import read
 from server.api.convert_profile import revision_of
 from server.api.convert_result import model_message, nuclei_messages, scores_message
@@ -29,8 +27,6 @@ LARGEST_BYTES = 16 << 20
 LARGEST_SIDE = 8192
 """Pixels, of width and height."""
 OVERVIEW_MPP = 2.0
-LEAST_SHARED, MOST_SHARED = 512 * 512, 2048 * 2048
-"""Pixels: below, the halos of smaller tiles cost more than the sharing gains; above, there are tiles enough."""
 
 OpenImage = Callable[[bytes, float], Slide]
 """Opens a PNG or JPEG of so many µm a pixel. Raises Refused as `server.retrieve.slide.open_slide` does, and for a larger side."""
@@ -89,7 +85,7 @@ class AnalysisServicer:
         slide = self._open_image(image.data, image.mpp)
         try:
             engine = self._engine()
-            nuclei = find_nuclei(slide, engine, engine.counting_threshold, quick_shape(slide.working.size, engine.workers))
+            nuclei = find_nuclei(slide, engine, engine.counting_threshold)
             picture, _ = slide.overview(OVERVIEW_MPP)
         finally:
             slide.close()
@@ -107,13 +103,6 @@ def _check(image: pb.Image) -> None:
         raise Refused(ServiceReason.MESSAGE_TOO_LARGE, f"image.data is larger than {LARGEST_BYTES >> 20} MiB")
     if not 0 < image.mpp <= 10:  # NaN compares false; what is too coarse the reader refuses, with its reason
         read.invalid("image.mpp must be above 0 and at most 0.625")
-
-
-def quick_shape(size: Size, workers: int) -> TileShape | None:
-    """Tiles that give each of several workers its part of a picture; None where it is large, or small, enough as it is."""
-    whole = TileShape.fitting(size)
-    halved = TileShape(core=max(whole.core // 2 // STRIDE * STRIDE, STRIDE), halo=whole.halo)
-    return halved if workers > 1 and LEAST_SHARED < size.area <= MOST_SHARED else None
 
 
 def scores_of(nuclei: Nuclei, profile: Profile) -> Scores:

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from inference.analyze import find_nuclei
+from inference.engines.named import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import grades
 from inference.infer import Engine
 from inference.nuclei import COMPARTMENTS
 from inference.quality import Warning, looks_like_he
 from inference.slide import Slide
-from server.cli.engine import make_engine
 from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN
 from server.retrieve.slide import open_slide

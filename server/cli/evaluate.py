@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from inference.appraisal import Annotated, Appraisal, appraise, robustness
+from inference.engines.named import make_engine
 from inference.errors import Reason, Refused
 from inference.metric import EPITHELIUM, STROMA, Points
 from inference.slide import Rgb
-from server.cli.engine import make_engine
 from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN
 from server.retrieve.codec import on_white

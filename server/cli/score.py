@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
+from inference.engines.named import make_engine
 from inference.errors import Reason, Refused
 from inference.geometry import Region
-from server.cli.engine import make_engine
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN

@@ -17,7 +17,7 @@ import pydicom
 from chromogen.v1 import order_pb2, result_pb2
 
 from inference.draw import draw_slide
-from inference.engines.local import LocalEngine
+from inference.engines.named import make_engine
 from inference.geometry import Size
 from inference.score import score
 from server import settings
@@ -100,7 +100,7 @@ def fill_archive(slide: Path, archive: Path) -> None:
 
 
 def settings_for(work: Path, lis_port: int) -> settings.Settings:
-    """The demo's own, whatever the environment says."""
+    """The demo's own, whatever the environment says; but the networks run where it says (CHROMOGEN_ENGINE_NAME)."""
     return settings.Settings(
         database=settings.Database(),
         data=settings.Data(folder=work),
@@ -139,8 +139,9 @@ def listening(service: Service) -> Iterator[int]:
 
 def desk_of(service: Service, work: Path) -> Desk:
     return Desk(
-        store=service.store, archive=service.archive, open_slide=service.open_slide, engine=LocalEngine(), cases=work / "cases",
-        lease_s=LEASE_S, destinations=service.destinations,
+        store=service.store, archive=service.archive, open_slide=service.open_slide,
+        engine=make_engine(service.settings.engine.name), cases=work / "cases", lease_s=LEASE_S,
+        destinations=service.destinations,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inference.engines.local import LocalEngine
-from inference.engines.triton import STAT, Rules, TritonEngine
+from inference.engines.triton import Rules, TritonEngine, Urgency
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.slide import Rgb
 from tests.faulty_triton import SIDE, drawn_tiles, render_faulty, set_fault
@@ -238,21 +238,21 @@ def test_a_full_queue_is_waited_for_and_past_patience_the_slide_fails_with_that_
                 thread.join()
 
 
-def test_a_stat_tile_overtakes_the_routine_ones(well: tuple[TritonServer, ...], engine_of: StartEngine, tiles: Rgb) -> None:
+def test_stat_overtakes_asap_and_asap_overtakes_routine(well: tuple[TritonServer, ...], engine_of: StartEngine, tiles: Rgb) -> None:
+    """Twelve routine tiles wait in the server's queue when one ASAP and then one STAT tile come, each of its own worker."""
     set_fault(well[0].repository, "slow 0.15")
-    rules = Rules(timeout_s=20, patience_s=30)
-    routine, stat = engine_of(well[0].address, rules=rules), engine_of(well[0].address, rules=rules, priority=STAT)
-    ended: list[str] = []
+    rules = Rules(timeout_s=20, patience_s=30, in_flight=12)
+    engines = {urgency: engine_of(well[0].address, rules=rules).asked_with(urgency) for urgency in Urgency}
+    ended: list[Urgency] = []
 
-    def ask(engine: TritonEngine, name: str) -> None:
-        engine.detect(tiles[:1], 0.28)
-        ended.append(name)
+    def ask(urgency: Urgency) -> None:
+        engines[urgency].detect(tiles[:1], 0.28)
+        ended.append(urgency)
 
-    threads = [threading.Thread(target=ask, args=(routine, "routine")) for _ in range(12)]
+    threads = [threading.Thread(target=ask, args=(u,)) for u in [Urgency.ROUTINE] * 12 + [Urgency.ASAP, Urgency.STAT]]
     for thread in threads:
         thread.start()
-    time.sleep(0.2)
-    ask(stat, "STAT")
+        time.sleep(0.2 if thread is threads[11] else 0)
     for thread in threads:
         thread.join()
-    assert ended.index("STAT") <= 8  # the last of thirteen, but for its priority
+    assert ended.index(Urgency.STAT) < ended.index(Urgency.ASAP) <= 8  # the last two of fourteen, but for their urgency

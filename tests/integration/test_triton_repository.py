@@ -10,6 +10,8 @@ from tritonclient.grpc import model_config_pb2
 
 from inference.engines.graphs import DETECTION, GRADING
 from inference.engines.local import read_model_folder, shipped_models
+from inference.engines.named import make_engine
+from inference.engines.triton import Urgency
 from inference.engines.triton_repository import (
     ENSEMBLE,
     PIXELS_PER_PLACE,
@@ -24,7 +26,6 @@ from inference.engines.triton_repository import (
 )  # fmt: skip
 from inference.errors import Refused
 from inference.tile import TileShape
-from server.cli.engine import make_engine
 
 MODELS = (DETECTION, GRADING, ENSEMBLE)
 ON_A_PROCESSOR = {"backend", "default_model_filename", "instance_group", "optimization"}
@@ -94,10 +95,10 @@ def test_the_ensemble_gives_every_output_of_its_steps_under_the_same_name_and_ty
 
 
 @pytest.mark.parametrize("name", [DETECTION, GRADING])
-def test_queues_are_bounded_reject_and_let_stat_pass_routine(name: str) -> None:
+def test_queues_are_bounded_reject_and_let_stat_pass_asap_and_that_routine(name: str) -> None:
     queue = production(name).dynamic_batching
-    assert (queue.priority_levels, queue.default_priority_level) == (2, 2)
-    policies = [queue.default_queue_policy, queue.priority_queue_policy[1]]
+    assert (queue.priority_levels, queue.default_priority_level) == (len(Urgency), Urgency.ROUTINE)
+    policies = [queue.default_queue_policy, *(queue.priority_queue_policy[u] for u in (Urgency.STAT, Urgency.ASAP))]
     assert all(p.max_queue_size > 0 and p.default_timeout_microseconds > 0 for p in policies)
     assert all(p.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT for p in policies)
     assert len(production(name).model_warmup) > 0

@@ -1,6 +1,5 @@
 """Messages and values: there and back without loss, and what comes in checked. No server."""
 
-import math
 import uuid
 from datetime import UTC, date, datetime
 
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.api import pages, read
-from server.api.analysis import quick_shape
 from server.api.convert_admin import STATES as DELIVERY_STATES
 from server.api.convert_order import PRIORITIES, STATES, order_message, request_of
 from server.api.convert_profile import STATES as PROFILE_STATES
@@ -132,17 +130,3 @@ def test_a_time_beyond_the_calendar_is_refused() -> None:
     request = order_service_pb2.ListOrdersRequest(created_from=Timestamp(seconds=10**15))
     with pytest.raises(ChromogenError, match="created_from is no time"):
         read.moment(request, "created_from")
-
-
-def test_a_picture_is_shared_between_workers_only_where_that_pays() -> None:
-    from inference.geometry import Size
-
-    def side(width: int, workers: int = 2) -> float:
-        shape = quick_shape(Size(width=width, height=width), workers)
-        return math.nan if shape is None else shape.core
-
-    assert side(1024) == 512
-    assert side(1000) == 512
-    assert math.isnan(side(512))
-    assert math.isnan(side(4096))
-    assert math.isnan(side(1024, workers=1))

@@ -1,22 +1,30 @@
-"""Which engine `--engine` names."""
+"""The engine that a name stands for, in settings and on the command line, and as a case of some urgency asks it."""
 
 from pathlib import Path
 
 from inference.engines.local import LocalEngine
-from inference.engines.triton import TritonEngine
+from inference.engines.triton import TritonEngine, Urgency
 from inference.errors import Reason, Refused
 from inference.infer import Engine
 
 TRITON = "triton://"
 
 
-def make_engine(name: str = "local", models: Path | None = None) -> Engine:
-    """`local`, or `triton://host:port[,host:port]`, which connects with the first tile. Raises Refused."""
+def make_engine(name: str = "local", models: Path | None = None, *, together: bool = False) -> Engine:
+    """`local`, or `triton://host:port[,host:port]`, which connects with the first tile. Raises Refused.
+
+    With `together` all cores share one tile, where it is this process that computes: for pictures, not for slides.
+    """
     if name == "local":
-        return LocalEngine(models)
+        return LocalEngine(models, together=together)
     if name.startswith(TRITON):
         return TritonEngine([address(part) for part in name.removeprefix(TRITON).split(",")], models)
     raise Refused(Reason.ENGINE_FAILED, f"engine {name!r} is neither local nor triton://host:port[,host:port]")
+
+
+def asked_with(engine: Engine, urgency: Urgency) -> Engine:
+    """The engine for a case of this urgency. Only servers have queues in which it could overtake."""
+    return engine.asked_with(urgency) if isinstance(engine, TritonEngine) else engine
 
 
 def address(text: str) -> str:
