@@ -7,6 +7,7 @@ was lost, and nothing is written; or the worker was told to stop, and gives the 
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ class Worker:
         self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._claim: Claim | None = None
+        self._one_by_one_at = 0.0
 
     def look(self) -> "Future[None]":
         """Have the worker's thread look for a case; done when it has looked, and ended the case it found."""
@@ -92,12 +94,19 @@ class Worker:
 
     def step(self) -> bool:
         """Run the most urgent due case; False when there is none. Raises Failed when the database can't be reached."""
-        for order_id in self._store.due(LOOK_AT):
-            claim = self._store.claim(order_id, self._lease_s)
-            if claim is not None:
-                self._case(claim)
-                return True
-        return False
+        claim = self._taken()
+        if claim is None:
+            return False
+        self._case(claim)
+        return True
+
+    def _taken(self) -> Claim | None:
+        """In one statement; where that finds nothing, and every `poll_s`, one by one, which ends orders that are spent."""
+        if time.monotonic() < self._one_by_one_at and (claim := self._store.take(self._lease_s)) is not None:
+            return claim
+        self._one_by_one_at = time.monotonic() + self._poll_s
+        claims = (self._store.claim(order_id, self._lease_s) for order_id in self._store.due(LOOK_AT))
+        return next((claim for claim in claims if claim is not None), None)
 
     def _work(self) -> None:
         """The thread of cases: looks when asked, and every `poll_s` unasked."""

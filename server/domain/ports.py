@@ -69,11 +69,21 @@ class Store(Protocol):
     """Orders, profiles, results and the outbox. Each method is one transaction, committed on return."""
 
     def accept(self, request: Request) -> tuple[Order, bool]:
-        """Keep a request and put its job in; returns the order and whether it is new (a repeat returns the first)."""
+        """Keep a request and put its job in; returns the order and whether it is new (a repeat returns the first).
+
+        A repeat under a new message begins an order anew that ended without a result.
+        """
         ...
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
-        """Take a QUEUED order (or a RUNNING one whose lease is over); None when there is nothing to do."""
+        """Take a QUEUED order (or a RUNNING one whose lease is over); None when there is nothing to do.
+
+        One that is spent, whose last permitted worker vanished, becomes DEAD.
+        """
+        ...
+
+    def take(self, lease_s: float) -> Claim | None:
+        """Claim the most urgent due order; None when there is none that is free, and not spent (see `claim`)."""
         ...
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
@@ -84,10 +94,10 @@ class Store(Protocol):
         """Result, outbox and state DONE in one transaction, WHERE attempt = token; ATTEMPT_LOST when the claim is lost."""
         ...
 
-    def end(self, claim: Claim, state: State, reason: str, detail: str, deliveries: Sequence[Delivery] = ()) -> State:
-        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS), and what tells of it, in one transaction.
+    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
+        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS), and what tells of an end, in one transaction.
 
-        Returns the state reached. Raises Failed ATTEMPT_LOST when the claim is lost.
+        Returns the state reached: QUEUED too for a slide that isn't there yet. Raises Failed ATTEMPT_LOST when the claim is lost.
         """
         ...
 

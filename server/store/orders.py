@@ -28,12 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
 from server.domain.ports import Claim, OrderView
 from server.domain.result import ResultId
-from server.domain.states import State, check_transition
+from server.domain.states import ENDED_WITHOUT_RESULT, State, check_transition
 from server.store.tables import orders
 
 QUEUE, TASK = "cases", "chromogen.case"
@@ -41,6 +42,12 @@ QUEUE, TASK = "cases", "chromogen.case"
 
 RANK = {Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2}
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 900.0
+WAIT_FIRST_S = 30.0
+REPEATS_KEPT = 50
+"""Messages that repeat one order: as many as are known again."""
+
+URGENCY = (orders.c.rank, orders.c.received_at, orders.c.id)
+"""STAT first, then by age; the columns of `orders_due_idx`."""
 
 DEFER = text(
     "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, :priority, NULL, NULL, CAST(:args AS jsonb),"
@@ -49,13 +56,41 @@ DEFER = text(
 
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
-    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit."""
+    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
+
+    A new message for an order that ended without a result begins it anew. Raises Refused as `check_same`, where the message is
+    new and its number is not.
+    """
     statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
     if row is not None:
         defer(connection, OrderId(row["id"]), request.priority)
         return order_of(row), True
-    return order_of(_first(connection, request)), False
+    return _repeated(connection, _first(connection, request), request), False
+
+
+def _repeated(connection: Connection, row: RowMapping, request: Request) -> Order:
+    """The order as it is now, its row locked: a message is heeded once, however often it comes."""
+    first, message = order_of(row), f"{request.sender}\n{request.message_control_id}"
+    if message in (f"{row['sender']}\n{row['message_control_id']}", *row["repeats"]):
+        return first
+    check_same(first.request, request)
+    heard = {"repeats": [*row["repeats"], message][-REPEATS_KEPT:]}
+    if row["state"] in ENDED_WITHOUT_RESULT:
+        urgency = {"priority": request.priority, "rank": RANK[request.priority]}
+        return begin_anew(connection, first.id, request.priority, **heard, **urgency)
+    connection.execute(update(orders).where(orders.c.id == first.id).values(heard))
+    return first
+
+
+def begin_anew(connection: Connection, order_id: OrderId, priority: Priority, **values: Any) -> Order:
+    """QUEUED with all its attempts before it, its job in: of an order that ended without a result."""
+    fresh = {"state": State.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "run": orders.c.run + 1}
+    times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
+    statement = update(orders).where(orders.c.id == order_id).values({**fresh, **times, **values}).returning(orders)
+    row = connection.execute(statement).mappings().one()
+    defer(connection, order_id, priority)
+    return order_of(row)
 
 
 def check_same(first: Request, request: Request) -> None:
@@ -67,7 +102,8 @@ def check_same(first: Request, request: Request) -> None:
 
 def _subject(request: Request) -> tuple[str, ...]:
     """What a repeat must have in common with the first: a system whose counter began anew must not lose an order."""
-    return request.placer_order_number, request.placer_request, request.patient.id
+    asked, slide = (request.placer_order_number, request.placer_request, request.marker), request.slide
+    return *asked, request.patient.id, request.specimen.id, slide.study_uid, slide.series_uid, slide.container_id
 
 
 def defer(connection: Connection, order_id: OrderId, priority: Priority, *, delay_s: float = 0) -> None:
@@ -77,14 +113,24 @@ def defer(connection: Connection, order_id: OrderId, priority: Priority, *, dela
 
 
 def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
-    """The order under a new token, or None. One whose last permitted worker vanished becomes DEAD instead."""
+    """The order under a new token, or None: also for one whose last permitted worker vanished (`spent`)."""
     token = str(uuid.uuid4())
     given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": token}
     row = connection.execute(_CLAIM, given).mappings().first()
     if row is None:
-        _bury(connection, order_id, max_attempts)
         return None
     return Claim(order=order_of(row), attempt=row["attempt"], token=token)
+
+
+def take(connection: Connection, lease_s: float, max_attempts: int, *, stat_only: bool = False) -> Claim | None:
+    """The most urgent due order under a new token, or None. Those that other workers are just taking are passed over.
+
+    An order whose last permitted worker vanished is left to `claim`.
+    """
+    token = str(uuid.uuid4())
+    given = {"lease_s": float(lease_s), "most": max_attempts, "new_token": token}
+    row = connection.execute(_TAKE_STAT if stat_only else _TAKE, given).mappings().first()
+    return None if row is None else Claim(order=order_of(row), attempt=row["attempt"], token=token)
 
 
 def progress(connection: Connection, claim: Claim, share: float, lease_s: float) -> None:
@@ -100,17 +146,38 @@ def finish(connection: Connection, claim: Claim, result_id: ResultId) -> None:
         raise _lost(claim)
 
 
-def end(connection: Connection, claim: Claim, state: State, reason: str, detail: str, max_attempts: int) -> State:
-    """REFUSED and DEAD at once; QUEUED waits with growing back-off, or is DEAD after `max_attempts`. Raises Failed ATTEMPT_LOST."""
+def reached_by(claim: Claim, state: State, max_attempts: int) -> State:
+    """What `end` is to make of a case that ends so: a failed attempt is QUEUED, or DEAD after `max_attempts`.
+
+    Raises Refused ORDER_STATE.
+    """
     reached = State.DEAD if state is State.QUEUED and claim.attempt >= max_attempts else state
     check_transition(State.RUNNING, reached)
     if reached is State.DONE:
         raise Refused(ServiceReason.ORDER_STATE, "an order is DONE by `finish`, with its result")
+    return reached
+
+
+def end(connection: Connection, claim: Claim, reached: State, reason: str, detail: str) -> None:
+    """QUEUED waits with growing back-off. Raises Failed ATTEMPT_LOST."""
     delay_s = min(RETRY_FIRST_S * 4 ** (claim.attempt - 1), RETRY_MOST_S) if reached is State.QUEUED else 0.0
     _change(connection, claim, _ended(reached) | {"reason": reason, "detail": detail, "due_at": _in(delay_s)})
     if reached is State.QUEUED:
         defer(connection, claim.order.id, claim.order.request.priority, delay_s=delay_s)
-    return reached
+
+
+def wait(connection: Connection, claim: Claim, reason: str, detail: str, longest_s: float) -> bool:
+    """QUEUED, the attempt not counted, for longer each time; False, and nothing changed, once `longest_s` are over since it began.
+
+    Raises Failed ATTEMPT_LOST.
+    """
+    age = func.extract("epoch", func.now() - orders.c.begun_at)
+    pause = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
+    values = _ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": _in(pause), "reason": reason, "detail": detail}
+    if not connection.execute(select(age < longest_s).where(orders.c.id == claim.order.id)).scalar_one():
+        return False
+    _change(connection, claim, values)
+    return True
 
 
 def release(connection: Connection, claim: Claim) -> None:
@@ -122,7 +189,7 @@ def release(connection: Connection, claim: Claim) -> None:
 def due(connection: Connection, limit: int, *, stat_only: bool = False) -> list[OrderId]:
     """Orders to be claimed, STAT first (or alone), then by age."""
     wanted = [_is_due(), *([orders.c.rank == RANK[Priority.STAT]] if stat_only else [])]
-    statement = select(orders.c.id).where(*wanted).order_by(orders.c.rank, orders.c.received_at, orders.c.id).limit(limit)
+    statement = select(orders.c.id).where(*wanted).order_by(*URGENCY).limit(limit)
     return [OrderId(i) for i in connection.execute(statement).scalars()]
 
 
@@ -154,7 +221,7 @@ def order_of(row: RowMapping) -> Order:
         requested_at=_utc(row["requested_at"]),
     )
     received_at: datetime = row["received_at"]
-    return Order(id=OrderId(row["id"]), request=request, received_at=received_at.astimezone(UTC))
+    return Order(id=OrderId(row["id"]), request=request, received_at=received_at.astimezone(UTC), run=row["run"])
 
 
 _PLAIN = (
@@ -190,7 +257,7 @@ def _patient(row: Mapping[str, Any]) -> Patient:
 
 
 def _first(connection: Connection, request: Request) -> RowMapping:
-    """The order that this request repeats: by its message before its number."""
+    """The order that this request repeats, locked: by its message before its number."""
     by_message = and_(orders.c.sender == request.sender, orders.c.message_control_id == request.message_control_id)
     by_number = and_(
         orders.c.lab == request.lab,
@@ -199,7 +266,7 @@ def _first(connection: Connection, request: Request) -> RowMapping:
         orders.c.placer_request == request.placer_request,
     )
     statement = select(orders).where(or_(by_message, by_number)).order_by(case((by_message, 0), else_=1)).limit(1)
-    return connection.execute(statement).mappings().one()
+    return connection.execute(statement.with_for_update()).mappings().one()
 
 
 def _is_due() -> ColumnElement[bool]:
@@ -209,11 +276,17 @@ def _is_due() -> ColumnElement[bool]:
     )
 
 
-def _bury(connection: Connection, order_id: OrderId, max_attempts: int) -> None:
-    """A slide that takes its worker down with it must not take another, for ever."""
-    detail = f"no worker lived through the case in {max_attempts} attempts"
-    values = _ended(State.DEAD) | {"reason": str(ServiceReason.WORKER_LOST), "detail": detail, "updated_at": func.now()}
-    connection.execute(update(orders).where(orders.c.id == order_id, _is_spent(max_attempts)).values(values))
+def spent(connection: Connection, order_id: OrderId, max_attempts: int) -> Order | None:
+    """The order, if its last permitted worker vanished: a slide that takes its worker down must not take another, for ever."""
+    row = connection.execute(select(orders).where(orders.c.id == order_id, _is_spent(max_attempts))).mappings().first()
+    return None if row is None else order_of(row)
+
+
+def bury(connection: Connection, order: Order, reason: str, detail: str, max_attempts: int) -> bool:
+    """DEAD, if it is still `spent`; whether it was."""
+    values = _ended(State.DEAD) | {"reason": reason, "detail": detail, "updated_at": func.now()}
+    condition = (orders.c.id == order.id, orders.c.run == order.run, _is_spent(max_attempts))
+    return connection.execute(update(orders).where(*condition).values(values)).rowcount == 1
 
 
 def _is_spent(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
@@ -262,20 +335,38 @@ def _view(row: RowMapping) -> OrderView:
     )
 
 
-# Made once: to build them for each case takes longer than to run them.
-_CLAIM = (
-    update(orders)
-    .where(orders.c.id == bindparam("order_id"), _is_due(), not_(_is_spent(bindparam("most", type_=Integer))))
-    .values(
-        state=State.RUNNING,
-        token=bindparam("new_token"),
-        attempt=orders.c.attempt + 1,
-        lease_until=_in(bindparam("lease_s", type_=Double)),
-        progress=0.0,
-        updated_at=func.now(),
+def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    """Put the order under `new_token` for `lease_s`."""
+    return (
+        update(orders)
+        .where(which)
+        .values(
+            state=State.RUNNING,
+            token=bindparam("new_token"),
+            attempt=orders.c.attempt + 1,
+            lease_until=_in(bindparam("lease_s", type_=Double)),
+            progress=0.0,
+            updated_at=func.now(),
+        )
+        .returning(orders)
     )
-    .returning(orders)
-)
+
+
+def _claimable() -> ColumnElement[bool]:
+    return and_(_is_due(), not_(_is_spent(bindparam("most", type_=Integer))))
+
+
+def _most_urgent(*wanted: ColumnElement[bool]) -> ColumnElement[bool]:
+    """SKIP LOCKED: workers take orders beside one another, not one after the other's commit."""
+    first = select(orders.c.id).where(_claimable(), *wanted).order_by(*URGENCY).limit(1)
+    locked = first.with_for_update(skip_locked=True, key_share=True)
+    return orders.c.id == locked.correlate(None).scalar_subquery()
+
+
+# Made once: to build them for each case takes longer than to run them.
+_CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
+_TAKE = _running(_most_urgent())
+_TAKE_STAT = _running(_most_urgent(orders.c.rank == RANK[Priority.STAT]))
 
 _FINISH = (
     update(orders)

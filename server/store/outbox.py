@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.errors import ChromogenError, Failed, ServiceReason
+from server.domain.order import Order
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
 from server.store.database import transaction
@@ -57,14 +58,12 @@ class _Taken:
     delivery: Delivery
 
 
-def add(connection: Connection, result_id: ResultId | None, lab: str, deliveries: Sequence[tuple[Delivery, str]]) -> None:
-    """Queue deliveries in this order, each with the digest of its file.
-
-    A message that is there already is not queued again: an order refused a second time for the same reason says nothing new.
-    """
+def add(connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]) -> None:
+    """Queue deliveries in this order, each with the digest of its file. A message that is there already is not queued again."""
     rows = [
         {
-            "lab": lab,
+            "lab": order.request.lab,
+            "order_id": order.id,
             "result_id": result_id,
             "destination": d.destination,
             "kind": d.kind,
@@ -74,8 +73,8 @@ def add(connection: Connection, result_id: ResultId | None, lab: str, deliveries
         }
         for d, sha256 in deliveries
     ]
-    if rows:  # the identity column follows the order of VALUES
-        connection.execute(insert(outbox).values(rows).on_conflict_do_nothing())
+    if rows:  # sent as one statement, made once; the identity column follows the order of VALUES
+        connection.execute(insert(outbox).on_conflict_do_nothing(), rows)
 
 
 def digest(path: Path) -> str:

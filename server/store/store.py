@@ -1,11 +1,12 @@
 """`ports.Store` on PostgreSQL: each method one transaction, committed on return."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+import structlog
 from sqlalchemy import Connection, Engine, exc
 
-from server.domain.errors import Refused, ServiceReason
+from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
@@ -17,13 +18,32 @@ from server.store.database import transaction
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
 
+Tell = Callable[[Order, str, str], Sequence[Delivery]]
+"""Makes what tells whoever ordered that there is no score: reason, and a line for a person. Its files are there on return."""
+
+ENDS_TOLD = frozenset({State.REFUSED, State.DEAD})
+
+log = structlog.get_logger()
+
+
+def tell_nobody(order: Order, reason: str, detail: str) -> Sequence[Delivery]:
+    """Where nobody is to be told."""
+    return ()
+
 
 class PostgresStore:
     """Every method raises Failed DATABASE_UNREACHABLE (retryable) or DATABASE_FAILED beside what it names itself."""
 
-    def __init__(self, engine: Engine, *, max_attempts: int = MAX_ATTEMPTS, stat_only: bool = False) -> None:
-        """`stat_only`: of a worker that is kept for urgent orders; to it no other is due."""
+    def __init__(
+        self, engine: Engine, *, max_attempts: int = MAX_ATTEMPTS, stat_only: bool = False, slide_wait_s: float = 0,
+        tell: Tell = tell_nobody,
+    ) -> None:  # fmt: skip
+        """`stat_only`: of a worker that is kept for urgent orders; to it no other is due.
+
+        An order whose slide isn't there waits `slide_wait_s` before it is refused.
+        """
         self._engine, self._max_attempts, self._stat_only = engine, max_attempts, stat_only
+        self._slide_wait_s, self._tell = slide_wait_s, tell
 
     def accept(self, request: Request) -> tuple[Order, bool]:
         """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character), and for reused identifiers."""
@@ -40,7 +60,15 @@ class PostgresStore:
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         with transaction(self._engine, subject=WORKER) as connection:
-            return orders.claim(connection, order_id, lease_s, self._max_attempts)
+            claim = orders.claim(connection, order_id, lease_s, self._max_attempts)
+            spent = orders.spent(connection, order_id, self._max_attempts) if claim is None else None
+        if spent is not None:
+            self._bury(spent)
+        return claim
+
+    def take(self, lease_s: float) -> Claim | None:
+        with transaction(self._engine, subject=WORKER) as connection:
+            return orders.take(connection, lease_s, self._max_attempts, stat_only=self._stat_only)
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
         with self._of(claim) as connection:
@@ -52,15 +80,44 @@ class PostgresStore:
         with self._of(claim) as connection:
             orders.finish(connection, claim, result.id)
             results.add(connection, result, claim.order.request.lab)
-            outbox.add(connection, result.id, claim.order.request.lab, list(zip(deliveries, digests, strict=True)))
+            outbox.add(connection, claim.order, result.id, list(zip(deliveries, digests, strict=True)))
 
-    def end(self, claim: Claim, state: State, reason: str, detail: str, deliveries: Sequence[Delivery] = ()) -> State:
-        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing. Nothing is half-written."""
-        digests = [outbox.digest(delivery.path) for delivery in deliveries]
+    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
+        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when what is to be said can't be written. Nothing is half-written."""
+        reached = orders.reached_by(claim, state, self._max_attempts)
+        if reached is State.REFUSED and reason == ServiceReason.SLIDE_NOT_FOUND and self._waits(claim, reason, detail):
+            return State.QUEUED
+        told = self._told(claim.order, reason, detail) if reached in ENDS_TOLD else []
         with self._of(claim) as connection:
-            reached = orders.end(connection, claim, state, reason, detail, self._max_attempts)
-            outbox.add(connection, None, claim.order.request.lab, list(zip(deliveries, digests, strict=True)))
+            orders.end(connection, claim, reached, reason, detail)
+            outbox.add(connection, claim.order, None, told)
             return reached
+
+    def _waits(self, claim: Claim, reason: str, detail: str) -> bool:
+        with self._of(claim) as connection:
+            return orders.wait(connection, claim, reason, detail, self._slide_wait_s)
+
+    def _bury(self, order: Order) -> None:
+        """Raises nothing of the message's: an order that can't be buried now is found again, and others are not held up."""
+        reason, detail = str(ServiceReason.WORKER_LOST), f"no worker lived through the case in {self._max_attempts} attempts"
+        try:
+            told = self._told(order, reason, detail)
+        except Failed as error:
+            log.warning("order_not_buried", order=order.id, reason=str(error.reason))
+            return
+        with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
+            if orders.bury(connection, order, reason, detail, self._max_attempts):
+                outbox.add(connection, order, None, told)
+
+    def _told(self, order: Order, reason: str, detail: str) -> list[tuple[Delivery, str]]:
+        """What goes out with an end, and its digests. One that can't be put in words is logged: the order ends all the same."""
+        try:
+            return [(delivery, outbox.digest(delivery.path)) for delivery in self._tell(order, reason, detail)]
+        except Failed as error:
+            if error.retryable:
+                raise
+            log.error("orderer_not_told", order=order.id, reason=str(error.reason))
+            return []
 
     def release(self, claim: Claim) -> None:
         with self._of(claim) as connection:

@@ -1,0 +1,115 @@
+"""Workers that take the most urgent order each in one statement. INTEROP.md R-4 (one owner), R-7 (spent orders), R-9 (STAT)."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from server.domain.order import OrderId, Priority
+from server.domain.states import State
+from server.store.store import PostgresStore
+from tests.server.store.invented import request, result
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def store(engine: sa.Engine) -> PostgresStore:
+    return PostgresStore(engine)
+
+
+def taken(store: PostgresStore) -> OrderId:
+    claim = store.take(60)
+    assert claim is not None
+    return claim.order.id
+
+
+def test_stat_is_taken_before_what_is_older_and_equals_by_age(store: PostgresStore) -> None:
+    kinds = [Priority.ROUTINE, Priority.ASAP, Priority.ROUTINE, Priority.STAT, Priority.STAT]
+    ids = [store.accept(request(i, priority=p))[0].id for i, p in enumerate(kinds)]
+    assert [taken(store) for _ in ids] == [ids[3], ids[4], ids[1], ids[0], ids[2]]
+    assert store.take(60) is None
+
+
+def test_a_taken_order_is_held_as_a_claimed_one(store: PostgresStore) -> None:
+    order, _ = store.accept(request())
+    claim = store.take(60)
+    assert claim is not None
+    assert (claim.order, claim.attempt) == (order, 1)
+    assert store.order(order.id).state is State.RUNNING
+    assert store.claim(order.id, 60) is None
+    store.finish(claim, result(order.id), [])
+    assert store.order(order.id).state is State.DONE
+
+
+def test_a_lapsed_order_is_taken_over_and_one_that_waits_for_its_next_attempt_is_not(store: PostgresStore) -> None:
+    lapsed, failed = (store.accept(request(i))[0].id for i in (1, 2))
+    assert store.claim(lapsed, 0.0) is not None
+    claim = store.claim(failed, 60)
+    assert claim is not None
+    store.end(claim, State.QUEUED, "ENGINE_FAILED", "")
+    again = store.take(60)
+    assert again is not None
+    assert (again.order.id, again.attempt) == (lapsed, 2)
+    assert store.take(60) is None
+
+
+def test_a_spent_order_is_passed_over_and_left_to_be_buried(store: PostgresStore) -> None:
+    spent, other = (store.accept(request(i))[0].id for i in (1, 2))
+    for _ in range(3):
+        assert store.claim(spent, 0.0) is not None
+    assert taken(store) == other
+    assert store.take(60) is None
+    assert store.order(spent).state is State.RUNNING
+
+
+def test_a_worker_kept_for_urgent_orders_takes_no_other(store: PostgresStore, engine: sa.Engine) -> None:
+    store.accept(request(1))
+    kept = PostgresStore(engine, stat_only=True)
+    assert kept.take(60) is None
+    urgent, _ = store.accept(request(2, priority=Priority.STAT))
+    assert taken(kept) == urgent.id
+
+
+def test_twenty_workers_take_twenty_orders_each_once_and_none_waits_for_another(store: PostgresStore, engine: sa.Engine) -> None:
+    ids = {store.accept(request(i))[0].id for i in range(21)}
+    start = threading.Barrier(20)
+
+    def one(_: int) -> OrderId:
+        start.wait()
+        return taken(store)
+
+    with engine.connect() as other, ThreadPoolExecutor(20) as pool:
+        held = other.execute(sa.text("SELECT id FROM orders ORDER BY rank, received_at, id LIMIT 1 FOR UPDATE")).scalar_one()
+        found = [future.result(timeout=30) for future in [pool.submit(one, i) for i in range(20)]]
+    assert len(set(found)) == 20
+    assert ids - set(found) == {OrderId(str(held))}
+
+
+def test_the_most_urgent_of_many_orders_is_found_by_an_index(store: PostgresStore, engine: sa.Engine) -> None:
+    """R-9: however many wait, and however many are done, taking one reads a page or two."""
+    first, _ = store.accept(request())
+    assert taken(store) == first.id
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no audit of rows that nobody ordered
+        columns = [c["name"] for c in sa.inspect(connection).get_columns("orders")]
+        own = {"id": "gen_random_uuid()", "message_control_id": "'N' || i", "placer_order_number": "'N' || i"}
+        states = {"state": "CASE WHEN i % 2 = 0 THEN 'QUEUED' ELSE 'REFUSED' END", "token": "NULL", "lease_until": "NULL"}
+        made = ", ".join((own | states).get(c, c) for c in columns)
+        connection.exec_driver_sql(
+            f"INSERT INTO orders ({', '.join(columns)}) SELECT {made} FROM orders, generate_series(1, 100000) i".replace("%", "%%")
+        )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE orders")
+    plans: list[str] = []
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def explain(_, cursor, statement: str, parameters: object, *__: object) -> None:  # type: ignore[no-untyped-def]
+        if statement.startswith("UPDATE orders"):
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plans.extend(line for (line,) in cursor.fetchall())
+
+    taken(store)
+    assert any("Index Scan using orders_due_idx" in line for line in plans), plans
+    assert not any("Seq Scan" in line or "Sort" in line for line in plans), plans
