@@ -95,8 +95,8 @@ class FrameFile:
 class FrameCache:
     """Decoded frames of one level and scaling, kept as long as a sweep in rows of tiles may need them.
 
-    A sweep never comes back above the top of the region it reads, so frames wholly above it are dropped; beyond
-    `limit` bytes those used longest ago go too. Damage is remembered like pixels: a bad frame is tried once.
+    A sweep never comes back above the top of the region it reads before its next strip, so frames wholly above it are dropped;
+    beyond `limit` bytes those used longest ago go too. Damage is remembered like pixels: a bad frame is tried once.
     """
 
     def __init__(self, decode: Callable[[int, int], Rgb | None], layout: Layout, *, limit: int = CACHE_BYTES) -> None:
@@ -111,7 +111,7 @@ class FrameCache:
         frame = self._layout.frame
         rows = range(region.y // frame.height, -(-region.bottom // frame.height))
         columns = range(region.x // frame.width, -(-region.right // frame.width))
-        self._drop_above(rows.start)
+        self._drop_outside(rows)
         out: Rgb = np.empty((region.height, region.width, 3), np.uint8)
         for row in rows:
             for column in columns:
@@ -148,11 +148,13 @@ class FrameCache:
             self._bytes -= _bytes(oldest)
         return found
 
-    def _drop_above(self, row: int) -> None:
-        if row > self._top:
-            for key in [k for k in self._kept if k[1] < row]:
+    def _drop_outside(self, rows: range) -> None:
+        """Rows above the region; where it lies higher than the last one, a new strip begins, and those below are done with too."""
+        if rows.start != self._top:
+            back = rows.start < self._top
+            for key in [k for k in self._kept if k[1] < rows.start or (back and k[1] >= rows.stop)]:
                 self._bytes -= _bytes(self._kept.pop(key))
-        self._top = row
+        self._top = rows.start
 
 
 def paste(pixels: Rgb | None, out: Rgb, *, x: int, y: int, frame: Size) -> None:

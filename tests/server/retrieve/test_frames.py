@@ -45,6 +45,14 @@ def test_frames_above_the_sweep_are_dropped():
     assert cache.held_bytes == LAYOUT.columns * 48 * 64 * 3
 
 
+def test_a_new_strip_begins_without_the_frames_at_the_foot_of_the_last_one():
+    cache = FrameCache(frame, LAYOUT)
+    for y in range(0, 700, 100):
+        cache.read(Region(x=0, y=y, width=512, height=100))
+    cache.read(Region(x=512, y=0, width=64, height=48))
+    assert cache.held_bytes == 48 * 64 * 3
+
+
 def test_where_there_is_no_frame_it_is_white():
     cache = FrameCache(lambda column, row: None if column == 1 else frame(column, row), LAYOUT)
     out = cache.read(Region(x=60, y=0, width=70, height=10))
