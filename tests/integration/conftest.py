@@ -76,4 +76,15 @@ def tiles() -> Rgb:
 @pytest.fixture(scope="module")
 def slide(tiles: Rgb) -> ArraySlide:
     """768 x 512 px: 12 tiles."""
-    return ArraySlide(np.concatenate([np.concatenate(list(tiles[:3]), axis=1), np.concatenate(list(tiles[1:]), axis=1)]))
+    return ArraySlide(_laid_out(tiles))
+
+
+@pytest.fixture(scope="module")
+def wide_slide(tiles: Rgb) -> ArraySlide:
+    """1536 x 512 px: 24 tiles."""
+    half = _laid_out(tiles)
+    return ArraySlide(np.concatenate([half, half[:, ::-1]], axis=1))
+
+
+def _laid_out(tiles: Rgb) -> Rgb:
+    return np.concatenate([np.concatenate(list(tiles[:3]), axis=1), np.concatenate(list(tiles[1:]), axis=1)])
