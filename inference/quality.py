@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.slide import Rgb
-from inference.tissue import Mask
+from inference.tissue import Mask, mean_density
 
 Plane = npt.NDArray[np.floating]
 
@@ -70,8 +70,7 @@ def sharpness(tile: Rgb) -> float:
 
 def _hue_saturation_density(picture: Rgb) -> tuple[Plane, Plane, Plane]:
     """Hue in degrees, saturation 0-1, mean optical density, each (h, w), of a slightly smoothed picture."""
-    smooth = cv2.blur(picture, (3, 3))
+    smooth = np.asarray(cv2.blur(picture, (3, 3)), np.uint8)
     hsv = cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-    density = -np.log10((smooth.astype(np.float32) + 1) / 256).mean(axis=2)
     hue, saturation = (np.asarray(hsv[..., i], np.float32) for i in range(2))
-    return hue, saturation, np.asarray(density, np.float32)
+    return hue, saturation, mean_density(smooth)

@@ -69,10 +69,18 @@ def find_tissue(slide: Slide, region: Region) -> Tissue:
 def tissue_mask(overview: Rgb, mpp: float) -> Mask:
     """Tissue or not, (rows, columns), of a low-power picture."""
     glass = np.maximum(np.percentile(overview.reshape(-1, 3), GLASS_PERCENTILE, axis=0), FAINTEST_GLASS)
-    smooth = cv2.GaussianBlur(overview, (0, 0), max(8.0 / mpp, 0.5)).astype(np.float32)
-    density = -np.log10((np.minimum(smooth, glass) + 1) / (glass + 1)).mean(axis=2)
-    found = (density > LEAST_DENSITY) & (overview.max(axis=2) > 0)  # pure black was never scanned
+    smooth = np.asarray(cv2.GaussianBlur(overview, (0, 0), max(8.0 / mpp, 0.5)), np.uint8)
+    scanned = (overview[..., 0] | overview[..., 1] | overview[..., 2]) > 0  # pure black was never scanned
+    found = (mean_density(smooth, glass) > LEAST_DENSITY) & scanned
     return _without_specks(found, min(SMALLEST_PATCH_UM2 / mpp**2, found.size / 10))
+
+
+def mean_density(picture: Rgb, glass: npt.ArrayLike = (255, 255, 255)) -> npt.NDArray[np.float32]:
+    """Mean optical density of the three channels above that of clear `glass` (3,), (h, w); what is brighter counts as glass."""
+    white = np.asarray(glass, np.float32)
+    of_value = -np.log10((np.minimum(np.arange(256)[:, None], white) + 1) / (white + 1)).astype(np.float32)
+    by_channel = cv2.LUT(picture, of_value[:, None, :])
+    return np.asarray(cv2.transform(by_channel, np.full((1, 3), 1 / 3, np.float32)), np.float32)
 
 
 def _without_specks(mask: Mask, smallest: float) -> Mask:
