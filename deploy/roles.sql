@@ -3,6 +3,8 @@
 --     MIGRATE_PASSWORD=... SERVE_PASSWORD=... WORK_PASSWORD=... AUDIT_PASSWORD=... SCALE_PASSWORD=... \
 --         psql --set ON_ERROR_STOP=1 --file roles.sql DATABASE
 --
+-- (roles.sh does this with passwords from files.)
+--
 -- Whoever migrates owns the tables and is nothing else; the services connect as members of a group that row-level security
 -- binds, and refuse to start as anybody else. Needs psql 15 or newer (\getenv).
 

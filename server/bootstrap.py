@@ -11,16 +11,17 @@ from server.domain.errors import Failed
 from server.domain.ports import Archive, OpenSlide
 from server.report import mllp_sender
 from server.report.deliver import Deliverer, Receiver
+from server.report.refusal import refusal_to
 from server.retrieve.folder import FolderArchive
 from server.retrieve.slide import open_slide
-from server.settings import Settings
+from server.settings import Lis, Settings
 from server.store import private
-from server.store.database import as_role, connect, transaction
+from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.migrate import migrate
 from server.store.outbox import PostgresOutbox
 from server.store.security import SERVICE, guard
-from server.store.store import PostgresStore
+from server.store.store import PostgresStore, tell_nobody
 from server.tls import sender_context
 from server.worker import RunCase, Worker
 
@@ -71,20 +72,21 @@ class Service:
         self.close()
 
 
-def bootstrap(settings: Settings) -> Service:
+def bootstrap(settings: Settings, *, sends: bool = True) -> Service:
     """Wire it up; where no database is configured, start the private one and bring its tables up to date.
 
+    `sends` False: of a process that delivers nothing, and doesn't have the certificates that the LIS asks for.
     A configured database is left as it is: `chromogen migrate` is for its owner. Raises Refused SETTING_INVALID,
     Failed DATABASE_UNREACHABLE.
     """
-    configured = settings.database.url.get_secret_value()
+    configured = address_of(settings.database)
     own = None if configured else private.start(settings.data.folder)
     url = configured if own is None else own.url
     try:
         if own is None:
-            return _guarded(_service(settings, url, own))
+            return _guarded(_service(settings, url, own, sends))
         migrate(url)
-        return _service(settings, as_role(url, SERVICE), own)  # not as the superuser that the private one begins with
+        return _service(settings, as_role(url, SERVICE), own, sends)  # not as the superuser that the private one begins with
     except BaseException:
         if own is not None:
             own.close()
@@ -105,13 +107,13 @@ def _guarded(service: Service) -> Service:
     return service
 
 
-def _service(settings: Settings, url: str, own: private.PrivatePostgres | None) -> Service:
+def _service(settings: Settings, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     engine, data = connect(url), settings.data.folder.resolve()
     archive = FolderArchive(settings.archive_folder.resolve())
     return Service(
         settings=settings,
-        store=PostgresStore(engine, max_attempts=settings.worker.max_attempts, stat_only=settings.worker.stat_only),
-        outbox=PostgresOutbox(engine, _deliverer(settings, archive)),
+        store=_store(settings, engine, data / "results"),
+        outbox=PostgresOutbox(engine, _deliverer(settings if sends else settings.model_copy(update={"lis": Lis()}), archive)),
         archive=archive,
         open_slide=partial(open_slide, icc=settings.icc.use),
         results_folder=data / "results",
@@ -120,6 +122,12 @@ def _service(settings: Settings, url: str, own: private.PrivatePostgres | None) 
         engine=engine,
         private_postgres=own,
     )
+
+
+def _store(settings: Settings, engine: Engine, folder: Path) -> PostgresStore:
+    w, tell = settings.worker, partial(refusal_to, folder=folder, destination=LIS) if settings.lis.host else tell_nobody
+    wait_s = settings.archive.wait_s
+    return PostgresStore(engine, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, tell=tell)
 
 
 def _deliverer(settings: Settings, archive: Archive) -> Deliverer:

@@ -23,9 +23,10 @@ class _Group(BaseModel):
 
 
 class Database(_Group):
-    """`url` postgresql://...; empty: a private PostgreSQL in the data folder."""
+    """`url` postgresql://...; empty: a private PostgreSQL in the data folder. `password_file` holds the password that it lacks."""
 
     url: SecretStr = SecretStr("")
+    password_file: Path | None = None
 
 
 class Data(_Group):
@@ -48,9 +49,13 @@ class Mllp(_Group):
 
 
 class Archive(_Group):
-    """The folder archive that slides come from and SR, ANN and SEG go to; empty: `archive` in the data folder."""
+    """The folder archive that slides come from and SR, ANN and SEG go to; empty: `archive` in the data folder.
+
+    `wait_s` an order waits for a slide that isn't there yet, looking now and then, before it is refused; 0: refused at once.
+    """
 
     folder: Path | None = None
+    wait_s: Annotated[float, Field(ge=0, le=604_800)] = 900
 
 
 class Lis(_Group):

@@ -10,7 +10,7 @@ from server import settings
 from server.cli.client import api, as_json_option, limit_option, pages, show_all, to_json
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.store.audit import verify as verify_chains
-from server.store.database import connect, transaction
+from server.store.database import address_of, connect, transaction
 
 COLUMNS = {
     "id": "line", "create_time": "when", "lab": "lab", "subject": "who", "action": "what", "object": "on what",
@@ -54,7 +54,7 @@ def verify(direct: bool, as_json: bool) -> None:
 
 
 def _verify_directly(*, as_json: bool) -> None:
-    url = settings.load().database.url.get_secret_value()
+    url = address_of(settings.load().database)
     if not url:
         raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set: name the database as chromogen_audit")
     engine = connect(url)

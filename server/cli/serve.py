@@ -15,6 +15,7 @@ from server.order.intake import Intake
 from server.order.mllp import MllpListener
 from server.pipeline import Desk, run_case
 from server.settings import Mllp
+from server.store.database import address_of
 from server.store.migrate import migrate as bring_up_to_date
 from server.tls import listener_context
 
@@ -30,7 +31,7 @@ def serve() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with bootstrap(wanted) as service:
+    with bootstrap(wanted, sends=False) as service:
         listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
         port = listener.start()
@@ -68,7 +69,7 @@ def work(until_idle: bool) -> None:
 @click.command()
 def migrate() -> None:
     """Bring the configured database's tables up to date; run it as their owner, before `serve` and `work` of a new version."""
-    url = settings.load().database.url.get_secret_value()
+    url = address_of(settings.load().database)
     if not url:
         raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set; the private database needs no migrate")
     bring_up_to_date(url)

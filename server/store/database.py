@@ -8,6 +8,7 @@ from sqlalchemy.engine import make_url
 
 from server.domain.access import ALL_LABS
 from server.domain.errors import Failed, Refused, ServiceReason
+from server.settings import Database
 
 DRIVER = "postgresql+psycopg2"
 POOL = 10
@@ -39,6 +40,26 @@ def connect(url: str, *, pool: int = POOL) -> Engine:
             "options": f"{OPTIONS} {own_options}",
         },
     )
+
+
+def address_of(wanted: Database) -> str:
+    """The configured database with its password, wherever that comes from; empty: none is. Raises Refused SETTING_INVALID."""
+    url, file = wanted.url.get_secret_value(), wanted.password_file
+    if file is None:
+        return url
+    parsed = make_url(sqlalchemy_url(url))
+    if parsed.password or not parsed.username:
+        raise Refused(
+            ServiceReason.SETTING_INVALID,
+            "CHROMOGEN_DATABASE_PASSWORD_FILE: CHROMOGEN_DATABASE_URL must name a user, and no password beside the file's",
+        )
+    try:
+        password = file.read_text().strip("\r\n")
+    except (OSError, ValueError):
+        raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_DATABASE_PASSWORD_FILE: {file} can't be read") from None
+    if not password:
+        raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_DATABASE_PASSWORD_FILE: {file} is empty")
+    return parsed.set(password=password).render_as_string(hide_password=False)
 
 
 def sqlalchemy_url(url: str) -> str:

@@ -162,9 +162,7 @@ def test_i3_a_worker_sends_over_mutual_tls_to_the_lis_that_the_settings_name_and
         listener.stop()
 
 
-@pytest.mark.parametrize(
-    ("command", "name"), [("serve", "CHROMOGEN_MLLP_TLS_CERT"), ("serve", "CHROMOGEN_LIS_TLS_CA"), ("work", "CHROMOGEN_LIS_TLS_CA")]
-)
+@pytest.mark.parametrize(("command", "name"), [("serve", "CHROMOGEN_MLLP_TLS_CERT"), ("work", "CHROMOGEN_LIS_TLS_CA")])
 def test_half_a_configuration_stops_the_start_in_one_line(service_url: str, folder: Path, command: str, name: str) -> None:
     settings = base(service_url, folder) | {name: str(folder / "ca"), "CHROMOGEN_LOG_LEVEL": "error"}
     done = subprocess.run([*COMMAND, command], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False)

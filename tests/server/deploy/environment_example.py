@@ -16,16 +16,8 @@ HEAD = """\
 """
 
 COMPOSE = """
-# Of deploy/compose.yaml alone: passwords of the database's accounts (deploy/roles.sql) and of Orthanc, the folder of the
-# API's certificates.
-# POSTGRES_PASSWORD=
-# MIGRATE_PASSWORD=
-# SERVE_PASSWORD=
-# WORK_PASSWORD=
-# AUDIT_PASSWORD=
-# SCALE_PASSWORD=
+# Of deploy/compose.yaml alone, in a file .env beside it: Orthanc's users, a JSON object of names and passwords.
 # ORTHANC_USERS=
-# TLS_FOLDER=./tls
 """
 
 

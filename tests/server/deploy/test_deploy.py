@@ -147,7 +147,7 @@ def compose() -> Object:
     return found
 
 
-def test_compose_has_all_parts_held_as_in_kubernetes_and_no_password() -> None:
+def test_compose_has_all_parts_held_as_in_kubernetes() -> None:
     services = compose()["services"]
     assert set(services) == {"postgres", "migrate", "serve", "work", "triton", "orthanc"}
     for name in ("migrate", "serve", "work"):
@@ -156,10 +156,44 @@ def test_compose_has_all_parts_held_as_in_kubernetes_and_no_password() -> None:
         assert held["security_opt"] == ["no-new-privileges:true"]
     for service in services.values():
         assert set(service["networks"]) <= set(compose()["networks"])
-        for name, value in service.get("environment", {}).items():
-            assert "PASSWORD" not in name or value.startswith("${"), name
-            assert "@postgres" not in value or "PASSWORD:?}@postgres" in value
     assert services["work"]["stop_grace_period"] > services["serve"]["stop_grace_period"]
+
+
+ROLES = ["migrate", "serve", "work", "audit", "scale"]
+SECRETS_OF = {"postgres": ["postgres", *ROLES], "migrate": ["migrate"], "serve": ["serve"], "work": ["work"]}
+
+
+def test_in_compose_each_container_has_its_own_passwords_as_files_and_no_others() -> None:
+    everything = compose()
+    assert {name: s["secrets"] for name, s in everything["services"].items() if "secrets" in s} == SECRETS_OF
+    assert set(everything["secrets"]) == set(SECRETS_OF["postgres"])
+    for name, service in everything["services"].items():
+        environment = service.get("environment", {})
+        assert not [key for key in environment if "PASSWORD" in key and not key.endswith("_FILE")], name
+        assert not re.search(r"://[^@/\s]*:[^@/\s]*@", str(environment)), "a password in an address"
+        if name in ROLES:
+            assert environment["CHROMOGEN_DATABASE_PASSWORD_FILE"] == f"/run/secrets/{name}"
+            assert f"//chromogen_{name}@" in environment["CHROMOGEN_DATABASE_URL"]
+        files = [file["path"] for file in service.get("env_file", [])]
+        assert files == (["settings.env"] if name in ("serve", "work") else []), name
+
+
+def test_in_compose_each_container_has_its_own_keys_of_tls() -> None:
+    mounted = {name: [v for v in s.get("volumes", []) if "tls" in v] for name, s in compose()["services"].items()}
+    of = {name: volumes for name, volumes in mounted.items() if volumes}
+    assert of == {"serve": ["./tls/serve:/tls:ro"], "work": ["./tls/work:/tls:ro"]}
+
+
+def test_in_kubernetes_each_container_has_its_own_passwords_and_keys_and_no_others() -> None:
+    for one in workloads():
+        name = one["metadata"]["name"]
+        pod = one["spec"]["template"]["spec"]
+        mounted = {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+        wanted = {"migrate": {"chromogen-migrate"}, "triton": set()}.get(name, {f"chromogen-{name}", f"chromogen-{name}-tls"})
+        assert mounted == wanted, name
+        in_environment = [e for c in containers(one) for e in c.get("env", []) if "valueFrom" in e]
+        assert in_environment == [], name
+        assert not [ref for c in containers(one) for ref in c.get("envFrom", []) if "secretRef" in ref], name
 
 
 def test_compose_s_own_variables_are_in_the_example() -> None:
