@@ -27,10 +27,9 @@ from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Archive, Claim, Delivery, OpenSlide, Store
 from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
-from server.domain.states import State
 from server.report.ann import build_ann
 from server.report.identity import write
-from server.report.oru import build_oru, build_refusal, control_id, refusal_control_id
+from server.report.oru import build_oru, control_id
 from server.report.result_json import result_json, write_json
 from server.report.seg import build_seg
 from server.report.source import check_same_specimen, read_source
@@ -57,16 +56,15 @@ class Desk:
 
 
 def run_case(claim: Claim, desk: Desk) -> None:
-    """Score an order's slide, or end it with the reason why not. What is not Refused goes up to the worker, who tries again."""
+    """Score an order's slide. Why it can't be goes up to the worker, who ends the order or tries again."""
     folder = desk.cases / claim.order.id / attempt_folder(claim)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         result, deliveries = score_order(claim, desk, folder)
-    except Refused as refusal:
-        answer = report_refusal(claim.order, refusal, folder)
-        desk.store.end(claim, State.REFUSED, refusal.reason, refusal.message, reachable([answer], desk))
-    else:
-        desk.store.finish(claim, result, reachable(deliveries, desk))
+    except Refused:
+        forget(folder.parent)
+        raise
+    desk.store.finish(claim, result, reachable(deliveries, desk))
     forget(folder.parent)
 
 
@@ -145,12 +143,6 @@ def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path
             write(dataset, path)
             deliveries.append(Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID)))
     return deliveries
-
-
-def report_refusal(order: Order, refusal: Refused, folder: Path) -> Delivery:
-    """The LIS learns that there is no score, and why."""
-    message = build_refusal(order, str(refusal.reason), refusal.message)
-    return _oru(folder, message, refusal_control_id(order, str(refusal.reason)))
 
 
 def reachable(deliveries: Sequence[Delivery], desk: Desk) -> list[Delivery]:

@@ -4,7 +4,6 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
-import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from server.domain.profile import Profile
 from server.domain.result import ResultId
 from server.pipeline import LIS, result_id, scores_of
 from server.report.oru import Status, build_oru, control_id
+from server.report.refusal import keep
 from server.store.result_desk import Entry, PostgresResults, check_result_transition
 
 
@@ -89,16 +89,9 @@ class SignOut:
         check_result_transition(view.state, state)
         if order is None or LIS not in self._destinations:
             return []
-        folder = self._folder / order.id / "signed"
-        path = folder / f"{result_id}-{status}.hl7"
+        path = self._folder / order.id / "signed" / f"{result_id}-{status}.hl7"
         message = build_oru(view.result, order, status=status)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{uuid.uuid4()}.part")  # two may sign at once; the message is the same to the byte
-            part.write_bytes(message)
-            part.replace(path)
-        except OSError:
-            raise Failed(ServiceReason.DELIVERY_FAILED, "the report can't be written: is the disk full?", retryable=True) from None
+        keep(path, message)  # two may sign at once; the message is the same to the byte
         return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, status))]
 
     def _nuclei_file(self, view: ResultView) -> Path:

@@ -104,7 +104,7 @@ def settings_for(work: Path, lis_port: int) -> settings.Settings:
     return settings.Settings(
         database=settings.Database(),
         data=settings.Data(folder=work),
-        archive=settings.Archive(folder=work / "archive"),
+        archive=settings.Archive(folder=work / "archive", wait_s=0),
         lis=settings.Lis(host="127.0.0.1", port=lis_port),
         worker=settings.Worker(),
         grpc=settings.Grpc(port=0, insecure=True, local_lab=LAB),

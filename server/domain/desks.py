@@ -82,7 +82,7 @@ class OrderDesk(Protocol):
         ...
 
     def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
-        """QUEUED again; its attempts are counted on. Raises Refused ORDER_STATE, ETAG_MISMATCH."""
+        """QUEUED again, with all its attempts. Raises Refused ORDER_STATE, ETAG_MISMATCH."""
         ...
 
 

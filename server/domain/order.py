@@ -76,8 +76,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A request that was accepted, with its identity and the time of the database at its acceptance (UTC)."""
+    """A request that was accepted, with its identity and the time of the database at its acceptance (UTC).
+
+    `run` is 1, and one more each time that the order is begun anew after an end without a result.
+    """
 
     id: OrderId
     request: Request
     received_at: datetime
+    run: int = 1

@@ -20,10 +20,11 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
     State.RUNNING: frozenset({State.DONE, State.REFUSED, State.DEAD, State.QUEUED, State.CANCELLED}),
     State.DONE: frozenset(),
-    State.REFUSED: frozenset({State.QUEUED}),  # retried by a person
+    State.REFUSED: frozenset({State.QUEUED}),  # begun anew, by a person or by the LIS that orders again
     State.DEAD: frozenset({State.QUEUED}),
-    State.CANCELLED: frozenset(),
+    State.CANCELLED: frozenset({State.QUEUED}),
 }
+ENDED_WITHOUT_RESULT = frozenset({State.REFUSED, State.DEAD, State.CANCELLED})
 
 MAX_ATTEMPTS = 3
 

@@ -35,7 +35,7 @@ class Intake:
             header, charset = order_message.header, order_message.charset
             order, new = self._accept(request_of(order_message))
             answer = Answer(order=order)
-            log.info("order_taken", order=order.id, new=new)
+            log.info("order_taken", order=order.id, new=new, run=order.run)
         except ChromogenError as error:
             answer = Answer(error=error)
             log.warning("order_not_taken", reason=str(error.reason), retryable=error.retryable)

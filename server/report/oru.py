@@ -103,8 +103,8 @@ def control_id(result: Result, status: Status = Status.PRELIMINARY) -> str:
 
 
 def refusal_control_id(order: Order, reason: str) -> str:
-    """MSH-10 of a refusal: from the order and the reason."""
-    return _digest(f"refusal/{order.id}/{reason}")
+    """MSH-10 of a refusal: from the order, its run and the reason, so that one begun anew is answered anew."""
+    return _digest(f"refusal/{order.id}/{order.run}/{reason}")
 
 
 def _digest(text: str) -> str:

@@ -60,8 +60,8 @@ class PostgresOrderDesk(Scoped):
             if view.state not in RETRYABLE:
                 raise Refused(ServiceReason.ORDER_STATE, f"an order that is {view.state} can't be retried: only REFUSED and DEAD")
             check_transition(view.state, State.QUEUED)
-            rows.defer(connection, order_id, view.order.request.priority)
-            return _changed(connection, order_id, state=State.QUEUED, reason="", detail="", progress=0.0, due_at=func.now())
+            rows.begin_anew(connection, order_id, view.order.request.priority)
+            return rows.view(connection, order_id)
 
 
 def _just_made(order: Order) -> OrderView:

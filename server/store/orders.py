@@ -77,18 +77,18 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     check_same(first.request, request)
     heard = {"repeats": [*row["repeats"], message][-REPEATS_KEPT:]}
     if row["state"] in ENDED_WITHOUT_RESULT:
-        urgency = {"priority": request.priority, "rank": RANK[request.priority]}
-        return begin_anew(connection, first.id, request.priority, **heard, **urgency)
+        return begin_anew(connection, first.id, request.priority, heard)
     connection.execute(update(orders).where(orders.c.id == first.id).values(heard))
     return first
 
 
-def begin_anew(connection: Connection, order_id: OrderId, priority: Priority, **values: Any) -> Order:
-    """QUEUED with all its attempts before it, its job in: of an order that ended without a result."""
+def begin_anew(connection: Connection, order_id: OrderId, priority: Priority, heard: Mapping[str, Any] | None = None) -> Order:
+    """QUEUED with all its attempts before it, its job in: of an order that ended without a result. `heard` are columns more."""
+    urgency = {"priority": priority, "rank": RANK[priority]}
     fresh = {"state": State.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "run": orders.c.run + 1}
     times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
-    statement = update(orders).where(orders.c.id == order_id).values({**fresh, **times, **values}).returning(orders)
-    row = connection.execute(statement).mappings().one()
+    values = {**fresh, **times, **urgency, **(heard or {})}
+    row = connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders)).mappings().one()
     defer(connection, order_id, priority)
     return order_of(row)
 

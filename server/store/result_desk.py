@@ -79,7 +79,9 @@ class PostgresResults(Scoped):
             for entry in entries:
                 _say(connection, actor, entry)
             view = _view(connection, actor, entries[0].result_id)
-            outbox.add(connection, view.result.id, view.lab, list(zip(deliveries, digests, strict=True)))
+            if view.result.order_id is not None:
+                order = orders.view(connection, view.result.order_id).order
+                outbox.add(connection, order, view.result.id, list(zip(deliveries, digests, strict=True)))
             return view
 
 

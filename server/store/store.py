@@ -67,7 +67,7 @@ class PostgresStore:
         return claim
 
     def take(self, lease_s: float) -> Claim | None:
-        with transaction(self._engine, subject=WORKER) as connection:
+        with transaction(self._engine, subject=WORKER, unsorted=True) as connection:
             return orders.take(connection, lease_s, self._max_attempts, stat_only=self._stat_only)
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
@@ -132,7 +132,7 @@ class PostgresStore:
             return orders.newest(connection, limit)
 
     def due(self, limit: int = 10) -> list[OrderId]:
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, unsorted=True) as connection:
             return orders.due(connection, limit, stat_only=self._stat_only)
 
     def profiles(self, lab: str, marker: str) -> list[Profile]:

@@ -1,0 +1,29 @@
+"""What tells the LIS that an order ended without a score: the ORU in a file of its own, ready for the outbox. It never sends."""
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from server.domain.errors import Failed, ServiceReason
+from server.domain.order import Order
+from server.domain.ports import Delivery
+from server.report.oru import build_refusal, refusal_control_id
+
+
+def refusal_to(order: Order, reason: str, detail: str, *, folder: Path, destination: str) -> Sequence[Delivery]:
+    """For one receiver. Raises Failed: DELIVERY_FAILED (retryable) where it can't be written, INTERNAL where it can't be said."""
+    control_id = refusal_control_id(order, reason)
+    path = folder / order.id / "refused" / f"{control_id}.hl7"
+    keep(path, build_refusal(order, reason, detail))
+    return [Delivery(kind="ORU", destination=destination, path=path, message_id=control_id)]
+
+
+def keep(path: Path, message: bytes) -> None:
+    """Write a message; it appears under its name when whole, and two may write it at once. Raises Failed DELIVERY_FAILED."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{uuid.uuid4()}.part")
+        part.write_bytes(message)
+        part.replace(path)
+    except OSError:
+        raise Failed(ServiceReason.DELIVERY_FAILED, "the report can't be written: is the disk full?", retryable=True) from None

@@ -1,0 +1,315 @@
+"""Orders that end without a result: whoever ordered is told, and may order again. INTEROP.md R-3, R-7, I-7."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import hl7
+import pytest
+import sqlalchemy as sa
+
+from inference.errors import Reason
+from server.domain.access import Actor, Role
+from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.order import Order, OrderId, Priority, Request
+from server.domain.ports import Claim, Delivery
+from server.domain.states import State
+from server.report.oru import control_id
+from server.report.refusal import refusal_to
+from server.store.order_desk import PostgresOrderDesk
+from server.store.outbox import PostgresOutbox
+from server.store.store import PostgresStore
+from server.worker import Worker
+from tests.server.store.invented import request, result
+
+pytestmark = pytest.mark.postgres
+OPERATOR = Actor(subject="operator", lab="LAB", roles=frozenset({Role.OPERATOR}))
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """A store that tells its LIS, and what the LIS was told: (MSH-10, OBR-25, reason)."""
+
+    store: PostgresStore
+    engine: sa.Engine
+    folder: Path
+
+    @property
+    def told(self) -> list[tuple[str, str, str]]:
+        heard: list[tuple[str, str, str]] = []
+
+        def lis(delivery: Delivery) -> None:
+            message = hl7.parse(delivery.path.read_bytes().decode())
+            reasons = [str(obx[5]) for obx in message.segments("OBX") if str(obx[3]).startswith("REFUSAL")]
+            heard.append((str(message.segment("MSH")[10]), str(message.segment("OBR")[25]), *reasons))  # type: ignore[arg-type]
+
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE outbox SET state = 'WAITING'")
+        PostgresOutbox(self.engine, lis).send_due()
+        return heard
+
+    def ended(self, state: State, number: int = 1) -> Order:
+        """An order that came to this state."""
+        order, _ = self.store.accept(request(number))
+        self.end(order, state)
+        assert self.store.order(order.id).state is state
+        return order
+
+    def end(self, order: Order, state: State) -> None:
+        if state is State.CANCELLED:
+            PostgresOrderDesk(self.engine).cancel(OPERATOR, order.id, "")
+            return
+        claim = None if state is State.QUEUED else self.claim(order.id)
+        if claim is not None and state is State.DONE:
+            self.store.finish(claim, result(order.id, seed=order.run), [])
+        elif claim is not None and state is not State.RUNNING:
+            self.store.end(claim, state, "NO_TISSUE", "no tissue was found")
+
+    def claim(self, order_id: OrderId, lease_s: float = 60) -> Claim:
+        claim = self.store.claim(order_id, lease_s)
+        assert claim is not None
+        return claim
+
+
+@pytest.fixture
+def hospital(engine: sa.Engine, tmp_path: Path) -> Hospital:
+    tell = partial(refusal_to, folder=tmp_path, destination="lis")
+    return Hospital(store=PostgresStore(engine, tell=tell), engine=engine, folder=tmp_path)
+
+
+def make_due(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE orders SET due_at = now()")
+
+
+def fails_thrice(hospital: Hospital, order: Order) -> None:
+    for _ in range(3):
+        make_due(hospital.engine)
+        hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "out of memory")
+
+
+def kills_thrice(hospital: Hospital, order: Order) -> None:
+    """No worker ever came so far as to score, let alone to report."""
+    assert [hospital.store.claim(order.id, 0.0) is not None for _ in range(4)] == [True, True, True, False]
+
+
+def breaks_for_good(hospital: Hospital, order: Order) -> None:
+    hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "for now")
+    make_due(hospital.engine)
+    worked_by(hospital, Failed(ServiceReason.INTERNAL, "a defect"))
+
+
+def worked_by(hospital: Hospital, error: Exception) -> None:
+    def run_case(_: Claim) -> None:
+        raise error
+
+    Worker(hospital.store, PostgresOutbox(hospital.engine, lambda _: None), run_case, lease_s=60, poll_s=0.1).step()
+
+
+@pytest.mark.parametrize(
+    ("happens", "state", "reason"),
+    [
+        (fails_thrice, State.DEAD, "ENGINE_FAILED"),
+        (kills_thrice, State.DEAD, "WORKER_LOST"),
+        (breaks_for_good, State.DEAD, "INTERNAL"),
+        (lambda h, _: worked_by(h, Refused(Reason.NOT_IHC, "an H&E slide")), State.REFUSED, "NOT_IHC"),
+    ],
+    ids=["failed three times", "killed three workers", "failed for good", "refused"],
+)
+def test_r7_whatever_ends_an_order_without_a_result_the_lis_is_told_once_and_why(
+    hospital: Hospital, happens: Callable[[Hospital, Order], None], state: State, reason: str
+) -> None:
+    order, _ = hospital.store.accept(request())
+    happens(hospital, order)
+    assert (hospital.store.order(order.id).state, hospital.store.order(order.id).reason) == (state, reason)
+    assert [heard[1:] for heard in hospital.told] == [("X", reason)]
+
+
+def test_an_attempt_that_will_be_repeated_tells_nothing(hospital: Hospital) -> None:
+    order, _ = hospital.store.accept(request())
+    assert hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "for now") is State.QUEUED
+    assert hospital.told == []
+
+
+def test_a_zombie_s_end_tells_nothing(hospital: Hospital) -> None:
+    order, _ = hospital.store.accept(request())
+    zombie = hospital.claim(order.id, 0.0)
+    hospital.claim(order.id)
+    with pytest.raises(Failed, match="ATTEMPT_LOST"):
+        hospital.store.end(zombie, State.REFUSED, "NOT_IHC", "")
+    assert hospital.told == []
+
+
+def test_while_the_message_cannot_be_written_the_order_does_not_end(hospital: Hospital) -> None:
+    """Neither by its worker nor by the sweep; and the sweep goes on to others."""
+    order, _ = hospital.store.accept(request())
+    hospital.folder.joinpath(order.id).write_text("in the way")
+    claim = hospital.claim(order.id, 0.0)
+    with pytest.raises(Failed) as failed:
+        hospital.store.end(claim, State.DEAD, "INTERNAL", "a defect")
+    assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, True)
+    assert [hospital.store.claim(order.id, 0.0) is not None for _ in range(3)] == [True, True, False]
+    assert hospital.store.order(order.id).state is State.RUNNING
+    hospital.folder.joinpath(order.id).unlink()
+    assert hospital.store.claim(order.id, 0.0) is None
+    assert [heard[1:] for heard in hospital.told] == [("X", "WORKER_LOST")]
+
+
+def test_an_end_that_cannot_be_put_in_words_is_an_end_all_the_same(engine: sa.Engine) -> None:
+    def speechless(order: Order, reason: str, detail: str) -> Sequence[Delivery]:
+        raise Failed(ServiceReason.INTERNAL, "not valid HL7")
+
+    store = PostgresStore(engine, tell=speechless)
+    order, _ = store.accept(request())
+    claim = store.claim(order.id, 60)
+    assert claim is not None
+    assert store.end(claim, State.REFUSED, "NOT_IHC", "an H&E slide") is State.REFUSED
+
+
+AGAIN = replace(request(1), message_control_id="AGAIN", priority=Priority.STAT)
+
+BEGUN_ANEW = {
+    State.QUEUED: False,
+    State.RUNNING: False,
+    State.DONE: False,
+    State.REFUSED: True,
+    State.DEAD: True,
+    State.CANCELLED: True,
+}
+"""docs/hl7-interface.md, "An order that comes again"."""
+
+
+@pytest.mark.parametrize("state", State)
+def test_r3_a_second_order_of_a_number_runs_again_where_the_first_ended_without_a_result(hospital: Hospital, state: State) -> None:
+    first = hospital.ended(state)
+    before = hospital.store.order(first.id)
+    again, new = hospital.store.accept(AGAIN)
+    after = hospital.store.order(first.id)
+    assert (again.id, new) == (first.id, False)
+    if not BEGUN_ANEW[state]:
+        assert after == before
+        return
+    assert (after.state, after.attempt, after.reason, after.order.run) == (State.QUEUED, 0, "", 2)
+    assert after.order.request.priority is Priority.STAT
+    assert hospital.store.due() == [first.id]
+    fails_thrice(hospital, again)
+    assert hospital.store.order(first.id).attempt == 3
+
+
+@pytest.mark.parametrize("state", [s for s, anew in BEGUN_ANEW.items() if anew])
+@pytest.mark.parametrize("resent", [request(1), AGAIN], ids=["the first message", "the second"])
+def test_r3_a_message_that_comes_again_does_nothing_whatever_became_of_its_order(
+    hospital: Hospital, state: State, resent: Request
+) -> None:
+    order = hospital.ended(state)
+    hospital.store.accept(AGAIN)
+    hospital.end(order, state)
+    before = hospital.store.order(order.id)
+    assert (before.state, before.order.run) == (state, 2)
+    assert hospital.store.accept(resent) == (before.order, False)
+    assert hospital.store.order(order.id) == before
+
+
+def test_r3_a_repeat_that_came_while_the_order_lived_does_not_wake_it_when_it_comes_again(hospital: Hospital) -> None:
+    order = hospital.ended(State.QUEUED)
+    hospital.store.accept(AGAIN)
+    hospital.end(order, State.REFUSED)
+    hospital.store.accept(AGAIN)
+    assert hospital.store.order(order.id).state is State.REFUSED
+
+
+def test_i7_each_run_is_answered_by_a_message_of_its_own(hospital: Hospital) -> None:
+    order = hospital.ended(State.REFUSED)
+    order, _ = hospital.store.accept(AGAIN)
+    hospital.end(order, State.REFUSED)
+    order, _ = hospital.store.accept(replace(AGAIN, message_control_id="A THIRD TIME"))
+    done = result(order.id)
+    hospital.store.finish(hospital.claim(order.id), done, [])
+    told = hospital.told
+    assert [heard[1:] for heard in told] == [("X", "NO_TISSUE")] * 2
+    assert len({*(heard[0] for heard in told), control_id(done)}) == 3
+
+
+def test_of_twenty_second_orders_at_once_one_begins_it_anew(hospital: Hospital) -> None:
+    order = hospital.ended(State.DEAD)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda i: hospital.store.accept(replace(AGAIN, message_control_id=f"AGAIN-{i}")), range(20)))
+    assert {answer.id for answer, _ in answers} == {order.id}
+    assert hospital.store.order(order.id).order.run == 2
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.DEAD])
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(AGAIN, patient=replace(AGAIN.patient, id="INVENTED-OTHER")),
+        replace(AGAIN, specimen=replace(AGAIN.specimen, id="INVENTED-OTHER")),
+        replace(AGAIN, slide=replace(AGAIN.slide, container_id="INVENTED-OTHER")),
+        replace(AGAIN, marker="PR"),
+    ],
+    ids=["patient", "specimen", "slide", "marker"],
+)
+def test_a_number_that_comes_again_with_another_content_is_refused_and_begins_nothing(
+    hospital: Hospital, state: State, other: Request
+) -> None:
+    order = hospital.ended(state)
+    with pytest.raises(Refused, match="used before") as refused:
+        hospital.store.accept(other)
+    assert "INVENTED" not in refused.value.message
+    assert hospital.store.order(order.id).state is state
+
+
+def test_who_began_it_anew_is_in_the_audit(hospital: Hospital) -> None:
+    order = hospital.ended(State.DEAD)
+    hospital.store.accept(AGAIN)
+    with hospital.engine.connect() as connection:
+        asked = sa.text("SELECT subject FROM audit WHERE action = 'order.requeue' AND object = :object")
+        assert connection.execute(asked, {"object": f"orders/{order.id}"}).scalars().all() == [AGAIN.sender]
+
+
+def test_an_order_retried_by_a_person_has_all_its_attempts_again(hospital: Hospital) -> None:
+    order = hospital.ended(State.QUEUED)
+    fails_thrice(hospital, order)
+    assert PostgresOrderDesk(hospital.engine).retry(OPERATOR, order.id, "").attempt == 0
+    fails_thrice(hospital, order)
+    assert [heard[1:] for heard in hospital.told] == [("X", "ENGINE_FAILED")] * 2
+
+
+def test_an_order_waits_for_a_slide_that_is_not_there_yet_and_is_refused_when_it_never_comes(engine: sa.Engine) -> None:
+    store = PostgresStore(engine, slide_wait_s=600)
+    order, _ = store.accept(request())
+
+    def looks() -> State:
+        claim = store.claim(order.id, 60)
+        assert claim is not None
+        return store.end(claim, State.REFUSED, ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
+
+    for _ in range(5):
+        make_due(engine)
+        assert looks() is State.QUEUED
+    view = store.order(order.id)
+    assert (view.attempt, view.reason) == (0, "SLIDE_NOT_FOUND")
+    assert store.due() == []  # not at once
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE orders SET begun_at = now() - interval '601 s', due_at = now()")
+    assert looks() is State.REFUSED
+    store.accept(AGAIN)
+    assert looks() is State.QUEUED  # begun anew, it waits anew
+
+
+@pytest.mark.parametrize(("age_s", "least", "most"), [(0, 29, 31), (200, 95, 105), (86_000, 880, 901)])
+def test_the_longer_an_order_waits_for_its_slide_the_rarer_are_its_looks(
+    engine: sa.Engine, age_s: int, least: float, most: float
+) -> None:
+    store = PostgresStore(engine, slide_wait_s=100_000)
+    order, _ = store.accept(request())
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE orders SET begun_at = now() - interval '{age_s} s'")
+    claim = store.claim(order.id, 60)
+    assert claim is not None
+    store.end(claim, State.REFUSED, ServiceReason.SLIDE_NOT_FOUND, "not yet")
+    with engine.connect() as connection:
+        wait_s = connection.exec_driver_sql("SELECT extract(epoch FROM due_at - now()) FROM orders").scalar_one()
+    assert least < wait_s < most
