@@ -1,9 +1,9 @@
 """The connection to PostgreSQL, and the one place that turns its errors into ours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, exc, text
+from sqlalchemy import Connection, Engine, TextClause, create_engine, exc, text
 from sqlalchemy.engine import make_url
 
 from server.domain.access import ALL_LABS
@@ -17,6 +17,7 @@ OPTIONS = "-c timezone=UTC -c statement_timeout=60000 -c idle_in_transaction_ses
 
 SCOPE = text("SELECT set_config('chromogen.lab', :lab, true), set_config('chromogen.subject', :subject, true)")
 """What row-level security and the audit ask for; it ends with the transaction."""
+SCOPE_UNSORTED = text(f"{SCOPE.text}, set_config('enable_sort', 'off', true)")
 
 
 def connect(url: str, *, pool: int = POOL) -> Engine:
@@ -84,14 +85,16 @@ def libpq_url(url: str) -> str:
 
 
 @contextmanager
-def transaction(engine: Engine, *, lab: str = ALL_LABS, subject: str = "") -> Iterator[Connection]:
+def transaction(engine: Engine, *, lab: str = ALL_LABS, subject: str = "", unsorted: bool = False) -> Iterator[Connection]:
     """One transaction, committed on leaving, in which row-level security shows the rows of `lab` alone.
 
-    `subject` is who the audit names; empty: the role that is connected. Raises Failed DATABASE_UNREACHABLE (retryable),
+    `subject` is who the audit names; empty: the role that is connected. `unsorted`: rows come in the order of an index, and
+    not by sorting all to take the first, which PostgreSQL prefers where it takes them for few: it can't estimate a policy, and
+    a queue grows faster than its statistics. Raises Failed DATABASE_UNREACHABLE (retryable),
     DATABASE_FAILED. What the driver says is not chained: it quotes values.
     """
     try:
-        with _begun(engine, lab, subject) as connection:
+        with _begun(engine, SCOPE_UNSORTED if unsorted else SCOPE, {"lab": lab, "subject": subject}) as connection:
             yield connection
             connection.commit()
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
@@ -104,15 +107,15 @@ def transaction(engine: Engine, *, lab: str = ALL_LABS, subject: str = "") -> It
         raise Failed(ServiceReason.DATABASE_FAILED, f"the database refused a statement ({_name(error)}); is it migrated?") from None
 
 
-def _begun(engine: Engine, lab: str, subject: str, *, again: bool = True) -> Connection:
+def _begun(engine: Engine, scope: TextClause, values: Mapping[str, str], *, again: bool = True) -> Connection:
     """A connection in a transaction of its own. One that died in the pool shows it at this first statement, and is replaced."""
     connection = engine.connect()
     try:
-        connection.execute(SCOPE, {"lab": lab, "subject": subject})
+        connection.execute(scope, values)
     except BaseException as error:
         connection.close()
         if again and isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-            return _begun(engine, lab, subject, again=False)  # with the first, the pool has dropped all that are as old
+            return _begun(engine, scope, values, again=False)  # with the first, the pool has dropped all that are as old
         raise
     return connection
 

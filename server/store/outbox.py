@@ -73,8 +73,8 @@ def add(connection: Connection, order: Order, result_id: ResultId | None, delive
         }
         for d, sha256 in deliveries
     ]
-    if rows:  # sent as one statement, made once; the identity column follows the order of VALUES
-        connection.execute(insert(outbox).on_conflict_do_nothing(), rows)
+    if rows:
+        connection.execute(_QUEUE, rows)
 
 
 def digest(path: Path) -> str:
@@ -208,3 +208,7 @@ def _in(seconds: float) -> ColumnElement[Any]:
 def _taken(row: RowMapping, token: str) -> _Taken:
     delivery = Delivery(kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"])
     return _Taken(id=row["id"], token=token, attempts=row["attempts"], sha256=row["sha256"], delivery=delivery)
+
+
+# RETURNING makes SQLAlchemy send all rows as one statement; the identity column follows the order of VALUES.
+_QUEUE = insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
