@@ -19,7 +19,7 @@ from server.store import private
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.migrate import migrate
-from server.store.outbox import PostgresOutbox
+from server.store.outbox import Patience, PostgresOutbox
 from server.store.security import SERVICE, guard
 from server.store.store import PostgresStore, tell_nobody
 from server.tls import sender_context
@@ -113,7 +113,7 @@ def _service(settings: Settings, url: str, own: private.PrivatePostgres | None, 
     return Service(
         settings=settings,
         store=_store(settings, engine, data / "results"),
-        outbox=PostgresOutbox(engine, _deliverer(settings if sends else settings.model_copy(update={"lis": Lis()}), archive)),
+        outbox=_outbox(settings if sends else settings.model_copy(update={"lis": Lis()}), engine, archive),
         archive=archive,
         open_slide=partial(open_slide, icc=settings.icc.use),
         results_folder=data / "results",
@@ -128,6 +128,10 @@ def _store(settings: Settings, engine: Engine, folder: Path) -> PostgresStore:
     w, tell = settings.worker, partial(refusal_to, folder=folder, destination=LIS) if settings.lis.host else tell_nobody
     wait_s = settings.archive.wait_s
     return PostgresStore(engine, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, tell=tell)
+
+
+def _outbox(settings: Settings, engine: Engine, archive: Archive) -> PostgresOutbox:
+    return PostgresOutbox(engine, _deliverer(settings, archive), patience=Patience(errors=settings.lis.errors))
 
 
 def _deliverer(settings: Settings, archive: Archive) -> Deliverer:

@@ -61,6 +61,8 @@ class Archive(_Group):
 class Lis(_Group):
     """The MLLP receiver of ORU^R01; empty host: results are not sent to a LIS.
 
+    A message that it answers `errors` times with AE or CE is given up, and the next goes out.
+
     With `tls_ca` (PEM) by TLS, to a receiver whose certificate is of that authority and names `host`; `tls_cert` and `tls_key`
     are our own, for a receiver that asks.
     """
@@ -68,6 +70,7 @@ class Lis(_Group):
     host: str = ""
     port: Port = 2576
     timeout_s: Seconds = 30
+    errors: Annotated[int, Field(ge=1, le=10_000)] = 10
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

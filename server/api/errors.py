@@ -64,6 +64,8 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.DATABASE_FAILED: Advice(_INTERNAL, "the operator runs `chromogen migrate`, then `chromogen check`"),
     _S.WORKER_LOST: Advice(StatusCode.ABORTED, "retry the order; the operator looks at the workers' memory"),
     _S.RESULT_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the result's identifier"),
+    _S.RECEIVER_ERROR: Advice(_AWAY, "the operator looks at the receiver's log, then replays"),
+    _S.RECEIVER_REJECTED: Advice(_STATE, "the operator looks at the receiver's log, then replays"),
     _S.DELIVERY_FAILED: Advice(_AWAY, "the operator looks at the destination, then replays"),
     _S.SETTING_INVALID: Advice(_INTERNAL, "the operator mends the setting that is named"),
     _S.ATTEMPT_LOST: Advice(StatusCode.ABORTED, "nothing: another worker has the order"),

@@ -16,9 +16,9 @@ ACCEPTED, TRY_AGAIN, REJECTED = frozenset({"AA", "CA"}), frozenset({"AE", "CE"})
 def send(message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
     """Send, and return once the receiver has acknowledged this very message (MSA-2 equal to MSH-10 sent).
 
-    `timeout_s` is for all of it, connecting too. Raises Failed DELIVERY_FAILED: retryable for AE or CE, a time-out or a
-    broken connection; not for AR or CR. The socket is closed before anything is raised, so that an acknowledgment that
-    comes late finds nobody who could take it for another message's.
+    `timeout_s` is for all of it, connecting too. Raises Failed: RECEIVER_ERROR (retryable) for AE or CE, RECEIVER_REJECTED for
+    AR or CR, DELIVERY_FAILED (retryable) for a time-out or a broken connection. The socket is closed before anything is raised,
+    so that an acknowledgment that comes late finds nobody who could take it for another message's.
     """
     control_id = _own_control_id(message)
     deadline = time.monotonic() + timeout_s
@@ -31,9 +31,9 @@ def send(message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSL
     except OSError as error:
         raise _failed(f"{host}:{port} can't be reached or broke off ({type(error).__name__})", retryable=True) from None
     if code in REJECTED:
-        raise _failed(f"{host}:{port} rejected the message ({code}): it will do so again", retryable=False)
+        raise Failed(ServiceReason.RECEIVER_REJECTED, f"{host}:{port} rejected the message ({code}): it will do so again")
     if code in TRY_AGAIN:
-        raise _failed(f"{host}:{port} answered with an error ({code})", retryable=True)
+        raise Failed(ServiceReason.RECEIVER_ERROR, f"{host}:{port} answered with an error ({code})", retryable=True)
 
 
 def _connected(host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None) -> socket.socket:

@@ -8,8 +8,10 @@ import hashlib
 import os
 import random
 import threading
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +32,25 @@ Deliver = Callable[[Delivery], None]
 """Sends one thing and returns once it is taken. Raises Failed, retryable or not."""
 
 WAITING, SENT, DEAD = "WAITING", "SENT", "DEAD"
+HANGS_S = 600
+"""After which a sender is taken for hung, as on a network folder that is gone."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, one try's lease."""
+    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, the lease.
+
+    The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner: it is
+    there, and others wait behind this one.
+    """
 
     first_s: float = 5
     most_s: float = 900
     give_up_s: float = 72 * 3600
-    lease_s: float = 120
+    lease_s: float = 15
+    errors: int = 10
 
     def wait_s(self, attempts: int) -> float:
         """How long after the `attempts`-th failure."""
@@ -54,6 +63,7 @@ class _Taken:
     id: int
     token: str
     attempts: int
+    errors: int
     sha256: str
     delivery: Delivery
 
@@ -156,7 +166,8 @@ class PostgresOutbox:
 
     def _send(self, taken: _Taken) -> bool:
         try:
-            self._send_unchanged(taken)
+            with self._held(taken):
+                self._send_unchanged(taken)
         except ChromogenError as error:
             self._put_back(taken, str(error.reason), retryable=error.retryable)
             return False
@@ -172,10 +183,34 @@ class PostgresOutbox:
             raise Failed(ServiceReason.DELIVERY_FAILED, f"{taken.delivery.path.name} is not the file that was finished")
         self._deliver(taken.delivery)
 
+    @contextmanager
+    def _held(self, taken: _Taken) -> Iterator[None]:
+        """Renews the lease three times in its length: a sender that died is replaced soon, a slow one only when it hangs."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(taken, over), name="delivery-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _renew(self, taken: _Taken, over: threading.Event) -> None:
+        mine = (outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token)
+        hangs_at = time.monotonic() + HANGS_S
+        while not over.wait(self._patience.lease_s / 3) and time.monotonic() < hangs_at:
+            try:
+                with transaction(self._engine) as connection:
+                    connection.execute(update(outbox).where(*mine).values(lease_until=_in(self._patience.lease_s)))
+            except Failed as error:
+                log.warning("delivery_lease_not_renewed", reason=str(error.reason))
+
     def _put_back(self, taken: _Taken, reason: str, *, retryable: bool) -> None:
         wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)
-        values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s)}
-        if not retryable or not self._settle(taken, values, outbox.c.created_at > give_up):
+        errors = taken.errors + (reason == ServiceReason.RECEIVER_ERROR)
+        values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s), "errors": errors}
+        hopeless = not retryable or errors >= self._patience.errors
+        if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
             self._settle(taken, values | {"state": DEAD, "ended_at": func.now()})
         log.warning("not_delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, reason=reason)
 
@@ -207,7 +242,8 @@ def _in(seconds: float) -> ColumnElement[Any]:
 
 def _taken(row: RowMapping, token: str) -> _Taken:
     delivery = Delivery(kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"])
-    return _Taken(id=row["id"], token=token, attempts=row["attempts"], sha256=row["sha256"], delivery=delivery)
+    counts = {"attempts": row["attempts"], "errors": row["errors"]}
+    return _Taken(id=row["id"], token=token, sha256=row["sha256"], delivery=delivery, **counts)
 
 
 # RETURNING makes SQLAlchemy send all rows as one statement; the identity column follows the order of VALUES.

@@ -1,5 +1,7 @@
 """INTEROP.md R-8: first in first out for each destination, one dead destination delays no other, at least once, same bytes."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -166,6 +168,33 @@ def test_what_is_rejected_is_dead_at_once_and_the_next_goes_out(engine: sa.Engin
     assert outbox.dead() == 1
 
 
+ERROR = Failed(ServiceReason.RECEIVER_ERROR, "the peer answered AE", retryable=True)
+
+
+@pytest.mark.postgres
+def test_what_the_receiver_answers_with_errors_is_given_up_by_number_and_the_next_goes_out(
+    engine: sa.Engine, queue: Queue, peer: Peer
+) -> None:
+    """Beside it, being out of reach costs nothing of that number."""
+    queue("lis")
+    queue("lis")
+    outbox = PostgresOutbox(engine, peer, patience=Patience(errors=3))
+    for trouble in (ERROR, DOWN, DOWN, DOWN, ERROR, ERROR):
+        assert states(engine) == ["WAITING", "WAITING"]
+        peer.failing["lis"] = trouble
+        run(engine, "UPDATE outbox SET due_at = now() + interval '1 h' WHERE id > (SELECT min(id) FROM outbox)")
+        run(engine, "UPDATE outbox SET due_at = now() WHERE id = (SELECT min(id) FROM outbox)")
+        outbox.send_due()
+    assert states(engine) == ["DEAD", "WAITING"]
+    with engine.connect() as connection:
+        reason = "SELECT reason, errors, attempts FROM outbox WHERE state = 'DEAD'"
+        assert tuple(connection.exec_driver_sql(reason).one()) == ("RECEIVER_ERROR", 3, 6)
+    peer.failing.clear()
+    run(engine, "UPDATE outbox SET due_at = now()")
+    assert outbox.send_due() == 1
+    assert peer.ids("lis") == ["1-0"]
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize(("hours", "state"), [(71, "WAITING"), (73, "DEAD")])
 def test_after_72_hours_it_is_given_up(engine: sa.Engine, queue: Queue, peer: Peer, hours: int, state: str) -> None:
@@ -190,6 +219,48 @@ def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(engine
     time.sleep(0.25)
     assert PostgresOutbox(engine, peer).send_due() == 1
     assert peer.taken[0] == peer.taken[1]
+
+
+HANGING = """
+import sys, time
+from pathlib import Path
+from server.store.database import connect
+from server.store.outbox import Patience, PostgresOutbox
+
+def hang(_):
+    Path(sys.argv[2]).touch()
+    time.sleep(60)
+
+PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=1.5)).drain("lis")
+"""
+
+
+@pytest.mark.postgres
+def test_a_slow_sender_keeps_its_message_and_a_killed_one_is_replaced_within_its_lease(
+    engine: sa.Engine, database_url: str, queue: Queue, peer: Peer, tmp_path: Path
+) -> None:
+    queue("lis")
+    begun = tmp_path / "begun"
+    slow = subprocess.Popen([sys.executable, "-c", HANGING, database_url, str(begun)])
+    try:
+        until = time.monotonic() + 20
+        while not begun.exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        time.sleep(3)  # twice its lease
+        assert PostgresOutbox(engine, peer).send_due() == 0
+    finally:
+        slow.kill()
+        slow.wait()
+    killed_at = time.monotonic()
+    while not peer.taken:
+        assert time.monotonic() - killed_at < 2
+        PostgresOutbox(engine, peer).send_due()
+        time.sleep(0.05)
+
+
+def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
+    assert Patience().lease_s <= 15
 
 
 @pytest.mark.postgres
