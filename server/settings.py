@@ -103,11 +103,15 @@ class Tls(_Group):
 
 
 class Oidc(_Group):
-    """Whose tokens are taken: issuer, audience, and their keys as a JWKS file or https:// address, looked at each `refresh_s`."""
+    """Whose tokens are taken: issuer, audience, and their keys as a JWKS file or https:// address, looked at each `refresh_s`.
+
+    `ca` is the authority (PEM) of that address's certificate; empty: those that the system trusts.
+    """
 
     issuer: str = ""
     audience: str = ""
     jwks: str = ""
+    ca: Path | None = None
     refresh_s: Seconds = 300
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30
 

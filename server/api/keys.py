@@ -1,5 +1,6 @@
 """The issuer's public keys: a JWKS from a file or an https address, kept, and read again when it is old or a key is new."""
 
+import http.client
 import json
 import ssl
 import threading
@@ -71,7 +72,10 @@ class KeySet:
 
 def parse_keys(data: bytes) -> dict[str, jwt.PyJWK]:
     """RSA and EC (P-256) keys of a JWKS that are for signing and have a `kid`; others are passed over. Raises ValueError."""
-    found = json.loads(data)
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError("too deep") from None
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
         raise ValueError("no JWKS")
     usable = (_usable(entry) for entry in found["keys"] if isinstance(entry, dict))
@@ -94,20 +98,35 @@ def _usable(entry: dict[str, Any]) -> jwt.PyJWK | None:
     return None if getattr(key.key, "key_size", 0) < (_LEAST_RSA_BITS if algorithm == "RS256" else 0) else key
 
 
-def reader_of(jwks: str) -> Callable[[], bytes]:
-    """Of CHROMOGEN_OIDC_JWKS: an https:// address, or the path of a file. Raises Refused SETTING_INVALID."""
+def reader_of(jwks: str, authority: Path | None = None) -> Callable[[], bytes]:
+    """Of CHROMOGEN_OIDC_JWKS: an https:// address, or the path of a file. `authority` (PEM) is whom that address is trusted by.
+
+    Raises Refused SETTING_INVALID.
+    """
     if jwks.startswith("https://"):
-        return lambda: _fetch(jwks)
+        context = _context(authority)
+        return lambda: _fetch(jwks, context)
     if "://" in jwks:
         raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_JWKS is neither a file nor an https:// address")
     return Path(jwks).read_bytes
 
 
-def _fetch(url: str) -> bytes:
-    opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=ssl.create_default_context()))
-    with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
-        data: bytes = answer.read(LARGEST_BYTES)
-        return data
+def _context(authority: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError:  # ssl.SSLError is one
+        raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_OIDC_CA: {authority} holds no PEM certificate") from None
+
+
+def _fetch(url: str, context: ssl.SSLContext) -> bytes:
+    """Raises OSError, whatever the server did wrong."""
+    opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(url, timeout=FETCH_TIMEOUT_S) as answer:
+            data: bytes = answer.read(LARGEST_BYTES)
+            return data
+    except http.client.HTTPException as error:
+        raise OSError(type(error).__name__) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

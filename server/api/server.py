@@ -133,7 +133,7 @@ def authenticate_by(settings: Settings) -> Authenticate:
     oidc = settings.oidc
     given = [bool(v) for v in (oidc.issuer, oidc.audience, oidc.jwks)]
     if all(given):
-        keys = KeySet(reader_of(oidc.jwks), refresh_s=oidc.refresh_s)
+        keys = KeySet(reader_of(oidc.jwks, oidc.ca), refresh_s=oidc.refresh_s)
         return TokenCaller(issuer=oidc.issuer, audience=oidc.audience, keys=keys, leeway_s=oidc.leeway_s)
     if any(given):
         raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS belong together: set all three")

@@ -1,10 +1,12 @@
 """Brings a database's tables up to date (`chromogen migrate`)."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, exc, text
 
 import server
@@ -15,6 +17,14 @@ LOCK = 0x63_68_72_6F
 """The key of the advisory lock that makes two migrating processes take turns."""
 
 
+class Standing(StrEnum):
+    """A database's tables beside those that this version asks for; NEWER while an upgrade is under way."""
+
+    OLDER = "OLDER"
+    CURRENT = "CURRENT"
+    NEWER = "NEWER"
+
+
 def migrate(url: str, revision: str = "head") -> None:
     """Up to `revision`, whether from empty or from an older one. Raises Failed DATABASE_UNREACHABLE, DATABASE_FAILED."""
     run(url, lambda config: command.upgrade(config, revision))
@@ -23,6 +33,17 @@ def migrate(url: str, revision: str = "head") -> None:
 def revert(url: str, revision: str) -> None:
     """Down to `revision` (`base`: everything is dropped)."""
     run(url, lambda config: command.downgrade(config, revision))
+
+
+def standing(connection: Connection) -> Standing:
+    """Where the connected database stands; an empty one is OLDER."""
+    known = [script.revision for script in ScriptDirectory(str(scripts())).walk_revisions()]  # the newest first
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+        return Standing.OLDER
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found == known[0]:
+        return Standing.CURRENT
+    return Standing.OLDER if found is None or found in known else Standing.NEWER
 
 
 def scripts() -> Path:
