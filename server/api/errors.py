@@ -91,6 +91,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.NUCLEI_MISSING: Advice(StatusCode.DATA_LOSS, "the operator restores the results' folder from its backup"),
     _S.DELIVERY_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the delivery's number"),
     _S.DELIVERY_STATE: Advice(_STATE, "only dead letters are sent again"),
+    _S.DELIVERY_SUPERSEDED: Advice(_STATE, "replay the order's last message, where that is dead too"),
 }
 
 

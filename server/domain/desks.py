@@ -162,7 +162,10 @@ class ResultDesk(Protocol):
         ...
 
     def sign(self, actor: Actor, result_id: ResultId, etag: str) -> ResultView:
-        """FINAL, and F queued for the LIS, in one transaction. Raises Refused RESULT_STATE, ETAG_MISMATCH."""
+        """FINAL, and F queued for the LIS, in one transaction. Raises Refused RESULT_STATE, ETAG_MISMATCH.
+
+        RESULT_STATE too where another result of the order is signed: that one is amended.
+        """
         ...
 
     def reject(self, actor: Actor, result_id: ResultId, reason: str, etag: str) -> ResultView:
@@ -332,7 +335,10 @@ class AdminDesk(Protocol):
         ...
 
     def replay(self, actor: Actor, delivery_id: int | None, destination: str) -> int:
-        """Dead letters that wait again, one or a destination's; Refused DELIVERY_UNKNOWN, DELIVERY_STATE for the one."""
+        """Dead letters that wait again, one or a destination's, but for those that a later message of their order overtook.
+
+        Raises Refused DELIVERY_UNKNOWN, DELIVERY_STATE, DELIVERY_SUPERSEDED for the one.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from server.store.scope import Scoped, given, of_lab, page_of
 from server.store.tables import orders, outbox, profiles, results
 
 OPEN = (State.QUEUED, State.RUNNING)
+ORU = "ORU"
 
 
 class PostgresAdminDesk(Scoped):
@@ -59,19 +60,33 @@ class PostgresAdminDesk(Scoped):
     def replay(self, actor: Actor, delivery_id: int | None, destination: str) -> int:
         which = outbox.c.destination == destination if delivery_id is None else outbox.c.id == delivery_id
         mine = (of_lab(outbox.c.lab, actor), which)
-        waiting = {"state": DeliveryState.WAITING, "due_at": func.now(), "ended_at": None, "attempts": 0, "created_at": func.now()}
+        waiting = {"state": DeliveryState.WAITING, "due_at": func.now(), "ended_at": None, "attempts": 0, "errors": 0, "created_at": func.now()}
+        dead, later = outbox.c.state == DeliveryState.DEAD, _later()
         with self._transaction(actor) as connection:
             if delivery_id is not None:
-                _check_dead(connection.execute(select(outbox.c.state).where(*mine)).scalar())
-            dead = outbox.c.state == DeliveryState.DEAD
-            return connection.execute(update(outbox).where(*mine, dead).values(waiting)).rowcount
+                _check_replayable(connection.execute(select(outbox.c.state, later.label("later")).where(*mine)).mappings().first())
+            overtaken = {"reason": ServiceReason.DELIVERY_SUPERSEDED.value}
+            connection.execute(update(outbox).where(*mine, dead, later.is_not(None)).values(overtaken))
+            return connection.execute(update(outbox).where(*mine, dead, later.is_(None)).values(waiting)).rowcount
 
 
-def _check_dead(state: str | None) -> None:
+def _later() -> Any:
+    """The last message of the same order to the same receiver, where it was queued after this one: it takes this one's place."""
+    other = outbox.alias()
+    same = (other.c.order_id == outbox.c.order_id, other.c.destination == outbox.c.destination, other.c.kind == outbox.c.kind)
+    messages = (outbox.c.kind == ORU, other.c.id > outbox.c.id)
+    return select(func.max(other.c.id)).where(*same, *messages).correlate(outbox).scalar_subquery()
+
+
+def _check_replayable(row: RowMapping | None) -> None:
+    state = None if row is None else row["state"]
     if state is None:
         raise Refused(ServiceReason.DELIVERY_UNKNOWN, "no such delivery in this laboratory: `chromogen outbox list` shows them")
     if state != DeliveryState.DEAD:
         raise Refused(ServiceReason.DELIVERY_STATE, f"a delivery that is {state} isn't sent again: only DEAD ones")
+    if row is not None and row["later"] is not None:
+        instead = f"delivery {row['later']} says what counts now of the same order: if that is DEAD, replay it instead"
+        raise Refused(ServiceReason.DELIVERY_SUPERSEDED, instead)
 
 
 def _count(table: Any, *conditions: ColumnElement[bool]) -> Any:

@@ -9,9 +9,19 @@ from sqlalchemy import Connection, Select, func, insert, select, text
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Actor
-from server.domain.desks import RESULT_TRANSITIONS, Page, PageKey, ResultFilter, ResultState, ResultView, SlideName, check_etag
+from server.domain.desks import (
+    RESULT_TRANSITIONS,
+    SIGNED,
+    Page,
+    PageKey,
+    ResultFilter,
+    ResultState,
+    ResultView,
+    SlideName,
+    check_etag,
+)
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Order
+from server.domain.order import Order, OrderId
 from server.domain.ports import Delivery
 from server.domain.result import Result, ResultId
 from server.store import orders, outbox
@@ -70,14 +80,19 @@ class PostgresResults(Scoped):
     def record(self, actor: Actor, entries: Sequence[Entry], deliveries: Sequence[Delivery]) -> ResultView:
         """Say all of it, or nothing; `deliveries` are of the first entry's result. Returns the first as it is then.
 
-        Raises Refused RESULT_STATE, ETAG_MISMATCH; Failed DELIVERY_FAILED when a file to be sent is missing.
+        Of an order's results one is signed at most. Raises Refused RESULT_STATE, ETAG_MISMATCH; Failed DELIVERY_FAILED when a
+        file to be sent is missing.
         """
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         with self._transaction(actor) as connection:
-            for entry in sorted(entries, key=lambda e: e.result_id):  # one order for all, lest two callers wait for each other
-                _lock(connection, entry.result_id)
+            order_id = _view(connection, actor, entries[0].result_id).result.order_id
+            names = sorted(entry.result_id for entry in entries)  # one order for all, lest two callers wait for each other
+            for name in [*([] if order_id is None else [f"order {order_id}"]), *names]:
+                _lock(connection, name)
             for entry in entries:
                 _say(connection, actor, entry)
+            if order_id is not None:
+                _check_one_signed(connection, order_id)
             view = _view(connection, actor, entries[0].result_id)
             if view.result.order_id is not None:
                 order = orders.view(connection, view.result.order_id).order
@@ -93,15 +108,23 @@ def _say(connection: Connection, actor: Actor, entry: Entry) -> None:
     connection.execute(insert(signatures), values)
 
 
+def _check_one_signed(connection: Connection, order_id: OrderId) -> None:
+    """Two final answers to one question: which of them counts would hang on which came last."""
+    statement = select(results.c.id).where(results.c.order_id == order_id, _state().in_(SIGNED))
+    if len(connection.execute(statement).all()) > 1:
+        instead = "another result of the same order is signed: amend that one, with this one as its replacement"
+        raise Refused(ServiceReason.RESULT_STATE, instead)
+
+
 def check_result_transition(old: ResultState, new: ResultState) -> None:
     """Raises Refused RESULT_STATE."""
     if new not in RESULT_TRANSITIONS[old]:
         raise Refused(ServiceReason.RESULT_STATE, f"a result that is {old} cannot become {new}")
 
 
-def _lock(connection: Connection, result_id: str) -> None:
+def _lock(connection: Connection, name: str) -> None:
     """Until the transaction ends; rows of `results` can't be locked by who may not change them."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": result_id})
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": name})
 
 
 def _view(connection: Connection, actor: Actor, result_id: str) -> ResultView:
@@ -127,13 +150,17 @@ def _last(result_id: str) -> Select[Any]:
     return select(signatures).where(signatures.c.result_id == result_id).order_by(signatures.c.id.desc()).limit(1)
 
 
+def _state() -> ColumnElement[str]:
+    """Of a row of `results`: what was said of it last."""
+    last = select(signatures.c.state).where(signatures.c.result_id == results.c.id).order_by(signatures.c.id.desc()).limit(1)
+    return func.coalesce(last.correlate(results).scalar_subquery(), ResultState.PRELIMINARY.value)
+
+
 def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
     c = results.c
-    last = select(signatures.c.state).where(signatures.c.result_id == c.id).order_by(signatures.c.id.desc()).limit(1)
-    state = func.coalesce(last.correlate(results).scalar_subquery(), ResultState.PRELIMINARY.value)
     return given(
         (wanted.order_id, lambda v: c.order_id == v),
-        (wanted.state, lambda v: state == v),
+        (wanted.state, lambda v: _state() == v),
         (wanted.created_from, lambda v: c.created_at >= v),
         (wanted.created_until, lambda v: c.created_at < v),
     )

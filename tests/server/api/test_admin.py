@@ -55,6 +55,26 @@ def test_all_dead_letters_of_a_destination_are_sent_again_and_of_no_other_labora
     assert [(d.name, d.waiting, d.dead, d.HasField("oldest_waiting_time")) for d in destinations] == [("lis", 0, 1, False)]
 
 
+def test_a_message_that_a_later_one_of_its_order_overtook_is_not_sent_again(api: Api, lab: str) -> None:
+    """The LIS would take the old result for the newest."""
+    old = dead_letter(api, lab)
+    with api.owner.begin() as connection:
+        copied = "lab, order_id, result_id, destination, kind, path, sha256"
+        copy = f"INSERT INTO outbox ({copied}, message_id, state) SELECT {copied}, 'LATER', 'SENT' FROM outbox WHERE id = {old}"
+        later = connection.exec_driver_sql(f"{copy} RETURNING id").scalar_one()
+    answer = told(lambda: replayed(api, lab, delivery_id=old))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_SUPERSEDED")
+    assert f"delivery {later}" in answer.message
+    other = dead_letter(api, lab, 2)
+    assert replayed(api, lab, destination="lis") == 1
+    request = pb.ListDeliveriesRequest(state=admin_pb2.DELIVERY_STATE_DEAD)
+    (dead,) = api.caller("operator", lab=lab).admin.ListDeliveries(request).deliveries
+    assert (dead.id, dead.reason) == (old, "DELIVERY_SUPERSEDED")
+    with api.owner.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE outbox SET state = 'DEAD', ended_at = now() WHERE id IN ({later}, {other})")
+    assert replayed(api, lab, destination="lis") == 2  # of two dead messages of one order, the later
+
+
 def test_g4_deliveries_are_paged_newest_first(api: Api, lab: str) -> None:
     numbers, seen, token = [dead_letter(api, lab, seed) for seed in range(3)], [], ""
     while True:

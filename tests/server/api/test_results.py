@@ -133,6 +133,43 @@ def test_of_twenty_who_sign_at_once_one_does(api: Api, lab: str) -> None:
     assert len(sent(api, made.id)) == 1
 
 
+def two_of_one_order(api: Api, lab: str) -> tuple[str, str]:
+    """A result and one scored from it."""
+    made = api.done(lab)
+    return made.id, rescored(api.caller("pathologist", lab=lab), made.id, profile(api, lab)).id
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["the first is signed", "its successor is signed"])
+def test_of_one_order_s_results_a_second_is_not_signed_but_amends_the_first(api: Api, lab: str, first: int) -> None:
+    caller, both = api.caller("pathologist", lab=lab), two_of_one_order(api, lab)
+    signed, other = both[first], both[1 - first]
+    caller.results.SignResult(pb.SignResultRequest(result_id=signed))
+    answer = told(lambda: caller.results.SignResult(pb.SignResultRequest(result_id=other)))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "RESULT_STATE")
+    assert "amend" in answer.message
+    assert not sent(api, other)
+    caller.results.AmendResult(pb.AmendResultRequest(result_id=signed, replacement_id=other, reason="threshold moved"))
+    assert told(lambda: caller.results.SignResult(pb.SignResultRequest(result_id=signed))).reason == "RESULT_STATE"
+
+
+def test_of_twenty_who_sign_two_results_of_one_order_at_once_one_does(api: Api, lab: str) -> None:
+    both, start = two_of_one_order(api, lab), threading.Barrier(20)
+
+    def sign(number: int) -> str:
+        caller = api.caller("pathologist", lab=lab, subject=f"dr-{number}")
+        start.wait()
+        try:
+            caller.results.SignResult(pb.SignResultRequest(result_id=both[number % 2]))
+        except grpc.RpcError as error:
+            return error.code().name  # type: ignore[no-any-return]
+        return "OK"
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = sorted(pool.map(sign, range(20)))
+    assert answers == ["FAILED_PRECONDITION"] * 19 + ["OK"], answers
+    assert sum(len(sent(api, i)) for i in both) == 1
+
+
 def test_a_rejected_result_keeps_its_reason_and_is_not_sent(api: Api, lab: str) -> None:
     made, caller = api.done(lab), api.caller("pathologist", lab=lab)
     result = caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="folded tissue")).result
