@@ -117,7 +117,7 @@ class ResultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignResult(self, request, context):
-        """Sign a PRELIMINARY result: it becomes FINAL and the LIS is sent F.
+        """Sign a PRELIMINARY result: it becomes FINAL and the LIS is sent F. Of an order's results one is signed; others amend it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
