@@ -1,14 +1,18 @@
 """Model repositories for a real Triton that fails on command: the shipped networks, and a file that says what goes wrong."""
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 from google.protobuf import text_format
 
 from inference.draw import draw_slide
 from inference.engines.graphs import DETECTION
 from inference.engines.local import shipped_models
-from inference.engines.triton_repository import MODEL_PY, VERSION, read_config, render_cpu
+from inference.engines.triton_repository import MODEL_PY, VERSION, read_config, render_cpu, stamp
 from inference.geometry import Region, Size
 from inference.slide import Rgb
 
@@ -34,7 +38,7 @@ class TritonPythonModel(RIGHT):
 
     def _run(self, request):
         word, _, seconds = (self._fault.read_text() if self._fault.exists() else "").partition(" ")
-        names, (x, y, label, nucleus, confidence, count) = super()._run(request)
+        names, (x, y, label, nucleus, confidence, count, fingerprint) = super()._run(request)
         if word == "slow":
             time.sleep(float(seconds))
         if word == "nan":
@@ -49,14 +53,16 @@ class TritonPythonModel(RIGHT):
             nucleus[:], confidence[:], count[:] = 0.9, 0.9, nucleus.shape[1] + 5
         if word == "crash":
             raise RuntimeError("told to fail")
-        return names, (x, y, label, nucleus, confidence, count)
+        return names, (x, y, label, nucleus, confidence, count, fingerprint)
 '''
 )
 
 
-def render_faulty(folder: Path, *, queue: int | None = None, version: str = VERSION, sha256: str | None = None) -> Path:
-    """A CPU repository of 256 px tiles below `folder`, with the given length of queue, version, or claimed hash."""
-    render_cpu(shipped_models(), folder, side=SIDE, instances=1, max_batch=8)
+def render_faulty(
+    folder: Path, *, queue: int | None = None, version: str = VERSION, sha256: str | None = None, models: Path | None = None
+) -> Path:
+    """A CPU repository of 256 px tiles below `folder`, with the given length of queue, version, claimed hash, or models."""
+    render_cpu(models or shipped_models(), folder, side=SIDE, instances=1, max_batch=8)
     (folder / DETECTION / VERSION / "model.py").write_text(FAULTY)
     path = folder / DETECTION / "config.pbtxt"
     config = read_config(path)
@@ -92,6 +98,25 @@ def _load(self, args):
     config["parameters"]["sha256"]["string_value"] = hashlib.sha256(graph.read_bytes()).hexdigest()
     RIGHT.initialize(self, args | {"model_config": json.dumps(config)})
 '''
+
+
+def other_weights(folder: Path) -> Path:
+    """The shipped models but for the detection, which is another training's: it finds half of the nuclei, and says who it is."""
+    shutil.copytree(shipped_models(), folder)
+    path = folder / DETECTION / VERSION / "model.onnx"
+    model = onnx.load(path)
+    changed = {}
+    for tensor in model.graph.initializer:
+        if tensor.name in ("net.head.bias", "detection_fingerprint_numbers"):
+            changed[tensor.name] = onnx.numpy_helper.to_array(tensor) - 2
+            tensor.CopyFrom(onnx.numpy_helper.from_array(changed[tensor.name], tensor.name))
+    onnx.save(model, path)
+    card = json.loads((folder / "model.json").read_text())
+    card["fingerprint"][DETECTION] = changed["detection_fingerprint_numbers"].tobytes().hex()
+    card["sha256"][DETECTION] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(card))
+    stamp(folder)
+    return folder
 
 
 def set_fault(repository: Path, word: str) -> None:

@@ -44,6 +44,13 @@ class Stains:
     dab_od_centi: npt.NDArray[np.int32]
 
 
+DETECTION_OUTPUTS = (*(f.name for f in fields(Peaks)), "detection_fingerprint")
+GRADING_OUTPUTS = (*(f.name for f in fields(Stains)), "grading_fingerprint")
+"""What the graphs answer, in their order; a fingerprint (b, 8) int32 says which graph it was."""
+
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
 def chosen(peaks: Peaks, faintest: float) -> npt.NDArray[np.intp]:
     """Which places of one tile hold a peak of at least `faintest`, from top to bottom: engines differ in how they order equals.
 
@@ -84,15 +91,19 @@ class DetectionGraph:
         _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> Peaks:
-        """Peaks of (b, h, w, 3) tiles, h and w multiples of 32, copied out of the runtime's memory. Raises Failed."""
+        """Peaks of (b, h, w, 3) tiles, h and w multiples of 32. Raises Failed."""
+        return Peaks(*self.answer(tiles)[:-1])
+
+    def answer(self, tiles: npt.NDArray[np.uint8]) -> Arrays:
+        """All of DETECTION_OUTPUTS, copied out of the runtime's memory."""
         request = self._request(tiles.shape)
         try:
             request.infer([tiles], share_inputs=True)
-            peaks = Peaks(*(np.array(request.get_output_tensor(i).data) for i in range(len(fields(Peaks)))))
+            found = tuple(np.array(request.get_output_tensor(i).data) for i in range(len(DETECTION_OUTPUTS)))
         except RuntimeError as error:
             raise Failed(Reason.ENGINE_FAILED, f"OpenVINO failed on a batch of {len(tiles)} tiles") from error
         self._idle[tiles.shape].append(request)
-        return peaks
+        return found
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         """One that no other thread uses: threads come and go, and a new request costs milliseconds and memory."""
@@ -141,4 +152,10 @@ class GradingGraph:
 
     def run(self, tiles: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> Stains:
         """Stains at keypoints (b, k), in px of (b, h, w, 3) tiles."""
-        return Stains(*self._session.run(None, {"tiles": tiles, "x": x, "y": y}))
+        return Stains(*self.answer(tiles, x, y, np.full(len(tiles), x.shape[1], np.int32))[:-1])
+
+    def answer(
+        self, tiles: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], count: npt.NDArray[np.int32]
+    ) -> Arrays:
+        """All of GRADING_OUTPUTS; at least the first `count` (b,) keypoints are measured."""
+        return tuple(self._session.run(None, {"tiles": tiles, "x": x, "y": y, "count": count}))

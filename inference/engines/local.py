@@ -25,13 +25,17 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFolder:
-    """A model repository: `model.json` beside NAME/1/model.onnx, and the detection network in float32, the int8's reference."""
+    """A model repository: `model.json` beside NAME/1/model.onnx, and the detection network in float32, the int8's reference.
+
+    `sha256` of the files; `fingerprint` is what a graph answers with (hexadecimal, 32 bytes), to tell which one it was.
+    """
 
     path: Path
     name: str
     version: str
     counting_threshold: float
     sha256: dict[str, str]
+    fingerprint: dict[str, str]
 
     def graph(self, name: str, version: str = "1") -> bytes:
         """The bytes of a graph. Raises Refused MODEL_INVALID where they aren't those that `model.json` names."""
@@ -61,6 +65,7 @@ def read_model_folder(path: Path) -> ModelFolder:
         return ModelFolder(
             path=path, name=str(card["name"]), version=str(card["version"]),
             counting_threshold=float(card["counting_threshold"]), sha256=dict(card["sha256"]),
+            fingerprint={name: bytes.fromhex(value).hex() for name, value in dict(card["fingerprint"]).items()},
         )  # fmt: skip
     except (ValueError, KeyError, TypeError):
         raise Refused(Reason.MODEL_INVALID, f"{path / 'model.json'} doesn't describe a model; export it again") from None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from inference.engines.local import LocalEngine
 from inference.engines.triton import TritonEngine, Urgency
-from inference.errors import Reason, Refused
+from inference.errors import Failed, Reason, Refused
 from inference.infer import Engine
 
 TRITON = "triton://"
@@ -25,6 +25,17 @@ def make_engine(name: str = "local", models: Path | None = None, *, together: bo
 def asked_with(engine: Engine, urgency: Urgency) -> Engine:
     """The engine for a case of this urgency. Only servers have queues in which it could overtake."""
     return engine.asked_with(urgency) if isinstance(engine, TritonEngine) else engine
+
+
+def look(engine: Engine) -> None:
+    """Raises Failed ENGINE_FAILED, retryable, where no server of a Triton engine can be asked now or serves this release's models.
+
+    Costs nothing while the last look was good and nothing has failed since. An engine of this process is usable once it is made.
+    """
+    found = engine.check() if isinstance(engine, TritonEngine) else []
+    if found and all(trouble for _, trouble in found):
+        said = "; ".join(f"{where}: {trouble}" for where, trouble in found)
+        raise Failed(Reason.ENGINE_FAILED, said, retryable=True)
 
 
 def address(text: str) -> str:

@@ -8,14 +8,13 @@ import ctypes
 import hashlib
 import importlib
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.engines.graphs import DETECTION, DetectionGraph, GradingGraph, Peaks, Stains
+from inference.engines.graphs import DETECTION, DETECTION_OUTPUTS, GRADING_OUTPUTS, Arrays, DetectionGraph, GradingGraph
 from inference.errors import ChromogenError
 
 EMPTIED = ctypes.c_char_p(b"used_dltensor")
@@ -46,13 +45,12 @@ class TritonPythonModel:
             return self._triton.InferenceResponse([], self._triton.TritonError(error.message))
         return self._triton.InferenceResponse([self._tensor(n, a) for n, a in zip(names, arrays, strict=True)])
 
-    def _run(self, request: Any) -> tuple[list[str], tuple[Any, ...]]:
+    def _run(self, request: Any) -> tuple[tuple[str, ...], Arrays]:
         tiles = self._input(request, "tiles")
         if self._detection is not None:
-            return [f.name for f in fields(Peaks)], _columns(self._detection.run(tiles))
+            return DETECTION_OUTPUTS, self._detection.answer(tiles)
         assert self._grading is not None
-        stains = self._grading.run(tiles, self._input(request, "x"), self._input(request, "y"))
-        return [f.name for f in fields(Stains)], _columns(stains)
+        return GRADING_OUTPUTS, self._grading.answer(tiles, *(self._input(request, name) for name in ("x", "y", "count")))
 
     def _tensor(self, name: str, array: npt.NDArray[Any]) -> Any:
         capsule = np.ascontiguousarray(array).__dlpack__()
@@ -63,7 +61,3 @@ class TritonPythonModel:
 
     def _input(self, request: Any, name: str) -> Any:
         return np.from_dlpack(self._triton.get_input_tensor_by_name(request, name))
-
-
-def _columns(answer: Peaks | Stains) -> tuple[Any, ...]:
-    return tuple(getattr(answer, f.name) for f in fields(answer))

@@ -99,7 +99,7 @@ class TritonEngine:
         return other
 
     def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
-        """See `inference.infer.Engine`. Raises Failed: ENGINE_FAILED, retryable; MODEL_INVALID where all serve another model."""
+        """See `inference.infer.Engine`. Raises Failed, retryable: ENGINE_FAILED; MODEL_INVALID where all serve another model."""
         _, height, width, _ = tiles.shape
         if max(height, width) > self._side:
             raise Refused(Reason.ENGINE_FAILED, f"tiles of {width} x {height} px don't fit the servers' {self._side} px")
@@ -207,7 +207,7 @@ class _Call:
     def give_up_or_wait(self, trouble: Trouble, servers: int) -> None:
         """Raises Failed where no server is left to ask, or no time; waits a moment where a queue was full."""
         if len(self.wrong) == servers:
-            raise Failed(Reason.MODEL_INVALID, f"{self.said}; deploy this release's models")
+            raise Failed(Reason.MODEL_INVALID, f"{self.said}; deploy this release's models", retryable=True)
         if len(self.given_up) == servers or time.monotonic() > self.deadline:
             raise Failed(Reason.ENGINE_FAILED, self.said, retryable=True)
         if trouble.kind is Kind.BUSY:

@@ -1,7 +1,7 @@
 """One Triton server as a client sees it: is it the right one, what does it answer, and what kind of trouble is it in."""
 
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from inference.engines.graphs import DETECTION, GRADING, Peaks, Stains
+from inference.engines.graphs import DETECTION, DETECTION_OUTPUTS, GRADING, GRADING_OUTPUTS, Peaks, Stains
 from inference.engines.local import ModelFolder
 from inference.engines.shared_tiles import Place, SharedTiles, abandoned
 from inference.engines.triton_repository import ENSEMBLE, PIXELS_PER_PLACE, VERSION, sha256_of
@@ -18,7 +18,8 @@ from inference.nuclei import DENSITIES, HUES, VALUES
 
 CONTROL_S = 2.0
 """Deadline of everything but inference."""
-NAMES = (*(f.name for f in fields(Peaks)), *(f.name for f in fields(Stains)))
+NAMES = (*DETECTION_OUTPUTS, *GRADING_OUTPUTS)
+FINGERPRINT_NUMBERS = 8
 TYPES = {"FP32": np.dtype("<f4"), "INT32": np.dtype("<i4")}
 CHANNEL = [
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
@@ -48,10 +49,11 @@ class Trouble(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Of a batch of tiles: arrays (b, k), `peaks.count` (b,)."""
+    """Of a batch of tiles: arrays (b, k), `peaks.count` (b,); `fingerprints` (b, 16) of both graphs that answered."""
 
     peaks: Peaks
     stains: Stains
+    fingerprints: npt.NDArray[np.int32]
 
 
 class Server:
@@ -62,15 +64,18 @@ class Server:
         self.in_flight = 0
         self.max_batch = 1
         self._folder, self._side = folder, side
+        self._fingerprints = np.frombuffer(bytes.fromhex(folder.fingerprint[DETECTION] + folder.fingerprint[GRADING]), "<i4")
         self._channel = grpc.insecure_channel(address, options=CHANNEL)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._verified = False
         self._sees_region = False
         self._checking = threading.Lock()
-        self._channel.subscribe(self._changed)
 
     def verify(self, region: SharedTiles | None) -> None:
-        """Look at what it serves, once a connection, and offer it our shared memory. Raises Trouble."""
+        """Look at what it serves, at first and after trouble, and offer it our shared memory. Raises Trouble.
+
+        A server that was exchanged since, or stands behind a balancer, shows in its answers' fingerprints.
+        """
         with self._checking:
             if self._verified:
                 return
@@ -94,7 +99,7 @@ class Server:
             except Trouble as trouble:
                 if trouble.kind is not Kind.NO_REGION:
                     raise
-                self._sees_region = False
+                self._sees_region = self._verified = False  # it may have been started anew: offer it again
         return self._infer(tiles, None, urgency, timeout_s)
 
     def withdraw(self, region: SharedTiles) -> bool:
@@ -112,13 +117,7 @@ class Server:
         return True
 
     def close(self) -> None:
-        self._channel.unsubscribe(self._changed)
         self._channel.close()
-
-    def _changed(self, state: grpc.ChannelConnectivity) -> None:
-        """A server that comes back may be another one: look at it again."""
-        if state is not grpc.ChannelConnectivity.READY:
-            self._verified = False
 
     def _config(self, name: str) -> Any:
         request = service_pb2.ModelConfigRequest(name=name, version=VERSION)
@@ -159,7 +158,11 @@ class Server:
             response = self._stub.ModelInfer(request, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._trouble(error, by_region=place is not None) from None
-        return answer_of(response, len(tiles), self._side)
+        answer = answer_of(response, len(tiles), self._side)
+        if not (answer.fingerprints == self._fingerprints).all():  # another server behind the same address
+            self._verified = False
+            raise Trouble(Kind.WRONG, "an answer came of another graph than this release's")
+        return answer
 
     def _trouble(self, error: grpc.RpcError, *, by_region: bool) -> Trouble:
         code, details = error.code(), str(error.details())
@@ -181,15 +184,19 @@ class Server:
 def answer_of(response: Any, b: int, side: int) -> Answer:
     """The tensors of a response to b tiles. Raises Trouble BROKEN where one is missing, misshapen or holds what can't be."""
     k = side * side // PIXELS_PER_PLACE
+    lengths = {"count": 1, DETECTION_OUTPUTS[-1]: FINGERPRINT_NUMBERS, GRADING_OUTPUTS[-1]: FINGERPRINT_NUMBERS}
     arrays: dict[str, npt.NDArray[Any]] = {}
     if len(response.raw_output_contents) == len(response.outputs):
         for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
-            dtype, n = TYPES.get(output.datatype), 1 if output.name == "count" else k
+            dtype, n = TYPES.get(output.datatype), lengths.get(output.name, k)
             if dtype is not None and list(output.shape) == [b, n] and len(raw) == dtype.itemsize * b * n:
-                arrays[output.name] = np.frombuffer(raw, dtype).reshape((b,) if output.name == "count" else (b, k))
+                arrays[output.name] = np.frombuffer(raw, dtype).reshape((b,) if output.name == "count" else (b, n))
     if not arrays.keys() >= set(NAMES):
         raise Trouble(Kind.BROKEN, f"its answer lacks a tensor or one has the wrong shape; {b} x {k} was expected")
-    answer = Answer(peaks=Peaks(*(arrays[f.name] for f in fields(Peaks))), stains=Stains(*(arrays[f.name] for f in fields(Stains))))
+    answer = Answer(
+        peaks=Peaks(*(arrays[n] for n in DETECTION_OUTPUTS[:-1])), stains=Stains(*(arrays[n] for n in GRADING_OUTPUTS[:-1])),
+        fingerprints=np.concatenate([arrays[DETECTION_OUTPUTS[-1]], arrays[GRADING_OUTPUTS[-1]]], axis=1),
+    )  # fmt: skip
     wrong = impossible(answer, side)
     if wrong:
         raise Trouble(Kind.BROKEN, wrong)

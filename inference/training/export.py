@@ -19,12 +19,17 @@ from torch import Tensor, nn
 
 from inference.training import data
 from inference.training.calibrate import Fitted, read_fitted
+from inference.training.fingerprint import fingerprinted
 from inference.training.graphs import DETECTION_OUTPUTS, GRADING_OUTPUTS, Detection, Grading
 from inference.training.model import load, multiply_adds_per_pixel
 from inference.training.quantise import quantised
 
 OPSET = 17
 DETECTION, DETECTION_FLOAT32, GRADING = "nuclei_detection", "nuclei_detection/float32", "staining_grading"
+FINGERPRINTS = {
+    DETECTION: "detection_fingerprint", DETECTION_FLOAT32: "detection_fingerprint", GRADING: "grading_fingerprint"
+}  # fmt: skip
+"""The graphs, and the output of each that says which graph answered."""
 
 
 def export(checkpoint: Path, fitted: Fitted, out: Path, version: str, training: list[data.Tile]) -> None:
@@ -38,11 +43,13 @@ def export(checkpoint: Path, fitted: Fitted, out: Path, version: str, training: 
         {"tiles": batch | {1: "height", 2: "width"}, "count": batch} | dict.fromkeys(DETECTION_OUTPUTS[:-1], batch | places),
     )  # fmt: skip
     write(
-        Grading().eval(), (tiles, points, points), file_of(out, GRADING), ["tiles", "x", "y"], GRADING_OUTPUTS,
-        {"tiles": batch | {1: "height", 2: "width"}} | dict.fromkeys(["x", "y", *GRADING_OUTPUTS], batch | places),
+        Grading().eval(), (tiles, points, points, torch.tensor([7, 5], dtype=torch.int32)), file_of(out, GRADING),
+        ["tiles", "x", "y", "count"], GRADING_OUTPUTS,
+        {"tiles": batch | {1: "height", 2: "width"}, "count": batch} | dict.fromkeys(["x", "y", *GRADING_OUTPUTS], batch | places),
     )  # fmt: skip
     file_of(out, DETECTION).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(quantised(file_of(out, DETECTION_FLOAT32), training), file_of(out, DETECTION))
+    fingerprints = {name: add_fingerprint(file_of(out, name), output) for name, output in FINGERPRINTS.items()}
     card = {
         "name": "chromogen-nuclei",
         "version": version,
@@ -50,13 +57,23 @@ def export(checkpoint: Path, fitted: Fitted, out: Path, version: str, training: 
         "opset": OPSET,
         "counting_threshold": fitted.counting_threshold,
         "multiply_adds_per_pixel": round(multiply_adds_per_pixel(net)),
-        "sha256": {n: hashlib.sha256(file_of(out, n).read_bytes()).hexdigest() for n in (DETECTION, DETECTION_FLOAT32, GRADING)},
+        "sha256": {n: hashlib.sha256(file_of(out, n).read_bytes()).hexdigest() for n in FINGERPRINTS},
+        "fingerprint": fingerprints,
     }
     (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")
 
 
 def file_of(out: Path, name: str) -> Path:
     return out / (name if "/" in name else f"{name}/1") / "model.onnx"
+
+
+def add_fingerprint(path: Path, output: str) -> str:
+    """To a graph's file, once it is as it will run; returns the fingerprint in hexadecimal."""
+    model = onnx.load(path)
+    digest = fingerprinted(model, output)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    return digest
 
 
 def write(

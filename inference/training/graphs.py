@@ -26,23 +26,42 @@ class Detection(nn.Module):
 
 
 class Grading(nn.Module):
-    """(b, h, w, 3) uint8 RGB and keypoints (b, k) to hue (degrees), value, DAB density (hundredths), each (b, k) int32."""
+    """(b, h, w, 3) uint8 RGB and keypoints (b, k) to hue (degrees), value, DAB density (hundredths), each (b, k) int32.
+
+    Only the first `count` (b,) places are measured, or as many as the fullest tile has; the others are 0. A tile fills a sixth.
+    """
 
     dab: Tensor
     reach: Tensor
+    added: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("dab", torch.tensor(unmixing()[:, 1], dtype=torch.float32))
-        self.register_buffer("reach", torch.arange(SIDE) - SIDE // 2)
+        self.register_buffer("reach", torch.arange(SIDE, dtype=torch.int32) - SIDE // 2)
+        self.register_buffer("added", torch.eye(3).repeat(SIDE * SIDE, 1))  # (81 * 3, 3): sums of a square's red, green, blue
 
-    def forward(self, tiles: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, tiles: Tensor, x: Tensor, y: Tensor, count: Tensor) -> tuple[Tensor, ...]:
+        n = count.max().long().minimum(torch.as_tensor(x.shape[1]))
+        rgb = self.mean_rgb(tiles, x[:, :n], y[:, :n])
+        rest = torch.zeros_like(x[:, n:], dtype=torch.int32)
+        return tuple(torch.cat([measured, rest], dim=1) for measured in self.hue_value_density(rgb))
+
+    def mean_rgb(self, tiles: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """(b, n, 3): whole sums, which no order of adding changes, over the number of pixels."""
         b, h, w = tiles.shape[0], tiles.shape[1], tiles.shape[2]
-        rows = (y.round().long()[..., None] + self.reach).clamp(min=0).minimum(torch.as_tensor(h - 1))  # (b, k, side)
-        columns = (x.round().long()[..., None] + self.reach).clamp(min=0).minimum(torch.as_tensor(w - 1))
-        index = (rows[..., :, None] * w + columns[..., None, :]).reshape(b, -1, 1).expand(-1, -1, 3)
-        squares = tiles.reshape(b, -1, 3).gather(1, index).reshape(b, -1, SIDE * SIDE, 3)
-        rgb = squares.float().sum(dim=2) / SIDE**2  # (b, k, 3)
+        rows, columns = self.reached(y, h), self.reached(x, w)  # (b, n, side)
+        rows = rows + (torch.arange(b, dtype=torch.int32) * h)[:, None, None]
+        index = (rows[..., :, None] * w + columns[..., None, :]).reshape(-1)
+        squares = tiles.reshape(-1, 3).index_select(0, index).reshape(b, -1, SIDE * SIDE * 3)
+        sums = squares.float().matmul(self.added).int()
+        return sums.float() / SIDE**2
+
+    def reached(self, centre: Tensor, side: int) -> Tensor:
+        """Rows or columns (b, n, SIDE) round the rounded centres; at the border the nearest counts again."""
+        return (centre.round().int()[..., None] + self.reach).clamp(min=0).minimum(torch.as_tensor(side - 1).int())
+
+    def hue_value_density(self, rgb: Tensor) -> tuple[Tensor, ...]:
         high, low = rgb.amax(dim=2), rgb.amin(dim=2)
         spread = torch.where(high > low, high - low, torch.ones_like(high))
         red, green, blue = rgb.unbind(dim=2)

@@ -40,7 +40,7 @@ def graders() -> dict[str, Run]:
     kept, compiled = GradingGraph(graph), core.compile_model(core.read_model(graph), "CPU", {"INFERENCE_NUM_THREADS": 1})
     return {
         "onnxruntime": lambda tiles: kept.run(tiles, *_keypoints(tiles)),
-        "openvino": lambda tiles: compiled([tiles, *_keypoints(tiles)]),
+        "openvino": lambda tiles: compiled([tiles, *_keypoints(tiles), _count(tiles)]),
     }
 
 
@@ -48,6 +48,10 @@ def _keypoints(tiles: Rgb) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
     b, side = tiles.shape[:2]
     x, y = np.random.default_rng(0).uniform(0, side - 1, (2, b, 180 * side * side // 256**2)).astype(np.float32)
     return x, y
+
+
+def _count(tiles: Rgb) -> npt.NDArray[np.int32]:
+    return np.full(len(tiles), _keypoints(tiles)[0].shape[1], np.int32)
 
 
 def _session(graph: bytes) -> onnxruntime.InferenceSession:

@@ -1,12 +1,12 @@
 """Colour of a nucleus: the reference in numpy, and the shipped graph against it."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.engines.local import shipped_models
+from inference.engines.graphs import GRADING, GradingGraph
+from inference.engines.local import read_model_folder, shipped_models
 from inference.stain import DAB, HAEMATOXYLIN, hue_value_density, mean_rgb
 
 
@@ -45,6 +45,10 @@ def test_the_square_is_nine_pixels_wide_and_stays_in_the_picture() -> None:
     assert mean_rgb(image, [0], [0])[0, 0] == 0
 
 
+def graph() -> GradingGraph:
+    return GradingGraph(read_model_folder(shipped_models()).graph(GRADING))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 def test_the_shipped_graph_measures_as_the_reference(seed: int, n: int) -> None:
@@ -53,9 +57,24 @@ def test_the_shipped_graph_measures_as_the_reference(seed: int, n: int) -> None:
     image = np.repeat(np.repeat(image[::16, ::16], 16, 0), 16, 1)  # patches: colours with a hue, not grey noise
     x, y = random.uniform(0, 95, n).astype(np.float32), random.uniform(0, 63, n).astype(np.float32)
     hue, value, density = (v.astype(int) for v in hue_value_density(mean_rgb(image, x, y)))
-    session = onnxruntime.InferenceSession(shipped_models() / "staining_grading/1/model.onnx", providers=["CPUExecutionProvider"])
-    found = [v[0].astype(int) for v in session.run(None, {"tiles": image[None], "x": x[None], "y": y[None]})]
+    found = [v[0].astype(int) for v in graph().answer(image[None], x[None], y[None], np.array([n], np.int32))[:3]]
     assert np.abs((found[0] - hue + 180) % 360 - 180).max() <= 1
     assert np.abs(found[1] - value).max() <= 1
     assert np.abs(found[2] - density).max() <= 1
     assert np.mean([(a == b).mean() for a, b in zip(found, (hue, value, density), strict=True)]) > 0.95
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 40), min_size=1, max_size=3))
+def test_places_beyond_the_count_are_nothing_and_change_nothing(seed: int, counts: list[int]) -> None:
+    """An ensemble's places are fixed: 30 here, of which the fullest tile's count, or all, are measured."""
+    random, b, k = np.random.default_rng(seed), len(counts), 30
+    tiles = random.integers(0, 256, (b, 40, 56, 3)).astype(np.uint8)
+    x, y = random.uniform(-0.5, 55.5, (b, k)).astype(np.float32), random.uniform(-0.5, 39.5, (b, k)).astype(np.float32)
+    everything = graph().answer(tiles, x, y, np.full(b, k, np.int32))
+    measured = graph().answer(tiles, x, y, np.array(counts, np.int32))
+    n = min(max(counts), k)
+    for one, other in zip(everything[:3], measured[:3], strict=True):
+        np.testing.assert_array_equal(other[:, :n], one[:, :n])
+        assert not other[:, n:].any()
+        assert other.shape == (b, k)

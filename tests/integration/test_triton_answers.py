@@ -25,6 +25,7 @@ def right(seed: int = 0) -> Arrays:
     arrays: Arrays = {n: np.zeros((B, K), np.float32) for n in ("x", "y", "nucleus", "confidence")}
     arrays |= {n: np.zeros((B, K), np.int32) for n in ("label", "hue", "value", "dab_od_centi")}
     arrays["count"] = np.array([[5], [0]], np.int32)
+    arrays["detection_fingerprint"], arrays["grading_fingerprint"] = random.integers(-(2**31), 2**31, (2, B, 8)).astype(np.int32)
     arrays["nucleus"][0, :5] = np.sort(random.uniform(0.1, 0.9, 5))[::-1]
     arrays["confidence"][0, :5] = arrays["nucleus"][0, :5] / 2
     arrays["x"][0, :5], arrays["y"][0, :5] = random.uniform(0, SIDE - 1, (2, 5))
@@ -44,7 +45,9 @@ def response(arrays: Arrays) -> service_pb2.ModelInferResponse:
 def test_a_possible_answer_comes_out_as_it_went_in(seed: int) -> None:
     arrays = right(seed)
     answer = answer_of(response(arrays), B, SIDE)
-    for name in NAMES:
+    np.testing.assert_array_equal(answer.fingerprints[:, :8], arrays["detection_fingerprint"])
+    np.testing.assert_array_equal(answer.fingerprints[:, 8:], arrays["grading_fingerprint"])
+    for name in (n for n in NAMES if not n.endswith("fingerprint")):
         found = getattr(answer.peaks if hasattr(answer.peaks, name) else answer.stains, name)
         np.testing.assert_array_equal(found, arrays[name].reshape(found.shape))
 
@@ -60,7 +63,8 @@ def put(name: str, value: float) -> Callable[[Arrays], None]:
         (put("x", SIDE), "outside of the tile"), (put("y", -1), "outside of the tile"), (put("nucleus", 1.5), "above 1"),
         (put("label", 2), "compartment"), (put("hue", 360), "hue"), (put("hue", -1), "hue"), (put("value", 256), "value"),
         (put("dab_od_centi", 301), "density"), (put("count", 6), "another number"), (put("nucleus", 0), "another number"),
-        (lambda a: a.pop("hue"), "lacks a tensor"), (lambda a: a.update(x=a["x"][:, 1:]), "wrong shape"),
+        (lambda a: a.pop("hue"), "lacks a tensor"), (lambda a: a.pop("grading_fingerprint"), "lacks a tensor"),
+        (lambda a: a.update(x=a["x"][:, 1:]), "wrong shape"),
         (lambda a: a.update(x=a["x"].astype(np.float64)), "wrong shape"), (lambda a: a.update(y=a["y"][:1]), "wrong shape"),
     ],
 )  # fmt: skip

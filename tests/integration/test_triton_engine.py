@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from inference.engines.local import LocalEngine
 from inference.engines.triton import Rules, TritonEngine, Urgency
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.slide import Rgb
-from tests.faulty_triton import SIDE, drawn_tiles, render_faulty, set_fault
+from tests.faulty_triton import SIDE, drawn_tiles, other_weights, render_faulty, set_fault
 from tests.integration.triton_cases import (
     HASTY,
     IMPATIENT,
@@ -27,6 +27,7 @@ from tests.integration.triton_cases import (
     requests_of,
 )  # fmt: skip
 from tests.made_slide import ArraySlide
+from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port
 
 pytestmark = pytest.mark.usefixtures("tritonserver")
@@ -212,7 +213,7 @@ def test_tiles_of_another_side_are_refused_before_any_tile(well: tuple[TritonSer
     engine.close()
 
 
-def test_a_server_restarted_with_another_model_in_mid_slide_gets_no_further_tile(
+def test_a_server_restarted_with_another_model_in_mid_slide_gives_no_further_tile(
     engine_of: StartEngine, tmp_path: Path, tiles: Rgb
 ) -> None:
     port = free_port()
@@ -220,9 +221,40 @@ def test_a_server_restarted_with_another_model_in_mid_slide_gets_no_further_tile
     engine = engine_of(first.address)
     with first:
         engine.detect(tiles, 0.28)
-    second = TritonServer(render_faulty(tmp_path / "second", sha256="0" * 64), port=port)
+    second = TritonServer(render_faulty(tmp_path / "second", models=other_weights(tmp_path / "models")), port=port)
     with second, pytest.raises(Failed, match="MODEL_INVALID"):
         engine.detect(tiles, 0.28)
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A server of another release: other weights, and everything said of them is true."""
+    folder = tmp_path_factory.mktemp("another")
+    with TritonServer(render_faulty(folder / "served", models=other_weights(folder / "models"))) as server:
+        yield server
+
+
+def test_a_balancer_that_hides_a_server_with_other_weights_ends_the_slide_without_a_score(
+    well: tuple[TritonServer, ...], another: TritonServer, engine_of: StartEngine, slide: ArraySlide, tmp_path: Path
+) -> None:
+    """The first server answers for what is served, and every second tile would be the other's: no such answer is taken."""
+    with Balancer([well[0].address, another.address]) as before, pytest.raises(Failed, match="another graph") as failed:
+        analysed(slide, engine_of(before.address), tmp_path)
+    assert failed.value.reason is Reason.MODEL_INVALID
+    assert failed.value.retryable  # servers are being exchanged: the next attempt may meet only new ones
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_another_way_to_go_a_hidden_server_with_other_weights_changes_no_tile(
+    well: tuple[TritonServer, ...], another: TritonServer, engine_of: StartEngine, local: LocalEngine, slide: ArraySlide,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    mixed = analysed(slide, engine_of(another.address, rules=RULES, models=another.repository.parent / "models"), tmp_path)
+    assert mixed.n != analysed(slide, local, tmp_path).n  # the other weights do find other nuclei
+    with Balancer([well[0].address, another.address]) as before:
+        result = analysed(slide, engine_of(before.address, well[1].address), tmp_path)
+    assert len(before.inferences) >= 2
+    assert_same_score(result, analysed(slide, local, tmp_path))
 
 
 # --- queues ---

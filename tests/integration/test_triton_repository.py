@@ -24,6 +24,7 @@ from inference.engines.triton_repository import (
     sha256_of,
     stamp,
 )  # fmt: skip
+from inference.engines.triton_server import FINGERPRINT_NUMBERS
 from inference.errors import Refused
 from inference.tile import TileShape
 
@@ -61,7 +62,7 @@ def test_another_side_changes_shapes_alone_and_scales_the_places(tmp_path: Path,
         config, shapes = read_config(tmp_path / name / "config.pbtxt"), {"input", "output", "model_warmup"}
         same = {f.name for f in Config.DESCRIPTOR.fields} - shapes - ON_A_PROCESSOR
         assert all(getattr(config, f) == getattr(production(name), f) for f in same)
-        places = {d for t in (*config.input, *config.output) for d in t.dims} - {3, 1, side}
+        places = {d for t in (*config.input, *config.output) for d in t.dims} - {3, 1, FINGERPRINT_NUMBERS, side}
         assert places == {side * side // PIXELS_PER_PLACE}
 
 

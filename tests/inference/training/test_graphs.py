@@ -1,5 +1,6 @@
 """The exported graphs answer as torch does, in ONNX Runtime and in OpenVINO, whatever the size of the picture."""
 
+import hashlib
 import json
 import shutil
 import warnings
@@ -12,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
-from inference.engines.graphs import DetectionGraph, Peaks
+from inference.engines.graphs import DetectionGraph, GradingGraph, Peaks
 from inference.engines.local import LocalEngine, Precision, read_model_folder
 from inference.errors import Reason, Refused
 from inference.training.calibrate import Fitted, read_fitted
@@ -57,7 +58,8 @@ def in_torch(checkpoint: Path, tiles: np.ndarray) -> Peaks:  # type: ignore[type
 def in_onnxruntime(graph: bytes, tiles: np.ndarray) -> Peaks:  # type: ignore[type-arg]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return Peaks(*onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]).run(None, {"tiles": tiles}))
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return Peaks(*session.run(None, {"tiles": tiles})[:-1])
 
 
 def by_place(p: Peaks, i: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -96,6 +98,32 @@ def test_the_folder_names_the_calibration_that_it_was_written_with(models: Path)
     folder = read_model_folder(models)
     assert (folder.version, folder.counting_threshold) == ("7", 0.4)
     assert set(folder.sha256) == {"nuclei_detection", "nuclei_detection/float32", "staining_grading"}
+
+
+def test_every_tiles_answer_says_which_graph_it_came_of(models: Path) -> None:
+    """The SHA-256 of the graph without that output: other weights answer with another one."""
+    folder = read_model_folder(models)
+    tiles = np.stack([made_tile(i).image[:64, :96] for i in range(3)])
+    points = np.zeros((3, 4), np.float32)
+    answers = {
+        f"nuclei_detection/{p}": DetectionGraph(folder.graph("nuclei_detection", p), threads=1).answer(tiles)[-1] for p in Precision
+    }
+    grading = GradingGraph(folder.graph("staining_grading"))
+    answers["staining_grading/1"] = grading.answer(tiles, points, points, np.zeros(3, np.int32))[-1]
+    for name, numbers in answers.items():
+        assert [n.astype("<i4").tobytes().hex() for n in numbers] == [folder.fingerprint[name.removesuffix("/1")]] * 3
+        model = onnx.load(models / (name if "/" in name else f"{name}/1") / "model.onnx")
+        assert fingerprint_of(model) == folder.fingerprint[name.removesuffix("/1")]
+    assert len(set(folder.fingerprint.values())) == 3
+
+
+def fingerprint_of(model: onnx.ModelProto) -> str:
+    """Computed anew, of the graph without its last output and what that is made of."""
+    output = model.graph.output.pop().name
+    for parts in (model.graph.node, model.graph.initializer):
+        for part in [p for p in parts if (getattr(p, "name", "") or p.output[0]).startswith(output)]:
+            parts.remove(part)
+    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
 
 
 def test_a_checkpoint_with_nan_writes_nothing(checkpoint: Path, tmp_path: Path) -> None:
