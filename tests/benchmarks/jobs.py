@@ -2,13 +2,18 @@
 
     python -m tests.benchmarks.jobs [--clients 8] [--seconds 4] [--nuclei 500]
 
-The database is a fresh private one, with its commits on disk. Its own limit is pgbench's, of one-row updates with as many
-clients: a claim and a finish are two commits, so 500 cases a second or a quarter of that limit in cases is the promise
-(half of it in commits).
+The database is a fresh private one, with its commits on disk, and its clients are bound by row-level security as a worker is.
+Each runs `server.worker.Worker` on the one queue of all: the most urgent order is taken, its result finished with its scores
+and four deliveries whose files are synced and hashed, one after the other; the slide's computation is left out, and
+procrastinate's hints, which a worker that finds work doesn't wait for. The database's own limit is pgbench's, of one-row updates
+with as many clients: a case is two commits, so 500 cases a second or a quarter of that limit in cases is the promise (half of
+it in commits).
 """
 
 import argparse
 import json
+import logging
+import os
 import shutil
 import subprocess
 import tempfile
@@ -20,12 +25,17 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from server.domain.order import OrderId
+import structlog
+
+from server.domain.ports import Claim, Delivery
 from server.domain.result import ResultId
 from server.store import private
-from server.store.database import connect
+from server.store.database import as_role, connect
 from server.store.migrate import migrate
+from server.store.outbox import PostgresOutbox
+from server.store.security import SERVICE
 from server.store.store import PostgresStore
+from server.worker import Worker
 from tests.server.store.invented import request, result
 
 LEASE_S = 60.0
@@ -42,30 +52,39 @@ def raw_commits(url_folder: Path, clients: int, seconds: int) -> float:
     return float(line.split()[2])
 
 
-def work(url: str, ids: list[OrderId], seconds: float, nuclei: int, start: Barrier, done: "SimpleQueue[float]") -> None:
-    """Claims and finishes cases one after the other for so long; puts how many a second."""
+def work(url: str, folder: Path, seconds: float, nuclei: int, start: Barrier, done: "SimpleQueue[float]") -> None:
+    """Takes and finishes cases one after the other for so long; puts how many a second."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     engine = connect(url, pool=1)
-    store, made, number = PostgresStore(engine), result(None, nuclei=nuclei), 0
+    store, made = PostgresStore(engine), result(None, nuclei=nuclei)
+    files = {kind: folder / f"{os.getpid()}.{kind}" for kind in ("ORU", "SR", "ANN", "SEG")}
+    for path in files.values():
+        path.write_bytes(bytes(4096))
+
+    def finish(claim: Claim) -> None:
+        order_id = claim.order.id
+        deliveries = [
+            Delivery(kind=kind, destination="lis" if kind == "ORU" else "archive", path=path, message_id=f"{order_id} {kind}")
+            for kind, path in files.items()
+        ]
+        store.finish(claim, replace(made, id=ResultId(order_id), order_id=order_id), deliveries)
+
+    worker = Worker(store, PostgresOutbox(engine, lambda _: None), finish, lease_s=LEASE_S, poll_s=1)
     store.due(1)  # connects
     start.wait()
-    began = time.perf_counter()
-    for order_id in ids:
-        claim = store.claim(order_id, LEASE_S)
-        assert claim is not None
-        store.finish(claim, replace(made, id=ResultId(order_id), order_id=order_id), [])
+    number, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds and worker.step():
         number += 1
-        if time.perf_counter() - began > seconds:
-            break
     done.put(number / (time.perf_counter() - began))
     engine.dispose()
 
 
-def worked(url: str, ids: list[OrderId], clients: int, seconds: float, nuclei: int) -> float:
+def worked(url: str, folder: Path, clients: int, seconds: float, nuclei: int) -> float:
     """Cases a second of so many processes at once. They are forked: to import takes longer than to measure."""
     context = get_context("fork")
     start, done = context.Barrier(clients), context.SimpleQueue()
-    shares = [(url, ids[i::clients], seconds, nuclei, start, done) for i in range(clients)]
-    processes = [context.Process(target=work, args=share) for share in shares]
+    share = (url, folder, seconds, nuclei, start, done)
+    processes = [context.Process(target=work, args=share) for _ in range(clients)]
     for process in processes:
         process.start()
     for process in processes:
@@ -73,18 +92,17 @@ def worked(url: str, ids: list[OrderId], clients: int, seconds: float, nuclei: i
     return sum(done.get() for _ in processes)
 
 
-def accepted(url: str, numbers: range) -> list[OrderId]:
+def accept(url: str, numbers: range) -> None:
     engine = connect(url)
     store = PostgresStore(engine)
     with ThreadPoolExecutor(8) as pool:
-        found = [order.id for order, _ in pool.map(store.accept, map(request, numbers))]
+        list(pool.map(store.accept, map(request, numbers)))
     engine.dispose()
-    return found
 
 
 def measured(folder: Path, url: str, clients: int, seconds: float, nuclei: int, orders: int) -> dict[str, object]:
     began = time.perf_counter()
-    ids = accepted(url, range(orders))
+    accept(as_role(url, SERVICE), range(orders))
     accepts = orders / (time.perf_counter() - began)
     engine = connect(url)
     with engine.begin() as connection:
@@ -92,7 +110,8 @@ def measured(folder: Path, url: str, clients: int, seconds: float, nuclei: int, 
         connection.exec_driver_sql("ALTER TABLE raw ADD PRIMARY KEY (i)")
     engine.dispose()
     before = raw_commits(folder, clients, 2)
-    cases = worked(url, ids, clients, seconds, nuclei)
+    cases = worked(as_role(url, SERVICE), folder, clients, seconds, nuclei)
+    assert cases * seconds < orders, "the queue ran out: ask for more --orders"
     after = raw_commits(folder, clients, 2)
     commits = (before + after) / 2
     return {
