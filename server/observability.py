@@ -6,12 +6,14 @@ exception leaves its type (ours: its reason), and the messages of other librarie
 
 import logging
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
 
 from inference.errors import ChromogenError
+from server import metrics, traces
 
 
 def set_up(*, level: str = "info", format: str = "auto", stream: TextIO | None = None) -> None:
@@ -34,6 +36,13 @@ def set_up(*, level: str = "info", format: str = "auto", stream: TextIO | None =
         cache_logger_on_first_use=False,
     )
     _standard_library()
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """A stage of the path of a case: its seconds for the metrics, and a span."""
+    with metrics.timed(name), traces.span(name):
+        yield
 
 
 def only_types_of_errors(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

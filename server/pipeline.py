@@ -22,11 +22,13 @@ from inference.overlay import draw_overlay, write_png
 from inference.quality import Warning
 from inference.score import score
 from inference.slide import Slide
+from server import metrics
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Archive, Claim, Delivery, OpenSlide, Store
 from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
+from server.observability import stage
 from server.report.ann import build_ann
 from server.report.identity import write
 from server.report.oru import build_oru, control_id
@@ -64,7 +66,8 @@ def run_case(claim: Claim, desk: Desk) -> None:
     except Refused:
         forget(folder.parent)
         raise
-    desk.store.finish(claim, result, reachable(deliveries, desk))
+    with stage("store"):
+        desk.store.finish(claim, result, reachable(deliveries, desk))
     forget(folder.parent)
 
 
@@ -77,8 +80,9 @@ def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[De
     """Everything up to the moment of commit; writes only into the case's folder, so a lost claim leaves nothing behind."""
     order = claim.order
     asked = order.request
-    slide_folder = desk.archive.fetch(asked.slide, folder / "slide")
-    source = read_source(slide_folder)
+    with stage("retrieve"):
+        slide_folder = desk.archive.fetch(asked.slide, folder / "slide")
+        source = read_source(slide_folder)
     check_same_specimen(order, source)
     profile = choose(desk.store.profiles(asked.lab, asked.marker), lab=asked.lab, marker=asked.marker, today=date.today())
     if profile is None:
@@ -92,7 +96,8 @@ def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[De
         )  # fmt: skip
     finally:
         slide.close()
-    return result, report(result, order, source, folder)
+    with stage("report"):
+        return result, report(result, order, source, folder)
 
 
 def score_slide(
@@ -102,7 +107,9 @@ def score_slide(
     """Analyse a slide and score it by a profile; leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`."""
     nuclei_file = folder / "nuclei.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
-    analysis = analyze(slide, engine, nuclei_file, options or Options(), progress, checkpoint)
+    with stage("analyze"):
+        analysis = analyze(slide, engine, nuclei_file, options or Options(), progress, checkpoint)
+    metrics.analysed(analysis)
     fields = fields_of(nuclei_file, profile.thresholds, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else None
     known = MARKER_NAMES.get((order.request.marker if order else marker).upper())

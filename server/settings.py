@@ -152,6 +152,23 @@ class Icc(_Group):
     use: bool = False
 
 
+class Metrics(_Group):
+    """Where Prometheus may ask, over plain HTTP; empty `port`: nowhere. Nothing in them is about a patient."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
+
+
+class Traces(_Group):
+    """`endpoint` of an OpenTelemetry collector (OTLP by HTTP), such as http://127.0.0.1:4318/v1/traces; empty: no traces.
+
+    `ca` is the authority (PEM) of its certificate; empty: those that the system trusts.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    ca: Path | None = None
+
+
 class Log(_Group):
     """`format` auto: for people on a terminal, JSON elsewhere."""
 
@@ -178,6 +195,8 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     engine: Engine = Engine()
     icc: Icc = Icc()
+    metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     log: Log = Log()
 
     @property

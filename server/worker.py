@@ -15,6 +15,7 @@ from typing import Protocol
 
 import structlog
 
+from server import metrics, traces
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
 from server.domain.states import State
@@ -133,12 +134,17 @@ class Worker:
 
     def _case(self, claim: Claim) -> None:
         self._claim = claim
-        with structlog.contextvars.bound_contextvars(order=claim.order.id, attempt=claim.attempt):
-            log.info("case_started", priority=str(claim.order.request.priority))
+        order, attempt, priority = claim.order.id, claim.attempt, str(claim.order.request.priority)
+        with (
+            structlog.contextvars.bound_contextvars(order=order, attempt=attempt),
+            traces.order_span("case", order, attempt=attempt, priority=priority),
+        ):
+            log.info("case_started", priority=priority)
             try:
                 with self._lease(claim):
                     self._run_case(claim)
                 log.info("case_done")
+                metrics.CASES.labels("DONE", "").inc()
             except ChromogenError as error:
                 self._ended(claim, error)
             except Exception as error:
@@ -148,14 +154,17 @@ class Worker:
                 self._claim = None
 
     def _ended(self, claim: Claim, error: ChromogenError) -> None:
+        traces.ended(str(error.reason))
         if error.reason == ServiceReason.ATTEMPT_LOST:
             log.warning("case_lost")
+            metrics.CASES.labels("LOST", str(error.reason)).inc()
             return
         try:
             state = self._store.end(claim, _state_after(error), str(error.reason), error.message)
         except Failed as second:  # the lease runs out, and the order is taken up again
             log.warning("case_not_ended", reason=str(second.reason))
             return
+        metrics.CASES.labels(str(state), str(error.reason)).inc()
         log.warning("case_ended", state=str(state), reason=str(error.reason))
 
     @contextmanager

@@ -14,6 +14,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
+from server import metrics
 from server.api import permissions
 from server.api.auth import Authenticate
 from server.api.errors import ADVICE, abort, unexpected
@@ -129,7 +130,9 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
                     log.error("call_broke", error=type(error).__name__)
                 abort(context, unexpected())
             finally:
-                log.info("call", outcome=said, seconds=round(time.perf_counter() - began, 4))
+                seconds = time.perf_counter() - began
+                metrics.call(method.rsplit("/", 1)[-1], said, seconds)
+                log.info("call", outcome=said, seconds=round(seconds, 4))
 
     def _admitted(self, method: str, context: grpc.ServicerContext, longest_s: float) -> Call:
         actor = self._authenticate(tuple(context.invocation_metadata()), _certificate(context))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from chromogen.v1 import order_service_pb2 as pb
 
+from server import traces
 from server.api import pages, read
 from server.api.convert_order import PRIORITIES, STATES, order_message, request_of
 from server.api.gate import Call
@@ -23,7 +24,9 @@ class OrderServicer:
         self._desk, self._sleep = desk, sleep
 
     def CreateOrder(self, request: pb.CreateOrderRequest, call: Call) -> pb.CreateOrderResponse:
+        began_ns = time.time_ns()
         view, new = self._desk.create(call.actor, request_of(request.order, request.request_id, call.actor))
+        traces.accepted(view.order.id, began_ns, "API")
         return pb.CreateOrderResponse(order=order_message(view), created=new)
 
     def GetOrder(self, request: pb.GetOrderRequest, call: Call) -> pb.GetOrderResponse:

@@ -207,7 +207,7 @@ def _files(wanted: Settings) -> dict[str, Path]:
     given = {
         "TLS_CERT": wanted.tls.cert, "TLS_CLIENT_CA": wanted.tls.client_ca, "MLLP_TLS_CERT": wanted.mllp.tls_cert,
         "MLLP_TLS_CLIENT_CA": wanted.mllp.tls_client_ca, "LIS_TLS_CA": wanted.lis.tls_ca, "LIS_TLS_CERT": wanted.lis.tls_cert,
-        "OIDC_CA": wanted.oidc.ca, "CLIENT_CA": wanted.client.ca, "CLIENT_CERT": wanted.client.cert,
+        "OIDC_CA": wanted.oidc.ca, "TRACES_CA": wanted.traces.ca, "CLIENT_CA": wanted.client.ca, "CLIENT_CERT": wanted.client.cert,
     }  # fmt: skip
     return {f"CHROMOGEN_{name}": path for name, path in given.items() if path is not None}
 

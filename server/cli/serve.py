@@ -7,19 +7,25 @@ import click
 import structlog
 
 from inference.engines.named import make_engine
-from server import api_service, settings
+from server import api_service, metrics, settings
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
+from server.metrics import served
 from server.observability import set_up
 from server.order.intake import Intake
 from server.order.mllp import MllpListener
 from server.pipeline import Desk, run_case
 from server.settings import Mllp
 from server.store.database import address_of
+from server.store.depth import Depth
+from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
 from server.tls import listener_context
+from server.traces import traced
 
 log = structlog.get_logger()
+
+STOP_S = 3.0
 
 
 @click.command()
@@ -31,15 +37,22 @@ def serve() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with bootstrap(wanted, sends=False) as service:
+    with (
+        bootstrap(wanted, sends=False) as service,
+        traced(wanted.traces, "serve"),
+        served(wanted.metrics, Depth(service.engine)) as scraped,
+    ):
         listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
+        sweeping = threading.Thread(target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True)
+        sweeping.start()
         port = listener.start()
-        log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp))
+        log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp), metrics_port=scraped)
         stopped.wait()
         listener.stop()
         if api is not None:
             api.stop()
+        sweeping.join(STOP_S)
     log.info("stopped")
 
 
@@ -55,11 +68,13 @@ def work(until_idle: bool) -> None:
     """Be a worker: score orders and send what is due, until told to stop."""
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
-    with bootstrap(wanted) as service:
+    with bootstrap(wanted) as service, traced(wanted.traces, "work"), served(wanted.metrics) as scraped:
         desk = Desk(
             store=service.store, archive=service.archive, open_slide=service.open_slide, engine=make_engine(wanted.engine.name),
             cases=service.results_folder, lease_s=wanted.worker.lease_s, destinations=service.destinations,
         )  # fmt: skip
+        metrics.runs(desk.engine.facts)
+        log.info("working", engine=wanted.engine.name, metrics_port=scraped)
         if until_idle:
             service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
         else:

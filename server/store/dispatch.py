@@ -32,8 +32,7 @@ class Dispatcher:
 
     def __init__(self, url: str, look: Look, *, poll_s: float) -> None:
         self._url, self._look, self._poll_s = libpq_url(url), look, poll_s
-        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs the texts of exceptions
-        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+        _hush()
 
     def run(self, stop: threading.Event) -> None:
         """Blocks until `stop` is set. A lost database is waited for."""
@@ -54,7 +53,7 @@ class Dispatcher:
             await asyncio.wrap_future(self._look())
 
         async with app.open_async():
-            await self._sweep(app)
+            await _sweep(app)
             worker = JobWorker(
                 app,
                 queues=[QUEUE],
@@ -82,11 +81,41 @@ class Dispatcher:
         while True:
             await asyncio.sleep(SWEEP_S)
             try:
-                await self._sweep(app)
+                await _sweep(app)
             except exceptions.ProcrastinateException as error:
                 log.warning("sweep_failed", error=type(error).__name__)
 
-    async def _sweep(self, app: procrastinate.App) -> None:
-        """Jobs of workers that went silent are put in again; what order they meant is in our table."""
-        for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_S):
-            await app.job_manager.retry_job(job)
+
+class Sweeper:
+    """Puts the jobs of silent workers in again until `stop`: in `serve`, for while no worker is left to do so."""
+
+    def __init__(self, url: str) -> None:
+        self._url = libpq_url(url)
+        _hush()
+
+    def run(self, stop: threading.Event) -> None:
+        """Blocks until `stop` is set. A lost database is waited for."""
+        while True:
+            try:
+                asyncio.run(self._once())
+            except (exceptions.ProcrastinateException, OSError) as error:
+                log.warning("sweep_failed", error=type(error).__name__)
+            if stop.wait(SWEEP_S):
+                return
+
+    async def _once(self) -> None:
+        app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=self._url, min_size=1, max_size=1, timeout=10))
+        async with app.open_async():
+            await _sweep(app)
+
+
+async def _sweep(app: procrastinate.App) -> None:
+    """Jobs of workers that went silent are put in again; what order they meant is in our table."""
+    for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_S):
+        await app.job_manager.retry_job(job)
+
+
+def _hush() -> None:
+    """These log the texts of exceptions."""
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)

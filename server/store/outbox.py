@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, RowMapping, and_, func, literal, or_,
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
+from server import metrics
 from server.domain.errors import ChromogenError, Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.ports import Delivery
@@ -175,6 +176,7 @@ class PostgresOutbox:
             self._put_back(taken, type(error).__name__, retryable=True)
             return False
         self._settle(taken, {"state": SENT, "ended_at": func.now(), "reason": ""})
+        metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, SENT).inc()
         log.info("delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, attempts=taken.attempts)
         return True
 
@@ -212,6 +214,7 @@ class PostgresOutbox:
         hopeless = not retryable or errors >= self._patience.errors
         if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
             self._settle(taken, values | {"state": DEAD, "ended_at": func.now()})
+        metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, reason).inc()
         log.warning("not_delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, reason=reason)
 
     def _settle(self, taken: _Taken, values: dict[str, Any], *conditions: ColumnElement[bool]) -> bool:

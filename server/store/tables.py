@@ -174,6 +174,7 @@ outbox = Table(
     UniqueConstraint("destination", "message_id"),
     Index("outbox_order_id_idx", "order_id", postgresql_where=text("kind = 'ORU'")),
     Index("outbox_waiting_idx", "destination", "id", postgresql_where=text("state = 'WAITING'")),
+    Index("outbox_dead_idx", "destination", postgresql_where=text("state = 'DEAD'")),
 )
 
 signatures = Table(
