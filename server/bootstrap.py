@@ -23,7 +23,7 @@ from server.store.outbox import Patience, PostgresOutbox
 from server.store.security import SERVICE, guard
 from server.store.store import PostgresStore, tell_nobody
 from server.tls import sender_context
-from server.worker import RunCase, Worker
+from server.worker import Look, RunCase, Worker
 
 log = structlog.get_logger()
 
@@ -51,13 +51,14 @@ class Service:
         """What results are sent to: the archive, and the LIS where one is set."""
         return (LIS, ARCHIVE) if self.settings.lis.host else (ARCHIVE,)
 
-    def worker(self, run_case: RunCase) -> Worker:
+    def worker(self, run_case: RunCase, look_first: Look = lambda: None) -> Worker:
         w = self.settings.worker
-        return Worker(self.store, self.outbox, run_case, lease_s=w.lease_s, poll_s=w.poll_s, grace_s=w.grace_s)
+        times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
+        return Worker(self.store, self.outbox, run_case, look_first=look_first, **times)
 
-    def work(self, run_case: RunCase) -> None:
+    def work(self, run_case: RunCase, look_first: Look) -> None:
         """Be a worker until SIGTERM or SIGINT."""
-        worker = self.worker(run_case)
+        worker = self.worker(run_case, look_first)
         worker.run(Dispatcher(self.database_url, worker.look, poll_s=self.settings.worker.poll_s))
 
     def close(self) -> None:

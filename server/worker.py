@@ -23,6 +23,9 @@ from server.domain.states import State
 RunCase = Callable[[Claim], None]
 """Scores a case and calls `Store.finish`. It raises Refused or Failed and leaves `Store.end` to the worker."""
 
+Look = Callable[[], None]
+"""Looks at what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
+
 LOOK_AT = 10
 """Orders asked for at a time: as many as other workers may take before us."""
 
@@ -47,14 +50,17 @@ class Worker:
     """`run` until told to stop, or `run_until_idle`."""
 
     def __init__(
-        self, store: Store, outbox: Sending, run_case: RunCase, *, lease_s: float, poll_s: float, grace_s: float = 25
-    ) -> None:
-        self._store, self._outbox, self._run_case = store, outbox, run_case
+        self, store: Store, outbox: Sending, run_case: RunCase, *, lease_s: float, poll_s: float, grace_s: float = 25,
+        look_first: Look = lambda: None,
+    ) -> None:  # fmt: skip
+        """`look_first` is asked before each claim: an order must not lose its attempts to an engine that is away."""
+        self._store, self._outbox, self._run_case, self._look_first = store, outbox, run_case, look_first
         self._lease_s, self._poll_s, self._grace_s = lease_s, poll_s, grace_s
         self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._claim: Claim | None = None
         self._one_by_one_at = 0.0
+        self._usable = True
 
     def look(self) -> "Future[None]":
         """Have the worker's thread look for a case; done when it has looked, and ended the case it found."""
@@ -114,7 +120,7 @@ class Worker:
         while not self._stop.is_set():
             asked = self._next_asked()
             try:
-                while self.step() and not self._stop.is_set():
+                while self._engine_usable() and self.step() and not self._stop.is_set():
                     pass
             except Failed as error:
                 log.warning("worker_waits", reason=str(error.reason))
@@ -125,6 +131,20 @@ class Worker:
             finally:
                 if asked is not None and asked.set_running_or_notify_cancel():
                     asked.set_result(None)
+
+    def _engine_usable(self) -> bool:
+        """Said once when it changes; while it is not usable orders wait unclaimed, for this worker or for another."""
+        before, self._usable = self._usable, True
+        try:
+            self._look_first()
+        except ChromogenError as error:
+            self._usable = False
+            if before:
+                log.error("engine_not_usable", reason=str(error.reason), detail=error.message)
+        if self._usable and not before:
+            log.info("engine_usable")
+        metrics.ENGINE_USABLE.set(self._usable)
+        return self._usable
 
     def _next_asked(self) -> "Future[None] | None":
         try:

@@ -6,7 +6,7 @@ import threading
 import click
 import structlog
 
-from inference.engines.named import make_engine
+from inference.engines.named import look, make_engine
 from server import api_service, metrics, settings
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
@@ -78,7 +78,7 @@ def work(until_idle: bool) -> None:
         if until_idle:
             service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
         else:
-            service.work(lambda claim: run_case(claim, desk))
+            service.work(lambda claim: run_case(claim, desk), lambda: look(desk.engine))
 
 
 @click.command()

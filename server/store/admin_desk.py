@@ -60,7 +60,8 @@ class PostgresAdminDesk(Scoped):
     def replay(self, actor: Actor, delivery_id: int | None, destination: str) -> int:
         which = outbox.c.destination == destination if delivery_id is None else outbox.c.id == delivery_id
         mine = (of_lab(outbox.c.lab, actor), which)
-        waiting = {"state": DeliveryState.WAITING, "due_at": func.now(), "ended_at": None, "attempts": 0, "errors": 0, "created_at": func.now()}
+        afresh = {"attempts": 0, "errors": 0, "due_at": func.now(), "created_at": func.now()}
+        waiting = {"state": DeliveryState.WAITING, "ended_at": None} | afresh
         dead, later = outbox.c.state == DeliveryState.DEAD, _later()
         with self._transaction(actor) as connection:
             if delivery_id is not None:

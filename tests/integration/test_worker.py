@@ -183,10 +183,11 @@ def idle(store: PostgresStore, engine: sa.Engine, run_case: Callable[[Claim], No
     [
         (Refused(Reason.NOT_IHC, "an H&E slide"), State.REFUSED, "NOT_IHC"),
         (Failed(ServiceReason.ARCHIVE_UNREACHABLE, "no answer", retryable=True), State.QUEUED, "ARCHIVE_UNREACHABLE"),
+        (Failed(Reason.MODEL_INVALID, "another release's models", retryable=True), State.QUEUED, "MODEL_INVALID"),
         (Failed(Reason.OUTPUT_NOT_WRITABLE, "disk full"), State.DEAD, "OUTPUT_NOT_WRITABLE"),
         (ValueError("TEST-INVENTED"), State.QUEUED, "INTERNAL"),
     ],
-    ids=["refused", "failed for now", "failed for good", "unexpected"],
+    ids=["refused", "failed for now", "other models", "failed for good", "unexpected"],
 )
 def test_a_case_that_raises_ends_its_order_as_the_error_says(
     store: PostgresStore, engine: sa.Engine, error: Exception, state: State, reason: str
@@ -201,6 +202,39 @@ def test_a_case_that_raises_ends_its_order_as_the_error_says(
     assert (view.state, view.reason) == (state, reason)
     assert "INVENTED" not in view.detail
     assert isinstance(error, ChromogenError) or "ValueError" in view.detail
+
+
+def test_while_the_engine_is_away_orders_wait_unclaimed_and_lose_no_attempt(
+    store: PostgresStore, engine: sa.Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order, _ = store.accept(request())
+    away, looks = threading.Event(), []
+    away.set()
+
+    def look_first() -> None:
+        looks.append(store.order(order.id).state)
+        if away.is_set():
+            raise Failed(Reason.ENGINE_FAILED, "no server answers", retryable=True)
+
+    def run_case(claim: Claim) -> None:
+        store.finish(claim, result(claim.order.id), [])
+
+    sending = PostgresOutbox(engine, lambda _: None)
+    worker = Worker(store, sending, run_case, lease_s=60, poll_s=0.05, grace_s=1, look_first=look_first)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        until(lambda: len(looks) > 5, 10)
+        assert (store.order(order.id).state, store.order(order.id).attempt) == (State.QUEUED, 0)
+        away.clear()
+        until(is_done(store, order), 10)
+    finally:
+        worker.stop()
+        thread.join(20)
+    said = capsys.readouterr().out
+    assert said.count("engine_not_usable") == 1  # not at each look
+    assert "no server answers" in said
+    assert "engine_usable" in said.replace("engine_not_usable", "")
 
 
 def test_until_idle_all_orders_are_done_the_urgent_first_and_everything_is_sent(
