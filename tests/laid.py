@@ -14,7 +14,7 @@ import tifffile
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
 from inference.slide import Rgb
-from server.demo.slide_file import FrameSource, JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_file import FrameSource, JpegFrames, Pixels, SlideIdentity, write_dicom_slide
 
 MPP = 0.5
 SIDE = 200
@@ -56,24 +56,51 @@ def lay_tiles(folder: Path, *, size: Size, seed: int = 0, levels: int = 3, quali
     return frames
 
 
-def write_tiff_slide(path: Path, frames: FrameSource, *, mpp: float = MPP) -> None:
-    """A tiled TIFF of one level that holds the frames as they are, its pixel size in the resolution tags."""
-    size = frames.size
-    per_cm = 10_000 / mpp
+def write_tiff_slide(path: Path, *levels: FrameSource, mpp: float = MPP, description: str | None = None) -> None:
+    """A tiled TIFF that holds the frames of its levels (largest first) as they are, pixel sizes in the resolution tags."""
     with tifffile.TiffWriter(path) as tiff:
-        tiff.write(
-            _in_turn(frames),
-            shape=(size.height, size.width, 3),
-            dtype=np.uint8,
-            tile=(frames.frame, frames.frame),
-            photometric="ycbcr",
-            subsampling=(2, 1),
-            compression="jpeg",
-            resolution=(per_cm, per_cm),
-            resolutionunit="CENTIMETER",
-            metadata=None,
-            software=False,
-        )
+        for level in levels:
+            per_cm = 10_000 / mpp * level.size.width / levels[0].size.width
+            tiff.write(
+                _in_turn(level),
+                shape=(level.size.height, level.size.width, 3),
+                dtype=np.uint8,
+                tile=(level.frame, level.frame),
+                photometric="ycbcr",
+                subsampling=(2, 1),
+                compression="jpeg",
+                resolution=(per_cm, per_cm),
+                resolutionunit="CENTIMETER",
+                subfiletype=int(level is not levels[0]),
+                description=description,
+                metadata=None,
+                software=False,
+            )
+
+
+def lay_svs_slide(path: Path, *, size: Size, levels: int = 3, quality: int = 90) -> Path:
+    """The slide that `lay_tiles` lays by default as SVS of halved levels, made where it isn't there yet; returns `path`."""
+    if not path.exists():
+        pictures: list[Pixels] = [LaidTiles(size)]
+        while len(pictures) < levels:
+            pictures.append(Halved(pictures[-1]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        levels_as_frames = (JpegFrames(p, quality=quality) for p in pictures)
+        write_tiff_slide(path, *levels_as_frames, description=f"Aperio Image Library\r\nlaid tiles|AppMag = 20|MPP = {MPP}")
+    return path
+
+
+class Halved:
+    """A picture at half its resolution, by means of 2 x 2."""
+
+    def __init__(self, whole: Pixels) -> None:
+        self._whole = whole
+        self.size = Size(width=whole.size.width // 2, height=whole.size.height // 2)
+
+    def read(self, region: Region) -> Rgb:
+        twice = Region(x=2 * region.x, y=2 * region.y, width=2 * region.width, height=2 * region.height)
+        size = (region.width, region.height)
+        return np.asarray(cv2.resize(self._whole.read(twice), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _in_turn(frames: FrameSource) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ def main() -> None:
             "scaling", *where, *repeat, "--sides", *(("1024", "2048", "4096") if args.quick else ("2560", "5120", "10240", "20480"))
         )
         run("peers", *where, *repeat, "--side", "2048" if args.quick else "8192")
+        run("same_network", *where, *repeat, "--side", "2048" if args.quick else "8192")
     run("engines", *repeat)
     run("orders")
     run("jobs")

@@ -88,6 +88,17 @@ def median(values: Iterable[float], digits: int = 3) -> float:
 
 
 @contextmanager
+def one_core() -> Iterator[None]:
+    """Within, this process and those that it starts run on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
 def slide_folder(kept: Path | None) -> Iterator[Path]:
     """Where slides are laid: `kept`, or a folder that goes with the benchmark."""
     if kept is not None:

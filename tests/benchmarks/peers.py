@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.peers [--side 4096] [--python PEERS/bin/python] [--repeat 3]
 
-They are installed by pip into a folder that goes with the benchmark (or run in the environment of `--python`). The networks'
-peers (TIAToolbox, LazySlide) are not here: see docs/performance.md.
+They are installed by pip into a folder that goes with the benchmark (or run in the environment of `--python`); wsidicom is
+ours too. Peers that need a network (TIAToolbox, LazySlide) are in `tests.benchmarks.same_network`.
 """
 
 import argparse
@@ -15,13 +15,27 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from wsidicom import WsiDicom
 
-from tests.benchmarks.measure import Figures, in_process, laid, median, report, slide_folder, source, tiles_in_memory
+from inference.geometry import Size
+from tests.benchmarks.measure import (
+    Clock,
+    Figures,
+    in_process,
+    laid,
+    median,
+    mm2,
+    one_core,
+    report,
+    slide_folder,
+    source,
+    tiles_in_memory,
+)
 from tests.benchmarks.slide import decode_alone, end_to_end
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "openslide-python", "openslide-bin")
 PROGRAM = Path(__file__).with_name("peer_program.py")
-TILES = 8
+TILES, SIDE = 8, 1024  # px
 PIXELS_PER_MM2 = 4_000_000
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -40,8 +54,9 @@ def main() -> None:
             report("peers", not_run=f"pip can't install {', '.join(PACKAGES)} here")
             return
         slide, tiles = laid(folder, args.side), Path(temporary) / "tiles.npy"
-        np.save(tiles, tiles_in_memory(TILES, 1024))
-        compare(python, slide, tiles, args.repeat)
+        np.save(tiles, tiles_in_memory(TILES, SIDE))
+        with one_core():
+            compare(python, slide, tiles, args.repeat)
 
 
 def compare(python: Path, slide: Path, tiles: Path, repeat: int) -> None:
@@ -52,6 +67,7 @@ def compare(python: Path, slide: Path, tiles: Path, repeat: int) -> None:
         ours = {
             "chromogen, decoding alone": in_process(decode_alone, slide),
             "chromogen, end to end": in_process(end_to_end, slide),
+            "wsidicom, decoding alone": in_process(wsidicom_alone, slide),
         }
         theirs = {
             "OpenSlide, decoding alone": peer(python, "openslide", largest),
@@ -64,6 +80,17 @@ def compare(python: Path, slide: Path, tiles: Path, repeat: int) -> None:
             runs.setdefault(name, []).append(float(figures["core_seconds"]) / float(figures["pixels"]) * 1e9)
     for name, seconds in runs.items():
         report("peers", who=name, core_s_per_gigapixel=median(seconds, 1), runs=repeat, source=source())
+
+
+def wsidicom_alone(folder: str) -> Figures:
+    """Reads regions of the largest level, row by row, as `peer_program` does by OpenSlide."""
+    with WsiDicom.open(folder) as slide:
+        size = Size(width=slide.size.width // SIDE * SIDE, height=slide.size.height // SIDE * SIDE)
+        clock = Clock()
+        for y in range(0, size.height, SIDE):
+            for x in range(0, size.width, SIDE):
+                np.asarray(slide.read_region((x, y), 0, (SIDE, SIDE)))
+        return clock.cost(mm2(size)).figures()
 
 
 def peer(python: Path, program: str, path: Path) -> Figures:

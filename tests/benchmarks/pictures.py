@@ -41,7 +41,7 @@ def main() -> None:
     page.write_text(text)
 
 
-KEYS = ("benchmark", "what", "runtime", "side", "batch", "way", "threads", "nuclei", "who")
+KEYS = ("benchmark", "what", "runtime", "side", "batch", "way", "threads", "nuclei", "who", "network")
 """What makes two lines the same measurement."""
 
 
@@ -128,6 +128,29 @@ def peers_picture(lines: list[Line]) -> None:
     plt.xlabel("core-seconds a gigapixel")
 
 
+SHARES = ("our_cost_of_its", "our_cost_beyond_network_of_its", "our_peak_of_its")
+
+
+def same_network_table(lines: list[Line]) -> str:
+    header = ["network", "who", "core-seconds a gigapixel", "of it the network", "nuclei kept", "peak MB"]
+    body = [
+        [p["network"], p["who"], p["core_s_per_gigapixel"], p["of_it_network"], f"{p['found']:,.0f}", f"{p['peak_mb']:,.0f}"]
+        + [p.get(share, "") for share in SHARES]
+        for p in lines
+        if "who" in p
+    ]
+    return rows([*header, "our cost of its", "beyond the network", "our peak of its"], body)
+
+
+def same_network_picture(lines: list[Line]) -> None:
+    shown = [p for p in lines if "who" in p and p["network"] == lines[-1]["network"]][::-1]
+    plt.figure(figsize=(8, 3))
+    plt.barh([p["who"] for p in shown], [p["core_s_per_gigapixel"] for p in shown], color=GREY)
+    plt.barh([p["who"] for p in shown], [p["of_it_network"] for p in shown], color=BLUE, label="of it the network")
+    plt.xlabel("core-seconds a gigapixel")
+    plt.legend()
+
+
 def scaling_table(lines: list[Line]) -> str:
     threads = [[s["threads"], s["s_per_mm2"], s["speedup"]] for s in lines if s["benchmark"] == "scaling_threads"]
     nuclei = [[f"{s['nuclei']:,}", s["seconds"], s["peak_mb"], s["file_mb"]] for s in lines if s["benchmark"] == "scaling_nuclei"]
@@ -160,6 +183,7 @@ SECTIONS: dict[str, tuple[Callable[[list[Line]], str], Callable[[list[Line]], No
     "triton": (triton_table, triton_picture),
     "scaling": (scaling_table, scaling_picture),
     "peers": (peers_table, peers_picture),
+    "same_network": (same_network_table, same_network_picture),
 }
 
 if __name__ == "__main__":
