@@ -139,13 +139,6 @@ def progress(connection: Connection, claim: Claim, share: float, lease_s: float)
     _change(connection, claim, values)
 
 
-def finish(connection: Connection, claim: Claim, result_id: ResultId) -> None:
-    """DONE. Raises Failed ATTEMPT_LOST."""
-    given = {"order_id": claim.order.id, "own_token": claim.token, "its_result": result_id}
-    if connection.execute(_FINISH, given).rowcount != 1:
-        raise _lost(claim)
-
-
 def reached_by(claim: Claim, state: State, max_attempts: int) -> State:
     """What `end` is to make of a case that ends so: a failed attempt is QUEUED, or DEAD after `max_attempts`.
 
@@ -300,10 +293,10 @@ def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> 
         .values({**values, "updated_at": func.now()})
     )
     if connection.execute(statement).rowcount != 1:
-        raise _lost(claim)
+        raise lost(claim)
 
 
-def _lost(claim: Claim) -> Failed:
+def lost(claim: Claim) -> Failed:
     return Failed(ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})")
 
 
@@ -367,9 +360,3 @@ def _most_urgent(*wanted: ColumnElement[bool]) -> ColumnElement[bool]:
 _CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
 _TAKE = _running(_most_urgent())
 _TAKE_STAT = _running(_most_urgent(orders.c.rank == RANK[Priority.STAT]))
-
-_FINISH = (
-    update(orders)
-    .where(orders.c.id == bindparam("order_id"), orders.c.state == State.RUNNING, orders.c.token == bindparam("own_token"))
-    .values(**_ended(State.DONE), result_id=bindparam("its_result"), progress=1.0, reason="", detail="", updated_at=func.now())
-)

@@ -71,7 +71,14 @@ class _Taken:
 
 def add(connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]) -> None:
     """Queue deliveries in this order, each with the digest of its file. A message that is there already is not queued again."""
-    rows = [
+    rows = rows_of(order, result_id, deliveries)
+    if rows:
+        connection.execute(_QUEUE, rows)
+
+
+def rows_of(order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]) -> list[dict[str, Any]]:
+    """What is given of each row; the rest is the database's."""
+    return [
         {
             "lab": order.request.lab,
             "order_id": order.id,
@@ -84,8 +91,6 @@ def add(connection: Connection, order: Order, result_id: ResultId | None, delive
         }
         for d, sha256 in deliveries
     ]
-    if rows:
-        connection.execute(_QUEUE, rows)
 
 
 def digest(path: Path) -> str:

@@ -29,8 +29,14 @@ COMPARTMENTS = ("stroma", "epithelium", "all")
 
 def add(connection: Connection, result: Result, lab: str) -> None:
     """Keep a result and its scores."""
+    connection.execute(insert(results), header(result, lab) | histograms(result))
+    connection.execute(insert(scores), score_rows(result))
+
+
+def header(result: Result, lab: str) -> dict[str, Any]:
+    """Its row but for the histograms."""
     analysis = result.analysis
-    header = {
+    return {
         "id": result.id,
         "lab": lab,
         "order_id": result.order_id,
@@ -45,11 +51,18 @@ def add(connection: Connection, result: Result, lab: str) -> None:
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
         "nuclei_file": str(result.nuclei_file),
-        "hue_value": packed(analysis.histograms.hue_value),
-        "density": packed(analysis.histograms.density),
     }
-    connection.execute(insert(results), header)
-    connection.execute(insert(scores), [_score_row(result, name) for name in COMPARTMENTS])
+
+
+def histograms(result: Result) -> dict[str, bytes]:
+    """The rest of its row."""
+    found = result.analysis.histograms
+    return {"hue_value": packed(found.hue_value), "density": packed(found.density)}
+
+
+def score_rows(result: Result) -> list[dict[str, Any]]:
+    """One a compartment, and one of all nuclei."""
+    return [_score_row(result, name) for name in COMPARTMENTS]
 
 
 def get(connection: Connection, result_id: ResultId) -> Result:

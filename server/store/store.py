@@ -14,6 +14,7 @@ from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, State
 from server.store import orders, outbox, profiles, results
 from server.store.database import transaction
+from server.store.finish import finish
 
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
@@ -78,9 +79,7 @@ class PostgresStore:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing. Nothing is half-written."""
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         with self._of(claim) as connection:
-            orders.finish(connection, claim, result.id)
-            results.add(connection, result, claim.order.request.lab)
-            outbox.add(connection, claim.order, result.id, list(zip(deliveries, digests, strict=True)))
+            finish(connection, claim, result, list(zip(deliveries, digests, strict=True)))
 
     def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when what is to be said can't be written. Nothing is half-written."""
