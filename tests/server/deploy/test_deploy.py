@@ -214,6 +214,24 @@ def test_the_image_copies_what_the_wheel_is_built_of() -> None:
     assert all((DEPLOY.parent / name).is_dir() for name in copied - {"pyproject.toml", "--from=build"})
 
 
+def test_the_builder_gets_what_the_image_copies_and_nothing_else() -> None:
+    lines = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert {line[1:] for line in lines if line.startswith("!")} == {name for line in copies for name in line.split()}
+
+
+def test_each_process_can_be_scraped_by_the_monitoring_alone() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
+    for name in ("serve", "work"):
+        (deployment,) = (one for one in workloads() if one["metadata"]["name"] == name)
+        pod = deployment["spec"]["template"]
+        (port,) = (p["containerPort"] for p in pod["spec"]["containers"][0]["ports"] if p["name"] == "metrics")
+        assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+        (rule,) = (r for r in policies[name]["ingress"] if {"protocol": "TCP", "port": port} in r["ports"])
+        assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
 def test_no_file_of_deploy_names_a_place_of_ours() -> None:
     for file in (path for path in DEPLOY.rglob("*") if path.is_file()):
         assert not re.search(r"/work/|/root/|pypi\.org", file.read_text()), file.name
