@@ -23,6 +23,9 @@ MESSAGE_LIMIT = 16 * 1024 * 1024
 
 HEADER_KEPT = 64 * 1024
 FRAME_TIMEOUT_S = 120.0
+HANDSHAKE_TIMEOUT_S = 10.0
+"""Of TLS: until it is over a connection doesn't count among those that are capped."""
+
 CONNECTIONS = 256
 WORKERS = 8
 
@@ -43,9 +46,11 @@ class MllpListener:
     def __init__(
         self, handler: Handler, *, host: str = "127.0.0.1", port: int = 0, limit: int = MESSAGE_LIMIT, workers: int = WORKERS,
         connections: int = CONNECTIONS, frame_timeout_s: float = FRAME_TIMEOUT_S, tls: ssl.SSLContext | None = None,
+        handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
     ) -> None:  # fmt: skip
-        self._handler, self._host, self._port, self._limit, self._tls = handler, host, port, limit, tls
+        self._handler, self._host, self._port, self._limit = handler, host, port, limit
         self._connections, self._frame_timeout_s = connections, frame_timeout_s
+        self._options = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": handshake_timeout_s}
         self._workers = workers
         self._pool: ThreadPoolExecutor | None = None
         self._thread: threading.Thread | None = None
@@ -90,7 +95,7 @@ class MllpListener:
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = await start_hl7_server(self._connected, self._host, self._port, limit=self._limit, ssl=self._tls)
+        server = await start_hl7_server(self._connected, self._host, self._port, limit=self._limit, **self._options)
         self._port = server.sockets[0].getsockname()[1]
         ready()
         await self._stopping.wait()

@@ -266,6 +266,17 @@ def test_tls_with_client_certificates_carries_messages_and_refuses_strangers(lis
     assert handler.got == [b"secret"]
 
 
+def test_who_opens_a_connection_and_never_finishes_the_handshake_is_let_go(listen: Listen, certificate: Path) -> None:
+    server, client = contexts(certificate)
+    handler, port = listen(tls=server, handshake_timeout_s=0.3)
+    with connect(port) as silent:
+        assert silent.recv(10) == b""
+    with client.wrap_socket(connect(port), server_hostname="localhost") as c:
+        c.sendall(START + b"next" + END)
+        assert frames(c, 1) == [b"got next"]
+    assert handler.got == [b"next"]
+
+
 def test_an_order_goes_in_over_tls_and_its_acknowledgment_is_matched(certificate: Path) -> None:
     """Sender, listener and intake together, each as the service runs it."""
     server, client = contexts(certificate)
