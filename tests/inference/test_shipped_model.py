@@ -4,6 +4,7 @@ Tolerances (stated in docs/models/nuclei.md): between runtimes and precisions at
 """
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -56,6 +57,18 @@ def test_int8_counts_and_scores_as_float32_does() -> None:
     assert len(float32) > 300
     assert len(int8) == pytest.approx(len(float32), rel=0.01)
     assert scored(int8) == pytest.approx(scored(float32), abs=1)
+
+
+def test_cores_that_share_a_picture_find_the_same_whatever_else_runs() -> None:
+    """Three pictures at once, each tile's work over two threads, against one at a time on one thread: bit for bit."""
+    shared, pictures = LocalEngine(threads=2, together=True), [drawn()[i : i + 448, i : i + 448] for i in (0, 192, 576)]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda p: find_nuclei(PictureSlide(p), shared, 0.3), pictures * 2))
+    for nuclei, picture in zip(together, pictures * 2, strict=True):
+        alone = find_nuclei(PictureSlide(picture), engine(), 0.3)
+        assert len(alone) > 30
+        for name in alone.__slots__:
+            np.testing.assert_array_equal(getattr(nuclei, name), getattr(alone, name))
 
 
 @pytest.mark.parametrize("precision", list(Precision))
