@@ -132,18 +132,19 @@ SHARES = ("our_cost_of_its", "our_cost_beyond_network_of_its", "our_peak_of_its"
 
 
 def same_network_table(lines: list[Line]) -> str:
+    lines = [p for p in lines if "who" in p]
     header = ["network", "who", "core-seconds a gigapixel", "of it the network", "nuclei kept", "peak MB"]
     body = [
         [p["network"], p["who"], p["core_s_per_gigapixel"], p["of_it_network"], f"{p['found']:,.0f}", f"{p['peak_mb']:,.0f}"]
         + [p.get(share, "") for share in SHARES]
         for p in lines
-        if "who" in p
     ]
     return rows([*header, "our cost of its", "beyond the network", "our peak of its"], body)
 
 
 def same_network_picture(lines: list[Line]) -> None:
-    shown = [p for p in lines if "who" in p and p["network"] == lines[-1]["network"]][::-1]
+    measured = [p for p in lines if "who" in p]
+    shown = [p for p in measured if p["network"] == measured[0]["network"]][::-1]
     plt.figure(figsize=(8, 3))
     plt.barh([p["who"] for p in shown], [p["core_s_per_gigapixel"] for p in shown], color=GREY)
     plt.barh([p["who"] for p in shown], [p["of_it_network"] for p in shown], color=BLUE, label="of it the network")

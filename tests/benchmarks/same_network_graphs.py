@@ -5,27 +5,28 @@ from onnx import TensorProto, helper
 from onnx.utils import Extractor
 
 
-def heat_map_graph(detection: onnx.ModelProto, *, compartments: bool = True) -> onnx.ModelProto:
-    """`nuclei_detection` cut before its search for peaks: tiles to `map` (b, h, w, c) float32, at the tile's resolution.
+def heat_map_graph(detection: onnx.ModelProto) -> onnx.ModelProto:
+    """`nuclei_detection` cut before its search for peaks: tiles to `map` (b, h, w, 2) float32, at the tile's resolution.
 
-    c is 2: the nucleus's probability in the channel of the likelier compartment, 0 in the other's; or 1 without `compartments`.
+    A channel for each compartment: the nucleus's probability in that of the likelier one, 0 in the other's.
     """
     (nucleus,) = (n.input[0] for n in detection.graph.node if n.op_type == "MaxPool")
     epithelium = _compartment(detection)
-    cut = Extractor(detection).extract_model(["tiles"], [nucleus, epithelium] if compartments else [nucleus])
+    cut = Extractor(detection).extract_model(["tiles"], [nucleus, epithelium])
     for name, shape, values in (("half", [], [0.5]), ("zero", [], [0.0]), ("scales", [4], [1.0, 1.0, 2.0, 2.0])):
         cut.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, shape, values))
-    parted = [
-        helper.make_node("GreaterOrEqual", [epithelium, "half"], ["is_epithelium"]),
-        helper.make_node("Where", ["is_epithelium", "zero", nucleus], ["in_stroma"]),
-        helper.make_node("Where", ["is_epithelium", nucleus, "zero"], ["in_epithelium"]),
-        helper.make_node("Concat", ["in_stroma", "in_epithelium"], ["both"], axis=1),
-    ]
-    cut.graph.node.extend(parted if compartments else [])
-    cut.graph.node.append(helper.make_node("Resize", ["both" if compartments else nucleus, "", "scales"], ["large"], mode="linear"))
-    cut.graph.node.append(helper.make_node("Transpose", ["large"], ["map"], perm=[0, 2, 3, 1]))
+    cut.graph.node.extend(
+        [
+            helper.make_node("GreaterOrEqual", [epithelium, "half"], ["is_epithelium"]),
+            helper.make_node("Where", ["is_epithelium", "zero", nucleus], ["in_stroma"]),
+            helper.make_node("Where", ["is_epithelium", nucleus, "zero"], ["in_epithelium"]),
+            helper.make_node("Concat", ["in_stroma", "in_epithelium"], ["both"], axis=1),
+            helper.make_node("Resize", ["both", "", "scales"], ["large"], mode="linear"),
+            helper.make_node("Transpose", ["large"], ["map"], perm=[0, 2, 3, 1]),
+        ]
+    )
     del cut.graph.output[:]
-    cut.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", "height", "width", 1 + compartments]))
+    cut.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", "height", "width", 2]))
     onnx.checker.check_model(cut)
     return cut
 

@@ -30,7 +30,8 @@ COMPARTMENTS = {0: "stroma", 1: "epithelium"}
 class Task:
     """Sides in px of 0.5 µm: the network's `tile`, the middle of it that is `kept`, from one to the next `stride`.
 
-    `batch` tiles a call; a nucleus counts from probability `threshold`; slides are SVS, `graph` ONNX.
+    `batch` tiles a call; a nucleus counts from probability `threshold`; slides are SVS, `graph` ONNX. `stored` is TIAToolbox's
+    output_type.
     """
 
     slide: str
@@ -42,6 +43,7 @@ class Task:
     stride: int
     batch: int
     threshold: float
+    stored: str = "annotationstore"
 
 
 class Network:
@@ -72,7 +74,8 @@ Count = Callable[[Any], int]
 
 
 def tiatoolbox(task: Task, network: Network) -> tuple[Run, Count]:
-    """NucleusDetector on a map of two channels, one a compartment: its own peaks, an annotation store in SQLite."""
+    """NucleusDetector on a map of two channels, one a compartment: its own peaks, an annotation store in SQLite or Zarr."""
+    import zarr  # type: ignore[import-not-found,unused-ignore]
     from tiatoolbox import logger  # type: ignore[import-not-found,unused-ignore]
     from tiatoolbox.annotation.storage import SQLiteStore  # type: ignore[import-not-found,unused-ignore]
     from tiatoolbox.models.architecture.utils import peak_detection_map_overlap  # type: ignore[import-not-found,unused-ignore]
@@ -109,10 +112,12 @@ def tiatoolbox(task: Task, network: Network) -> tuple[Run, Count]:
     def run(slide: str) -> Any:
         stored = detector.run(
             images=[Path(slide)], patch_mode=False, ioconfig=config, save_dir=Path(task.out), overwrite=True, device="cpu",
-            output_type="annotationstore", auto_get_mask=True, threshold_abs=task.threshold, class_dict=COMPARTMENTS,
+            output_type=task.stored, auto_get_mask=True, threshold_abs=task.threshold, class_dict=COMPARTMENTS,
         )  # fmt: skip
         return next(iter(stored.values()))
 
+    if task.stored == "zarr":
+        return run, lambda path: int(zarr.open_group(path, mode="r")["x"].shape[0])
     return run, lambda path: len(SQLiteStore.open(path))
 
 

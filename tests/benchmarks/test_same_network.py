@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-import pytest
 
 from inference.engines.graphs import DETECTION
 from inference.engines.local import read_model_folder, shipped_models
@@ -30,16 +29,14 @@ def answer(graph: onnx.ModelProto) -> list[npt.NDArray[np.float32]]:
     return found
 
 
-@pytest.mark.parametrize("compartments", [True, False])
-def test_the_map_that_a_peer_searches_is_as_high_at_our_peaks_as_they_are(compartments: bool) -> None:
+def test_the_map_that_a_peer_searches_is_as_high_at_our_peaks_as_they_are() -> None:
     graph = onnx.load_from_string(read_model_folder(shipped_models()).graph(DETECTION))
     x, y, label, nucleus, *_ = (values[0] for values in answer(graph))
-    (heat,) = answer(heat_map_graph(graph, compartments=compartments))
+    (heat,) = answer(heat_map_graph(graph))
     found = nucleus >= 0.55
     assert found.sum() > 50
     rows, columns = (np.round((v[found] - 0.5) / 2).astype(int) * 2 for v in (y, x))
-    channel = label[found].astype(int) if compartments else 0
-    near = np.max([heat[0, rows + dy, columns + dx, channel] for dy in (0, 1) for dx in (0, 1)], axis=0)
+    near = np.max([heat[0, rows + dy, columns + dx, label[found].astype(int)] for dy in (0, 1) for dx in (0, 1)], axis=0)
     # enlarged linearly, a peak of one pixel keeps 9/16 of itself and gets the rest of its neighbours
     assert (near > 0.5 * nucleus[found]).mean() > 0.98
     assert heat.max() <= nucleus.max()
