@@ -41,12 +41,12 @@ class PostgresOrderDesk(Scoped):
 
     def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
         columns = (orders.c.received_at, orders.c.id)
-        statement = page_of(select(*columns).where(of_lab(orders.c.lab, actor), *_conditions(wanted)), columns, after, limit)
+        statement = page_of(select(orders).where(of_lab(orders.c.lab, actor), *_conditions(wanted)), columns, after, limit)
         with self._transaction(actor) as connection:
-            found = connection.execute(statement).all()
-            views = tuple(rows.view(connection, OrderId(row.id)) for row in found[:limit])
+            found = connection.execute(statement).mappings().all()
         last = found[limit - 1] if len(found) > limit else None
-        return Page(items=views, next=None if last is None else tuple(key_text(value) for value in last))
+        key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
+        return Page(items=tuple(rows.view_of(row) for row in found[:limit]), next=key)
 
     def cancel(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:

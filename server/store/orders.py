@@ -195,13 +195,13 @@ def view(connection: Connection, order_id: OrderId) -> OrderView:
     row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
     if row is None:
         raise Refused(ServiceReason.ORDER_UNKNOWN, f"no order {order_id}")
-    return _view(row)
+    return view_of(row)
 
 
 def newest(connection: Connection, limit: int) -> list[OrderView]:
     """The latest first."""
     statement = select(orders).order_by(orders.c.received_at.desc(), orders.c.id).limit(limit)
-    return [_view(row) for row in connection.execute(statement).mappings()]
+    return [view_of(row) for row in connection.execute(statement).mappings()]
 
 
 def order_of(row: RowMapping) -> Order:
@@ -314,7 +314,7 @@ def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def _view(row: RowMapping) -> OrderView:
+def view_of(row: RowMapping) -> OrderView:
     result_id, updated_at = row["result_id"], row["updated_at"]
     return OrderView(
         order=order_of(row),

@@ -93,6 +93,7 @@ orders = Table(
     Index("orders_due_idx", "rank", "received_at", "id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
     Index("orders_received_idx", "received_at"),
     Index("orders_lab_received_idx", "lab", "received_at", "id"),
+    Index("orders_ended_idx", "lab", "received_at", "id", postgresql_where=text("state IN ('REFUSED', 'DEAD', 'CANCELLED')")),
 )
 
 profiles = Table(
@@ -131,6 +132,7 @@ results = Table(
     Column("nuclei_file", Text, nullable=False),
     Column("hue_value", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 360, 256)"),
     Column("density", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 301)"),
+    Index("results_lab_created_idx", "lab", "created_at", "id"),
 )
 
 scores = Table(
