@@ -4,10 +4,10 @@
 
 The database is a fresh private one, with its commits on disk, and its clients are bound by row-level security as a worker is.
 Each runs `server.worker.Worker` on the one queue of all: the most urgent order is taken, its result finished with its scores
-and four deliveries whose files are synced and hashed, one after the other; the slide's computation is left out, and
-procrastinate's hints, which a worker that finds work doesn't wait for. The database's own limit is pgbench's, of one-row updates
-with as many clients: a case is two commits, so 500 cases a second or a quarter of that limit in cases is the promise (half of
-it in commits).
+and four deliveries whose files are synced and hashed, one after the other. Left out are the slide's computation, and fetching
+and deleting procrastinate's job of the order, which the worker doesn't wait for. The database's own limit is pgbench's, of
+one-row updates with as many clients: a case is two commits, so 500 cases a second or a quarter of that limit in cases is the
+promise (half of it in commits).
 """
 
 import argparse
