@@ -10,6 +10,7 @@ depends_on = None
 SIGNATURE = "chromogen_finish(uuid, uuid, jsonb, bytea, bytea, jsonb, jsonb)"
 
 # With the caller's rights: row-level security and the grants on the tables bind it as they bind statements.
+# Columns by name: one that a later migration adds gets its default, also from a worker that doesn't know it yet.
 FINISH = """
 CREATE FUNCTION chromogen_finish(
     of_order uuid, its_token uuid, result jsonb, hue_value bytea, density bytea, its_scores jsonb, deliveries jsonb
@@ -23,10 +24,16 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    kept.hue_value := hue_value;
-    kept.density := density;
-    INSERT INTO results VALUES (kept.*);
-    INSERT INTO scores SELECT * FROM jsonb_populate_recordset(NULL::scores, its_scores);
+    INSERT INTO results (id, lab, order_id, predecessor, created_at, profile, slide, model, tiles, seconds, tissue_mm2,
+            analysis_warnings, warnings, nuclei_file, hue_value, density)
+        VALUES (kept.id, kept.lab, kept.order_id, kept.predecessor, kept.created_at, kept.profile, kept.slide, kept.model,
+            kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings, kept.warnings, kept.nuclei_file, hue_value,
+            density);
+    INSERT INTO scores (result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps,
+            allred_is, allred_total, irs)
+        SELECT result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps, allred_is,
+            allred_total, irs
+        FROM jsonb_populate_recordset(NULL::scores, its_scores);
     INSERT INTO outbox (lab, order_id, result_id, destination, kind, message_id, path, sha256)
         SELECT lab, order_id, result_id, destination, kind, message_id, path, sha256
         FROM jsonb_populate_recordset(NULL::outbox, deliveries) ON CONFLICT DO NOTHING;

@@ -1,12 +1,18 @@
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from server.domain.errors import Failed, ServiceReason
+from server.domain.ports import Delivery
+from server.domain.states import State
 from server.store import migrate
 from server.store.database import connect, transaction
+from server.store.store import PostgresStore
 from server.store.tables import APPEND_ONLY, metadata
+from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
 
@@ -102,3 +108,23 @@ def test_0004_finds_the_order_of_each_delivery_that_is_there(engine: sa.Engine, 
         begun = connection.exec_driver_sql("SELECT run, begun_at = received_at, repeats FROM orders").all()
     assert found == [ids[0], None, ids[1]]
     assert [tuple(row) for row in begun] == [(1, True, [])] * 2
+
+
+def test_a_case_in_flight_finishes_on_the_tables_of_the_next_version(engine: sa.Engine, tmp_path: Path) -> None:
+    """docs/operations.md, Upgrade: migrations only add, and the running version doesn't know what."""
+    store, message = PostgresStore(engine), tmp_path / "oru.hl7"
+    message.write_bytes(b"MSH")
+    order, _ = store.accept(request())
+    claim = store.claim(order.id, 60)
+    assert claim is not None
+    tables = ("orders", "results", "scores", "outbox")
+    with engine.begin() as connection:
+        for table in tables:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN later integer NOT NULL DEFAULT 7")
+    done = result(order.id)
+    store.finish(claim, done, [Delivery(kind="ORU", destination="lis", path=message, message_id="M")])
+    assert store.order(order.id).state is State.DONE
+    assert store.result(done.id).scores == done.scores
+    with engine.connect() as connection:
+        later = {table: set(connection.exec_driver_sql(f"SELECT later FROM {table}").scalars()) for table in tables}
+    assert later == {table: {7} for table in tables}
