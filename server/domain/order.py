@@ -8,6 +8,9 @@ from typing import NewType
 OrderId = NewType("OrderId", str)
 """UUID, canonical text."""
 
+EARLIEST_BIRTH = date(1800, 1, 1)
+"""What lies before stands for a date that isn't known, as 00010101 does; years below 1000 can't be written back as HL7."""
+
 
 class Priority(StrEnum):
     """HL7 table 0485's S, A, R."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Patient, Priority, Request, SlideReference, Specimen
+from server.domain.order import EARLIEST_BIRTH, Patient, Priority, Request, SlideReference, Specimen
 from server.er7 import DEFAULT_CHARSET, Field, Message, Segment, composed, read
 from server.order.markers import marker_of
 
@@ -98,7 +98,7 @@ def _patient(message: Message) -> Patient:
         id_authority=_authority(identifier, 4),
         family_name=pid.get(5),
         given_name=pid.get(5, 2),
-        birth_date=_date(pid.get(7)),
+        birth_date=_birth_date(pid.get(7)),
         sex=pid.get(8).upper(),
     )
 
@@ -190,11 +190,12 @@ def _missing(name: str, instead: str = "") -> Refused:
     return Refused(ServiceReason.FIELD_MISSING, f"{name} is missing: send it{', ' if instead else ''}{instead}")
 
 
-def _date(text: str) -> date | None:
+def _birth_date(text: str) -> date | None:
     try:
-        return datetime.strptime(text[:8], "%Y%m%d").date() if len(text) >= 8 else None
+        found = datetime.strptime(text[:8], "%Y%m%d").date() if len(text) >= 8 else None
     except ValueError:
         return None
+    return None if found is None or found < EARLIEST_BIRTH else found
 
 
 def _time(text: str) -> datetime | None:

@@ -7,6 +7,7 @@ does not leave. Identifier and times derive from the result: built again, it is 
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -16,7 +17,7 @@ from hl7apy.parser import parse_message
 
 from inference.score import CompartmentScore
 from server.domain.errors import Failed, ServiceReason
-from server.domain.order import Order
+from server.domain.order import EARLIEST_BIRTH, Order
 from server.domain.result import Result
 from server.er7 import UTF8, codec_of, segment, term_of, unescape
 from server.er7 import composed as er7_composed
@@ -97,6 +98,14 @@ def build_refusal(order: Order, reason: str, detail: str, *, at: datetime | None
     return _checked(order, refusal_control_id(order, reason), at or order.received_at, processing_id, lines)
 
 
+def build_bare_refusal(order: Order, reason: str) -> bytes:
+    """For an order of which `build_refusal` can't be written: its numbers and the reason, no patient, no specimen, same MSH-10."""
+    at, asked = order.received_at, order.request
+    bare = replace(order, request=replace(asked, procedure_code=asked.marker, procedure_text="", charset=UTF8))
+    note, observation = segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)), _observation(REFUSAL, reason, "X", kind="ST")
+    return _checked(bare, refusal_control_id(order, reason), at, "P", [*_order(bare, "X", at), note, *_numbered([observation])])
+
+
 def control_id(result: Result, status: Status = Status.PRELIMINARY) -> str:
     """MSH-10 of a result's message: from its identifier and status, so that a resend is known as one."""
     return _digest(f"{result.id}/{status}")
@@ -170,20 +179,21 @@ def _numbered(observations: Sequence[str]) -> Iterator[str]:
 
 
 def _patient_and_order(order: Order, status: str, at: datetime) -> list[str]:
-    asked, patient = order.request, order.request.patient
+    patient = order.request.patient
     name = composed(patient.family_name, patient.given_name) or composed("", "", "", "", "", "", "U")
-    born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
+    born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date and patient.birth_date >= EARLIEST_BIRTH else ""
     sex = patient.sex if patient.sex in _SEXES else ""
+    identifier = composed(patient.id, "", "", patient.id_authority)
+    return [segment("PID", "1", "", identifier, "", name, "", born, sex), *_order(order, status, at)]
+
+
+def _order(order: Order, status: str, at: datetime) -> list[str]:
+    asked = order.request
     placer, filler = _echoed(asked.placer_order_number), composed(order.id, APPLICATION)
     scheme = "LN" if _LOINC.fullmatch(asked.procedure_code) else "L"
     procedure = composed(asked.procedure_code, asked.procedure_text, scheme)
     obr = ["1", placer, filler, procedure, *[""] * 17, _time(at), "", "SP", status]
-    identifier = composed(patient.id, "", "", patient.id_authority)
-    return [
-        segment("PID", "1", "", identifier, "", name, "", born, sex),
-        segment("ORC", "RE", placer, filler),
-        segment("OBR", *obr),
-    ]
+    return [segment("ORC", "RE", placer, filler), segment("OBR", *obr)]
 
 
 def composed(*components: str) -> str:

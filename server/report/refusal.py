@@ -4,18 +4,31 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.ports import Delivery
-from server.report.oru import build_refusal, refusal_control_id
+from server.report.oru import build_bare_refusal, build_refusal, refusal_control_id
+
+log = structlog.get_logger()
 
 
 def refusal_to(order: Order, reason: str, detail: str, *, folder: Path, destination: str) -> Sequence[Delivery]:
     """For one receiver. Raises Failed: DELIVERY_FAILED (retryable) where it can't be written, INTERNAL where it can't be said."""
     control_id = refusal_control_id(order, reason)
     path = folder / order.id / "refused" / f"{control_id}.hl7"
-    keep(path, build_refusal(order, reason, detail))
+    keep(path, _message(order, reason, detail))
     return [Delivery(kind="ORU", destination=destination, path=path, message_id=control_id)]
+
+
+def _message(order: Order, reason: str, detail: str) -> bytes:
+    """Whatever stands in the order, its number and the reason can be said: without them the LIS would wait for ever."""
+    try:
+        return build_refusal(order, reason, detail)
+    except Exception as error:  # its text may hold a patient's data
+        log.error("refusal_said_barely", order=order.id, error=type(error).__name__)
+        return build_bare_refusal(order, reason)
 
 
 def keep(path: Path, message: bytes) -> None:

@@ -82,6 +82,11 @@ def test_each_field_is_taken_from_where_the_interface_guide_says() -> None:
     assert request.requested_at == datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("given", ["00010101", "17991231", "0001", "99999999", ""])
+def test_a_birth_date_that_is_none_is_none(given: str) -> None:
+    assert parse_order(ORDER.replace("|19500102|", f"|{given}|").encode("latin-1")).patient.birth_date is None
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

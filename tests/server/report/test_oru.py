@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import Order
 from server.report import oru
-from server.report.oru import Status, build_oru, build_refusal, control_id
+from server.report.oru import Status, build_bare_refusal, build_oru, build_refusal, control_id, refusal_control_id
+from server.report.refusal import refusal_to
 from tests.made import CONTAINER, SPECIMEN, made_order, made_result
 
 UNITS = {"%", "{score}", "1", ""}
@@ -154,6 +155,36 @@ def test_a_refusal_says_cancelled_and_why(order: Order) -> None:
     notes = [str(n[3]) for n in hl7.parse(message.decode()).segments("NTE")]
     assert notes == ["Research use only: not for diagnosis.", "no tissue \\F\\ found; scan the slide again"]
     assert parse_message(message.decode(), validation_level=VALIDATION_LEVEL.STRICT).validate()
+
+
+@pytest.mark.parametrize("year", [1, 999, 1799])
+def test_a_date_that_stands_for_none_leaves_the_birth_date_empty_and_loses_no_result(
+    tmp_path: Path, order: Order, year: int
+) -> None:
+    """Years below 1000 are not read back as they were: neither result nor refusal would leave."""
+    patient = replace(order.request.patient, birth_date=date(year, 1, 1), sex="F")
+    unborn = replace(order, request=replace(order.request, patient=patient))
+    for message in (build_oru(made_result(tmp_path, n=50), unborn), build_refusal(unborn, "NO_TISSUE", "none")):
+        assert str(segment(message, "PID")[7]) == ""
+
+
+def test_a_bare_refusal_says_the_order_s_numbers_and_the_reason_and_no_patient(order: Order) -> None:
+    message = build_bare_refusal(order, "NO_TISSUE")
+    orc, obr = segment(message, "ORC"), segment(message, "OBR")
+    assert (str(orc[2]), str(orc[3])) == (order.request.placer_order_number, f"{order.id}^CHROMOGEN")
+    assert (str(obr[2]), str(obr[3]), str(obr[25])) == (str(orc[2]), str(orc[3]), "X")
+    assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
+    assert [line[:3] for line in message.decode().rstrip("\r").split("\r")] == ["MSH", "ORC", "OBR", "NTE", "OBX"]
+    assert str(segment(message, "MSH")[10]) == refusal_control_id(order, "NO_TISSUE")
+
+
+def test_an_order_that_cannot_be_written_whole_is_refused_barely(tmp_path: Path, order: Order) -> None:
+    """A character set that is none here stands for whatever a message can't be written of."""
+    asked = replace(order.request, charset="NONE-SUCH")
+    [delivery] = refusal_to(replace(order, request=asked), "NO_TISSUE", "none", folder=tmp_path, destination="lis")
+    message = delivery.path.read_bytes()
+    assert delivery.message_id == refusal_control_id(order, "NO_TISSUE")
+    assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
 
 
 @pytest.mark.parametrize(
