@@ -1,5 +1,6 @@
 """What tells the LIS that an order ended without a score: the ORU in a file of its own, ready for the outbox. It never sends."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ log = structlog.get_logger()
 
 def refusal_to(order: Order, reason: str, detail: str, *, folder: Path, destination: str) -> Sequence[Delivery]:
     """For one receiver. Raises Failed: DELIVERY_FAILED (retryable) where it can't be written, INTERNAL where it can't be said."""
-    control_id = refusal_control_id(order, reason)
-    path = folder / order.id / "refused" / f"{control_id}.hl7"
-    keep(path, _message(order, reason, detail))
+    control_id, message = refusal_control_id(order, reason), _message(order, reason, detail)
+    content = hashlib.sha256(message).hexdigest()[:12]  # a worker that lost the order may say the same reason in other words
+    path = folder / order.id / "refused" / f"{control_id}-{content}.hl7"
+    keep(path, message)
     return [Delivery(kind="ORU", destination=destination, path=path, message_id=control_id)]
 
 

@@ -142,6 +142,16 @@ def test_a_zombie_s_end_tells_nothing(hospital: Hospital) -> None:
     assert hospital.told == []
 
 
+def test_a_zombie_s_end_leaves_the_message_of_the_order_s_end_as_it_is(hospital: Hospital) -> None:
+    """Same run and reason, other words: by a file of the same name the end's message would no longer be what was kept."""
+    order, _ = hospital.store.accept(request())
+    zombie = hospital.claim(order.id, 0.0)
+    hospital.store.end(hospital.claim(order.id), State.REFUSED, "TILES_UNREADABLE", "3 of 10 tiles don't decode")
+    with pytest.raises(Failed, match="ATTEMPT_LOST"):
+        hospital.store.end(zombie, State.REFUSED, "TILES_UNREADABLE", "4 of 10 tiles don't decode")
+    assert [heard[1:] for heard in hospital.told] == [("X", "TILES_UNREADABLE")]
+
+
 def test_while_the_message_cannot_be_written_the_order_does_not_end(hospital: Hospital) -> None:
     """Neither by its worker nor by the sweep; and the sweep goes on to others."""
     order, _ = hospital.store.accept(request())
