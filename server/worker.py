@@ -123,7 +123,7 @@ class Worker:
                 while self._engine_usable() and self.step() and not self._stop.is_set():
                     pass
             except Failed as error:
-                log.warning("worker_waits", reason=str(error.reason))
+                log.warning("worker_waits", reason=str(error.reason), detail=error.message)
                 self._stop.wait(self._poll_s)
             except Exception as error:  # without this thread the worker would live on and do nothing
                 log.error("worker_waits", error=type(error).__name__)
@@ -223,7 +223,8 @@ class Worker:
 def _state_after(error: ChromogenError) -> State:
     if isinstance(error, Refused):
         return State.REFUSED
-    return State.QUEUED if error.retryable else State.DEAD
+    again = error.retryable or error.reason == ServiceReason.DATABASE_FAILED  # the database's state is not the case's fault
+    return State.QUEUED if again else State.DEAD
 
 
 @contextmanager

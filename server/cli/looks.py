@@ -24,7 +24,7 @@ from server.bootstrap import Service, bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Settings
 from server.store.database import transaction
-from server.store.migrate import Standing, standing
+from server.store.migrate import OLDER_TABLES, Standing, standing
 from server.tls import listener_context, sender_context
 
 LEAST_FREE_GB = 5.0
@@ -107,7 +107,7 @@ def database(wanted: Settings) -> Found:
         with transaction(service.engine) as connection:
             found = standing(connection)
         if found is Standing.OLDER:
-            raise Failed(ServiceReason.DATABASE_FAILED, "the tables are an older version's: run `chromogen migrate` as their owner")
+            raise Failed(ServiceReason.DATABASE_FAILED, OLDER_TABLES)
         kind = "private PostgreSQL" if service.private_postgres is not None else "configured PostgreSQL"
         told = f"{kind} as {who}, {len(service.store.due(1000))} orders due, {service.outbox.waiting()} reports waiting"
     if found is Standing.NEWER:

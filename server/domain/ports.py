@@ -97,7 +97,8 @@ class Store(Protocol):
     def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
         """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS), and what tells of an end, in one transaction.
 
-        Returns the state reached: QUEUED too for a slide that isn't there yet. Raises Failed ATTEMPT_LOST when the claim is lost.
+        Returns the state reached: QUEUED too for a slide that isn't there yet, or while the database refuses a statement. Raises
+        Failed ATTEMPT_LOST when the claim is lost.
         """
         ...
 

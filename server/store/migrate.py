@@ -1,7 +1,8 @@
 """Brings a database's tables up to date (`chromogen migrate`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -17,12 +18,30 @@ LOCK = 0x63_68_72_6F
 """The key of the advisory lock that makes two migrating processes take turns."""
 
 
+OLDER_TABLES = "the tables are an older version's: run `chromogen migrate` as their owner"
+
+
 class Standing(StrEnum):
     """A database's tables beside those that this version asks for; NEWER while an upgrade is under way."""
 
     OLDER = "OLDER"
     CURRENT = "CURRENT"
     NEWER = "NEWER"
+
+
+class Tables:
+    """Those of one database, as a worker looks at them before it takes an order."""
+
+    def __init__(self) -> None:
+        self._new_enough = False
+
+    def check(self, connection: Connection) -> None:
+        """Asks until they once were new enough: no migration takes anything away. Raises Failed DATABASE_FAILED (retryable)."""
+        if self._new_enough:
+            return
+        if standing(connection) is Standing.OLDER:
+            raise Failed(ServiceReason.DATABASE_FAILED, OLDER_TABLES, retryable=True)
+        self._new_enough = True
 
 
 def migrate(url: str, revision: str = "head") -> None:
@@ -37,13 +56,19 @@ def revert(url: str, revision: str) -> None:
 
 def standing(connection: Connection) -> Standing:
     """Where the connected database stands; an empty one is OLDER."""
-    known = [script.revision for script in ScriptDirectory(str(scripts())).walk_revisions()]  # the newest first
+    known = _revisions()
     if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
         return Standing.OLDER
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if found == known[0]:
         return Standing.CURRENT
     return Standing.OLDER if found is None or found in known else Standing.NEWER
+
+
+@cache
+def _revisions() -> Sequence[str]:
+    """The newest first."""
+    return tuple(script.revision for script in ScriptDirectory(str(scripts())).walk_revisions())
 
 
 def scripts() -> Path:

@@ -15,6 +15,7 @@ from server.domain.states import MAX_ATTEMPTS, State
 from server.store import orders, outbox, profiles, results
 from server.store.database import transaction
 from server.store.finish import finish
+from server.store.migrate import Tables
 
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
@@ -23,6 +24,9 @@ Tell = Callable[[Order, str, str], Sequence[Delivery]]
 """Makes what tells whoever ordered that there is no score: reason, and a line for a person. Its files are there on return."""
 
 ENDS_TOLD = frozenset({State.REFUSED, State.DEAD})
+
+DATABASE_WAIT_S = 72 * 3600.0
+"""For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to mend."""
 
 log = structlog.get_logger()
 
@@ -44,7 +48,11 @@ class PostgresStore:
         An order whose slide isn't there waits `slide_wait_s` before it is refused.
         """
         self._engine, self._max_attempts, self._stat_only = engine, max_attempts, stat_only
-        self._slide_wait_s, self._tell = slide_wait_s, tell
+        self._tell, self._tables = tell, Tables()
+        self._patience_s: dict[str, float] = {
+            ServiceReason.SLIDE_NOT_FOUND: slide_wait_s,
+            ServiceReason.DATABASE_FAILED: DATABASE_WAIT_S,
+        }
 
     def accept(self, request: Request) -> tuple[Order, bool]:
         """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character), and for reused identifiers."""
@@ -60,7 +68,9 @@ class PostgresStore:
         return order, new
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
+        """Raises Failed DATABASE_FAILED (retryable) while the tables are an older version's, as `take` does."""
         with transaction(self._engine, subject=WORKER) as connection:
+            self._tables.check(connection)
             claim = orders.claim(connection, order_id, lease_s, self._max_attempts)
             spent = orders.spent(connection, order_id, self._max_attempts) if claim is None else None
         if spent is not None:
@@ -69,6 +79,7 @@ class PostgresStore:
 
     def take(self, lease_s: float) -> Claim | None:
         with transaction(self._engine, subject=WORKER, unsorted=True) as connection:
+            self._tables.check(connection)
             return orders.take(connection, lease_s, self._max_attempts, stat_only=self._stat_only)
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
@@ -84,7 +95,7 @@ class PostgresStore:
     def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when what is to be said can't be written. Nothing is half-written."""
         reached = orders.reached_by(claim, state, self._max_attempts)
-        if reached is State.REFUSED and reason == ServiceReason.SLIDE_NOT_FOUND and self._waits(claim, reason, detail):
+        if reason in self._patience_s and self._waits(claim, reason, detail):
             return State.QUEUED
         told = self._told(claim.order, reason, detail) if reached in ENDS_TOLD else []
         with self._of(claim) as connection:
@@ -94,7 +105,7 @@ class PostgresStore:
 
     def _waits(self, claim: Claim, reason: str, detail: str) -> bool:
         with self._of(claim) as connection:
-            return orders.wait(connection, claim, reason, detail, self._slide_wait_s)
+            return orders.wait(connection, claim, reason, detail, self._patience_s[reason])
 
     def _bury(self, order: Order) -> None:
         """Raises nothing of the message's: an order that can't be buried now is found again, and others are not held up."""
