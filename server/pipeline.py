@@ -34,7 +34,7 @@ from server.report.identity import write
 from server.report.oru import build_oru, control_id
 from server.report.result_json import result_json, write_json
 from server.report.seg import build_seg
-from server.report.source import check_same_specimen, read_source
+from server.report.source import KEPT_HEADER, check_same_specimen, read_source
 from server.report.sr import build_sr
 
 LIS, ARCHIVE = "lis", "archive"
@@ -141,7 +141,11 @@ def scores_of(histograms: Histograms, profile: Profile, fields: Fields | None) -
 
 
 def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path) -> list[Delivery]:
-    """ORU to the LIS; SR, ANN and SEG to the archive; each a file in the case's folder, named by what it holds."""
+    """ORU to the LIS; SR, ANN and SEG to the archive; each a file in the case's folder, named by what it holds.
+
+    The slide's header stays there too, for the report that a signature makes.
+    """
+    write(source[0], folder / KEPT_HEADER)
     deliveries = [_oru(folder, build_oru(result, order), control_id(result))]
     objects = {"SR": build_sr(result, order, source), "ANN": build_ann(result, source), "SEG": build_seg(result, source)}
     for kind, dataset in objects.items():

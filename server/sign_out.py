@@ -4,10 +4,13 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
+import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import structlog
 
 from inference.fields import fields_of
 from inference.nuclei import Nuclei, read_nuclei
@@ -17,10 +20,15 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Delivery
 from server.domain.profile import Profile
 from server.domain.result import ResultId
-from server.pipeline import LIS, result_id, scores_of
+from server.pipeline import ARCHIVE, LIS, result_id, scores_of
+from server.report.identity import write
 from server.report.oru import Status, build_oru, control_id
 from server.report.refusal import keep
+from server.report.source import KEPT_HEADER, read_source
+from server.report.sr import Document, Signature, build_sr, signed
 from server.store.result_desk import Entry, PostgresResults, check_result_transition
+
+log = structlog.get_logger()
 
 
 class SignOut:
@@ -56,7 +64,7 @@ class SignOut:
         made = replace(
             old,
             id=identity,
-            created_at=datetime.now(UTC).replace(microsecond=0),
+            created_at=_now(),
             profile=profile,
             scores=scores_of(old.analysis.histograms, profile, fields),
             predecessor=old.id,
@@ -65,7 +73,9 @@ class SignOut:
 
     def sign(self, actor: Actor, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
-        return self._results.record(actor, [entry], self._message(actor, result_id, ResultState.FINAL, Status.FINAL))
+        message = self._message(actor, result_id, ResultState.FINAL, Status.FINAL)
+        replaces = Document(result_id=self._first(actor, self._results.get(actor, result_id)).result.id)
+        return self._results.record(actor, [entry], [*message, *self._report(actor, result_id, ResultState.FINAL, replaces)])
 
     def reject(self, actor: Actor, result_id: ResultId, reason: str, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.REJECTED, reason=reason, etag=etag)
@@ -81,7 +91,9 @@ class SignOut:
             Entry(result_id=replacement, state=ResultState.CORRECTED, reason=reason),
             Entry(result_id=result_id, state=ResultState.SUPERSEDED, reason=reason, etag=etag),
         ]
-        return self._results.record(actor, entries, self._message(actor, replacement, ResultState.CORRECTED, Status.CORRECTED))
+        message = self._message(actor, replacement, ResultState.CORRECTED, Status.CORRECTED)
+        replaces = signed(result_id, former.state, former.signed_by)
+        return self._results.record(actor, entries, [*message, *self._report(actor, replacement, ResultState.CORRECTED, replaces)])
 
     def _message(self, actor: Actor, result_id: ResultId, state: ResultState, status: Status) -> Sequence[Delivery]:
         """The ORU for the LIS, where there is one; nothing for a result without an order."""
@@ -94,12 +106,38 @@ class SignOut:
         keep(path, message)  # two may sign at once; the message is the same to the byte
         return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, status))]
 
+    def _report(self, actor: Actor, result_id: ResultId, state: ResultState, replaces: Document) -> Sequence[Delivery]:
+        """The verified SR for the archive; nothing where there is no order, or the slide's header wasn't kept."""
+        view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
+        header = view.result.nuclei_file.with_name(KEPT_HEADER)
+        if order is None or ARCHIVE not in self._destinations:
+            return []
+        if not header.is_file():
+            log.warning("signed_report_not_built", result=result_id, missing=KEPT_HEADER)
+            return []
+        signature = Signature(by=actor.subject, lab=view.lab, at=_now(), state=state, replaces=replaces)
+        report = build_sr(view.result, order, read_source(header), signature)
+        path = self._folder / order.id / "signed" / f"{result_id}-{state}-{uuid.uuid4()}.dcm"  # two may sign at once
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(report, path)
+        return [Delivery(kind="SR", destination=ARCHIVE, path=path, message_id=str(report.SOPInstanceUID))]
+
+    def _first(self, actor: Actor, view: ResultView) -> ResultView:
+        """The result that a worker made, and reported, from which this one was scored."""
+        while view.result.predecessor is not None:
+            view = self._results.get(actor, view.result.predecessor)
+        return view
+
     def _nuclei_file(self, view: ResultView) -> Path:
         if not view.result.nuclei_file.is_file():
             raise Failed(
                 ServiceReason.NUCLEI_MISSING, f"the nuclei of result {view.result.id} are no longer in the results' folder"
             )
         return view.result.nuclei_file
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _identity(view: ResultView, profile: Profile) -> ResultId:

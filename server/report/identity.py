@@ -135,14 +135,16 @@ def algorithm_sequence(result: Result) -> AlgorithmIdentificationSequence:
     )
 
 
-def settle(report: SOPClass, result: Result, source: Dataset) -> None:
-    """Put the result's time and derived UIDs where highdicom put the clock's and random ones (in place)."""
-    at = _local(result.created_at, source)
+def settle(report: SOPClass, result: Result, source: Dataset, *, at: datetime | None = None) -> None:
+    """Put the result's time, or `at`, and derived UIDs where highdicom put the clock's and random ones (in place)."""
+    at = _local(at or result.created_at, source)
     report.InstanceCreationDate, report.InstanceCreationTime = DA(at.date()), TM(at.time())
     if "ContentDate" in report:
         report.ContentDate, report.ContentTime = DA(at.date()), TM(at.time())
     if source.get("TimezoneOffsetFromUTC"):
         report.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
+    for item in report.get("VerifyingObserverSequence") or []:
+        item.VerificationDateTime = DT(at)
     for item in report.get("ContributingEquipmentSequence") or []:
         if item.get("ManufacturerModelName") == "highdicom":
             item.ContributionDateTime = DT(at)

@@ -30,6 +30,9 @@ _MAY_BE_EMPTY = (
     "ReferringPhysicianName",
 )  # fmt: skip
 _SEXES = ("M", "F", "O", "")
+
+KEPT_HEADER = "source.dcm"
+"""The largest image's header, beside a case's nuclei: for reports to be made when the slide itself is gone."""
 _PER_FRAME = 0x52009230
 
 

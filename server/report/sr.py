@@ -1,51 +1,99 @@
 """A result as a DICOM structured report: Comprehensive 3D SR, TID 1500, one measurement group (TID 1501) a compartment.
 
-It is partial, preliminary and unverified: a pathologist signs, not this program.
+It is partial, preliminary and unverified until a pathologist signs; then another document, complete, final and verified by
+them, takes its place.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from inference.score import CompartmentScore
 from server.domain.order import Order
 from server.domain.profile import ANY
-from server.domain.result import Result
+from server.domain.result import Result, ResultId
 from server.report import codes, identity
 from server.report.codes import Code, Tissue
 from server.report.identity import concept, derived_uid
 from server.report.source import check_same_specimen, main_image
 
 SERIES_NUMBER = 9101
+SIGNED_INSTANCE_NUMBER = 2
 
 Value = tuple[Code, float | int]
 
 
-def build_sr(result: Result, order: Order | None, source: Sequence[Dataset]) -> Dataset:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A report as others refer to it: of a result, and `part` of what its UID derives from."""
+
+    result_id: ResultId
+    part: str = "SR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Who signed (a token's subject), in which laboratory, when, to what state, and the document that the signed one replaces."""
+
+    by: str
+    lab: str
+    at: datetime
+    state: str
+    replaces: Document
+
+
+def signed(result_id: ResultId, state: str, by: str) -> Document:
+    """The report that a signature makes of a result."""
+    return Document(result_id=result_id, part=f"SR/{state}/{by}")
+
+
+def build_sr(result: Result, order: Order | None, source: Sequence[Dataset], signature: Signature | None = None) -> Dataset:
     """The report of a result on the slide whose headers are given (`source.read_source`); ready to be written.
 
     Raises Refused: SPECIMEN_MISMATCH where the order names another specimen, and as `source.main_image`.
     """
     if order is not None:
         check_same_specimen(order, source)
-    image = main_image(result, source)
+    image, is_signed = main_image(result, source), signature is not None
+    previous = _replaced(result, signature)
     report = sr.Comprehensive3DSR(
         evidence=[image],
         content=_content(result, order, image),
-        is_complete=False,
-        is_final=False,
-        is_verified=False,
+        is_complete=is_signed,
+        is_final=is_signed,
+        is_verified=is_signed,
+        verifying_observer_name=None if signature is None else _person(signature.by),
+        verifying_organization=None if signature is None else _fitting(signature.lab) or identity.MANUFACTURER,
         performed_procedure_codes=[concept(codes.IMMUNOHISTOCHEMISTRY)],
         requested_procedures=None if order is None else [_requested(order, image)],
-        previous_versions=None if result.predecessor is None else [_predecessor(result, image)],
+        previous_versions=None if previous is None else [_reference(previous, image)],
         **identity.identity(result, "SR", series_number=SERIES_NUMBER, description="Immunohistochemistry score"),
     )
     report.copy_specimen_information(image)
-    identity.settle(report, result, image)
+    if signature is None:
+        identity.settle(report, result, image)
+        return report
+    report.SOPInstanceUID = UID(derived_uid(result.id, signed(result.id, signature.state, signature.by).part))
+    report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
+    report.InstanceNumber = SIGNED_INSTANCE_NUMBER
+    identity.settle(report, result, image, at=signature.at)
     return report
+
+
+def _replaced(result: Result, signature: Signature | None) -> Document | None:
+    if signature is not None:
+        return signature.replaces
+    return None if result.predecessor is None else Document(result_id=result.predecessor)
+
+
+def _person(subject: str) -> str:
+    """A PN with a token's subject as family name: without what separates parts of a name, and as long as a PN may be."""
+    return "".join(c if c.isprintable() and c not in "\\^=" else " " for c in subject)[:62].strip() + "^"
 
 
 def measurements(score: CompartmentScore, percent: Code) -> Iterator[Value]:
@@ -179,9 +227,8 @@ def _fitting(text: str) -> str | None:
     return text if 0 < len(text) <= 64 and "\\" not in text and text.isprintable() else None
 
 
-def _predecessor(result: Result, image: Dataset) -> Dataset:
-    assert result.predecessor is not None
-    item = Dataset()
-    item.SOPClassUID, item.SOPInstanceUID = Comprehensive3DSRStorage, derived_uid(result.predecessor, "SR")
-    item.StudyInstanceUID, item.SeriesInstanceUID = image.StudyInstanceUID, derived_uid(result.predecessor, "SR/series")
+def _reference(document: Document, image: Dataset) -> Dataset:
+    item, of = Dataset(), document.result_id
+    item.SOPClassUID, item.SOPInstanceUID = Comprehensive3DSRStorage, derived_uid(of, document.part)
+    item.StudyInstanceUID, item.SeriesInstanceUID = image.StudyInstanceUID, derived_uid(of, "SR/series")
     return item

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,15 @@ from server.domain.result import Result
 from server.report.ann import Coordinates, build_ann
 from server.report.identity import write
 from server.report.seg import build_seg
-from server.report.source import read_source
-from server.report.sr import build_sr
+from server.report.source import KEPT_HEADER, read_source
+from server.report.sr import Document, Signature, build_sr
 from tests.made import made_header, made_order, made_result
 
 pytestmark = pytest.mark.peer
 
 # Debian 12's dciodvfy asks 2D annotations for an element that only 3D ones may have, and then finds it where it isn't.
 ALLOWED = {"ann-2D": "Only valid for AnnotationCoordinateType of 3D - attribute <CommonZCoordinateValue>"}
-KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "ann-2D", "ann-3D", "seg"]
+KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed", "ann-2D", "ann-3D", "seg"]
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,6 +51,11 @@ def build(kind: str, result: Result, tmp_path: Path) -> Dataset | None:
             return build_sr(result, None, [header])
         case "sr-no-nuclei":
             return build_sr(made_result(tmp_path, n=0), made_order(), [header])
+        case "sr-signed":
+            replaces = Document(result_id=result.id)
+            at = datetime(2026, 3, 2, 8, 0, 1, tzinfo=UTC)
+            signature = Signature(by="dr-test", lab="LAB", at=at, state="FINAL", replaces=replaces)
+            return build_sr(result, made_order(), [header], signature)
         case "seg":
             return build_seg(result, [header])
         case _:
@@ -86,7 +92,7 @@ def test_dcmdump_parses_every_report(written: tuple[str, Path]) -> None:
     assert "SOPInstanceUID" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["sr", "sr-no-order", "sr-no-nuclei"])
+@pytest.mark.parametrize("kind", ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed"])
 def test_dsrdump_reads_the_content_tree(kind: str, result: Result, tmp_path: Path) -> None:
     report = build(kind, result, tmp_path)
     assert report is not None
@@ -104,8 +110,13 @@ def test_reports_on_a_slide_that_the_demo_wrote_pass_too(result: Result, tmp_pat
     source = read_source(tmp_path / "slide")
     assert (source[0].TotalPixelMatrixColumns, source[0].TotalPixelMatrixRows) == (1_200, 900)
     scored = replace(result, analysis=replace(result.analysis, slide=replace(result.analysis.slide, size=size)))
+    write(source[0], tmp_path / KEPT_HEADER)
+    kept = read_source(tmp_path / KEPT_HEADER)
+    assert (tmp_path / KEPT_HEADER).stat().st_size < 20_000  # no pixels
+    signature = Signature(by="dr-test", lab="LAB", at=result.created_at, state="FINAL", replaces=Document(result_id=result.id))
     for kind, report in {
-        "sr": build_sr(scored, None, source), "ann-2D": build_ann(scored, source), "seg": build_seg(scored, source)
+        "sr": build_sr(scored, None, source), "sr-signed": build_sr(scored, None, kept, signature),
+        "ann-2D": build_ann(scored, source), "seg": build_seg(scored, source),
     }.items():  # fmt: skip
         assert report is not None
         write(report, tmp_path / f"{kind}.dcm")

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -13,10 +14,15 @@ import sqlalchemy as sa
 from chromogen.v1 import profile_pb2, result_pb2
 from chromogen.v1 import profile_service_pb2 as profiles
 from chromogen.v1 import result_service_pb2 as pb
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.grade import grades
 from inference.nuclei import joined, read_nuclei
-from tests.made import HEIGHT, MPP, WIDTH
+from server.report.identity import derived_uid, write
+from server.report.source import KEPT_HEADER
+from tests.made import HEIGHT, MPP, WIDTH, made_header
 from tests.server.api.harness import Api, Caller, told
 
 pytestmark = pytest.mark.postgres
@@ -130,6 +136,47 @@ def test_of_twenty_who_sign_at_once_one_does(api: Api, lab: str) -> None:
     with ThreadPoolExecutor(20) as pool:
         answers = sorted(pool.map(sign, range(20)))
     assert answers == ["FAILED_PRECONDITION"] * 19 + ["OK"], answers
+    assert len(sent(api, made.id)) == 1
+
+
+def signed_reports(api: Api, lab: str) -> list[Dataset]:
+    """What went to the archive, in order."""
+    with api.owner.connect() as connection:
+        query = sa.text("SELECT path, message_id FROM outbox WHERE lab = :lab AND kind = 'SR' ORDER BY id")
+        rows = connection.execute(query, {"lab": lab}).all()
+    reports: list[Dataset] = [dcmread(row.path) for row in rows]
+    assert [r.SOPInstanceUID for r in reports] == [row.message_id for row in rows]
+    return reports
+
+
+def test_signing_and_amending_send_the_archive_a_verified_report_that_names_the_one_it_replaces(
+    api: Api, lab: str, tmp_path: Path
+) -> None:
+    header = made_header()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    write(header, tmp_path / KEPT_HEADER)
+    caller, api_here = api.caller("pathologist", lab=lab, subject="dr-test^=\\x"), replace(api, folder=tmp_path)
+    made = api_here.done(lab)
+    better = rescored(caller, made.id, profile(api, lab))
+    caller.results.SignResult(pb.SignResultRequest(result_id=made.id))
+    caller.results.AmendResult(pb.AmendResultRequest(result_id=made.id, replacement_id=better.id, reason="threshold moved"))
+    final, corrected = signed_reports(api, lab)
+    first = derived_uid(made.id, "SR")
+    for report, replaced in ((final, first), (corrected, final.SOPInstanceUID)):
+        assert (report.VerificationFlag, report.CompletionFlag, report.PreliminaryFlag) == ("VERIFIED", "COMPLETE", "FINAL")
+        (observer,) = report.VerifyingObserverSequence
+        assert (observer.VerifyingObserverName, observer.VerifyingOrganization) == ("dr-test   x^", lab)
+        assert observer.VerificationDateTime[:14] == report.ContentDate + report.ContentTime[:6]
+        (of_study,) = report.PredecessorDocumentsSequence
+        assert of_study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == replaced
+    assert len({first, final.SOPInstanceUID, corrected.SOPInstanceUID}) == 3
+
+
+def test_without_the_slide_s_header_a_result_is_signed_and_the_lis_told_all_the_same(api: Api, lab: str) -> None:
+    made = api.done(lab)
+    api.caller("pathologist", lab=lab).results.SignResult(pb.SignResultRequest(result_id=made.id))
+    assert signed_reports(api, lab) == []
     assert len(sent(api, made.id)) == 1
 
 
