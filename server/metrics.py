@@ -26,7 +26,8 @@ ENGINE_USABLE = Gauge("chromogen_engine_usable", "0 while this worker claims not
 MESSAGES = Counter("chromogen_messages_total", "HL7 messages by what became of them: TAKEN, REPEATED or a reason.", ["outcome"],
                    registry=REGISTRY)  # fmt: skip
 CASES = Counter(
-    "chromogen_cases_total", "Attempts of this worker by how they ended: DONE, REFUSED, QUEUED (again), DEAD, LOST.",
+    "chromogen_cases_total",
+    "Attempts of this worker by how they ended: DONE, REFUSED, QUEUED (again), DEAD (also of workers that it found gone), LOST.",
     ["outcome", "reason"], registry=REGISTRY,
 )  # fmt: skip
 DELIVERIES = Counter(

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import structlog
 from sqlalchemy import Connection, Engine, exc
 
+from server import metrics
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Claim, Delivery, OrderView
@@ -116,8 +117,12 @@ class PostgresStore:
             log.warning("order_not_buried", order=order.id, reason=str(error.reason))
             return
         with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
-            if orders.bury(connection, order, reason, detail, self._max_attempts):
+            buried = orders.bury(connection, order, reason, detail, self._max_attempts)
+            if buried:
                 outbox.add(connection, order, None, told)
+        if buried:
+            metrics.CASES.labels(str(State.DEAD), reason).inc()
+            log.warning("order_buried", order=order.id, reason=reason)
 
     def _told(self, order: Order, reason: str, detail: str) -> list[tuple[Delivery, str]]:
         """What goes out with an end, and its digests. One that can't be put in words is logged: the order ends all the same."""

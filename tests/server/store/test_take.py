@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from server.domain.order import OrderId, Priority
 from server.domain.states import State
+from server.metrics import REGISTRY
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
@@ -63,6 +64,22 @@ def test_a_spent_order_is_passed_over_and_left_to_be_buried(store: PostgresStore
     assert taken(store) == other
     assert store.take(60) is None
     assert store.order(spent).state is State.RUNNING
+
+
+def test_an_order_that_is_buried_is_counted_once(store: PostgresStore) -> None:
+    """An alarm on DEAD cases must hear of those whose workers all vanished, too."""
+
+    def dead() -> float:
+        return REGISTRY.get_sample_value("chromogen_cases_total", {"outcome": "DEAD", "reason": "WORKER_LOST"}) or 0.0
+
+    order, _ = store.accept(request())
+    before = dead()
+    for _ in range(3):
+        assert store.claim(order.id, 0.0) is not None
+    assert dead() == before
+    for _ in range(2):
+        assert store.claim(order.id, 0.0) is None
+    assert (store.order(order.id).state, dead()) == (State.DEAD, before + 1)
 
 
 def test_a_worker_kept_for_urgent_orders_takes_no_other(store: PostgresStore, engine: sa.Engine) -> None:
