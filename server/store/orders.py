@@ -58,8 +58,8 @@ DEFER = text(
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
 
-    A new message for an order that ended without a result begins it anew. Raises Refused as `check_same`, where the message is
-    new and its number is not.
+    A new message for an order that ended without a result begins it anew, and says what is so now. Raises Refused as
+    `check_same`, where the message is new and its number is not.
     """
     statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
@@ -77,7 +77,8 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     check_same(first.request, request)
     heard = {"repeats": [*row["repeats"], message][-REPEATS_KEPT:]}
     if row["state"] in ENDED_WITHOUT_RESULT:
-        return begin_anew(connection, first.id, request.priority, heard)
+        said = {name: value for name, value in _columns(request).items() if name in _SAID_ANEW}
+        return begin_anew(connection, first.id, request.priority, heard | said)
     connection.execute(update(orders).where(orders.c.id == first.id).values(heard))
     return first
 
@@ -103,7 +104,9 @@ def check_same(first: Request, request: Request) -> None:
 def _subject(request: Request) -> tuple[str, ...]:
     """What a repeat must have in common with the first: a system whose counter began anew must not lose an order."""
     asked, slide = (request.placer_order_number, request.placer_request, request.marker), request.slide
-    return *asked, request.patient.id, request.specimen.id, slide.study_uid, slide.series_uid, slide.container_id
+    patient, specimen = request.patient, request.specimen
+    named = patient.id, patient.id_authority, specimen.id, specimen.container_id
+    return *asked, *named, slide.study_uid, slide.series_uid, slide.container_id
 
 
 def defer(connection: Connection, order_id: OrderId, priority: Priority, *, delay_s: float = 0) -> None:
@@ -229,6 +232,9 @@ _PLAIN = (
     "procedure_text",
     "charset",
 )
+
+_SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
+"""What an order that is begun anew takes of the new request, and the database lets be changed (migration 0008)."""
 
 
 def _columns(request: Request) -> dict[str, Any]:

@@ -251,9 +251,30 @@ def test_s5_the_built_in_laboratory_s_profiles_are_seen_by_all_and_changed_by_no
     assert store.profiles("A", "ER") == [BUILT_IN, shared]
 
 
+SAID = ["patient = '{}'", 'patient = patient || \'{"family_name": "OTHER"}\'', "procedure_code = 'x'", "charset = 'ASCII'"]
+ANOTHERS = "state = 'QUEUED', run = run + 1, patient = patient || '{\"id\": \"OTHER\"}'"
+
+
+@pytest.mark.parametrize("change", [*SAID, ANOTHERS])
+@pytest.mark.parametrize("state", [State.QUEUED, State.DEAD])
+def test_s5_what_an_order_says_changes_only_with_the_message_that_begins_it_anew(
+    service: sa.Engine, change: str, state: State
+) -> None:
+    store = PostgresStore(service)
+    order, _ = store.accept(replace(request(1), lab="A"))
+    if state is State.DEAD:
+        claim = store.claim(order.id, 60)
+        assert claim is not None
+        store.end(claim, state, "INTERNAL", "")
+    with pytest.raises(Failed, match="InsufficientPrivilege"), transaction(service, lab="A") as connection:
+        connection.exec_driver_sql(f"UPDATE orders SET {change}")
+    assert store.order(order.id).order == order
+
+
 FORBIDDEN = {
     "chromogen_api": [
-        "UPDATE orders SET patient = '{}'",
+        "UPDATE orders SET slide = '{}'",
+        "UPDATE orders SET marker = ''",
         "UPDATE results SET warnings = '{}'",
         "DELETE FROM orders",
         "TRUNCATE audit",

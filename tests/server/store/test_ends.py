@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from server.domain.ports import Claim, Delivery
 from server.domain.states import State
 from server.report.oru import control_id
 from server.report.refusal import refusal_to
+from server.store.database import connect
 from server.store.order_desk import PostgresOrderDesk
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
@@ -208,6 +210,37 @@ def test_r3_a_second_order_of_a_number_runs_again_where_the_first_ended_without_
     assert hospital.store.order(first.id).attempt == 3
 
 
+def corrected(asked: Request) -> Request:
+    """What a LIS mends when an order comes back: all of it is said in the answer."""
+    patient = replace(asked.patient, family_name="TEST-MENDED", given_name="Anna", birth_date=date(1951, 1, 1), sex="M")
+    specimen = replace(asked.specimen, site_code="39937001", site_text="Skin")
+    mended = {"procedure_code": "16112-5", "procedure_text": "Receptor", "charset": "8859/1", "requested_at": None}
+    return replace(asked, patient=patient, specimen=specimen, **mended)
+
+
+def test_an_order_begun_anew_is_answered_with_what_the_new_message_says(
+    service_url: str, engine: sa.Engine, tmp_path: Path
+) -> None:
+    """As the account of an installation, which may write only what it is granted."""
+    service = connect(service_url)
+    store = PostgresStore(service, tell=partial(refusal_to, folder=tmp_path, destination="lis"))
+    hospital = Hospital(store=store, engine=engine, folder=tmp_path)
+    order, asked = hospital.ended(State.REFUSED), corrected(AGAIN)
+    again, _ = store.accept(asked)
+    assert again.request == replace(asked, message_control_id=order.request.message_control_id)
+    hospital.end(again, State.REFUSED)
+    service.dispose()
+    last = max((tmp_path / order.id / "refused").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_bytes()
+    assert b"TEST-MENDED" in last
+    assert b"TEST-INVENTED" not in last
+
+
+def test_a_second_order_of_one_that_lives_changes_nothing_that_is_said_of_it(hospital: Hospital) -> None:
+    order = hospital.ended(State.RUNNING)
+    again, _ = hospital.store.accept(corrected(replace(AGAIN, priority=order.request.priority)))
+    assert again == order
+
+
 @pytest.mark.parametrize("state", [s for s, anew in BEGUN_ANEW.items() if anew])
 @pytest.mark.parametrize("resent", [request(1), AGAIN], ids=["the first message", "the second"])
 def test_r3_a_message_that_comes_again_does_nothing_whatever_became_of_its_order(
@@ -255,11 +288,13 @@ def test_of_twenty_second_orders_at_once_one_begins_it_anew(hospital: Hospital) 
     "other",
     [
         replace(AGAIN, patient=replace(AGAIN.patient, id="INVENTED-OTHER")),
+        replace(AGAIN, patient=replace(AGAIN.patient, id_authority="INVENTED-OTHER")),
         replace(AGAIN, specimen=replace(AGAIN.specimen, id="INVENTED-OTHER")),
+        replace(AGAIN, specimen=replace(AGAIN.specimen, container_id="INVENTED-OTHER")),
         replace(AGAIN, slide=replace(AGAIN.slide, container_id="INVENTED-OTHER")),
         replace(AGAIN, marker="PR"),
     ],
-    ids=["patient", "specimen", "slide", "marker"],
+    ids=["patient", "authority", "specimen", "container", "slide", "marker"],
 )
 def test_a_number_that_comes_again_with_another_content_is_refused_and_begins_nothing(
     hospital: Hospital, state: State, other: Request
