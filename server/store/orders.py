@@ -34,7 +34,7 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
 from server.domain.ports import Claim, OrderView
 from server.domain.result import ResultId
-from server.domain.states import ENDED_WITHOUT_RESULT, State, check_transition
+from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, State, check_transition
 from server.store.tables import orders
 
 QUEUE, TASK = "cases", "chromogen.case"
@@ -58,8 +58,8 @@ DEFER = text(
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
 
-    A new message for an order that ended without a result begins it anew, and says what is so now. Raises Refused as
-    `check_same`, where the message is new and its number is not.
+    A new message for an order that ended without a result begins it anew, and says what is so now; one that is more urgent
+    makes one so that waits or runs. Raises Refused as `check_same`, where the message is new and its number is not.
     """
     statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
@@ -79,19 +79,26 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     if row["state"] in ENDED_WITHOUT_RESULT:
         said = {name: value for name, value in _columns(request).items() if name in _SAID_ANEW}
         return begin_anew(connection, first.id, request.priority, heard | said)
-    connection.execute(update(orders).where(orders.c.id == first.id).values(heard))
-    return first
+    urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
+    values = heard | _urgency(request.priority) | {"updated_at": func.now()} if urged else heard
+    changed = connection.execute(update(orders).where(orders.c.id == first.id).values(values).returning(orders)).mappings().one()
+    if urged:
+        defer(connection, first.id, request.priority)
+    return order_of(changed)
 
 
 def begin_anew(connection: Connection, order_id: OrderId, priority: Priority, heard: Mapping[str, Any] | None = None) -> Order:
     """QUEUED with all its attempts before it, its job in: of an order that ended without a result. `heard` are columns more."""
-    urgency = {"priority": priority, "rank": RANK[priority]}
     fresh = {"state": State.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "run": orders.c.run + 1}
     times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
-    values = {**fresh, **times, **urgency, **(heard or {})}
+    values = {**fresh, **times, **_urgency(priority), **(heard or {})}
     row = connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders)).mappings().one()
     defer(connection, order_id, priority)
     return order_of(row)
+
+
+def _urgency(priority: Priority) -> dict[str, Any]:
+    return {"priority": priority, "rank": RANK[priority]}
 
 
 def check_same(first: Request, request: Request) -> None:
@@ -241,8 +248,7 @@ def _columns(request: Request) -> dict[str, Any]:
     patient = asdict(request.patient)
     patient["birth_date"] = None if request.patient.birth_date is None else request.patient.birth_date.isoformat()
     return {name: getattr(request, name) for name in _PLAIN} | {
-        "priority": request.priority,
-        "rank": RANK[request.priority],
+        **_urgency(request.priority),
         "patient": patient,
         "specimen": asdict(request.specimen),
         "slide": asdict(request.slide),

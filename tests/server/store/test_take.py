@@ -2,11 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from server.domain.order import OrderId, Priority
+from server.domain.order import OrderId, Priority, Request
 from server.domain.states import State
 from server.metrics import REGISTRY
 from server.store.database import connect
@@ -32,6 +33,42 @@ def test_stat_is_taken_before_what_is_older_and_equals_by_age(store: PostgresSto
     ids = [store.accept(request(i, priority=p))[0].id for i, p in enumerate(kinds)]
     assert [taken(store) for _ in ids] == [ids[3], ids[4], ids[1], ids[0], ids[2]]
     assert store.take(60) is None
+
+
+def ordered_again(number: int, priority: Priority) -> Request:
+    return replace(request(number, priority=priority), message_control_id=f"again-{number}-{priority}")
+
+
+def test_an_order_that_comes_again_more_urgent_goes_before_older_ones_and_workers_hear_of_it(
+    store: PostgresStore, engine: sa.Engine
+) -> None:
+    ids = [store.accept(request(i))[0].id for i in range(3)]
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM procrastinate_jobs")
+    assert store.accept(ordered_again(2, Priority.STAT))[0].request.priority is Priority.STAT
+    with engine.connect() as connection:
+        jobs = connection.exec_driver_sql("SELECT priority, args ->> 'order_id' FROM procrastinate_jobs").all()
+    assert [tuple(job) for job in jobs] == [(0, ids[2])]
+    assert [taken(store) for _ in ids] == [ids[2], ids[0], ids[1]]
+
+
+@pytest.mark.parametrize("again", [Priority.ROUTINE, Priority.ASAP])
+def test_an_order_that_comes_again_less_urgent_stays_as_urgent_as_it_was(store: PostgresStore, again: Priority) -> None:
+    order, _ = store.accept(request(1, priority=Priority.ASAP))
+    before = store.order(order.id)
+    store.accept(ordered_again(1, again))
+    assert store.order(order.id) == before
+
+
+def test_a_running_order_that_comes_again_more_urgent_is_so_at_its_next_attempt(store: PostgresStore) -> None:
+    order, _ = store.accept(request(1))
+    store.accept(request(2, priority=Priority.ASAP))
+    running = store.claim(order.id, 0.0)
+    assert running is not None
+    store.accept(ordered_again(1, Priority.STAT))
+    again = store.take(60)
+    assert again is not None
+    assert (again.order.id, again.order.request.priority) == (order.id, Priority.STAT)
 
 
 def test_a_taken_order_is_held_as_a_claimed_one(store: PostgresStore) -> None:
