@@ -59,10 +59,11 @@ class TritonPythonModel(RIGHT):
 
 
 def render_faulty(
-    folder: Path, *, queue: int | None = None, version: str = VERSION, sha256: str | None = None, models: Path | None = None
-) -> Path:
+    folder: Path, *, queue: int | None = None, version: str = VERSION, sha256: str | None = None, models: Path | None = None,
+    max_batch: int = 8,
+) -> Path:  # fmt: skip
     """A CPU repository of 256 px tiles below `folder`, with the given length of queue, version, claimed hash, or models."""
-    render_cpu(models or shipped_models(), folder, side=SIDE, instances=1, max_batch=8)
+    render_cpu(models or shipped_models(), folder, side=SIDE, instances=1, max_batch=max_batch)
     (folder / DETECTION / VERSION / "model.py").write_text(FAULTY)
     path = folder / DETECTION / "config.pbtxt"
     config = read_config(path)

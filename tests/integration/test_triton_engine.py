@@ -285,21 +285,29 @@ def test_a_full_queue_is_waited_for_and_past_patience_the_slide_fails_with_that_
                 thread.join()
 
 
-def test_stat_overtakes_asap_and_asap_overtakes_routine(well: tuple[TritonServer, ...], engine_of: StartEngine, tiles: Rgb) -> None:
-    """Twelve routine tiles wait in the server's queue when one ASAP and then one STAT tile come, each of its own worker."""
-    set_fault(well[0].repository, "slow 0.15")
-    rules = Rules(timeout_s=20, patience_s=30, in_flight=12)
-    engines = {urgency: engine_of(well[0].address, rules=rules).asked_with(urgency) for urgency in Urgency}
+def test_stat_overtakes_asap_and_asap_overtakes_routine(engine_of: StartEngine, tiles: Rgb, tmp_path: Path) -> None:
+    """Twelve routine tiles are with a server that computes one at a time when one ASAP and then one STAT tile come."""
+    repository = render_faulty(tmp_path, max_batch=1)  # of a batch, nobody could say who ended first
+    rules = Rules(timeout_s=30, patience_s=30, in_flight=12)
     ended: list[Urgency] = []
+    with TritonServer(repository) as server:
+        engines = {urgency: engine_of(server.address, rules=rules).asked_with(urgency) for urgency in Urgency}
+        for engine in engines.values():
+            engine.detect(tiles[:1], 0.28)  # its connection and its memory are known to the server before the race
+        set_fault(repository, "slow 3")
 
-    def ask(urgency: Urgency) -> None:
-        engines[urgency].detect(tiles[:1], 0.28)
-        ended.append(urgency)
+        def ask(urgency: Urgency) -> None:
+            engines[urgency].detect(tiles[:1], 0.28)
+            ended.append(urgency)
 
-    threads = [threading.Thread(target=ask, args=(u,)) for u in [Urgency.ROUTINE] * 12 + [Urgency.ASAP, Urgency.STAT]]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.2 if thread is threads[11] else 0)
-    for thread in threads:
-        thread.join()
+        threads = [threading.Thread(target=ask, args=(u,)) for u in [Urgency.ROUTINE] * 12 + [Urgency.ASAP, Urgency.STAT]]
+        for thread in threads:
+            thread.start()
+            time.sleep(1.0 if thread is threads[11] else 0)  # the first routine one is computed now, for three seconds
+        time.sleep(0.5)
+        set_fault(repository, "slow 0.1")
+        for thread in threads:
+            thread.join()
+        for engine in engines.values():
+            engine.close()
     assert ended.index(Urgency.STAT) < ended.index(Urgency.ASAP) <= 8  # the last two of fourteen, but for their urgency
