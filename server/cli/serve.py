@@ -8,6 +8,7 @@ import structlog
 
 from inference.engines.named import look, make_engine
 from server import api_service, metrics, settings
+from server.api.server import is_loopback
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
 from server.metrics import served
@@ -47,6 +48,9 @@ def serve() -> None:
         sweeping = threading.Thread(target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True)
         sweeping.start()
         port = listener.start()
+        if tls is None and not is_loopback(wanted.mllp.host):
+            mend = "patients cross the network readable: set CHROMOGEN_MLLP_TLS_CERT and _KEY"
+            log.warning("orders_in_plain_text", mllp_host=wanted.mllp.host, mend=mend)
         log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp), metrics_port=scraped)
         stopped.wait()
         listener.stop()

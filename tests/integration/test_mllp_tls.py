@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,25 +70,47 @@ def base(url: str, folder: Path) -> dict[str, str]:
     return environment({"CHROMOGEN_DATABASE_URL": url, "CHROMOGEN_DATA_FOLDER": str(folder), "CHROMOGEN_MLLP_PORT": "0"})
 
 
-@pytest.fixture
-def port(service_url: str, folder: Path) -> Iterator[int]:
-    """`chromogen serve`, which listens for who shows a certificate."""
+@contextmanager
+def serving(url: str, folder: Path, own: dict[str, str]) -> Iterator[dict[str, object]]:
+    """`chromogen serve`, and what it says once it is up."""
     log = folder / "serve.log"
     with log.open("wb") as out:
-        own = {
-            "CHROMOGEN_MLLP_TLS_CERT": str(folder / "chromogen-server.cert"),
-            "CHROMOGEN_MLLP_TLS_KEY": str(folder / "chromogen-server.key"),
-            "CHROMOGEN_MLLP_TLS_CLIENT_CA": str(folder / "ca"),
-        }
-        process = subprocess.Popen([*COMMAND, "serve"], cwd=ROOT, env=base(service_url, folder) | own, stdout=out, stderr=out)
+        process = subprocess.Popen([*COMMAND, "serve"], cwd=ROOT, env=base(url, folder) | own, stdout=out, stderr=out)
         try:
             until(lambda: process.poll() is not None or bool(events(log, "serving")), 60)
             (said,) = events(log, "serving")
-            assert said["mllp_tls"] == "mutual"
-            yield int(str(said["mllp_port"]))
+            yield said
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
+
+
+def served_by_tls(folder: Path) -> dict[str, str]:
+    return {
+        "CHROMOGEN_MLLP_TLS_CERT": str(folder / "chromogen-server.cert"),
+        "CHROMOGEN_MLLP_TLS_KEY": str(folder / "chromogen-server.key"),
+        "CHROMOGEN_MLLP_TLS_CLIENT_CA": str(folder / "ca"),
+    }
+
+
+@pytest.fixture
+def port(service_url: str, folder: Path) -> Iterator[int]:
+    """Of a `serve` that listens for who shows a certificate."""
+    with serving(service_url, folder, served_by_tls(folder)) as said:
+        assert said["mllp_tls"] == "mutual"
+        yield int(str(said["mllp_port"]))
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "warns"), [("127.0.0.1", False, False), ("0.0.0.0", False, True), ("0.0.0.0", True, False)]
+)
+def test_a_serve_that_listens_beyond_this_machine_without_tls_warns_at_its_start(
+    service_url: str, folder: Path, host: str, tls: bool, warns: bool
+) -> None:
+    own = {"CHROMOGEN_MLLP_HOST": host} | (served_by_tls(folder) if tls else {})
+    with serving(service_url, folder, own):
+        warnings = events(folder / "serve.log", "orders_in_plain_text")
+    assert [(w["level"], w["mllp_host"]) for w in warnings] == ([("warning", host)] if warns else [])
 
 
 def test_i3_an_order_comes_in_over_mutual_tls_and_strangers_are_not_heard(
