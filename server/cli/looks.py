@@ -23,7 +23,7 @@ from server.api.server import authenticate_by, credentials_of, is_loopback
 from server.bootstrap import Service, bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Settings
-from server.store.database import transaction
+from server.store.database import transaction, unproven_hosts
 from server.store.migrate import OLDER_TABLES, Standing, standing
 from server.tls import listener_context, sender_context
 
@@ -112,7 +112,16 @@ def database(wanted: Settings) -> Found:
         told = f"{kind} as {who}, {len(service.store.due(1000))} orders due, {service.outbox.waiting()} reports waiting"
     if found is Standing.NEWER:
         return Found(text=told, mend="the tables are a newer version's: finish the upgrade of this program")
-    return Found(text=told)
+    return Found(text=told, mend=_database_line(service.database_url))
+
+
+def _database_line(url: str) -> str:
+    """What to mend of it; empty: nothing."""
+    if all(map(is_loopback, unproven_hosts(url))):
+        return ""
+    return (
+        "patients go to whoever answers, readable where it asks: add sslmode=verify-full and sslrootcert to CHROMOGEN_DATABASE_URL"
+    )
 
 
 def _account(service: Service) -> str:

@@ -84,6 +84,14 @@ def libpq_url(url: str) -> str:
     return make_url(sqlalchemy_url(url)).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def unproven_hosts(url: str) -> list[str]:
+    """Hosts of this address that needn't prove their name (sslmode=verify-full); a socket in a folder is no host."""
+    parsed = make_url(sqlalchemy_url(url))
+    if parsed.query.get("sslmode") == "verify-full":
+        return []
+    return [host for host in (parsed.host or "", *parsed.normalized_query.get("host", ())) if host and not host.startswith("/")]
+
+
 @contextmanager
 def transaction(engine: Engine, *, lab: str = ALL_LABS, subject: str = "", unsorted: bool = False) -> Iterator[Connection]:
     """One transaction, committed on leaving, in which row-level security shows the rows of `lab` alone.

@@ -12,6 +12,7 @@ import pytest
 
 from inference.engines.local import shipped_models
 from inference.engines.triton_repository import render_cpu
+from server.cli import looks
 from server.demo.lis import ReceivingLis
 from server.order.mllp import MllpListener
 from server.settings import Mllp
@@ -115,6 +116,14 @@ def test_a_lis_whose_certificate_does_not_fit_is_not_called_well(folder: Path, s
         listener.stop()
     assert lines["lis"]["state"] == "FAIL"
     assert "don't agree on TLS" in lines["lis"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("where", "safe"),
+    [("127.0.0.1/x", True), ("/x?host=/run/postgresql", True), ("db.example/x", False), ("db.example/x?sslmode=verify-full", True)],
+)
+def test_a_database_beyond_this_machine_is_to_be_mended_until_it_proves_its_name(where: str, safe: bool) -> None:
+    assert ("sslmode=verify-full" in looks._database_line(f"postgresql://a@{where}")) is not safe
 
 
 def test_a_database_that_is_away_or_an_account_that_may_nothing_fails(folder: Path, service_url: str) -> None:

@@ -4,6 +4,7 @@ import re
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -194,6 +195,21 @@ def test_in_kubernetes_each_container_has_its_own_passwords_and_keys_and_no_othe
         in_environment = [e for c in containers(one) for e in c.get("env", []) if "valueFrom" in e]
         assert in_environment == [], name
         assert not [ref for c in containers(one) for ref in c.get("envFrom", []) if "secretRef" in ref], name
+
+
+def test_in_kubernetes_the_database_must_prove_its_name_by_an_authority_that_is_mounted() -> None:
+    asked = 0
+    for one in workloads():
+        for container in containers(one):
+            given = {e["name"]: e.get("value", "") for e in container.get("env", [])}
+            if "CHROMOGEN_DATABASE_URL" in given:
+                asked += 1
+                query = parse_qs(urlsplit(given["CHROMOGEN_DATABASE_URL"]).query)
+                (root,) = query.pop("sslrootcert")
+                assert query == {"sslmode": ["verify-full"]}, named(one)
+                folders = {mount["mountPath"] for mount in container["volumeMounts"] if mount.get("readOnly")}
+                assert str(Path(root).parent) in folders, named(one)
+    assert asked == 3
 
 
 def test_compose_s_own_variables_are_in_the_example() -> None:
