@@ -65,7 +65,7 @@ def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer
     folder = service.results_folder
     results = SignOut(PostgresResults(service.engine), folder=folder, destinations=service.destinations)
     servicers = Servicers(
-        orders=OrderServicer(PostgresOrderDesk(service.engine)),
+        orders=OrderServicer(PostgresOrderDesk(service.engine, service.tell)),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
         analysis=AnalysisServicer(once(lambda: engine_of(service.settings)), opener(service.settings.icc.use), profiles),

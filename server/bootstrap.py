@@ -21,7 +21,8 @@ from server.store.dispatch import Dispatcher
 from server.store.migrate import migrate
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.security import SERVICE, guard
-from server.store.store import PostgresStore, tell_nobody
+from server.store.store import PostgresStore
+from server.store.telling import Tell, tell_nobody
 from server.tls import sender_context
 from server.worker import Look, RunCase, Worker
 
@@ -37,6 +38,7 @@ class Service:
 
     settings: Settings
     store: PostgresStore
+    tell: Tell
     outbox: PostgresOutbox
     archive: Archive
     open_slide: OpenSlide
@@ -111,9 +113,11 @@ def _guarded(service: Service) -> Service:
 def _service(settings: Settings, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     engine, data = connect(url), settings.data.folder.resolve()
     archive = FolderArchive(settings.archive_folder.resolve())
+    tell = partial(refusal_to, folder=data / "results", destination=LIS) if settings.lis.host else tell_nobody
     return Service(
         settings=settings,
-        store=_store(settings, engine, data / "results"),
+        store=_store(settings, engine, tell),
+        tell=tell,
         outbox=_outbox(settings if sends else settings.model_copy(update={"lis": Lis()}), engine, archive),
         archive=archive,
         open_slide=partial(open_slide, icc=settings.icc.use),
@@ -125,9 +129,8 @@ def _service(settings: Settings, url: str, own: private.PrivatePostgres | None, 
     )
 
 
-def _store(settings: Settings, engine: Engine, folder: Path) -> PostgresStore:
-    w, tell = settings.worker, partial(refusal_to, folder=folder, destination=LIS) if settings.lis.host else tell_nobody
-    wait_s = settings.archive.wait_s
+def _store(settings: Settings, engine: Engine, tell: Tell) -> PostgresStore:
+    w, wait_s = settings.worker, settings.archive.wait_s
     return PostgresStore(engine, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, tell=tell)
 
 

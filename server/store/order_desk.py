@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Actor
@@ -13,15 +13,22 @@ from server.domain.ports import OrderView
 from server.domain.states import State, check_transition
 from server.er7 import composed
 from server.store import orders as rows
+from server.store import outbox
 from server.store.notes import note
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
+from server.store.telling import Tell, tell_nobody, told
 
+CANCELLED = (str(ServiceReason.CANCELLED), "the order was cancelled: it will not be scored")
 RETRYABLE = frozenset({State.REFUSED, State.DEAD})
 
 
 class PostgresOrderDesk(Scoped):
-    """Each method one transaction."""
+    """Each method one transaction. `tell` makes what tells the LIS of an order that somebody else cancelled."""
+
+    def __init__(self, engine: Engine, tell: Tell = tell_nobody) -> None:
+        super().__init__(engine)
+        self._tell = tell
 
     def create(self, actor: Actor, request: Request) -> tuple[OrderView, bool]:
         if request.lab != actor.lab:
@@ -52,6 +59,8 @@ class PostgresOrderDesk(Scoped):
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             check_transition(view.state, State.CANCELLED)
+            if not _ordered_by(actor, view.order):
+                outbox.add(connection, view.order, None, told(self._tell, view.order, *CANCELLED))
             return _changed(connection, order_id, state=State.CANCELLED, token=None, lease_until=None)
 
     def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
@@ -74,6 +83,10 @@ def _just_made(order: Order) -> OrderView:
 def _same_message(order: Order, request: Request) -> bool:
     mine = (order.request.sender, order.request.message_control_id)
     return mine == (request.sender, request.message_control_id)
+
+
+def _ordered_by(actor: Actor, order: Order) -> bool:
+    return order.request.sender == composed(actor.subject, actor.lab)
 
 
 def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = False) -> RowMapping:

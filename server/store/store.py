@@ -1,6 +1,6 @@
 """`ports.Store` on PostgreSQL: each method one transaction, committed on return."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import structlog
@@ -17,12 +17,10 @@ from server.store import orders, outbox, profiles, results
 from server.store.database import transaction
 from server.store.finish import finish
 from server.store.migrate import Tables
+from server.store.telling import Tell, tell_nobody, told
 
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
-
-Tell = Callable[[Order, str, str], Sequence[Delivery]]
-"""Makes what tells whoever ordered that there is no score: reason, and a line for a person. Its files are there on return."""
 
 ENDS_TOLD = frozenset({State.REFUSED, State.DEAD})
 
@@ -30,11 +28,6 @@ DATABASE_WAIT_S = 72 * 3600.0
 """For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to mend."""
 
 log = structlog.get_logger()
-
-
-def tell_nobody(order: Order, reason: str, detail: str) -> Sequence[Delivery]:
-    """Where nobody is to be told."""
-    return ()
 
 
 class PostgresStore:
@@ -98,10 +91,10 @@ class PostgresStore:
         reached = orders.reached_by(claim, state, self._max_attempts)
         if reason in self._patience_s and self._waits(claim, reason, detail):
             return State.QUEUED
-        told = self._told(claim.order, reason, detail) if reached in ENDS_TOLD else []
+        message = told(self._tell, claim.order, reason, detail) if reached in ENDS_TOLD else []
         with self._of(claim) as connection:
             orders.end(connection, claim, reached, reason, detail)
-            outbox.add(connection, claim.order, None, told)
+            outbox.add(connection, claim.order, None, message)
             return reached
 
     def _waits(self, claim: Claim, reason: str, detail: str) -> bool:
@@ -112,27 +105,17 @@ class PostgresStore:
         """Raises nothing of the message's: an order that can't be buried now is found again, and others are not held up."""
         reason, detail = str(ServiceReason.WORKER_LOST), f"no worker lived through the case in {self._max_attempts} attempts"
         try:
-            told = self._told(order, reason, detail)
+            message = told(self._tell, order, reason, detail)
         except Failed as error:
             log.warning("order_not_buried", order=order.id, reason=str(error.reason))
             return
         with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
             buried = orders.bury(connection, order, reason, detail, self._max_attempts)
             if buried:
-                outbox.add(connection, order, None, told)
+                outbox.add(connection, order, None, message)
         if buried:
             metrics.CASES.labels(str(State.DEAD), reason).inc()
             log.warning("order_buried", order=order.id, reason=reason)
-
-    def _told(self, order: Order, reason: str, detail: str) -> list[tuple[Delivery, str]]:
-        """What goes out with an end, and its digests. One that can't be put in words is logged: the order ends all the same."""
-        try:
-            return [(delivery, outbox.digest(delivery.path)) for delivery in self._tell(order, reason, detail)]
-        except Failed as error:
-            if error.retryable:
-                raise
-            log.error("orderer_not_told", order=order.id, reason=str(error.reason))
-            return []
 
     def release(self, claim: Claim) -> None:
         with self._of(claim) as connection:

@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
@@ -145,6 +146,16 @@ def test_a_running_order_is_cancelled_and_its_worker_loses_it(api: Api, lab: str
         api.service.store.progress(claim, 0.5, 60)
     again = told(lambda: caller.orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id)))
     assert (again.code, again.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "ORDER_STATE")
+
+
+def test_the_lis_is_told_of_an_order_that_an_operator_cancels(api: Api, lab: str) -> None:
+    order_id = api.caller("lis", lab=lab).order().id
+    api.caller("operator", lab=lab, subject="somebody else").orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id))
+    with api.owner.connect() as connection:
+        query = sa.text("SELECT destination, kind, path FROM outbox WHERE order_id = :id")
+        [(destination, kind, path)] = connection.execute(query, {"id": order_id}).all()
+    assert (destination, kind) == ("lis", "ORU")
+    assert b"|CANCELLED|" in Path(path).read_bytes()
 
 
 def test_a_dead_order_is_retried_by_who_may(api: Api, lab: str) -> None:

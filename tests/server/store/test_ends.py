@@ -23,6 +23,7 @@ from server.store.database import connect
 from server.store.order_desk import PostgresOrderDesk
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
+from server.store.telling import Tell
 from server.worker import Worker
 from tests.server.store.invented import request, result
 
@@ -37,6 +38,14 @@ class Hospital:
     store: PostgresStore
     engine: sa.Engine
     folder: Path
+
+    @property
+    def desk(self) -> PostgresOrderDesk:
+        return PostgresOrderDesk(self.engine, self.tell)
+
+    @property
+    def tell(self) -> Tell:
+        return partial(refusal_to, folder=self.folder, destination="lis")
 
     @property
     def told(self) -> list[tuple[str, str, str]]:
@@ -61,7 +70,7 @@ class Hospital:
 
     def end(self, order: Order, state: State) -> None:
         if state is State.CANCELLED:
-            PostgresOrderDesk(self.engine).cancel(OPERATOR, order.id, "")
+            self.desk.cancel(OPERATOR, order.id, "")
             return
         claim = None if state is State.QUEUED else self.claim(order.id)
         if claim is not None and state is State.DONE:
@@ -129,6 +138,28 @@ def test_r7_whatever_ends_an_order_without_a_result_the_lis_is_told_once_and_why
     assert [heard[1:] for heard in hospital.told] == [("X", reason)]
 
 
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+def test_the_lis_is_told_of_an_order_that_somebody_else_cancelled(hospital: Hospital, state: State) -> None:
+    order = hospital.ended(state)
+    hospital.end(order, State.CANCELLED)
+    assert [heard[1:] for heard in hospital.told] == [("X", "CANCELLED")]
+
+
+def test_whoever_ordered_and_cancels_is_not_told(hospital: Hospital) -> None:
+    lis = Actor(subject="LIS", lab="LAB", roles=frozenset({Role.LIS}))
+    order, _ = hospital.store.accept(request())
+    hospital.desk.cancel(lis, order.id, "")
+    assert (hospital.store.order(order.id).state, hospital.told) == (State.CANCELLED, [])
+
+
+def test_while_the_message_cannot_be_written_nothing_is_cancelled(hospital: Hospital) -> None:
+    order = hospital.ended(State.QUEUED)
+    hospital.folder.joinpath(order.id).write_text("in the way")
+    with pytest.raises(Failed, match="DELIVERY_FAILED"):
+        hospital.end(order, State.CANCELLED)
+    assert hospital.store.order(order.id).state is State.QUEUED
+
+
 def test_an_attempt_that_will_be_repeated_tells_nothing(hospital: Hospital) -> None:
     order, _ = hospital.store.accept(request())
     assert hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "for now") is State.QUEUED
@@ -169,15 +200,19 @@ def test_while_the_message_cannot_be_written_the_order_does_not_end(hospital: Ho
     assert [heard[1:] for heard in hospital.told] == [("X", "WORKER_LOST")]
 
 
-def test_an_end_that_cannot_be_put_in_words_is_an_end_all_the_same(engine: sa.Engine) -> None:
+@pytest.mark.parametrize("error", [Failed(ServiceReason.INTERNAL, "not valid HL7"), ValueError("of a library")], ids=repr)
+def test_an_end_that_cannot_be_put_in_words_is_an_end_all_the_same(engine: sa.Engine, error: Exception) -> None:
     def speechless(order: Order, reason: str, detail: str) -> Sequence[Delivery]:
-        raise Failed(ServiceReason.INTERNAL, "not valid HL7")
+        raise error
 
     store = PostgresStore(engine, tell=speechless)
     order, _ = store.accept(request())
     claim = store.claim(order.id, 60)
     assert claim is not None
     assert store.end(claim, State.REFUSED, "NOT_IHC", "an H&E slide") is State.REFUSED
+    spent, _ = store.accept(request(2))
+    assert [store.claim(spent.id, 0.0) is not None for _ in range(4)] == [True, True, True, False]
+    assert store.order(spent.id).state is State.DEAD
 
 
 AGAIN = replace(request(1), message_control_id="AGAIN", priority=Priority.STAT)

@@ -11,7 +11,8 @@ from server.domain.ports import Claim, Delivery
 from server.domain.states import State
 from server.store import migrate
 from server.store.outbox import PostgresOutbox
-from server.store.store import PostgresStore, Tell
+from server.store.store import PostgresStore
+from server.store.telling import Tell
 from server.worker import Worker
 from tests.server.store.invented import request, result
 
