@@ -150,7 +150,7 @@ def test_a_running_order_is_cancelled_and_its_worker_loses_it(api: Api, lab: str
 
 def test_the_lis_is_told_of_an_order_that_an_operator_cancels(api: Api, lab: str) -> None:
     order_id = api.caller("lis", lab=lab).order().id
-    api.caller("operator", lab=lab, subject="somebody else").orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id))
+    api.caller("operator", lab=lab, subject="somebody").orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id))
     with api.owner.connect() as connection:
         query = sa.text("SELECT destination, kind, path FROM outbox WHERE order_id = :id")
         [(destination, kind, path)] = connection.execute(query, {"id": order_id}).all()
