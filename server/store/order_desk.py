@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select, update
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Actor
@@ -35,7 +35,7 @@ class PostgresOrderDesk(Scoped):
             raise Refused(ServiceReason.PERMISSION_DENIED, "an order is made in the caller's own laboratory")
         with self._transaction(actor) as connection:
             order, new = rows.accept(connection, request)
-            if not new and _same_message(order, request) and order.request != request:
+            if not new and _is_reused(connection, order, request):
                 raise Refused(ServiceReason.REQUEST_ID_REUSED, "request_id was used for another order: give each order its own")
             return (_just_made(order), True) if new else (rows.view(connection, order.id), False)
 
@@ -80,9 +80,15 @@ def _just_made(order: Order) -> OrderView:
     )
 
 
-def _same_message(order: Order, request: Request) -> bool:
-    mine = (order.request.sender, order.request.message_control_id)
-    return mine == (request.sender, request.message_control_id)
+def _is_reused(connection: Connection, order: Order, request: Request) -> bool:
+    """Was this message's identifier given to another request? Once an order was repeated it may say what the repeat said."""
+    if not rows.is_same(order.request, request):
+        return True
+    first = (order.request.sender, order.request.message_control_id) == (request.sender, request.message_control_id)
+    return first and order.request != request and not connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
+
+
+_REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
 
 
 def _ordered_by(actor: Actor, order: Order) -> bool:

@@ -103,9 +103,14 @@ def _urgency(priority: Priority) -> dict[str, Any]:
 
 def check_same(first: Request, request: Request) -> None:
     """Raise Refused MESSAGE_INVALID where a repeat's identifiers are those of another order or patient."""
-    if _subject(first) != _subject(request):
+    if not is_same(first, request):
         reused = "its control id or order number was used before, for another order: send it under new ones"
         raise Refused(ServiceReason.MESSAGE_INVALID, reused)
+
+
+def is_same(first: Request, request: Request) -> bool:
+    """Of the same order, patient, specimen and slide? Name, site, procedure and priority may differ."""
+    return _subject(first) == _subject(request)
 
 
 def _subject(request: Request) -> tuple[str, ...]:

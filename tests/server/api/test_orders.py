@@ -77,6 +77,26 @@ def test_a_request_id_is_not_for_two_orders(api: Api, lab: str) -> None:
     assert count(api, lab) == 1
 
 
+def test_a_request_id_that_repeated_an_order_is_not_for_another_patient_s(api: Api, lab: str) -> None:
+    caller, repeat = api.caller("lis", lab=lab), str(uuid.uuid4())
+    caller.order(number="P-1")
+    caller.order(number="P-1", request_id=repeat)
+    other = order_pb2.Patient(id="TEST-0002", family_name="TEST-INVENTED")
+    answer = told(lambda: caller.order(number="P-1", request_id=repeat, patient=other))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+
+
+def test_g2_a_call_that_comes_again_is_answered_though_its_order_has_changed_since(api: Api, lab: str) -> None:
+    """By another call for the same order, more urgent or with the name mended."""
+    caller, request = api.caller("lis", lab=lab), order_request(number="P-1")
+    first = caller.orders.CreateOrder(request).order
+    caller.order(number="P-1", priority=order_pb2.PRIORITY_STAT)
+    assert caller.orders.CreateOrder(request).order.id == first.id
+    caller.orders.CancelOrder(pb.CancelOrderRequest(order_id=first.id))
+    caller.order(number="P-1", family_name="TEST-MENDED")
+    assert caller.orders.CreateOrder(request).order.id == first.id
+
+
 def test_r3_the_same_placer_numbers_under_another_request_id_answer_the_first_order(api: Api, lab: str) -> None:
     caller = api.caller("lis", lab=lab)
     first, second = caller.order(number="P-7"), caller.orders.CreateOrder(order_request(number="P-7"))
