@@ -78,7 +78,7 @@ class Store(Protocol):
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         """Take a QUEUED order (or a RUNNING one whose lease is over); None when there is nothing to do.
 
-        One that is spent, whose last permitted worker vanished, becomes DEAD.
+        One that is spent, whose last permitted worker vanished, becomes DEAD; one whose end couldn't be told ends so now.
         """
         ...
 

@@ -89,9 +89,9 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
 
 def begin_anew(connection: Connection, order_id: OrderId, priority: Priority, heard: Mapping[str, Any] | None = None) -> Order:
     """QUEUED with all its attempts before it, its job in: of an order that ended without a result. `heard` are columns more."""
-    fresh = {"state": State.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "run": orders.c.run + 1}
+    fresh = {"state": State.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "ending": None}
     times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
-    values = {**fresh, **times, **_urgency(priority), **(heard or {})}
+    values = {**fresh, "run": orders.c.run + 1, **times, **_urgency(priority), **(heard or {})}
     row = connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders)).mappings().one()
     defer(connection, order_id, priority)
     return order_of(row)
@@ -128,7 +128,7 @@ def defer(connection: Connection, order_id: OrderId, priority: Priority, *, dela
 
 
 def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
-    """The order under a new token, or None: also for one whose last permitted worker vanished (`spent`)."""
+    """The order under a new token, or None: also for one whose last permitted worker vanished (`burial`)."""
     token = str(uuid.uuid4())
     given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": token}
     row = connection.execute(_CLAIM, given).mappings().first()
@@ -151,7 +151,7 @@ def take(connection: Connection, lease_s: float, max_attempts: int, *, stat_only
 def progress(connection: Connection, claim: Claim, share: float, lease_s: float) -> None:
     """Renew the lease; progress only grows, so that a bare renewal may say 0. Raises Failed ATTEMPT_LOST."""
     values = {"progress": func.greatest(orders.c.progress, min(max(share, 0.0), 1.0)), "lease_until": _in(lease_s)}
-    _change(connection, claim, values)
+    change(connection, claim, values)
 
 
 def reached_by(claim: Claim, state: State, max_attempts: int) -> State:
@@ -169,7 +169,7 @@ def reached_by(claim: Claim, state: State, max_attempts: int) -> State:
 def end(connection: Connection, claim: Claim, reached: State, reason: str, detail: str) -> None:
     """QUEUED waits with growing back-off. Raises Failed ATTEMPT_LOST."""
     delay_s = min(RETRY_FIRST_S * 4 ** (claim.attempt - 1), RETRY_MOST_S) if reached is State.QUEUED else 0.0
-    _change(connection, claim, _ended(reached) | {"reason": reason, "detail": detail, "due_at": _in(delay_s)})
+    change(connection, claim, ended(reached) | {"reason": reason, "detail": detail, "due_at": _in(delay_s)})
     if reached is State.QUEUED:
         defer(connection, claim.order.id, claim.order.request.priority, delay_s=delay_s)
 
@@ -181,16 +181,16 @@ def wait(connection: Connection, claim: Claim, reason: str, detail: str, longest
     """
     age = func.extract("epoch", func.now() - orders.c.begun_at)
     pause = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
-    values = _ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": _in(pause), "reason": reason, "detail": detail}
+    values = ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": _in(pause), "reason": reason, "detail": detail}
     if not connection.execute(select(age < longest_s).where(orders.c.id == claim.order.id)).scalar_one():
         return False
-    _change(connection, claim, values)
+    change(connection, claim, values)
     return True
 
 
 def release(connection: Connection, claim: Claim) -> None:
     """QUEUED again at once, the attempt not counted: the worker stops, the case did nothing wrong. Raises Failed ATTEMPT_LOST."""
-    _change(connection, claim, _ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": func.now()})
+    change(connection, claim, ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": func.now()})
     defer(connection, claim.order.id, claim.order.request.priority)
 
 
@@ -286,24 +286,14 @@ def _is_due() -> ColumnElement[bool]:
     )
 
 
-def spent(connection: Connection, order_id: OrderId, max_attempts: int) -> Order | None:
-    """The order, if its last permitted worker vanished: a slide that takes its worker down must not take another, for ever."""
-    row = connection.execute(select(orders).where(orders.c.id == order_id, _is_spent(max_attempts))).mappings().first()
-    return None if row is None else order_of(row)
+def is_spent(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
+    """Without a worker, and to be given to none (`burial`)."""
+    over = or_(orders.c.attempt >= max_attempts, orders.c.ending.is_not(None))
+    return and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now(), over)
 
 
-def bury(connection: Connection, order: Order, reason: str, detail: str, max_attempts: int) -> bool:
-    """DEAD, if it is still `spent`; whether it was."""
-    values = _ended(State.DEAD) | {"reason": reason, "detail": detail, "updated_at": func.now()}
-    condition = (orders.c.id == order.id, orders.c.run == order.run, _is_spent(max_attempts))
-    return connection.execute(update(orders).where(*condition).values(values)).rowcount == 1
-
-
-def _is_spent(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
-    return and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now(), orders.c.attempt >= max_attempts)
-
-
-def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
+def change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
+    """The order, where it is still this claim's. Raises Failed ATTEMPT_LOST."""
     statement = (
         update(orders)
         .where(orders.c.id == claim.order.id, orders.c.state == State.RUNNING, orders.c.token == claim.token)
@@ -317,8 +307,8 @@ def lost(claim: Claim) -> Failed:
     return Failed(ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})")
 
 
-def _ended(state: State) -> dict[str, Any]:
-    return {"state": state, "token": None, "lease_until": None}
+def ended(state: State) -> dict[str, Any]:
+    return {"state": state, "token": None, "lease_until": None, "ending": None}
 
 
 def _in(seconds: float | ColumnElement[float]) -> ColumnElement[datetime]:
@@ -356,6 +346,7 @@ def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
             attempt=orders.c.attempt + 1,
             lease_until=_in(bindparam("lease_s", type_=Double)),
             progress=0.0,
+            ending=None,
             updated_at=func.now(),
         )
         .returning(orders)
@@ -363,7 +354,7 @@ def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 def _claimable() -> ColumnElement[bool]:
-    return and_(_is_due(), not_(_is_spent(bindparam("most", type_=Integer))))
+    return and_(_is_due(), not_(is_spent(bindparam("most", type_=Integer))))
 
 
 def _most_urgent(*wanted: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -13,7 +13,8 @@ from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, State
-from server.store import orders, outbox, profiles, results
+from server.store import burial, orders, outbox, profiles, results
+from server.store.burial import Spent
 from server.store.database import transaction
 from server.store.finish import finish
 from server.store.migrate import Tables
@@ -66,7 +67,7 @@ class PostgresStore:
         with transaction(self._engine, subject=WORKER) as connection:
             self._tables.check(connection)
             claim = orders.claim(connection, order_id, lease_s, self._max_attempts)
-            spent = orders.spent(connection, order_id, self._max_attempts) if claim is None else None
+            spent = burial.spent(connection, order_id, self._max_attempts) if claim is None else None
         if spent is not None:
             self._bury(spent)
         return claim
@@ -87,11 +88,11 @@ class PostgresStore:
             finish(connection, claim, result, list(zip(deliveries, digests, strict=True)))
 
     def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
-        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when what is to be said can't be written. Nothing is half-written."""
+        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED while what is to be said can't be written: `claim` ends it later."""
         reached = orders.reached_by(claim, state, self._max_attempts)
         if reason in self._patience_s and self._waits(claim, reason, detail):
             return State.QUEUED
-        message = told(self._tell, claim.order, reason, detail) if reached in ENDS_TOLD else []
+        message = self._told(claim, reached, reason, detail) if reached in ENDS_TOLD else []
         with self._of(claim) as connection:
             orders.end(connection, claim, reached, reason, detail)
             outbox.add(connection, claim.order, None, message)
@@ -101,21 +102,30 @@ class PostgresStore:
         with self._of(claim) as connection:
             return orders.wait(connection, claim, reason, detail, self._patience_s[reason])
 
-    def _bury(self, order: Order) -> None:
-        """Raises nothing of the message's: an order that can't be buried now is found again, and others are not held up."""
-        reason, detail = str(ServiceReason.WORKER_LOST), f"no worker lived through the case in {self._max_attempts} attempts"
+    def _told(self, claim: Claim, reached: State, reason: str, detail: str) -> list[tuple[Delivery, str]]:
+        """While it can't be written, the end is kept for `claim` to finish, and said so to the worker."""
         try:
-            message = told(self._tell, order, reason, detail)
+            return told(self._tell, claim.order, reason, detail)
+        except Failed:
+            with self._of(claim) as connection:
+                burial.keep_end(connection, claim, reached, reason, detail)
+            raise
+
+    def _bury(self, spent: Spent) -> None:
+        """Raises nothing of the message's: an order that can't be buried now is found again, and others are not held up."""
+        order = spent.order
+        try:
+            message = told(self._tell, order, spent.reason, spent.detail)
         except Failed as error:
             log.warning("order_not_buried", order=order.id, reason=str(error.reason))
             return
         with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
-            buried = orders.bury(connection, order, reason, detail, self._max_attempts)
+            buried = burial.bury(connection, spent, self._max_attempts)
             if buried:
                 outbox.add(connection, order, None, message)
         if buried:
-            metrics.CASES.labels(str(State.DEAD), reason).inc()
-            log.warning("order_buried", order=order.id, reason=reason)
+            metrics.CASES.labels(str(spent.state), spent.reason).inc()
+            log.warning("order_buried", order=order.id, state=str(spent.state), reason=spent.reason)
 
     def release(self, claim: Claim) -> None:
         with self._of(claim) as connection:

@@ -79,6 +79,7 @@ orders = Table(
         server_default="{}",
         comment="sender and control id of messages that began it anew",
     ),
+    Column("ending", String(16), comment="as what it ends once the LIS can be told"),
     UniqueConstraint("sender", "message_control_id"),
     CheckConstraint("(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"),
     CheckConstraint("(state = 'DONE') = (result_id IS NOT NULL)", name="done_has_result"),

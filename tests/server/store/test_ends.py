@@ -185,15 +185,41 @@ def test_a_zombie_s_end_leaves_the_message_of_the_order_s_end_as_it_is(hospital:
     assert [heard[1:] for heard in hospital.told] == [("X", "TILES_UNREADABLE")]
 
 
-def test_while_the_message_cannot_be_written_the_order_does_not_end(hospital: Hospital) -> None:
-    """Neither by its worker nor by the sweep; and the sweep goes on to others."""
+@pytest.mark.parametrize("state", [State.REFUSED, State.DEAD])
+def test_an_end_whose_message_cannot_be_written_keeps_its_reason_and_is_computed_once(hospital: Hospital, state: State) -> None:
+    """The LIS is told the true reason once the disk has room, and no other worker scores the slide meanwhile."""
     order, _ = hospital.store.accept(request())
     hospital.folder.joinpath(order.id).write_text("in the way")
-    claim = hospital.claim(order.id, 0.0)
     with pytest.raises(Failed) as failed:
-        hospital.store.end(claim, State.DEAD, "INTERNAL", "a defect")
+        hospital.store.end(hospital.claim(order.id), state, "NO_PROFILE", "no valid profile")
     assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, True)
-    assert [hospital.store.claim(order.id, 0.0) is not None for _ in range(3)] == [True, True, False]
+    assert (hospital.store.claim(order.id, 60), hospital.store.take(60)) == (None, None)
+    view = hospital.store.order(order.id)
+    assert (view.state, view.reason) == (State.RUNNING, "NO_PROFILE")
+    hospital.folder.joinpath(order.id).unlink()
+    assert hospital.store.claim(order.id, 60) is None
+    view = hospital.store.order(order.id)
+    assert (view.state, view.reason, view.detail) == (state, "NO_PROFILE", "no valid profile")
+    assert [heard[1:] for heard in hospital.told] == [("X", "NO_PROFILE")]
+
+
+def test_an_end_that_was_kept_is_forgotten_with_the_run_that_it_ended(hospital: Hospital) -> None:
+    order = hospital.ended(State.QUEUED)
+    in_the_way = hospital.folder / order.id
+    in_the_way.write_text("in the way")
+    with pytest.raises(Failed):
+        hospital.end(order, State.REFUSED)
+    in_the_way.unlink()
+    hospital.end(order, State.CANCELLED)
+    hospital.store.accept(AGAIN)
+    kills_thrice(hospital, order)
+    assert hospital.store.order(order.id).reason == "WORKER_LOST"
+
+
+def test_while_the_message_cannot_be_written_an_order_whose_workers_died_does_not_end(hospital: Hospital) -> None:
+    order, _ = hospital.store.accept(request())
+    hospital.folder.joinpath(order.id).write_text("in the way")
+    kills_thrice(hospital, order)
     assert hospital.store.order(order.id).state is State.RUNNING
     hospital.folder.joinpath(order.id).unlink()
     assert hospital.store.claim(order.id, 0.0) is None

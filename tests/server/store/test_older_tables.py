@@ -48,16 +48,16 @@ def seen(store: PostgresStore, order_id: OrderId) -> tuple[State, int, str]:
 
 
 def test_a_worker_started_before_migrate_takes_nothing_until_the_tables_are_its_own(engine: sa.Engine, database_url: str) -> None:
-    migrate.revert(database_url, "0005")
     store = PostgresStore(engine)
     order, _ = store.accept(request())
+    migrate.revert(database_url, "0005")
     worker = finishing(store, engine)
     for claim in (worker.step, lambda: store.take(60), lambda: store.claim(order.id, 60)):
         with pytest.raises(Failed, match="chromogen migrate") as waits:
             claim()
         assert (waits.value.reason, waits.value.retryable) == (ServiceReason.DATABASE_FAILED, True)
-    assert seen(store, order.id) == (State.QUEUED, 0, "")
     migrate.migrate(database_url)
+    assert seen(store, order.id) == (State.QUEUED, 0, "")
     assert worker.step()
     assert seen(store, order.id) == (State.DONE, 1, "")
 
