@@ -108,12 +108,15 @@ class Worker:
         return True
 
     def _taken(self) -> Claim | None:
-        """In one statement; where that finds nothing, and every `poll_s`, one by one, which ends orders that are spent."""
+        """In one statement; where that finds nothing, and every `poll_s`, one by one, which ends orders that are spent.
+
+        That pass may meet nothing but spent ones, more urgent than what else is due.
+        """
         if time.monotonic() < self._one_by_one_at and (claim := self._store.take(self._lease_s)) is not None:
             return claim
         self._one_by_one_at = time.monotonic() + self._poll_s
         claims = (self._store.claim(order_id, self._lease_s) for order_id in self._store.due(LOOK_AT))
-        return next((claim for claim in claims if claim is not None), None)
+        return next((claim for claim in claims if claim is not None), None) or self._store.take(self._lease_s)
 
     def _work(self) -> None:
         """The thread of cases: looks when asked, and every `poll_s` unasked."""

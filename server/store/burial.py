@@ -5,7 +5,7 @@ Each function is called inside a transaction and commits nothing itself.
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, literal, select, update
 
 from server.domain.errors import ServiceReason
 from server.domain.order import Order, OrderId
@@ -13,6 +13,11 @@ from server.domain.ports import Claim
 from server.domain.states import State
 from server.store.orders import change, ended, is_spent, order_of
 from server.store.tables import orders
+
+RETELL_S = 30.0
+"""Between two tries to tell: meanwhile such an order is due to nobody, and holds up no other."""
+
+_LATER = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(RETELL_S))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +31,11 @@ class Spent:
 
 
 def keep_end(connection: Connection, claim: Claim, state: State, reason: str, detail: str) -> None:
-    """Note the end that can't be told yet; the order is `spent` from now on, and nobody computes it again.
+    """Note the end that can't be told yet; the order is `spent` in `RETELL_S`, and nobody computes it again.
 
     Raises Failed ATTEMPT_LOST.
     """
-    change(connection, claim, {"ending": state, "reason": reason, "detail": detail, "lease_until": func.now()})
+    change(connection, claim, {"ending": state, "reason": reason, "detail": detail, "lease_until": _LATER})
 
 
 def spent(connection: Connection, order_id: OrderId, max_attempts: int) -> Spent | None:
@@ -42,6 +47,12 @@ def spent(connection: Connection, order_id: OrderId, max_attempts: int) -> Spent
         return Spent(order=order_of(row), state=State(row["ending"]), reason=row["reason"], detail=row["detail"])
     detail = f"no worker lived through the case in {max_attempts} attempts"
     return Spent(order=order_of(row), state=State.DEAD, reason=ServiceReason.WORKER_LOST, detail=detail)
+
+
+def postpone(connection: Connection, found: Spent, max_attempts: int) -> None:
+    """It is `spent` again in `RETELL_S`."""
+    condition = (orders.c.id == found.order.id, is_spent(max_attempts))
+    connection.execute(update(orders).where(*condition).values(lease_until=_LATER))
 
 
 def bury(connection: Connection, found: Spent, max_attempts: int) -> bool:

@@ -118,6 +118,8 @@ class PostgresStore:
             message = told(self._tell, order, spent.reason, spent.detail)
         except Failed as error:
             log.warning("order_not_buried", order=order.id, reason=str(error.reason))
+            with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
+                burial.postpone(connection, spent, self._max_attempts)
             return
         with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
             buried = burial.bury(connection, spent, self._max_attempts)

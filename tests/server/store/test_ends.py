@@ -95,6 +95,11 @@ def make_due(engine: sa.Engine) -> None:
         connection.exec_driver_sql("UPDATE orders SET due_at = now()")
 
 
+def lapse(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE orders SET lease_until = now() - interval '1 s' WHERE state = 'RUNNING'")
+
+
 def fails_thrice(hospital: Hospital, order: Order) -> None:
     for _ in range(3):
         make_due(hospital.engine)
@@ -112,11 +117,11 @@ def breaks_for_good(hospital: Hospital, order: Order) -> None:
     worked_by(hospital, Failed(ServiceReason.INTERNAL, "a defect"))
 
 
-def worked_by(hospital: Hospital, error: Exception) -> None:
+def worked_by(hospital: Hospital, error: Exception) -> bool:
     def run_case(_: Claim) -> None:
         raise error
 
-    Worker(hospital.store, PostgresOutbox(hospital.engine, lambda _: None), run_case, lease_s=60, poll_s=0.1).step()
+    return Worker(hospital.store, PostgresOutbox(hospital.engine, lambda _: None), run_case, lease_s=60, poll_s=0.1).step()
 
 
 @pytest.mark.parametrize(
@@ -196,11 +201,26 @@ def test_an_end_whose_message_cannot_be_written_keeps_its_reason_and_is_computed
     assert (hospital.store.claim(order.id, 60), hospital.store.take(60)) == (None, None)
     view = hospital.store.order(order.id)
     assert (view.state, view.reason) == (State.RUNNING, "NO_PROFILE")
+    assert worked_by(hospital, AssertionError("nothing is due")) is False
     hospital.folder.joinpath(order.id).unlink()
+    lapse(hospital.engine)
     assert hospital.store.claim(order.id, 60) is None
     view = hospital.store.order(order.id)
     assert (view.state, view.reason, view.detail) == (state, "NO_PROFILE", "no valid profile")
     assert [heard[1:] for heard in hospital.told] == [("X", "NO_PROFILE")]
+
+
+def test_however_many_orders_cannot_be_buried_others_are_done(hospital: Hospital) -> None:
+    for number in range(12):
+        order, _ = hospital.store.accept(request(number, priority=Priority.STAT))
+        hospital.folder.joinpath(order.id).write_text("in the way")
+    with hospital.engine.begin() as connection:
+        held = "state = 'RUNNING', attempt = 3, token = gen_random_uuid(), lease_until = now() - interval '1 s'"
+        connection.exec_driver_sql(f"UPDATE orders SET {held}")
+    routine, _ = hospital.store.accept(request(99))
+    assert worked_by(hospital, Refused(Reason.NOT_IHC, "an H&E slide"))
+    assert hospital.store.order(routine.id).state is State.REFUSED
+    assert len(hospital.store.due()) == 2  # which come before those ten in the next round
 
 
 def test_an_end_that_was_kept_is_forgotten_with_the_run_that_it_ended(hospital: Hospital) -> None:
@@ -221,7 +241,9 @@ def test_while_the_message_cannot_be_written_an_order_whose_workers_died_does_no
     hospital.folder.joinpath(order.id).write_text("in the way")
     kills_thrice(hospital, order)
     assert hospital.store.order(order.id).state is State.RUNNING
+    assert hospital.store.due() == []  # others' turn: it is tried again in half a minute
     hospital.folder.joinpath(order.id).unlink()
+    lapse(hospital.engine)
     assert hospital.store.claim(order.id, 0.0) is None
     assert [heard[1:] for heard in hospital.told] == [("X", "WORKER_LOST")]
 
