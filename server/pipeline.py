@@ -23,7 +23,7 @@ from inference.quality import Warning
 from inference.score import score
 from inference.slide import Slide
 from server import metrics
-from server.domain.errors import Refused, ServiceReason
+from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Archive, Claim, Delivery, OpenSlide, Store
 from server.domain.profile import Profile, choose
@@ -64,11 +64,21 @@ def run_case(claim: Claim, desk: Desk) -> None:
     try:
         result, deliveries = score_order(claim, desk, folder)
     except Refused:
-        forget(folder.parent)
+        if _is_held(claim, desk):
+            forget(folder.parent)
         raise
     with stage("store"):
         desk.store.finish(claim, result, reachable(deliveries, desk))
     forget(folder.parent)
+
+
+def _is_held(claim: Claim, desk: Desk) -> bool:
+    """For a lease from now on, if so: the journals that lie there are no other worker's."""
+    try:
+        desk.store.progress(claim, 0.0, desk.lease_s)
+    except Failed:
+        return False
+    return True
 
 
 def attempt_folder(claim: Claim) -> str:

@@ -1,0 +1,63 @@
+"""What a case leaves in its folder when it is refused (`server.pipeline.run_case`)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+import sqlalchemy as sa
+
+from inference.infer import Engine
+from inference.journal import PATTERN
+from inference.slide import Slide
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import SlideReference
+from server.domain.ports import Claim
+from server.pipeline import Desk, attempt_folder, run_case
+from server.store.store import PostgresStore
+from tests.server.store.invented import request
+
+pytestmark = pytest.mark.postgres
+
+
+class EmptyArchive:
+    def fetch(self, slide: SlideReference, spool: Path) -> Path:
+        raise Refused(ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
+
+    def store(self, objects: Sequence[Path]) -> None:
+        raise AssertionError("nothing is sent")
+
+
+def no_slide(path: Path) -> Slide:
+    raise AssertionError("no slide is opened")
+
+
+def desk_of(store: PostgresStore, folder: Path) -> Desk:
+    engine = cast(Engine, None)  # never reached
+    return Desk(
+        store=store, archive=EmptyArchive(), open_slide=no_slide, engine=engine, cases=folder, lease_s=60, destinations=()
+    )  # fmt: skip
+
+
+def journal_of(claim: Claim, folder: Path) -> Path:
+    path = folder / claim.order.id / attempt_folder(claim) / PATTERN.replace("*", "made")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"tiles")
+    return path
+
+
+def test_r5_a_refused_case_leaves_no_journal_but_a_zombie_s_refusal_leaves_the_live_attempt_s(
+    engine: sa.Engine, tmp_path: Path
+) -> None:
+    store = PostgresStore(engine)
+    order, _ = store.accept(request())
+    zombie, live = store.claim(order.id, 0.0), store.claim(order.id, 60)
+    assert zombie is not None
+    assert live is not None
+    journal = journal_of(live, tmp_path)
+    with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
+        run_case(zombie, desk_of(store, tmp_path))
+    assert journal.exists()
+    with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
+        run_case(live, desk_of(store, tmp_path))
+    assert not journal.exists()
