@@ -81,10 +81,12 @@ class Request:
 class Order:
     """A request that was accepted, with its identity and the time of the database at its acceptance (UTC).
 
-    `run` is 1, and one more each time that the order is begun anew after an end without a result.
+    `run` is 1, and one more each time that the order is begun anew after an end without a result; `begun_at` is when this one
+    began (UTC), None: at its acceptance.
     """
 
     id: OrderId
     request: Request
     received_at: datetime
     run: int = 1
+    begun_at: datetime | None = None

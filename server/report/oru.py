@@ -83,24 +83,25 @@ def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINA
     return _checked(order, control_id(result, status), at, processing_id, lines)
 
 
-def build_refusal(order: Order, reason: str, detail: str, *, at: datetime | None = None, processing_id: str = "P") -> bytes:
+def build_refusal(order: Order, reason: str, detail: str, *, processing_id: str = "P") -> bytes:
     """Says that there will be no score, and why: OBR-25 X, the reason (UPPER_SNAKE) in an OBX, the line for a person in its NTE.
 
-    `at` is the time of the refusal; without it, that of the order, so that the same refusal is the same to the byte.
+    Its time is that at which the order's run began, so that the same refusal is the same to the byte.
     """
+    at = order.begun_at or order.received_at
     lines = [
-        *_patient_and_order(order, "X", at or order.received_at),
+        *_patient_and_order(order, "X", at),
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
         *_numbered([_observation(REFUSAL, reason, "X", kind="ST")]),
         segment("NTE", "1", "L", composed(detail)),
         *_specimen(order),
     ]
-    return _checked(order, refusal_control_id(order, reason), at or order.received_at, processing_id, lines)
+    return _checked(order, refusal_control_id(order, reason), at, processing_id, lines)
 
 
 def build_bare_refusal(order: Order, reason: str) -> bytes:
     """For an order of which `build_refusal` can't be written: its numbers and the reason, no patient, no specimen, same MSH-10."""
-    at, asked = order.received_at, order.request
+    at, asked = order.begun_at or order.received_at, order.request
     bare = replace(order, request=replace(asked, procedure_code=asked.marker, procedure_text="", charset=UTF8))
     note, observation = segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)), _observation(REFUSAL, reason, "X", kind="ST")
     return _checked(bare, refusal_control_id(order, reason), at, "P", [*_order(bare, "X", at), note, *_numbered([observation])])

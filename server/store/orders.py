@@ -228,8 +228,8 @@ def order_of(row: RowMapping) -> Order:
         slide=SlideReference(**row["slide"]),
         requested_at=_utc(row["requested_at"]),
     )
-    received_at: datetime = row["received_at"]
-    return Order(id=OrderId(row["id"]), request=request, received_at=received_at.astimezone(UTC), run=row["run"])
+    times = {name: row[name].astimezone(UTC) for name in ("received_at", "begun_at")}
+    return Order(id=OrderId(row["id"]), request=request, run=row["run"], **times)
 
 
 _PLAIN = (

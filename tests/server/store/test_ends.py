@@ -358,6 +358,20 @@ def test_i7_each_run_is_answered_by_a_message_of_its_own(hospital: Hospital) -> 
     assert len({*(heard[0] for heard in told), control_id(done)}) == 3
 
 
+def test_the_refusal_of_a_later_run_bears_the_time_at_which_that_began(hospital: Hospital) -> None:
+    """A LIS that sorts an order's answers by OBR-22 must find the later one last."""
+    order = hospital.ended(State.REFUSED)
+    with hospital.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE orders SET received_at = received_at - interval '1 hour'")
+    again, _ = hospital.store.accept(AGAIN)
+    hospital.end(again, State.REFUSED)
+    assert again.begun_at is not None
+    written = sorted((hospital.folder / order.id / "refused").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    for path, began in zip(written, (order.received_at, again.begun_at), strict=True):
+        message = hl7.parse(path.read_bytes().decode())
+        assert str(message.segment("MSH")[7]) == str(message.segment("OBR")[22]) == f"{began:%Y%m%d%H%M%S}+0000"  # type: ignore[arg-type]
+
+
 def test_of_twenty_second_orders_at_once_one_begins_it_anew(hospital: Hospital) -> None:
     order = hospital.ended(State.DEAD)
     with ThreadPoolExecutor(20) as pool:
