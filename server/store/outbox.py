@@ -69,6 +69,10 @@ class _Taken:
     delivery: Delivery
 
 
+class _Lost(Exception):
+    """The delivery has another sender now."""
+
+
 def add(connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]) -> None:
     """Queue deliveries in this order, each with the digest of its file. A message that is there already is not queued again."""
     rows = rows_of(order, result_id, deliveries)
@@ -174,6 +178,9 @@ class PostgresOutbox:
         try:
             with self._held(taken):
                 self._send_unchanged(taken)
+        except _Lost:
+            log.warning("delivery_lost", kind=taken.delivery.kind, destination=taken.delivery.destination)
+            return False
         except ChromogenError as error:
             self._put_back(taken, str(error.reason), retryable=error.retryable)
             return False
@@ -188,6 +195,8 @@ class PostgresOutbox:
     def _send_unchanged(self, taken: _Taken) -> None:
         if digest(taken.delivery.path) != taken.sha256:
             raise Failed(ServiceReason.DELIVERY_FAILED, f"{taken.delivery.path.name} is not the file that was finished")
+        if not self._renewed(taken):  # this process stood still meanwhile, and later messages may have gone out
+            raise _Lost
         self._deliver(taken.delivery)
 
     @contextmanager
@@ -203,14 +212,19 @@ class PostgresOutbox:
             thread.join()
 
     def _renew(self, taken: _Taken, over: threading.Event) -> None:
-        mine = (outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token)
         hangs_at = time.monotonic() + HANGS_S
         while not over.wait(self._patience.lease_s / 3) and time.monotonic() < hangs_at:
             try:
-                with transaction(self._engine) as connection:
-                    connection.execute(update(outbox).where(*mine).values(lease_until=_in(self._patience.lease_s)))
+                self._renewed(taken)
             except Failed as error:
                 log.warning("delivery_lease_not_renewed", reason=str(error.reason))
+
+    def _renewed(self, taken: _Taken) -> bool:
+        """Whether the row was still ours and its lease begins anew."""
+        mine = (outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token)
+        with transaction(self._engine) as connection:
+            renewal = update(outbox).where(*mine).values(lease_until=_in(self._patience.lease_s))
+            return connection.execute(renewal).rowcount == 1
 
     def _put_back(self, taken: _Taken, reason: str, *, retryable: bool) -> None:
         wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)

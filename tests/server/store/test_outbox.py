@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
+from server.store import outbox as sending
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
@@ -257,6 +258,27 @@ def test_a_slow_sender_keeps_its_message_and_a_killed_one_is_replaced_within_its
         assert time.monotonic() - killed_at < 2
         PostgresOutbox(engine, peer).send_due()
         time.sleep(0.05)
+
+
+@pytest.mark.postgres
+def test_a_sender_that_was_replaced_while_it_stood_still_sends_nothing_when_it_goes_on(
+    engine: sa.Engine, queue: Queue, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its preliminary result would come after the final one that was sent meanwhile."""
+    queue("lis")
+    queue("lis")
+    successor, digest = Peer(), sending.digest
+
+    def after_a_pause(path: Path) -> str:
+        monkeypatch.setattr(sending, "digest", digest)
+        run(engine, "UPDATE outbox SET lease_until = now() - interval '1 s' WHERE token IS NOT NULL")
+        assert PostgresOutbox(engine, successor).drain("lis") == 2
+        return digest(path)
+
+    monkeypatch.setattr(sending, "digest", after_a_pause)
+    assert PostgresOutbox(engine, peer).drain("lis") == 0
+    assert (successor.ids("lis"), peer.asked) == (["0-0", "1-0"], [])
+    assert states(engine) == ["SENT", "SENT"]
 
 
 def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
