@@ -37,11 +37,11 @@ def test_shared_memory_is_let_go_of_by_all_when_the_engine_closes_even_with_a_re
     for _ in range(4):
         engine.detect(tiles[:1], 0.28)
     assert regions(well[0])
-    set_fault(well[0].repository, "slow 1")
-    set_fault(well[1].repository, "slow 1")
+    set_fault(well[0].repository, "slow 3")
+    set_fault(well[1].repository, "slow 3")
     asking = threading.Thread(target=engine.detect, args=(tiles[:1], 0.28))
     asking.start()
-    time.sleep(0.3)
+    time.sleep(1)
     engine.close()
     asking.join()
     assert [regions(s) for s in well] == [[], []]
