@@ -114,7 +114,8 @@ def _environment(folder: Path, database: str, lis_port: int, authority: Authorit
     return own | {
         "OMP_NUM_THREADS": "1", "CHROMOGEN_DATABASE_URL": database, "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
         "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"), "CHROMOGEN_ARCHIVE_WAIT_S": "0",
-        "CHROMOGEN_LIS_HOST": "127.0.0.1", "CHROMOGEN_LIS_PORT": str(lis_port), "CHROMOGEN_MLLP_PORT": "0", "CHROMOGEN_GRPC_PORT": "0", "CHROMOGEN_LOG_FORMAT": "json",
+        "CHROMOGEN_LIS_HOST": "127.0.0.1", "CHROMOGEN_LIS_PORT": str(lis_port),
+        "CHROMOGEN_MLLP_PORT": "0", "CHROMOGEN_GRPC_PORT": "0", "CHROMOGEN_LOG_FORMAT": "json",
         "CHROMOGEN_TLS_CERT": str(folder / "cert.pem"), "CHROMOGEN_TLS_KEY": str(folder / "key.pem"),
         "CHROMOGEN_TLS_CLIENT_CA": str(folder / "ca.pem"), "CHROMOGEN_OIDC_ISSUER": ISSUER, "CHROMOGEN_OIDC_AUDIENCE": AUDIENCE,
         "CHROMOGEN_OIDC_JWKS": str(folder / "jwks.json"), "CHROMOGEN_CLIENT_CA": str(folder / "ca.pem"),
