@@ -11,10 +11,9 @@ from server.api.convert_order import PRIORITIES, STATES, order_message, request_
 from server.api.gate import Call
 from server.domain.desks import OrderDesk, OrderFilter, order_etag
 from server.domain.order import OrderId
-from server.domain.states import TRANSITIONS, State
+from server.domain.states import LIVE
 
 WATCH_EVERY_S = 0.5
-ENDS = frozenset({state for state, after in TRANSITIONS.items() if not after} | {State.REFUSED, State.DEAD})
 
 
 class OrderServicer:
@@ -57,7 +56,7 @@ class OrderServicer:
             if order_etag(view) != told:
                 told = order_etag(view)
                 yield pb.WatchOrderResponse(order=order_message(view))
-            if view.state in ENDS:
+            if view.state not in LIVE:
                 return
             self._sleep(WATCH_EVERY_S)
 

@@ -24,7 +24,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.DEAD: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset({State.QUEUED}),
 }
-LIVE = frozenset({State.QUEUED, State.RUNNING})
+LIVE = frozenset({State.QUEUED, State.RUNNING})  # the others are ends, though some may be begun anew
 ENDED_WITHOUT_RESULT = frozenset({State.REFUSED, State.DEAD, State.CANCELLED})
 
 MAX_ATTEMPTS = 3
