@@ -33,6 +33,7 @@ def test_shared_memory_that_the_server_forgets_in_mid_slide_changes_nothing(
 def test_shared_memory_is_let_go_of_by_all_when_the_engine_closes_even_with_a_request_in_flight(
     well: tuple[TritonServer, ...], tiles: Rgb
 ) -> None:
+    others = set(FOLDER.glob(f"{PREFIX}{os.getpid()}-*"))  # of engines that earlier tests' services still hold
     engine = TritonEngine([s.address for s in well], rules=RULES, side=SIDE)
     for _ in range(4):
         engine.detect(tiles[:1], 0.28)
@@ -45,7 +46,7 @@ def test_shared_memory_is_let_go_of_by_all_when_the_engine_closes_even_with_a_re
     engine.close()
     asking.join()
     assert [regions(s) for s in well] == [[], []]
-    assert not list(FOLDER.glob(f"{PREFIX}{os.getpid()}-*"))
+    assert set(FOLDER.glob(f"{PREFIX}{os.getpid()}-*")) <= others
     with pytest.raises(Failed, match="closed"):
         engine.detect(tiles[:1], 0.28)
 
