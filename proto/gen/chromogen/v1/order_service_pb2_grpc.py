@@ -94,14 +94,14 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Take an order back that is QUEUED or RUNNING; a worker that runs it stops within seconds and reports nothing.
+        """Take an order back that is QUEUED or RUNNING; a worker that runs it stops within seconds and keeps no result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryOrder(self, request, context):
-        """Queue an order again that is REFUSED or DEAD. Attempts are counted on: one that is DEAD has one more.
+        """Queue an order again that is REFUSED or DEAD. Its attempts are counted anew.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
