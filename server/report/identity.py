@@ -5,7 +5,7 @@ a report twice gives the same bytes.
 """
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict, assert_never
@@ -144,7 +144,7 @@ def settle(report: SOPClass, result: Result, source: Dataset, *, at: datetime | 
     if source.get("TimezoneOffsetFromUTC"):
         report.TimezoneOffsetFromUTC = source.TimezoneOffsetFromUTC
     for item in report.get("VerifyingObserverSequence") or []:
-        item.VerificationDateTime = DT(at)
+        item.VerificationDateTime = DT(at if source.get("TimezoneOffsetFromUTC") else at.replace(tzinfo=UTC))
     for item in report.get("ContributingEquipmentSequence") or []:
         if item.get("ManufacturerModelName") == "highdicom":
             item.ContributionDateTime = DT(at)

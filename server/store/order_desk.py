@@ -59,7 +59,7 @@ class PostgresOrderDesk(Scoped):
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             check_transition(view.state, State.CANCELLED)
-            if not _ordered_by(actor, view.order):
+            if not _ordered_by(connection, actor, view.order):
                 outbox.add(connection, view.order, None, told(self._tell, view.order, *CANCELLED))
             return _changed(connection, order_id, state=State.CANCELLED, token=None, lease_until=None)
 
@@ -91,8 +91,11 @@ def _is_reused(connection: Connection, order: Order, request: Request) -> bool:
 _REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
 
 
-def _ordered_by(actor: Actor, order: Order) -> bool:
-    return order.request.sender == composed(actor.subject, actor.lab)
+def _ordered_by(connection: Connection, actor: Actor, order: Order) -> bool:
+    """By them alone: whoever repeated the order waits for its answer too."""
+    me = composed(actor.subject, actor.lab)
+    heard = connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
+    return order.request.sender == me and all(message.startswith(f"{me}\n") for message in heard)
 
 
 def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = False) -> RowMapping:

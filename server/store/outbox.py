@@ -182,7 +182,8 @@ class PostgresOutbox:
             log.warning("delivery_lost", kind=taken.delivery.kind, destination=taken.delivery.destination)
             return False
         except ChromogenError as error:
-            self._put_back(taken, str(error.reason), retryable=error.retryable)
+            not_its_fault = error.reason == ServiceReason.DATABASE_FAILED  # nothing was sent yet
+            self._put_back(taken, str(error.reason), retryable=error.retryable or not_its_fault)
             return False
         except Exception as error:  # a sender's fault must not end the thread that serves the destination
             self._put_back(taken, type(error).__name__, retryable=True)

@@ -281,6 +281,23 @@ def test_a_sender_that_was_replaced_while_it_stood_still_sends_nothing_when_it_g
     assert states(engine) == ["SENT", "SENT"]
 
 
+def test_a_database_that_refuses_just_before_the_sending_kills_no_message(
+    engine: sa.Engine, queue: Queue, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue("lis")
+    outbox = PostgresOutbox(engine, peer)
+
+    def refuses(_: object) -> bool:
+        raise Failed(ServiceReason.DATABASE_FAILED, "the database is read-only")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "_renewed", refuses)
+        assert outbox.drain("lis") == 0
+    assert (states(engine), peer.asked) == (["WAITING"], [])
+    run(engine, "UPDATE outbox SET due_at = now()")
+    assert outbox.drain("lis") == 1
+
+
 def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
     assert Patience().lease_s <= 15
 

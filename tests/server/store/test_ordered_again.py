@@ -1,0 +1,216 @@
+"""An order that ended without a result and is ordered again, or waits for its slide. INTEROP.md R-3, I-7."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import hl7
+import pytest
+import sqlalchemy as sa
+
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Priority, Request
+from server.domain.states import State
+from server.report.oru import control_id
+from server.report.refusal import refusal_to
+from server.store.database import connect
+from server.store.order_desk import PostgresOrderDesk
+from server.store.store import PostgresStore
+from tests.server.store.hospital import AGAIN, OPERATOR, Hospital, fails_thrice, make_due
+from tests.server.store.invented import request, result
+
+pytestmark = pytest.mark.postgres
+
+
+BEGUN_ANEW = {
+    State.QUEUED: False,
+    State.RUNNING: False,
+    State.DONE: False,
+    State.REFUSED: True,
+    State.DEAD: True,
+    State.CANCELLED: True,
+}
+"""docs/hl7-interface.md, "An order that comes again"."""
+
+
+@pytest.mark.parametrize("state", State)
+def test_r3_a_second_order_of_a_number_runs_again_where_the_first_ended_without_a_result(hospital: Hospital, state: State) -> None:
+    first = hospital.ended(state)
+    before = hospital.store.order(first.id)
+    again, new = hospital.store.accept(AGAIN)
+    after = hospital.store.order(first.id)
+    assert (again.id, new) == (first.id, False)
+    if not BEGUN_ANEW[state]:
+        assert (after.state, after.order.run, after.result_id) == (before.state, 1, before.result_id)
+        return
+    assert (after.state, after.attempt, after.reason, after.order.run) == (State.QUEUED, 0, "", 2)
+    assert after.order.request.priority is Priority.STAT
+    assert hospital.store.due() == [first.id]
+    fails_thrice(hospital, again)
+    assert hospital.store.order(first.id).attempt == 3
+
+
+def corrected(asked: Request) -> Request:
+    """What a LIS mends when an order comes back: all of it is said in the answer."""
+    patient = replace(asked.patient, family_name="TEST-MENDED", given_name="Anna", birth_date=date(1951, 1, 1), sex="M")
+    specimen = replace(asked.specimen, site_code="39937001", site_text="Skin")
+    mended = {"procedure_code": "16112-5", "procedure_text": "Receptor", "charset": "8859/1", "requested_at": None}
+    return replace(asked, patient=patient, specimen=specimen, **mended)
+
+
+def test_an_order_begun_anew_is_answered_with_what_the_new_message_says(
+    service_url: str, engine: sa.Engine, tmp_path: Path
+) -> None:
+    """As the account of an installation, which may write only what it is granted."""
+    service = connect(service_url)
+    store = PostgresStore(service, tell=partial(refusal_to, folder=tmp_path, destination="lis"))
+    hospital = Hospital(store=store, engine=engine, folder=tmp_path)
+    order, asked = hospital.ended(State.REFUSED), corrected(AGAIN)
+    again, _ = store.accept(asked)
+    assert again.request == replace(asked, message_control_id=order.request.message_control_id)
+    hospital.end(again, State.REFUSED)
+    service.dispose()
+    last = max((tmp_path / order.id / "refused").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_bytes()
+    assert b"TEST-MENDED" in last
+    assert b"TEST-INVENTED" not in last
+
+
+def test_a_second_order_of_one_that_lives_changes_nothing_that_is_said_of_it(hospital: Hospital) -> None:
+    order = hospital.ended(State.RUNNING)
+    again, _ = hospital.store.accept(corrected(replace(AGAIN, priority=order.request.priority)))
+    assert again == order
+
+
+@pytest.mark.parametrize("state", [s for s, anew in BEGUN_ANEW.items() if anew])
+@pytest.mark.parametrize("resent", [request(1), AGAIN], ids=["the first message", "the second"])
+def test_r3_a_message_that_comes_again_does_nothing_whatever_became_of_its_order(
+    hospital: Hospital, state: State, resent: Request
+) -> None:
+    order = hospital.ended(state)
+    hospital.store.accept(AGAIN)
+    hospital.end(order, state)
+    before = hospital.store.order(order.id)
+    assert (before.state, before.order.run) == (state, 2)
+    assert hospital.store.accept(resent) == (before.order, False)
+    assert hospital.store.order(order.id) == before
+
+
+def test_r3_a_repeat_that_came_while_the_order_lived_does_not_wake_it_when_it_comes_again(hospital: Hospital) -> None:
+    order = hospital.ended(State.QUEUED)
+    hospital.store.accept(AGAIN)
+    hospital.end(order, State.REFUSED)
+    hospital.store.accept(AGAIN)
+    assert hospital.store.order(order.id).state is State.REFUSED
+
+
+def test_i7_each_run_is_answered_by_a_message_of_its_own(hospital: Hospital) -> None:
+    order = hospital.ended(State.REFUSED)
+    order, _ = hospital.store.accept(AGAIN)
+    hospital.end(order, State.REFUSED)
+    order, _ = hospital.store.accept(replace(AGAIN, message_control_id="A THIRD TIME"))
+    done = result(order.id)
+    hospital.store.finish(hospital.claim(order.id), done, [])
+    told = hospital.told
+    assert [heard[1:] for heard in told] == [("X", "NO_TISSUE")] * 2
+    assert len({*(heard[0] for heard in told), control_id(done)}) == 3
+
+
+def test_the_refusal_of_a_later_run_bears_the_time_at_which_that_began(hospital: Hospital) -> None:
+    """A LIS that sorts an order's answers by OBR-22 must find the later one last."""
+    order = hospital.ended(State.REFUSED)
+    with hospital.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE orders SET received_at = received_at - interval '1 hour'")
+    again, _ = hospital.store.accept(AGAIN)
+    hospital.end(again, State.REFUSED)
+    assert again.begun_at is not None
+    written = sorted((hospital.folder / order.id / "refused").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    for path, began in zip(written, (order.received_at, again.begun_at), strict=True):
+        message = hl7.parse(path.read_bytes().decode())
+        assert str(message.segment("MSH")[7]) == str(message.segment("OBR")[22]) == f"{began:%Y%m%d%H%M%S}+0000"  # type: ignore[arg-type]
+
+
+def test_of_twenty_second_orders_at_once_one_begins_it_anew(hospital: Hospital) -> None:
+    order = hospital.ended(State.DEAD)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda i: hospital.store.accept(replace(AGAIN, message_control_id=f"AGAIN-{i}")), range(20)))
+    assert {answer.id for answer, _ in answers} == {order.id}
+    assert hospital.store.order(order.id).order.run == 2
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.DEAD])
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(AGAIN, patient=replace(AGAIN.patient, id="INVENTED-OTHER")),
+        replace(AGAIN, patient=replace(AGAIN.patient, id_authority="INVENTED-OTHER")),
+        replace(AGAIN, specimen=replace(AGAIN.specimen, id="INVENTED-OTHER")),
+        replace(AGAIN, specimen=replace(AGAIN.specimen, container_id="INVENTED-OTHER")),
+        replace(AGAIN, slide=replace(AGAIN.slide, container_id="INVENTED-OTHER")),
+        replace(AGAIN, marker="PR"),
+    ],
+    ids=["patient", "authority", "specimen", "container", "slide", "marker"],
+)
+def test_a_number_that_comes_again_with_another_content_is_refused_and_begins_nothing(
+    hospital: Hospital, state: State, other: Request
+) -> None:
+    order = hospital.ended(state)
+    with pytest.raises(Refused, match="used before") as refused:
+        hospital.store.accept(other)
+    assert "INVENTED" not in refused.value.message
+    assert hospital.store.order(order.id).state is state
+
+
+def test_who_began_it_anew_is_in_the_audit(hospital: Hospital) -> None:
+    order = hospital.ended(State.DEAD)
+    hospital.store.accept(AGAIN)
+    with hospital.engine.connect() as connection:
+        asked = sa.text("SELECT subject FROM audit WHERE action = 'order.requeue' AND object = :object")
+        assert connection.execute(asked, {"object": f"orders/{order.id}"}).scalars().all() == [AGAIN.sender]
+
+
+def test_an_order_retried_by_a_person_has_all_its_attempts_again(hospital: Hospital) -> None:
+    order = hospital.ended(State.QUEUED)
+    fails_thrice(hospital, order)
+    assert PostgresOrderDesk(hospital.engine).retry(OPERATOR, order.id, "").attempt == 0
+    fails_thrice(hospital, order)
+    assert [heard[1:] for heard in hospital.told] == [("X", "ENGINE_FAILED")] * 2
+
+
+def test_an_order_waits_for_a_slide_that_is_not_there_yet_and_is_refused_when_it_never_comes(engine: sa.Engine) -> None:
+    store = PostgresStore(engine, slide_wait_s=600)
+    order, _ = store.accept(request())
+
+    def looks() -> State:
+        claim = store.claim(order.id, 60)
+        assert claim is not None
+        return store.end(claim, State.REFUSED, ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
+
+    for _ in range(5):
+        make_due(engine)
+        assert looks() is State.QUEUED
+    view = store.order(order.id)
+    assert (view.attempt, view.reason) == (0, "SLIDE_NOT_FOUND")
+    assert store.due() == []  # not at once
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE orders SET begun_at = now() - interval '601 s', due_at = now()")
+    assert looks() is State.REFUSED
+    store.accept(AGAIN)
+    assert looks() is State.QUEUED  # begun anew, it waits anew
+
+
+@pytest.mark.parametrize(("age_s", "least", "most"), [(0, 29, 31), (200, 95, 105), (86_000, 880, 901)])
+def test_the_longer_an_order_waits_for_its_slide_the_rarer_are_its_looks(
+    engine: sa.Engine, age_s: int, least: float, most: float
+) -> None:
+    store = PostgresStore(engine, slide_wait_s=100_000)
+    order, _ = store.accept(request())
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE orders SET begun_at = now() - interval '{age_s} s'")
+    claim = store.claim(order.id, 60)
+    assert claim is not None
+    store.end(claim, State.REFUSED, ServiceReason.SLIDE_NOT_FOUND, "not yet")
+    with engine.connect() as connection:
+        wait_s = connection.exec_driver_sql("SELECT extract(epoch FROM due_at - now()) FROM orders").scalar_one()
+    assert least < wait_s < most
