@@ -90,7 +90,8 @@ class LocalEngine:
     ) -> None:  # fmt: skip
         folder = read_model_folder(models or shipped_models())
         threads = threads or len(os.sched_getaffinity(0))
-        self._workers = 1 if together else threads
+        # One call more than cores: while one reads its tile or grades its peaks, the network has others to go on with.
+        self._workers = 1 if together or threads == 1 else threads + 1
         self._threshold = folder.counting_threshold
         self._detection = DetectionGraph(folder.graph(DETECTION, precision), threads=threads, together=together)
         self._grading = GradingGraph(folder.graph(GRADING))
