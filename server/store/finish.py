@@ -1,4 +1,4 @@
-"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them (migration 0006).
+"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them (migrations 0006, 0010).
 
 As statements of ours they would be parsed and planned anew for each case, which took longer than to run them.
 """
@@ -6,22 +6,22 @@ As statements of ours they would be parsed and planned anew for each case, which
 import json
 from collections.abc import Sequence
 from datetime import datetime
-
-from sqlalchemy import Connection, text
+from typing import Any
 
 from server.domain.ports import Claim, Delivery
 from server.domain.result import Result
-from server.store import orders, outbox, results
+from server.store import outbox, results
 
-FINISH = text(
-    "SELECT chromogen_finish(:order_id, :token, CAST(:result AS jsonb), :hue_value, :density,"
-    " CAST(:scores AS jsonb), CAST(:deliveries AS jsonb))"
-)
+FINISH = """
+SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(hue_value)s, %(density)s, %(scores)s,
+    %(deliveries)s) AS done
+"""
+"""`done` is false where the claim is lost, and nothing is written."""
 
 
-def finish(connection: Connection, claim: Claim, result: Result, deliveries: Sequence[tuple[Delivery, str]]) -> None:
-    """Each delivery with the digest of its file, queued as by `outbox.add`. Raises Failed ATTEMPT_LOST."""
-    given = {
+def given(claim: Claim, result: Result, deliveries: Sequence[tuple[Delivery, str]]) -> dict[str, Any]:
+    """What FINISH asks for, but in whose name; each delivery with the digest of its file, queued as by `outbox.add`."""
+    return {
         "order_id": claim.order.id,
         "token": claim.token,
         "result": json.dumps(results.header(result, claim.order.request.lab), default=datetime.isoformat),
@@ -29,5 +29,3 @@ def finish(connection: Connection, claim: Claim, result: Result, deliveries: Seq
         "scores": json.dumps(results.score_rows(result)),
         "deliveries": json.dumps(outbox.rows_of(claim.order, result.id, deliveries)),
     }
-    if not connection.execute(FINISH, given).scalar_one():
-        raise orders.lost(claim)

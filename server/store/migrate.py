@@ -8,11 +8,11 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, exc, text
+from sqlalchemy import Connection, Engine, exc, text
 
 import server
 from server.domain.errors import Failed, ServiceReason
-from server.store.database import connect
+from server.store.database import connect, transaction
 
 LOCK = 0x63_68_72_6F
 """The key of the advisory lock that makes two migrating processes take turns."""
@@ -35,12 +35,13 @@ class Tables:
     def __init__(self) -> None:
         self._new_enough = False
 
-    def check(self, connection: Connection) -> None:
+    def check_once(self, engine: Engine) -> None:
         """Asks until they once were new enough: no migration takes anything away. Raises Failed DATABASE_FAILED (retryable)."""
         if self._new_enough:
             return
-        if standing(connection) is Standing.OLDER:
-            raise Failed(ServiceReason.DATABASE_FAILED, OLDER_TABLES, retryable=True)
+        with transaction(engine) as connection:
+            if standing(connection) is Standing.OLDER:
+                raise Failed(ServiceReason.DATABASE_FAILED, OLDER_TABLES, retryable=True)
         self._new_enough = True
 
 

@@ -129,23 +129,13 @@ def defer(connection: Connection, order_id: OrderId, priority: Priority, *, dela
 
 def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
     """The order under a new token, or None: also for one whose last permitted worker vanished (`burial`)."""
-    token = str(uuid.uuid4())
-    given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": token}
-    row = connection.execute(_CLAIM, given).mappings().first()
-    if row is None:
-        return None
-    return Claim(order=order_of(row), attempt=row["attempt"], token=token)
+    given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": str(uuid.uuid4())}
+    return taken(connection.execute(_CLAIM, given).mappings().first())
 
 
-def take(connection: Connection, lease_s: float, max_attempts: int, *, stat_only: bool = False) -> Claim | None:
-    """The most urgent due order under a new token, or None. Those that other workers are just taking are passed over.
-
-    An order whose last permitted worker vanished is left to `claim`.
-    """
-    token = str(uuid.uuid4())
-    given = {"lease_s": float(lease_s), "most": max_attempts, "new_token": token}
-    row = connection.execute(_TAKE_STAT if stat_only else _TAKE, given).mappings().first()
-    return None if row is None else Claim(order=order_of(row), attempt=row["attempt"], token=token)
+def taken(row: Mapping[Any, Any] | None) -> Claim | None:
+    """What `TAKE` gave."""
+    return None if row is None else Claim(order=order_of(row), attempt=row["attempt"], token=row["token"])
 
 
 def progress(connection: Connection, claim: Claim, share: float, lease_s: float) -> None:
@@ -219,7 +209,7 @@ def newest(connection: Connection, limit: int) -> list[OrderView]:
     return [view_of(row) for row in connection.execute(statement).mappings()]
 
 
-def order_of(row: RowMapping) -> Order:
+def order_of(row: Mapping[Any, Any]) -> Order:
     request = Request(
         **{name: row[name] for name in _PLAIN},
         priority=Priority(row["priority"]),
@@ -357,14 +347,11 @@ def _claimable() -> ColumnElement[bool]:
     return and_(_is_due(), not_(is_spent(bindparam("most", type_=Integer))))
 
 
-def _most_urgent(*wanted: ColumnElement[bool]) -> ColumnElement[bool]:
-    """SKIP LOCKED: workers take orders beside one another, not one after the other's commit."""
-    first = select(orders.c.id).where(_claimable(), *wanted).order_by(*URGENCY).limit(1)
-    locked = first.with_for_update(skip_locked=True, key_share=True)
-    return orders.c.id == locked.correlate(None).scalar_subquery()
-
-
-# Made once: to build them for each case takes longer than to run them.
+# Made once: to build it for each case takes longer than to run it.
 _CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
-_TAKE = _running(_most_urgent())
-_TAKE_STAT = _running(_most_urgent(orders.c.rank == RANK[Priority.STAT]))
+
+TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(stat_only)s, %(new_token)s)"
+"""The most urgent due order under a new token (migration 0010), or none. Those that other workers are just taking are passed over.
+
+An order whose last permitted worker vanished is left to `claim`.
+"""

@@ -1,5 +1,6 @@
 """`ports.Store` on PostgreSQL: each method one transaction, committed on return."""
 
+import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -13,10 +14,9 @@ from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, State
-from server.store import burial, orders, outbox, profiles, results
+from server.store import burial, finish, orders, outbox, profiles, results
 from server.store.burial import Spent
-from server.store.database import transaction
-from server.store.finish import finish
+from server.store.database import called, transaction
 from server.store.migrate import Tables
 from server.store.telling import Tell, tell_nobody, told
 
@@ -64,8 +64,8 @@ class PostgresStore:
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         """Raises Failed DATABASE_FAILED (retryable) while the tables are an older version's, as `take` does."""
+        self._tables.check_once(self._engine)
         with transaction(self._engine, subject=WORKER) as connection:
-            self._tables.check(connection)
             claim = orders.claim(connection, order_id, lease_s, self._max_attempts)
             spent = burial.spent(connection, order_id, self._max_attempts) if claim is None else None
         if spent is not None:
@@ -73,9 +73,9 @@ class PostgresStore:
         return claim
 
     def take(self, lease_s: float) -> Claim | None:
-        with transaction(self._engine, subject=WORKER, unsorted=True) as connection:
-            self._tables.check(connection)
-            return orders.take(connection, lease_s, self._max_attempts, stat_only=self._stat_only)
+        self._tables.check_once(self._engine)
+        given = {"lease_s": float(lease_s), "most": self._max_attempts, "stat_only": self._stat_only}
+        return orders.taken(called(self._engine, orders.TAKE, given | {"subject": WORKER, "new_token": str(uuid.uuid4())}))
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
         with self._of(claim) as connection:
@@ -84,8 +84,10 @@ class PostgresStore:
     def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing. Nothing is half-written."""
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
-        with self._of(claim) as connection:
-            finish(connection, claim, result, list(zip(deliveries, digests, strict=True)))
+        given = finish.given(claim, result, list(zip(deliveries, digests, strict=True)))
+        done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
+        if done is None or not done["done"]:
+            raise orders.lost(claim)
 
     def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED while what is to be said can't be written: `claim` ends it later."""

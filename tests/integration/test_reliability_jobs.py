@@ -9,7 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
+import psycopg2.extensions
 import pytest
 import sqlalchemy as sa
 
@@ -172,22 +174,50 @@ def test_r9_a_worker_that_is_kept_for_urgent_orders_takes_no_other(store: Postgr
     assert len(store.due()) == 3
 
 
-def test_r12_taking_an_order_is_two_statements_and_finishing_it_two_each_in_one_transaction(
+class Noting(psycopg2.extensions.cursor):
+    """Notes what it is asked, and whether that is a transaction of its own."""
+
+    asked: ClassVar[list[tuple[str, bool]]] = []
+
+    def execute(self, query: str, vars: object = None) -> None:
+        self.asked.append((query.split("(")[0].strip(), self.connection.autocommit))
+        super().execute(query, vars)
+
+
+def test_r12_taking_an_order_is_one_call_and_finishing_it_another_each_its_own_transaction(
     store: PostgresStore, engine: sa.Engine
 ) -> None:
     """What tests/benchmarks/jobs.py measures, where no other process can disturb it: round trips to the database."""
     assert store.take(60) is None  # looks once whether the tables are new enough
     order, _ = store.accept(request(1))
-    sent: list[str] = []
-    for event in ("before_cursor_execute", "commit"):
-        sa.event.listen(engine, event, lambda *given: sent.append("COMMIT" if len(given) == 1 else given[2].split()[0]))
+    sa.event.listen(engine, "checkout", lambda connection, *_: setattr(connection, "cursor_factory", Noting))
+    Noting.asked.clear()
     claim = store.take(60)
-    assert sent == ["SELECT", "UPDATE", "COMMIT"]
     assert claim is not None
-    sent.clear()
     reports = [Delivery(kind="ORU", destination="lis", path=Path(__file__), message_id=f"M{i}") for i in range(4)]
     store.finish(claim, result(order.id), reports)
-    assert sent == ["SELECT", "SELECT", "COMMIT"]
+    assert Noting.asked == [("SELECT * FROM chromogen_take", True), ("SELECT chromogen_finish", True)]
+    assert store.order(order.id).state is State.DONE  # the connection is as it was
+    assert Noting.asked[-1][1] is False
+
+
+def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(store: PostgresStore, engine: sa.Engine) -> None:
+    order, _ = store.accept(request(1))
+    kill = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL")
+
+    def die() -> None:
+        other = connect(engine.url.render_as_string(hide_password=False))
+        with other.begin() as connection:
+            connection.execute(kill)
+        other.dispose()
+
+    store.due()
+    die()
+    claim = store.take(60)
+    assert claim is not None
+    die()
+    store.finish(claim, result(order.id), [])
+    assert store.order(order.id).state is State.DONE
 
 
 PLENTY = Patience(first_s=0.05, most_s=0.2, lease_s=5)
