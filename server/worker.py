@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,7 @@ from server import metrics, traces
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
 from server.domain.states import State
+from server.lease import Leases
 
 RunCase = Callable[[Claim], None]
 """Scores a case and calls `Store.finish`. It raises Refused or Failed and leaves `Store.end` to the worker."""
@@ -58,6 +60,7 @@ class Worker:
         self._lease_s, self._poll_s, self._grace_s = lease_s, poll_s, grace_s
         self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._leases = Leases()
         self._claim: Claim | None = None
         self._one_by_one_at = 0.0
         self._usable = True
@@ -164,7 +167,7 @@ class Worker:
         ):
             log.info("case_started", priority=priority)
             try:
-                with self._lease(claim):
+                with self._leases.held(partial(self._renewed, claim), self._lease_s / 3):
                     self._run_case(claim)
                 log.info("case_done")
                 metrics.CASES.labels("DONE", "").inc()
@@ -190,26 +193,13 @@ class Worker:
         metrics.CASES.labels(str(state), str(error.reason)).inc()
         log.warning("case_ended", state=str(state), reason=str(error.reason))
 
-    @contextmanager
-    def _lease(self, claim: Claim) -> Iterator[None]:
-        """Renews the lease three times in its length, until the case ends or is somebody else's."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._renew, args=(claim, over), name="lease", daemon=True)
-        thread.start()
+    def _renewed(self, claim: Claim) -> bool:
         try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _renew(self, claim: Claim, over: threading.Event) -> None:
-        while not over.wait(self._lease_s / 3):
-            try:
-                self._store.progress(claim, 0.0, self._lease_s)
-            except Failed as error:
-                log.warning("lease_not_renewed", order=claim.order.id, reason=str(error.reason))
-                if error.reason == ServiceReason.ATTEMPT_LOST:
-                    return
+            self._store.progress(claim, 0.0, self._lease_s)
+        except Failed as error:
+            log.warning("lease_not_renewed", order=claim.order.id, reason=str(error.reason))
+            return error.reason != ServiceReason.ATTEMPT_LOST
+        return True
 
     def _give_back(self) -> None:
         """The case that outlived its grace: whatever its thread still does commits nothing."""

@@ -10,8 +10,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from server.domain.errors import ChromogenError, Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
+from server.lease import Leases, Renew
 from server.store.database import transaction
 from server.store.tables import outbox
 
@@ -33,6 +33,7 @@ Deliver = Callable[[Delivery], None]
 """Sends one thing and returns once it is taken. Raises Failed, retryable or not."""
 
 WAITING, SENT, DEAD = "WAITING", "SENT", "DEAD"
+CHUNK = 1 << 18
 HANGS_S = 600
 """After which a sender is taken for hung, as on a network folder that is gone."""
 
@@ -100,9 +101,12 @@ def rows_of(order: Order, result_id: ResultId | None, deliveries: Sequence[tuple
 def digest(path: Path) -> str:
     """SHA-256 of a file that is on the disk for good. Raises Failed DELIVERY_FAILED (retryable) when it can't be read."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             os.fsync(file.fileno())  # the database will say that it exists, and outlive a power cut
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.sha256()
+            while chunk := file.read(CHUNK):
+                found.update(chunk)
+            return found.hexdigest()
     except OSError as error:
         kind = type(error).__name__
         raise Failed(ServiceReason.DELIVERY_FAILED, f"{path.name} can't be read ({kind})", retryable=True) from None
@@ -113,6 +117,7 @@ class PostgresOutbox:
 
     def __init__(self, engine: Engine, deliver: Deliver, *, patience: Patience | None = None) -> None:
         self._engine, self._deliver, self._patience = engine, deliver, patience or Patience()
+        self._leases = Leases()
 
     def waiting(self) -> int:
         with transaction(self._engine) as connection:
@@ -176,7 +181,7 @@ class PostgresOutbox:
 
     def _send(self, taken: _Taken) -> bool:
         try:
-            with self._held(taken):
+            with self._leases.held(self._renewal(taken), self._patience.lease_s / 3):
                 self._send_unchanged(taken)
         except _Lost:
             log.warning("delivery_lost", kind=taken.delivery.kind, destination=taken.delivery.destination)
@@ -200,25 +205,18 @@ class PostgresOutbox:
             raise _Lost
         self._deliver(taken.delivery)
 
-    @contextmanager
-    def _held(self, taken: _Taken) -> Iterator[None]:
-        """Renews the lease three times in its length: a sender that died is replaced soon, a slow one only when it hangs."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._renew, args=(taken, over), name="delivery-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def _renew(self, taken: _Taken, over: threading.Event) -> None:
+    def _renewal(self, taken: _Taken) -> Renew:
+        """A sender that died is replaced soon, a slow one only when it hangs."""
         hangs_at = time.monotonic() + HANGS_S
-        while not over.wait(self._patience.lease_s / 3) and time.monotonic() < hangs_at:
+
+        def renew() -> bool:
             try:
                 self._renewed(taken)
             except Failed as error:
                 log.warning("delivery_lease_not_renewed", reason=str(error.reason))
+            return time.monotonic() < hangs_at
+
+        return renew
 
     def _renewed(self, taken: _Taken) -> bool:
         """Whether the row was still ours and its lease begins anew."""
