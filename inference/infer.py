@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +37,14 @@ class Detections:
     def overflowed(self) -> bool:
         """Were there more peaks than places?"""
         return self.found > len(self.x)
+
+
+class Urgency(IntEnum):
+    """How soon a tile is wanted, where tiles queue: one of a lower value goes first."""
+
+    STAT = 1
+    ASAP = 2
+    ROUTINE = 3
 
 
 class Engine(Protocol):

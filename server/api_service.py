@@ -12,9 +12,8 @@ import simplejpeg
 import structlog
 
 from inference.engines.named import asked_with, make_engine
-from inference.engines.triton import Urgency
 from inference.errors import ChromogenError, Reason, Refused
-from inference.infer import Engine
+from inference.infer import Engine, Urgency
 from inference.slide import Slide
 from server.api.admin import AdminServicer
 from server.api.analysis import LARGEST_SIDE, AnalysisServicer, OpenImage

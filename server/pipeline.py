@@ -11,11 +11,10 @@ from pydicom.dataset import Dataset
 from inference.analyze import Options, Progress, analyze
 from inference.assay import MARKER_NAMES, out_of_scope
 from inference.engines.named import asked_with
-from inference.engines.triton import Urgency
 from inference.fields import Fields, fields_of, heterogeneity
 from inference.geojson import write_geojson
 from inference.grade import counts
-from inference.infer import Engine
+from inference.infer import Engine, Urgency
 from inference.journal import Checkpoint, forget
 from inference.nuclei import Histograms
 from inference.overlay import draw_overlay, write_png

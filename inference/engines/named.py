@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from inference.engines.local import LocalEngine
-from inference.engines.triton import TritonEngine, Urgency
+from inference.engines.triton import TritonEngine
 from inference.errors import Failed, Reason, Refused
-from inference.infer import Engine
+from inference.infer import Engine, Urgency
 
 TRITON = "triton://"
 

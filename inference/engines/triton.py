@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 
 import cv2
@@ -28,18 +27,10 @@ from inference.engines.shared_tiles import SharedTiles
 from inference.engines.triton_repository import PRODUCTION_SIDE
 from inference.engines.triton_server import Answer, Kind, Server, Trouble
 from inference.errors import Failed, Reason, Refused
-from inference.infer import Detections
+from inference.infer import Detections, Urgency
 
 LONGEST_DRAIN_S = 10.0
 LONGEST_PAUSE_S = 1.0
-
-
-class Urgency(IntEnum):
-    """How soon a tile is wanted; the value is the priority in Triton's queues, where a lower one goes first."""
-
-    STAT = 1
-    ASAP = 2
-    ROUTINE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ import pytest
 
 from inference.analysis import Analysis
 from inference.engines.local import LocalEngine
-from inference.engines.triton import Rules, TritonEngine, Urgency
+from inference.engines.triton import Rules, TritonEngine
 from inference.errors import ChromogenError, Failed, Reason, Refused
+from inference.infer import Urgency
 from inference.slide import Rgb
 from tests.faulty_triton import SIDE, drawn_tiles, other_weights, render_faulty, set_fault
 from tests.integration.triton_cases import (

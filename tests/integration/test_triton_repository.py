@@ -11,7 +11,6 @@ from tritonclient.grpc import model_config_pb2
 from inference.engines.graphs import DETECTION, GRADING
 from inference.engines.local import read_model_folder, shipped_models
 from inference.engines.named import make_engine
-from inference.engines.triton import Urgency
 from inference.engines.triton_repository import (
     ENSEMBLE,
     PIXELS_PER_PLACE,
@@ -26,6 +25,7 @@ from inference.engines.triton_repository import (
 )  # fmt: skip
 from inference.engines.triton_server import FINGERPRINT_NUMBERS
 from inference.errors import Refused
+from inference.infer import Urgency
 from inference.tile import TileShape
 
 MODELS = (DETECTION, GRADING, ENSEMBLE)
