@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import (
     Connection,
     Double,
@@ -37,6 +38,8 @@ from server.domain.result import ResultId
 from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, State, check_transition
 from server.store.tables import orders
 
+log = structlog.get_logger()
+
 QUEUE, TASK = "cases", "chromogen.case"
 """procrastinate's names for what `defer` puts in."""
 
@@ -58,8 +61,9 @@ DEFER = text(
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
 
-    A new message for an order that ended without a result begins it anew, and says what is so now; one that is more urgent
-    makes one so that waits or runs. Raises Refused as `check_same`, where the message is new and its number is not.
+    A new message for an order that ended without a result begins it anew; it says what is so now, also of one that waits. One
+    that is more urgent makes one so that waits or runs. Raises Refused as `check_same`, where the message is new and its number
+    is not.
     """
     statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
@@ -76,11 +80,15 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
         return first
     check_same(first.request, request)
     heard = {"repeats": [*row["repeats"], message][-REPEATS_KEPT:]}
+    said = {name: value for name, value in _columns(request).items() if name in _SAID_ANEW and value != row[name]}
     if row["state"] in ENDED_WITHOUT_RESULT:
-        said = {name: value for name, value in _columns(request).items() if name in _SAID_ANEW}
         return begin_anew(connection, first.id, request.priority, heard | said)
     urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
-    values = heard | _urgency(request.priority) | {"updated_at": func.now()} if urged else heard
+    values = heard | (_urgency(request.priority) if urged else {}) | (said if row["state"] == State.QUEUED else {})
+    if values != heard:
+        values["updated_at"] = func.now()
+    elif said:
+        log.warning("order_not_corrected", order=first.id, state=row["state"], columns=sorted(said))
     changed = connection.execute(update(orders).where(orders.c.id == first.id).values(values).returning(orders)).mappings().one()
     if urged:
         defer(connection, first.id, request.priority)
@@ -236,7 +244,7 @@ _PLAIN = (
 )
 
 _SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
-"""What an order that is begun anew takes of the new request, and the database lets be changed (migration 0008)."""
+"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed (migration 0012)."""
 
 
 def _columns(request: Request) -> dict[str, Any]:

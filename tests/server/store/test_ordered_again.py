@@ -77,10 +77,39 @@ def test_an_order_begun_anew_is_answered_with_what_the_new_message_says(
     assert b"TEST-INVENTED" not in last
 
 
-def test_a_second_order_of_one_that_lives_changes_nothing_that_is_said_of_it(hospital: Hospital) -> None:
-    order = hospital.ended(State.RUNNING)
+def test_an_order_that_waits_is_corrected_by_a_new_message_and_scored_once(hospital: Hospital, service_url: str) -> None:
+    """A name that was mended before anything was made of the order: the result must not bear the former one."""
+    service = connect(service_url)
+    store = PostgresStore(service)
+    order = hospital.ended(State.QUEUED)
+    asked = corrected(replace(AGAIN, priority=order.request.priority))
+    again, new = store.accept(asked)
+    view = store.order(order.id)
+    service.dispose()
+    assert (again, new) == (view.order, False)
+    assert again == replace(order, request=replace(asked, message_control_id=order.request.message_control_id))
+    assert (view.state, view.attempt, view.order.run) == (State.QUEUED, 0, 1)
+    assert hospital.claim(order.id).order.request.patient.family_name == "TEST-MENDED"
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.DONE])
+def test_a_second_order_of_one_that_runs_or_is_done_changes_nothing_and_that_is_logged(
+    hospital: Hospital, state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = hospital.ended(state)
     again, _ = hospital.store.accept(corrected(replace(AGAIN, priority=order.request.priority)))
     assert again == order
+    said = capsys.readouterr().out
+    assert "order_not_corrected" in said
+    assert "patient" in said
+    assert "MENDED" not in said
+
+
+@pytest.mark.parametrize("change", ["jsonb_set(patient, '{id}', '\"OTHER\"')", "jsonb_set(patient, '{id_authority}', '\"OTHER\"')"])
+def test_no_correction_makes_an_order_another_patients(hospital: Hospital, change: str) -> None:
+    hospital.ended(State.QUEUED)
+    with pytest.raises(sa.exc.ProgrammingError, match="same patient"), hospital.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE orders SET patient = {change}")
 
 
 @pytest.mark.parametrize("state", [s for s, anew in BEGUN_ANEW.items() if anew])
