@@ -22,7 +22,7 @@ from server.domain.profile import Profile
 from server.domain.result import ResultId
 from server.pipeline import ARCHIVE, LIS, result_id, scores_of
 from server.report.identity import write
-from server.report.oru import Status, build_oru, control_id
+from server.report.oru import Status, build_oru, build_rejection, control_id
 from server.report.refusal import keep
 from server.report.source import KEPT_HEADER, read_source
 from server.report.sr import Document, Signature, build_sr, signed
@@ -78,8 +78,9 @@ class SignOut:
         return self._results.record(actor, [entry], [*message, *self._report(actor, result_id, ResultState.FINAL, replaces)])
 
     def reject(self, actor: Actor, result_id: ResultId, reason: str, etag: str) -> ResultView:
+        """The LIS hears of it where it was sent that result, as preliminary, and no signed one of the order since."""
         entry = Entry(result_id=result_id, state=ResultState.REJECTED, reason=reason, etag=etag)
-        return self._results.record(actor, [entry], [])
+        return self._results.record(actor, [entry], self._withdrawal(actor, result_id, reason), unless_signed=True)
 
     def amend(self, actor: Actor, result_id: ResultId, replacement: ResultId, reason: str, etag: str) -> ResultView:
         former, latter = self._results.get(actor, result_id), self._results.get(actor, replacement)
@@ -102,9 +103,18 @@ class SignOut:
         if order is None or LIS not in self._destinations:
             return []
         path = self._folder / order.id / "signed" / f"{result_id}-{status}.hl7"
-        message = build_oru(view.result, order, status=status)
-        keep(path, message)  # two may sign at once; the message is the same to the byte
+        keep(path, build_oru(view.result, order, status=status))  # two may sign at once; the message is the same to the byte
         return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, status))]
+
+    def _withdrawal(self, actor: Actor, result_id: ResultId, reason: str) -> Sequence[Delivery]:
+        """Of a result that a worker reported; one that was scored anew the LIS doesn't know until it is signed."""
+        view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
+        check_result_transition(view.state, ResultState.REJECTED)
+        if order is None or view.result.predecessor is not None or LIS not in self._destinations:
+            return []
+        path = self._folder / order.id / "signed" / f"{result_id}-{Status.REJECTED}-{uuid.uuid4()}.hl7"  # each with its own reason
+        keep(path, build_rejection(view.result, order, reason))
+        return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, Status.REJECTED))]
 
     def _report(self, actor: Actor, result_id: ResultId, state: ResultState, replaces: Document) -> Sequence[Delivery]:
         """The verified SR for the archive; nothing where there is no order, or the slide's header wasn't kept."""

@@ -59,11 +59,12 @@ _Quantity = tuple[Code, _Value]
 
 
 class Status(StrEnum):
-    """OBR-25 and OBX-11 (HL7 tables 0123, 0085): preliminary until signed, final when signed, corrected after."""
+    """OBR-25 and OBX-11 (HL7 tables 0123, 0085): preliminary until signed, final when signed, corrected after; or withdrawn."""
 
     PRELIMINARY = "P"
     FINAL = "F"
     CORRECTED = "C"
+    REJECTED = "X"
 
 
 def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINARY, processing_id: str = "P") -> bytes:
@@ -78,6 +79,24 @@ def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINA
         *_patient_and_order(order, status, at),
         *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate(notes, start=1)),
         *_numbered(observations),
+        *_specimen(order),
+    ]
+    return _checked(order, control_id(result, status), at, processing_id, lines)
+
+
+def build_rejection(result: Result, order: Order, reason: str, *, processing_id: str = "P") -> bytes:
+    """Withdraws a preliminary result that a pathologist rejected: each quantity again, X and empty; why, in the note after REFUSAL.
+
+    Raises Failed INTERNAL if hl7apy refuses the text.
+    """
+    status, at = Status.REJECTED, result.created_at
+    refusal, *scores = _numbered([_observation(REFUSAL, "RESULT_REJECTED", status, kind="ST"), *_scores(result, order, status)])
+    lines = [
+        *_patient_and_order(order, status, at),
+        segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
+        refusal,
+        segment("NTE", "1", "L", composed(f"The preliminary result was rejected by a pathologist: {reason}")),
+        *scores,
         *_specimen(order),
     ]
     return _checked(order, control_id(result, status), at, processing_id, lines)
@@ -133,7 +152,8 @@ def _scores(result: Result, order: Order, status: Status) -> Iterator[str]:
     )
     for name, score, percent_code in compartments:
         for code, value in _quantities(score, percent_code):
-            yield _observation(code, value, "X" if value is None else status, compartment=name)
+            said = None if status is Status.REJECTED else value
+            yield _observation(code, said, "X" if said is None else status, compartment=name)
 
 
 def _quantities(score: CompartmentScore, percent: Code) -> list[_Quantity]:

@@ -77,9 +77,12 @@ class PostgresResults(Scoped):
                 rows.add(connection, result, lab)
             return _view(connection, actor, result.id)
 
-    def record(self, actor: Actor, entries: Sequence[Entry], deliveries: Sequence[Delivery]) -> ResultView:
+    def record(
+        self, actor: Actor, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
+    ) -> ResultView:
         """Say all of it, or nothing; `deliveries` are of the first entry's result. Returns the first as it is then.
 
+        `unless_signed`: they are left out where a result of the order is signed, and its receivers know that one.
         Of an order's results one is signed at most. Raises Refused RESULT_STATE, ETAG_MISMATCH; Failed DELIVERY_FAILED when a
         file to be sent is missing.
         """
@@ -91,10 +94,12 @@ class PostgresResults(Scoped):
                 _lock(connection, name)
             for entry in entries:
                 _say(connection, actor, entry)
-            if order_id is not None:
-                _check_one_signed(connection, order_id)
+            number_signed = 0 if order_id is None else _signed(connection, order_id)
+            if number_signed > 1:  # two final answers to one question: which of them counts would hang on which came last
+                instead = "another result of the same order is signed: amend that one, with this one as its replacement"
+                raise Refused(ServiceReason.RESULT_STATE, instead)
             view = _view(connection, actor, entries[0].result_id)
-            if view.result.order_id is not None:
+            if view.result.order_id is not None and not (unless_signed and number_signed):
                 order = orders.view(connection, view.result.order_id).order
                 outbox.add(connection, order, view.result.id, list(zip(deliveries, digests, strict=True)))
             return view
@@ -108,12 +113,9 @@ def _say(connection: Connection, actor: Actor, entry: Entry) -> None:
     connection.execute(insert(signatures), values)
 
 
-def _check_one_signed(connection: Connection, order_id: OrderId) -> None:
-    """Two final answers to one question: which of them counts would hang on which came last."""
-    statement = select(results.c.id).where(results.c.order_id == order_id, _state().in_(SIGNED))
-    if len(connection.execute(statement).all()) > 1:
-        instead = "another result of the same order is signed: amend that one, with this one as its replacement"
-        raise Refused(ServiceReason.RESULT_STATE, instead)
+def _signed(connection: Connection, order_id: OrderId) -> int:
+    """How many results of the order are."""
+    return len(connection.execute(select(results.c.id).where(results.c.order_id == order_id, _state().in_(SIGNED))).all())
 
 
 def check_result_transition(old: ResultState, new: ResultState) -> None:

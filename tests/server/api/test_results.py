@@ -217,13 +217,29 @@ def test_of_twenty_who_sign_two_results_of_one_order_at_once_one_does(api: Api, 
     assert sum(len(sent(api, i)) for i in both) == 1
 
 
-def test_a_rejected_result_keeps_its_reason_and_is_not_sent(api: Api, lab: str) -> None:
+def test_a_rejected_result_keeps_its_reason_and_is_withdrawn_from_the_lis(api: Api, lab: str) -> None:
     made, caller = api.done(lab), api.caller("pathologist", lab=lab)
     result = caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="folded tissue")).result
     assert (result.state, result.reason) == (result_pb2.RESULT_STATE_REJECTED, "folded tissue")
-    assert not sent(api, made.id)
+    (message,) = sent(api, made.id)
+    assert str(message.segment("OBR")[25]) == "X"
+    assert "folded tissue" in str(message)
+    again = told(lambda: caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="not again")))
+    assert again.reason == "RESULT_STATE"
+    assert len(sent(api, made.id)) == 1
     short = told(lambda: caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="x")))
     assert short.reason == "ARGUMENT_INVALID"
+
+
+def test_of_a_rejected_result_that_the_lis_does_not_know_it_hears_nothing(api: Api, lab: str) -> None:
+    """Scored anew and never signed; or another of the order is signed, which a withdrawal would cancel."""
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab)
+    unknown, better = (rescored(caller, made.id, profile(api, lab, name)) for name in ("er", "stricter"))
+    caller.results.RejectResult(pb.RejectResultRequest(result_id=unknown.id, reason="wrong threshold"))
+    assert not sent(api, unknown.id)
+    caller.results.SignResult(pb.SignResultRequest(result_id=better.id))
+    caller.results.RejectResult(pb.RejectResultRequest(result_id=made.id, reason="better one signed"))
+    assert not sent(api, made.id)
 
 
 def test_a_signed_result_is_amended_by_another_of_its_order(api: Api, lab: str) -> None:

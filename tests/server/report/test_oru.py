@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import Order
 from server.report import oru
-from server.report.oru import Status, build_bare_refusal, build_oru, build_refusal, control_id, refusal_control_id
+from server.report.oru import Status, build_bare_refusal, build_oru, build_refusal, build_rejection, control_id, refusal_control_id
 from server.report.refusal import refusal_to
 from tests.made import CONTAINER, SPECIMEN, made_order, made_result
 
@@ -120,7 +120,7 @@ def test_a_resend_is_the_same_to_the_byte_and_another_status_is_another_message(
     result = made_result(tmp_path, n=50)
     assert build_oru(result, order) == build_oru(result, order)
     ids = {control_id(result, s) for s in Status}
-    assert len(ids) == 3
+    assert len(ids) == len(Status)
     assert all(len(i) == 20 for i in ids)
     assert str(segment(build_oru(result, order), "MSH")[10]) == control_id(result)
     assert control_id(result) != control_id(made_result(tmp_path, n=51))
@@ -145,6 +145,18 @@ def test_research_use_only_and_each_warning_stand_in_notes(tmp_path: Path, order
     message = build_oru(made_result(tmp_path, n=50, warnings=("OUT_OF_SCOPE", "TOO_FEW_NUCLEI")), order)
     notes = [str(n[3]) for n in hl7.parse(message.decode()).segments("NTE")]
     assert notes == ["Research use only: not for diagnosis.", "Warning: OUT_OF_SCOPE", "Warning: TOO_FEW_NUCLEI"]
+
+
+def test_a_rejection_withdraws_every_quantity_that_was_said_and_says_why(tmp_path: Path, order: Order) -> None:
+    result = made_result(tmp_path)
+    message = build_rejection(result, order, "folded|tissue")
+    before, after = observations(build_oru(result, order)), observations(message)
+    scored = {key: unit for key, (_, unit, _) in before.items() if key[1]}
+    assert {key: value for key, value in after.items() if key[1]} == {key: ("", unit, "X") for key, unit in scored.items()}
+    assert after["REFUSAL", ""] == ("RESULT_REJECTED", "", "X")
+    assert str(segment(message, "OBR")[25]) == "X"
+    assert "folded\\F\\tissue" in message.decode()
+    assert str(segment(message, "MSH")[10]) == control_id(result, Status.REJECTED)
 
 
 def test_a_refusal_says_cancelled_and_why(order: Order) -> None:
