@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     Double,
@@ -80,6 +81,7 @@ orders = Table(
         comment="sender and control id of messages that began it anew",
     ),
     Column("ending", String(16), comment="as what it ends once the LIS can be told"),
+    Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     UniqueConstraint("sender", "message_control_id"),
     CheckConstraint("(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"),
     CheckConstraint("(state = 'DONE') = (result_id IS NOT NULL)", name="done_has_result"),
@@ -95,6 +97,8 @@ orders = Table(
     Index("orders_received_idx", "received_at"),
     Index("orders_lab_received_idx", "lab", "received_at", "id"),
     Index("orders_ended_idx", "lab", "received_at", "id", postgresql_where=text("state IN ('REFUSED', 'DEAD', 'CANCELLED')")),
+    Index("orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")),
+    Index("orders_urgent_idx", "lab", "rank", "received_at", "id", postgresql_where=text("rank < 2")),
 )
 
 profiles = Table(
@@ -133,7 +137,11 @@ results = Table(
     Column("nuclei_file", Text, nullable=False),
     Column("hue_value", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 360, 256)"),
     Column("density", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 301)"),
+    Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
+    Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     Index("results_lab_created_idx", "lab", "created_at", "id"),
+    Index("results_series_idx", "lab", "series_uid", "created_at", "id", postgresql_where=text("series_uid <> ''")),
+    Index("results_container_idx", "lab", "container_id", "created_at", "id", postgresql_where=text("container_id <> ''")),
 )
 
 scores = Table(
