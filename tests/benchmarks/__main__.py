@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks [--quick] [--lines FILE]
 
-About a quarter of an hour on two cores that do nothing else; `--quick` takes a smaller slide and fewer runs, for a look.
+Half an hour or more on two cores that do nothing else; `--quick` takes a smaller slide and fewer runs, for a look.
 `--lines` keeps the lines, which `python -m tests.benchmarks.pictures FILE` draws for docs/performance.md.
 """
 
