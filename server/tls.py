@@ -1,16 +1,23 @@
-"""TLS of HL7: the listener's and the sender's contexts out of the settings. 1.2 or newer; half a configuration is refused.
+"""TLS of HL7 and of the API out of the settings: 1.2 or newer; half a configuration is refused.
 
-Files are read once, at the start: a renewed certificate is taken by a restart.
+Files are looked at again as connections come, so a renewed certificate or authority needs no restart. One that is half-written
+or wrong leaves the last good one in use. A connection that is open goes on as it began.
 """
 
 import ssl
 from pathlib import Path
 
+import grpc
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from server.domain.errors import Refused, ServiceReason
-from server.settings import Lis, Mllp
+from server.renewed import Renewed, RenewedContext
+from server.settings import Lis, Mllp, Tls
 
 
-def listener_context(wanted: Mllp) -> ssl.SSLContext | None:
+def listener_context(wanted: Mllp) -> RenewedContext | None:
     """Of who listens for orders, asking for client certificates where their authority is set; None: plain text.
 
     Raises Refused SETTING_INVALID.
@@ -20,16 +27,21 @@ def listener_context(wanted: Mllp) -> ssl.SSLContext | None:
         return None
     if wanted.tls_cert is None or wanted.tls_key is None:
         raise _refused(f"{name}_CERT and {name}_KEY belong together: set both, or neither and no {name}_CLIENT_CA")
-    context = _context(ssl.PROTOCOL_TLS_SERVER)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    _show(context, wanted.tls_cert, wanted.tls_key, name)
-    if wanted.tls_client_ca is not None:
-        _trust(context, wanted.tls_client_ca, f"{name}_CLIENT_CA")
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    cert, key, authority = wanted.tls_cert, wanted.tls_key, wanted.tls_client_ca
+
+    def make() -> ssl.SSLContext:
+        context = _context(ssl.PROTOCOL_TLS_SERVER)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        _show(context, cert, key, name)
+        if authority is not None:
+            _trust(context, authority, f"{name}_CLIENT_CA")
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    return RenewedContext(ssl.PROTOCOL_TLS_SERVER, Renewed(name, (cert, key, authority), make))
 
 
-def sender_context(wanted: Lis) -> ssl.SSLContext | None:
+def sender_context(wanted: Lis) -> RenewedContext | None:
     """Of who sends results: trusts the LIS by the authority that is set and by its host's name; None: plain text.
 
     Raises Refused SETTING_INVALID.
@@ -43,11 +55,55 @@ def sender_context(wanted: Lis) -> ssl.SSLContext | None:
         raise _refused(f"{name}_CERT and {name}_KEY are set, but {name}_CA is not: whom to trust isn't known")
     if (wanted.tls_cert is None) is not (wanted.tls_key is None):
         raise _refused(f"{name}_CERT and {name}_KEY belong together: set both or neither")
-    context = _context(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the host's name in it
-    _trust(context, wanted.tls_ca, f"{name}_CA")
-    if wanted.tls_cert is not None and wanted.tls_key is not None:
-        _show(context, wanted.tls_cert, wanted.tls_key, name)
-    return context
+    authority, cert, key = wanted.tls_ca, wanted.tls_cert, wanted.tls_key
+
+    def make() -> ssl.SSLContext:
+        context = _context(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the host's name in it
+        _trust(context, authority, f"{name}_CA")
+        if cert is not None and key is not None:
+            _show(context, cert, key, name)
+        return context
+
+    return RenewedContext(ssl.PROTOCOL_TLS_CLIENT, Renewed(name, (authority, cert, key), make))
+
+
+def api_credentials(wanted: Tls) -> grpc.ServerCredentials:
+    """Of who serves the API, asking for client certificates where their authority is set. Raises Refused SETTING_INVALID."""
+    name = "CHROMOGEN_TLS"
+    if wanted.cert is None or wanted.key is None:
+        raise _refused(f"{name}_CERT and {name}_KEY are not set")
+    cert, key, authority = wanted.cert, wanted.key, wanted.client_ca
+
+    def make() -> _Pem:
+        trusted = None if authority is None else _read(authority, f"{name}_CLIENT_CA")
+        if trusted is not None and not _certificates(trusted):
+            raise _refused(f"{name}_CLIENT_CA: {authority} holds no PEM certificate")
+        return _pair(_read(cert, f"{name}_CERT"), _read(key, f"{name}_KEY"), name), trusted
+
+    fetch = _Fetch(Renewed(name, (cert, key, authority), make))
+    return grpc.dynamic_ssl_server_credentials(fetch.configuration(), fetch, require_client_authentication=authority is not None)
+
+
+_Pem = tuple[tuple[bytes, bytes], bytes | None]
+"""Key and certificate, and the authority of clients."""
+
+
+class _Fetch:
+    """What gRPC calls before each handshake. A configuration goes into its hands: each is made for one use."""
+
+    def __init__(self, renewed: Renewed[_Pem]) -> None:
+        self._renewed, self._given = renewed, renewed.newest()
+
+    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        newest = self._renewed.newest()
+        if newest is self._given:
+            return None
+        self._given = newest
+        return self.configuration()
+
+    def configuration(self) -> grpc.ServerCertificateConfiguration:
+        pair, authority = self._given
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=authority)
 
 
 def _context(protocol: int) -> ssl.SSLContext:
@@ -57,27 +113,49 @@ def _context(protocol: int) -> ssl.SSLContext:
 
 
 def _show(context: ssl.SSLContext, cert: Path, key: Path, name: str) -> None:
-    _readable(cert, f"{name}_CERT")
-    _readable(key, f"{name}_KEY")
+    _read(cert, f"{name}_CERT")
+    _read(key, f"{name}_KEY")
     try:
         context.load_cert_chain(cert, key, password=b"")  # without, a key with a password would ask the terminal for it
-    except (ssl.SSLError, ValueError):
-        raise _refused(f"{name}_CERT and {name}_KEY: not a PEM certificate with its own key, which has no password") from None
+    except (OSError, ValueError):
+        raise _no_pair(name) from None
 
 
 def _trust(context: ssl.SSLContext, authority: Path, name: str) -> None:
-    _readable(authority, name)
+    _read(authority, name)
     try:
         context.load_verify_locations(authority)
-    except ssl.SSLError:
+    except OSError:
         raise _refused(f"{name}: {authority} holds no PEM certificate") from None
 
 
-def _readable(path: Path, name: str) -> None:
+def _pair(cert: bytes, key: bytes, name: str) -> tuple[bytes, bytes]:
+    """Key and certificate, as gRPC takes them, which itself says of wrong ones only that it can't listen."""
     try:
-        path.open("rb").close()
+        fits = [c.public_key() for c in _certificates(cert)][:1] == [load_pem_private_key(key, None).public_key()]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        fits = False
+    if not fits:
+        raise _no_pair(name)
+    return key, cert
+
+
+def _certificates(pem: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        return []
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError:
         raise _refused(f"{name}: {path} can't be read") from None
+
+
+def _no_pair(name: str) -> Refused:
+    return _refused(f"{name}_CERT and {name}_KEY: not a PEM certificate with its own key, which has no password")
 
 
 def _refused(message: str) -> Refused:

@@ -14,6 +14,7 @@ import jwt
 import structlog
 
 from server.domain.errors import Failed, Refused, ServiceReason
+from server.renewed import Renewed
 
 ALGORITHMS = ("RS256", "ES256")
 _KINDS = {"RS256": "RSA", "ES256": "EC"}
@@ -104,8 +105,8 @@ def reader_of(jwks: str, authority: Path | None = None) -> Callable[[], bytes]:
     Raises Refused SETTING_INVALID.
     """
     if jwks.startswith("https://"):
-        context = _context(authority)
-        return lambda: _fetch(jwks, context)
+        context = Renewed("CHROMOGEN_OIDC_CA", (authority,), lambda: _context(authority))
+        return lambda: _fetch(jwks, context.newest())
     if "://" in jwks:
         raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_JWKS is neither a file nor an https:// address")
     return Path(jwks).read_bytes

@@ -4,7 +4,6 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -37,6 +36,7 @@ from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Grpc, Settings, Tls
+from server.tls import api_credentials
 
 QUEUED_PER_THREAD = 8
 """Calls that may wait for a thread; beyond that they are turned away at once (RESOURCE_EXHAUSTED)."""
@@ -150,13 +150,7 @@ def credentials_of(wanted: Grpc, tls: Tls) -> grpc.ServerCredentials | None:
         if tls.cert or tls.key or tls.client_ca:
             raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_GRPC_INSECURE and CHROMOGEN_TLS_* exclude each other")
         return None
-    if tls.cert is None or tls.key is None:
-        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_TLS_CERT and CHROMOGEN_TLS_KEY are not set")
-    pair = (_pem(tls.key, "CHROMOGEN_TLS_KEY"), _pem(tls.cert, "CHROMOGEN_TLS_CERT"))
-    if tls.client_ca is None:
-        return grpc.ssl_server_credentials([pair])
-    authority = _pem(tls.client_ca, "CHROMOGEN_TLS_CLIENT_CA")
-    return grpc.ssl_server_credentials([pair], root_certificates=authority, require_client_auth=True)
+    return api_credentials(tls)
 
 
 def is_loopback(host: str) -> bool:
@@ -166,16 +160,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _pem(path: Path, name: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        raise Refused(ServiceReason.SETTING_INVALID, f"{name}: {path} can't be read") from None
-    if b"-----BEGIN " not in data:
-        raise Refused(ServiceReason.SETTING_INVALID, f"{name}: {path} is no PEM file")
-    return data
 
 
 def _add(server: grpc.Server, servicers: Servicers, health: Health) -> None:

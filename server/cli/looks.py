@@ -154,7 +154,7 @@ def mllp(wanted: Settings) -> Found:
         if is_loopback(wanted.mllp.host):
             return Found(text=f"{where}, plain text")
         return Found(text=f"{where}, plain text", mend="patients cross the network readable: set CHROMOGEN_MLLP_TLS_*")
-    return Found(text=f"{where}, TLS{', client certificates' if context.verify_mode == ssl.CERT_REQUIRED else ''}")
+    return Found(text=f"{where}, TLS{', client certificates' if wanted.mllp.tls_client_ca else ''}")
 
 
 def lis(wanted: Settings) -> Found:
@@ -204,11 +204,11 @@ def certificates(wanted: Settings) -> Found:
         return Found(text="none set")
     over = sorted(name for name, left in days.items() if left < 0)
     if over:
-        raise Failed(ServiceReason.SETTING_INVALID, f"{', '.join(over)}: not valid any more, or not yet; renew it, and restart")
+        raise Failed(ServiceReason.SETTING_INVALID, f"{', '.join(over)}: not valid any more, or not yet; renew it")
     soon = sorted(name for name, left in days.items() if left < RENEW_DAYS)
     return Found(
         text=", ".join(f"{name} {left:.0f} days" for name, left in sorted(days.items())),
-        mend=f"renew {', '.join(soon)}, and restart" if soon else "",
+        mend=f"renew {', '.join(soon)}" if soon else "",
     )
 
 

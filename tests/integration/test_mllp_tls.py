@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +132,24 @@ def test_i3_an_order_comes_in_over_mutual_tls_and_strangers_are_not_heard(
     numbers = {view.order.request.placer_order_number for view in PostgresStore(engine).orders()}
     engine.dispose()
     assert numbers == {"P-1^DEMO-LIS", "P-2^DEMO-LIS"}
+
+
+def test_a_running_serve_takes_up_renewed_files(port: int, folder: Path) -> None:
+    successor = Authority("Its successor (invented)")
+    _put(folder, "successor-client", successor.issue("lis"))
+    _put(folder, "chromogen-server", successor.issue("chromogen", server=True))
+    (folder / "ca").write_bytes(successor.pem)
+    tls = client_of(folder, "successor-client")
+
+    def taken() -> bool:
+        with suppress(Failed):
+            send(order("P-renewed"), host="localhost", port=port, timeout_s=20, tls=tls)
+            return True
+        return False
+
+    until(taken, 20)
+    (told,) = events(folder / "serve.log", "certificate_taken")
+    assert told["setting"] == "CHROMOGEN_MLLP_TLS"
 
 
 @pytest.mark.parametrize(("version", "spoken"), [("-tls1_1", False), ("-tls1_2", True)])

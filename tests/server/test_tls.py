@@ -41,15 +41,15 @@ def test_the_listener_asks_for_client_certificates_where_an_authority_is_set(pem
     mutual = listener_context(Mllp(**files(pem, {"cert": "cert", "key": "key", "client_ca": "ca"})))  # type: ignore[arg-type]
     assert alone is not None
     assert mutual is not None
-    assert (alone.verify_mode, mutual.verify_mode) == (ssl.CERT_NONE, ssl.CERT_REQUIRED)
-    assert mutual.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert (alone.newest.verify_mode, mutual.newest.verify_mode) == (ssl.CERT_NONE, ssl.CERT_REQUIRED)
+    assert mutual.newest.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_the_sender_always_checks_the_receiver_and_its_name(pem: Path) -> None:
     context = sender_context(Lis(host="lis.invalid", tls_ca=pem / "ca"))
     assert context is not None
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert (context.newest.verify_mode, context.newest.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.newest.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 @pytest.mark.parametrize(
