@@ -1,4 +1,4 @@
-"""What an order says may be corrected also while it waits: nothing was made of it yet."""
+"""What an order says may be corrected, by a new message, also while it waits: nothing was made of it yet."""
 
 from alembic import op
 
@@ -11,13 +11,13 @@ SAID = """
 CREATE OR REPLACE FUNCTION chromogen_said_anew() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.state <> 'QUEUED'
-        OR NOT (OLD.state = 'QUEUED' AND NEW.run = OLD.run
+        OR NOT (OLD.state = 'QUEUED' AND NEW.run = OLD.run AND NEW.repeats <> OLD.repeats
             OR OLD.state IN ('REFUSED', 'DEAD', 'CANCELLED') AND NEW.run = OLD.run + 1)
         OR NEW.patient ->> 'id' IS DISTINCT FROM OLD.patient ->> 'id'
         OR NEW.patient ->> 'id_authority' IS DISTINCT FROM OLD.patient ->> 'id_authority'
         OR NEW.specimen ->> 'id' IS DISTINCT FROM OLD.specimen ->> 'id'
     THEN
-        RAISE EXCEPTION 'what an order says changes while it waits or when it is begun anew, for the same patient and specimen'
+        RAISE EXCEPTION 'what an order says changes by a message while it waits, or when it is begun anew; patient and specimen stay'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;

@@ -105,11 +105,40 @@ def test_a_second_order_of_one_that_runs_or_is_done_changes_nothing_and_that_is_
     assert "MENDED" not in said
 
 
+def test_a_correction_that_an_order_only_heeds_as_urgent_is_logged_as_not_made(
+    hospital: Hospital, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = hospital.ended(State.RUNNING)
+    again, _ = hospital.store.accept(corrected(AGAIN))
+    assert again.request == replace(order.request, priority=Priority.STAT)
+    assert "order_not_corrected" in capsys.readouterr().out
+
+
+def test_who_corrected_an_order_that_waits_is_in_the_audit_and_what_but_not_with_which_words(
+    hospital: Hospital, service_url: str
+) -> None:
+    """INTEROP.md S-2. As the account of an installation, and a message that corrects nothing isn't one."""
+    service = connect(service_url)
+    store = PostgresStore(service)
+    order = hospital.ended(State.QUEUED)
+    asked = replace(AGAIN, priority=order.request.priority, sender="OTHER^LAB")
+    store.accept(asked)
+    store.accept(replace(asked, message_control_id="MENDED", patient=replace(asked.patient, family_name="TEST-MENDED")))
+    service.dispose()
+    with hospital.engine.connect() as connection:
+        audit = connection.execute(sa.text("SELECT subject, action, object, outcome FROM audit ORDER BY id")).all()
+    thing = f"orders/{order.id}"
+    assert [tuple(line) for line in audit] == [
+        (order.request.sender, "order.accept", thing, "attempt 0"),
+        ("OTHER^LAB", "order.correct", thing, "patient"),
+    ]
+
+
 @pytest.mark.parametrize("change", ["jsonb_set(patient, '{id}', '\"OTHER\"')", "jsonb_set(patient, '{id_authority}', '\"OTHER\"')"])
 def test_no_correction_makes_an_order_another_patients(hospital: Hospital, change: str) -> None:
     hospital.ended(State.QUEUED)
-    with pytest.raises(sa.exc.ProgrammingError, match="same patient"), hospital.engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE orders SET patient = {change}")
+    with pytest.raises(sa.exc.ProgrammingError, match="patient and specimen stay"), hospital.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE orders SET repeats = '{{M}}', patient = {change}")
 
 
 @pytest.mark.parametrize("state", [s for s, anew in BEGUN_ANEW.items() if anew])
