@@ -27,16 +27,22 @@ class TileCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
-    """What a model found on a slide, whatever the profile."""
+class AnalysisSummary:
+    """An analysis but for its histograms."""
 
     slide: SlideFacts
     model: ModelFacts
-    histograms: Histograms
     tissue_mm2: float
     tiles: TileCounts
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis(AnalysisSummary):
+    """What a model found on a slide, whatever the profile."""
+
+    histograms: Histograms
 
     @property
     def n(self) -> int:

@@ -15,7 +15,7 @@ import structlog
 from inference.fields import fields_of
 from inference.nuclei import Nuclei, read_nuclei
 from server.domain.access import Actor
-from server.domain.desks import SIGNED, Page, PageKey, ResultFilter, ResultState, ResultView, SlideName
+from server.domain.desks import SIGNED, Page, PageKey, ResultFilter, ResultState, ResultView, SlideName, SummaryView
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Delivery
 from server.domain.profile import Profile
@@ -40,10 +40,10 @@ class SignOut:
     def get(self, actor: Actor, result_id: ResultId) -> ResultView:
         return self._results.get(actor, result_id)
 
-    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[ResultView]:
+    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
         return self._results.list(actor, wanted, limit, after)
 
-    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[ResultView]:
+    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
 
     def nuclei(self, actor: Actor, result_id: ResultId) -> Iterator[Nuclei]:

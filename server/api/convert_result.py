@@ -11,7 +11,7 @@ from inference.score import CompartmentScore
 from inference.slide import SlideFacts
 from server.api import read
 from server.api.convert_profile import profile_message
-from server.domain.desks import ResultState, ResultView
+from server.domain.desks import ResultState, SummaryView
 from server.domain.result import Scores
 
 STATES = {getattr(pb, f"RESULT_STATE_{state}"): state for state in ResultState}
@@ -20,7 +20,7 @@ COMPARTMENT_INDEX = {getattr(pb, f"COMPARTMENT_{name.upper()}"): i for i, name i
 COMPARTMENT_NUMBERS = [getattr(pb, f"COMPARTMENT_{name.upper()}") for name in COMPARTMENTS]
 
 
-def result_message(view: ResultView) -> pb.Result:
+def result_message(view: SummaryView) -> pb.Result:
     result, analysis = view.result, view.result.analysis
     return pb.Result(
         id=result.id,

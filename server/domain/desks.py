@@ -18,7 +18,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId, Priority, Request
 from server.domain.ports import OrderView
 from server.domain.profile import Profile
-from server.domain.result import Result, ResultId
+from server.domain.result import Result, ResultId, ResultSummary
 from server.domain.states import State
 
 Item = TypeVar("Item")
@@ -107,10 +107,10 @@ RESULT_TRANSITIONS: dict[ResultState, frozenset[ResultState]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultView:
-    """A result with its laboratory and what was said of it last; `signed_by` empty and `signed_at` None while PRELIMINARY."""
+class SummaryView:
+    """A result of a list, its laboratory, what was said of it last; `signed_by` empty and `signed_at` None while PRELIMINARY."""
 
-    result: Result
+    result: ResultSummary
     lab: str
     state: ResultState
     signed_by: str = ""
@@ -120,6 +120,13 @@ class ResultView:
     @property
     def etag(self) -> str:
         return etag_of(self.result.id, self.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultView(SummaryView):
+    """The result whole."""
+
+    result: Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +152,11 @@ class ResultDesk(Protocol):
 
     def get(self, actor: Actor, result_id: ResultId) -> ResultView: ...
 
-    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[ResultView]:
+    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
         """Newest first."""
         ...
 
-    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[ResultView]:
+    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         """Results of one slide, oldest first."""
         ...
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NewType
 
-from inference.analysis import Analysis
+from inference.analysis import Analysis, AnalysisSummary
 from inference.score import CompartmentScore
 from server.domain.order import OrderId
 from server.domain.profile import Profile
@@ -24,15 +24,22 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """`analysis` holds what no profile changes; `nuclei_file` is the Parquet file of its nuclei."""
+class ResultSummary:
+    """A result as lists have it, without its histograms. `nuclei_file` is the Parquet file of its nuclei."""
 
     id: ResultId
     order_id: OrderId | None
     created_at: datetime
     profile: Profile
     scores: Scores
-    analysis: Analysis
+    analysis: AnalysisSummary
     nuclei_file: Path
     warnings: tuple[str, ...]
     predecessor: ResultId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(ResultSummary):
+    """Whole: `analysis` holds all that no profile changes."""
+
+    analysis: Analysis

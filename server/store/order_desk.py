@@ -124,9 +124,9 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     return given(
         (wanted.marker, lambda v: c.marker == v),
         (wanted.placer_order_number, lambda v: c.placer_order_number.in_((v, composed(v)))),  # as HL7 sent it, or escaped by us
-        (wanted.container_id, lambda v: c.slide["container_id"].astext == v),
+        (wanted.container_id, lambda v: c.container_id == v),
         (wanted.states, c.state.in_),
-        (wanted.priority, lambda v: c.priority == v),
+        (wanted.priority, lambda v: c.rank == rows.RANK[v]),
         (wanted.created_from, lambda v: c.received_at >= v),
         (wanted.created_until, lambda v: c.received_at < v),
     )

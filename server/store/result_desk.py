@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, text
+from sqlalchemy import Connection, RowMapping, func, insert, select, text
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Actor
@@ -18,6 +18,7 @@ from server.domain.desks import (
     ResultState,
     ResultView,
     SlideName,
+    SummaryView,
     check_etag,
 )
 from server.domain.errors import Refused, ServiceReason
@@ -53,21 +54,23 @@ class PostgresResults(Scoped):
             order_id = _view(connection, actor, result_id).result.order_id
             return None if order_id is None else orders.view(connection, order_id).order
 
-    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[ResultView]:
+    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
         columns = (results.c.created_at, results.c.id)
-        statement = page_of(select(*columns).where(of_lab(results.c.lab, actor), *_conditions(wanted)), columns, after, limit)
+        asked = select(*rows.SUMMARY).where(of_lab(results.c.lab, actor), *_conditions(wanted))
         with self._transaction(actor) as connection:
-            found = connection.execute(statement).all()
-            views = tuple(_view(connection, actor, ResultId(row.id)) for row in found[:limit])
+            found = connection.execute(page_of(asked, columns, after, limit)).mappings().all()
+            views = _views(connection, found[:limit])
         last = found[limit - 1] if len(found) > limit else None
-        return Page(items=views, next=None if last is None else tuple(key_text(value) for value in last))
+        key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
+        return Page(items=tuple(views), next=key)
 
-    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[ResultView]:
-        names = {"series_uid": slide.series_uid, "container_id": slide.container_id}
-        same = [results.c.slide[name].astext == value for name, value in names.items() if value]
-        statement = select(results.c.id).where(of_lab(results.c.lab, actor), *same).order_by(results.c.created_at, results.c.id)
+    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[SummaryView]:
+        same = given(
+            (slide.series_uid, lambda v: results.c.series_uid == v), (slide.container_id, lambda v: results.c.container_id == v)
+        )
+        asked = select(*rows.SUMMARY).where(of_lab(results.c.lab, actor), *same).order_by(results.c.created_at, results.c.id)
         with self._transaction(actor) as connection:
-            return [_view(connection, actor, ResultId(i)) for i in connection.execute(statement.limit(limit)).scalars()]
+            return _views(connection, connection.execute(asked.limit(limit)).mappings().all())
 
     def keep(self, actor: Actor, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
@@ -135,21 +138,30 @@ def _view(connection: Connection, actor: Actor, result_id: str) -> ResultView:
     if row is None:
         raise Refused(ServiceReason.RESULT_UNKNOWN, "no such result in this laboratory: check the identifier")
     result = rows.get(connection, ResultId(row["id"]))
-    last = connection.execute(_last(row["id"])).mappings().first()
+    return ResultView(result=result, lab=row["lab"], **_said(_last(connection, [result.id]).get(result.id)))
+
+
+def _views(connection: Connection, found: Sequence[RowMapping]) -> list[SummaryView]:
+    """Of rows with the columns of `results.SUMMARY`: two statements, however many they are."""
+    summaries, last = rows.summaries(connection, found), _last(connection, [row["id"] for row in found])
+    return [
+        SummaryView(result=summary, lab=row["lab"], **_said(last.get(summary.id)))
+        for summary, row in zip(summaries, found, strict=True)
+    ]
+
+
+def _last(connection: Connection, result_ids: Sequence[str]) -> dict[str, RowMapping]:
+    """What was said last of each of them of which something was."""
+    said = select(signatures).where(signatures.c.result_id.in_(result_ids)).order_by(signatures.c.id)
+    return {row["result_id"]: row for row in connection.execute(said).mappings()}
+
+
+def _said(last: RowMapping | None) -> dict[str, Any]:
+    """As a view has it."""
     if last is None:
-        return ResultView(result=result, lab=row["lab"], state=ResultState.PRELIMINARY)
-    return ResultView(
-        result=result,
-        lab=row["lab"],
-        state=ResultState(last["state"]),
-        signed_by=last["subject"],
-        signed_at=last["at"].astimezone(UTC),
-        reason=last["reason"],
-    )
-
-
-def _last(result_id: str) -> Select[Any]:
-    return select(signatures).where(signatures.c.result_id == result_id).order_by(signatures.c.id.desc()).limit(1)
+        return {"state": ResultState.PRELIMINARY}
+    signed = {"signed_by": last["subject"], "signed_at": last["at"].astimezone(UTC)}
+    return {"state": ResultState(last["state"]), **signed, "reason": last["reason"]}
 
 
 def _state() -> ColumnElement[str]:

@@ -3,7 +3,7 @@
 import math
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC
 from pathlib import Path
@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, RowMapping, insert, select
 
-from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.analysis import Analysis, AnalysisSummary, ModelFacts, TileCounts
 from inference.geometry import Size
 from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray
 from inference.score import Allred, CompartmentScore
 from inference.slide import Level, SlideFacts
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
-from server.domain.result import Result, ResultId, Scores
+from server.domain.result import Result, ResultId, ResultSummary, Scores
 from server.store import profiles
 from server.store.tables import results, scores
 
 HUE_VALUE_SHAPE, DENSITY_SHAPE = (2, HUES, VALUES), (2, DENSITIES)
 COMPARTMENTS = ("stroma", "epithelium", "all")
+SUMMARY = [column for column in results.c if column.name not in ("hue_value", "density")]
+"""All but the histograms, which are most of a row and of no use to a list."""
 
 
 def add(connection: Connection, result: Result, lab: str) -> None:
@@ -57,8 +59,13 @@ def header(result: Result, lab: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """As `dataclasses.asdict`, without its copies: half of what keeping a header took."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {name: _plain(field) for name, field in _named(value).items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _named(value: Any) -> dict[str, Any]:
+    """A dataclass's fields, themselves."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def histograms(result: Result) -> dict[str, bytes]:
@@ -81,8 +88,17 @@ def get(connection: Connection, result_id: ResultId) -> Result:
     row = connection.execute(select(results).where(results.c.id == result_id)).mappings().first()
     if row is None:
         raise Refused(ServiceReason.RESULT_UNKNOWN, f"no result {result_id}")
-    found = connection.execute(select(scores).where(scores.c.result_id == result_id)).mappings()
-    return _result(row, {s["compartment"]: _score(s) for s in found})
+    [summary] = summaries(connection, [row])
+    return Result(**(_named(summary) | {"analysis": _analysis(summary.analysis, row)}))
+
+
+def summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[ResultSummary]:
+    """Of rows with the columns of SUMMARY: one statement, however many they are."""
+    found = connection.execute(select(scores).where(scores.c.result_id.in_([row["id"] for row in rows]))).mappings()
+    by_result: dict[str, dict[str, CompartmentScore]] = {row["id"]: {} for row in rows}
+    for score in found:
+        by_result[score["result_id"]][score["compartment"]] = _score(score)
+    return [_summary(row, by_result[row["id"]]) for row in rows]
 
 
 def packed(histogram: IntArray) -> bytes:
@@ -99,33 +115,31 @@ def unpacked(kept: bytes, shape: tuple[int, ...]) -> IntArray:
     return np.frombuffer(counts, dtype=f"<u{len(counts) // math.prod(shape)}").astype(np.int64).reshape(shape)
 
 
-def _result(row: RowMapping, by_compartment: Mapping[str, CompartmentScore]) -> Result:
+def _summary(row: RowMapping, by_compartment: Mapping[str, CompartmentScore]) -> ResultSummary:
     order_id, predecessor = row["order_id"], row["predecessor"]
-    return Result(
+    return ResultSummary(
         id=ResultId(row["id"]),
         order_id=None if order_id is None else OrderId(order_id),
         created_at=row["created_at"].astimezone(UTC),
         profile=profiles.from_json(row["profile"]),
         scores=Scores(**{name: by_compartment[name] for name in COMPARTMENTS}),
-        analysis=_analysis(row),
+        analysis=AnalysisSummary(
+            slide=_slide(row["slide"]),
+            model=ModelFacts(**row["model"]),
+            tissue_mm2=row["tissue_mm2"],
+            tiles=TileCounts(**row["tiles"]),
+            seconds=dict(row["seconds"]),
+            warnings=tuple(row["analysis_warnings"]),
+        ),
         nuclei_file=Path(row["nuclei_file"]),
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
     )
 
 
-def _analysis(row: RowMapping) -> Analysis:
-    return Analysis(
-        slide=_slide(row["slide"]),
-        model=ModelFacts(**row["model"]),
-        histograms=Histograms(
-            hue_value=unpacked(row["hue_value"], HUE_VALUE_SHAPE), density=unpacked(row["density"], DENSITY_SHAPE)
-        ),
-        tissue_mm2=row["tissue_mm2"],
-        tiles=TileCounts(**row["tiles"]),
-        seconds=dict(row["seconds"]),
-        warnings=tuple(row["analysis_warnings"]),
-    )
+def _analysis(summary: AnalysisSummary, row: RowMapping) -> Analysis:
+    hue_value, density = unpacked(row["hue_value"], HUE_VALUE_SHAPE), unpacked(row["density"], DENSITY_SHAPE)
+    return Analysis(**_named(summary), histograms=Histograms(hue_value=hue_value, density=density))
 
 
 def _slide(kept: Mapping[str, Any]) -> SlideFacts:

@@ -21,7 +21,7 @@ from server.domain.desks import OrderFilter, ResultFilter, SlideName
 from server.domain.order import Priority
 from server.domain.result import ResultId
 from server.domain.states import State
-from server.store import private
+from server.store import private, tables
 from server.store.database import as_role, connect
 from server.store.depth import Depth
 from server.store.migrate import migrate
@@ -36,7 +36,7 @@ ACTOR = Actor(subject="bench", lab="LAB", roles=frozenset({Role.LIS}))
 
 # A second apart, each with its own numbers; the rest is the first order's, or its result's.
 ORDERS = """
-INSERT INTO orders SELECT made.* FROM orders o, generate_series(1, :number) i, CAST(:state AS text) wanted,
+INSERT INTO orders ({columns}) SELECT {made} FROM orders o, generate_series(1, :number) i, CAST(:state AS text) wanted,
     jsonb_populate_record(o, jsonb_build_object(
         'id', gen_random_uuid(), 'message_control_id', wanted || i, 'placer_order_number', wanted || i, 'state', wanted,
         'received_at', o.received_at - make_interval(secs => i), 'slide', jsonb_build_object('container_id', wanted || i),
@@ -44,7 +44,7 @@ INSERT INTO orders SELECT made.* FROM orders o, generate_series(1, :number) i, C
     )) made WHERE o.id = :first
 """
 RESULTS = """
-INSERT INTO results SELECT made.* FROM orders, results r, jsonb_populate_record(r, jsonb_build_object(
+INSERT INTO results ({columns}) SELECT {made} FROM orders, results r, jsonb_populate_record(r, jsonb_build_object(
     'id', orders.result_id, 'order_id', orders.id, 'created_at', orders.received_at,
     'slide', r.slide || jsonb_build_object('series_uid', orders.placer_order_number, 'container_id', orders.placer_order_number)
 )) made WHERE orders.state = 'DONE' AND orders.id <> :first AND r.id = :first
@@ -53,6 +53,12 @@ SCORES = """
 INSERT INTO scores SELECT made.* FROM results, scores s,
     jsonb_populate_record(s, jsonb_build_object('result_id', results.id)) made WHERE results.id <> :first AND s.result_id = :first
 """
+
+
+def copying(statement: str, table: sa.Table) -> sa.TextClause:
+    """With the names of those columns that aren't generated."""
+    names = [column.name for column in table.c if column.computed is None]
+    return sa.text(statement.format(columns=", ".join(names), made=", ".join(f"made.{name}" for name in names)))
 
 
 def fill(engine: sa.Engine, store: PostgresStore, done: int, waiting: int) -> None:
@@ -65,10 +71,10 @@ def fill(engine: sa.Engine, store: PostgresStore, done: int, waiting: int) -> No
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         first = {"first": claim.order.id}  # its result has its identifier
-        connection.execute(sa.text(ORDERS), first | {"state": "DONE", "number": done})
-        connection.execute(sa.text(RESULTS), first)
+        connection.execute(copying(ORDERS, tables.orders), first | {"state": "DONE", "number": done})
+        connection.execute(copying(RESULTS, tables.results), first)
         connection.execute(sa.text(SCORES), first)
-        connection.execute(sa.text(ORDERS), first | {"state": "QUEUED", "number": waiting})
+        connection.execute(copying(ORDERS, tables.orders), first | {"state": "QUEUED", "number": waiting})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql("VACUUM ANALYZE")
@@ -100,6 +106,7 @@ def measured(engine: sa.Engine, store: PostgresStore, done: int) -> dict[str, fl
         "orders_number": lambda: orders.list(ACTOR, OrderFilter(placer_order_number=f"DONE{done // 2}"), PAGE, ()),
         "results_first": lambda: results.list(ACTOR, ResultFilter(), PAGE, ()),
         "results_slide": lambda: results.history(ACTOR, SlideName(series_uid=f"DONE{done // 2}"), PAGE),
+        "results_container": lambda: results.history(ACTOR, SlideName(container_id=f"DONE{done // 2}"), PAGE),
         "newest": lambda: store.orders(PAGE),
         "depth": lambda: list(Depth(engine).collect()),
         "take": lambda: store.take(60),
