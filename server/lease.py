@@ -39,8 +39,8 @@ class Leases:
         """`renew` is called every `every_s` until the block ends; then it isn't running any more. What it raises is logged."""
         lease = _Lease(renew=renew, every_s=every_s, due=time.monotonic() + every_s)
         with self._changed:
-            self._held.add(lease)
             self._see_to(lease)
+            self._held.add(lease)
         try:
             yield
         finally:
@@ -49,9 +49,11 @@ class Leases:
                 self._changed.wait_for(lambda: self._renewing is not lease)
 
     def _see_to(self, lease: _Lease) -> None:
+        """Its thread, awake in time. Raises RuntimeError where none can be started; then nothing is changed."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="leases", daemon=True)
+            thread.start()
+            self._thread = thread
         elif lease.due < self._wakes_at:
             self._changed.notify_all()
 

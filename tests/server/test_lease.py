@@ -87,3 +87,19 @@ def test_one_thread_renews_them_all_and_ends_when_none_is_held() -> None:
     until(lambda: lease_threads() == before, 5)
     with leases.held(lambda: True, 0.05):  # and begins anew
         assert lease_threads() == before + 1
+
+
+def test_a_thread_that_could_not_be_started_leaves_no_lease_and_the_next_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine out of threads for a moment: later leases would lapse unseen, and this one be renewed though nobody holds it."""
+    leases, never, renewed = Leases(), list[int](), list[int]()
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError), leases.held(lambda: never.append(1) is None, 0.01):
+            pass
+    with leases.held(lambda: renewed.append(1) is None, 0.01):
+        until(lambda: len(renewed) >= 2, 5)
+    assert never == []
