@@ -125,6 +125,7 @@ def called(engine: Engine, function: str, given: Mapping[str, Any], *, again: bo
         except psycopg2.Error:
             if not (again and connection.closed):
                 raise
+    engine.dispose()  # of those in the pool others may have died too
     return called(engine, function, given, again=False)
 
 

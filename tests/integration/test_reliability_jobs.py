@@ -201,7 +201,10 @@ def test_r12_taking_an_order_is_one_call_and_finishing_it_another_each_its_own_t
     assert Noting.asked[-1][1] is False
 
 
-def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(store: PostgresStore, engine: sa.Engine) -> None:
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(
+    store: PostgresStore, engine: sa.Engine, number: int
+) -> None:
     order, _ = store.accept(request(1))
     kill = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL")
 
@@ -211,11 +214,16 @@ def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(store: 
             connection.execute(kill)
         other.dispose()
 
-    store.due()
-    die()
+    def die_all() -> None:
+        pooled = [engine.connect() for _ in range(number)]
+        for connection in pooled:
+            connection.close()
+        die()
+
+    die_all()
     claim = store.take(60)
     assert claim is not None
-    die()
+    die_all()
     store.finish(claim, result(order.id), [])
     assert store.order(order.id).state is State.DONE
 
