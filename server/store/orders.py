@@ -57,6 +57,9 @@ DEFER = text(
     " now() + make_interval(secs => :delay_s))::procrastinate_job_to_defer_v1])"
 )
 
+_NOTE_CORRECTION = text("SELECT chromogen_note(:lab, chromogen_subject(), 'order.correct', :object, :outcome)")
+"""The audit's triggers tell of states alone."""
+
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
@@ -84,12 +87,16 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     if row["state"] in ENDED_WITHOUT_RESULT:
         return begin_anew(connection, first.id, request.priority, heard | said)
     urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
-    values = heard | (_urgency(request.priority) if urged else {}) | (said if row["state"] == State.QUEUED else {})
+    corrections = said if row["state"] == State.QUEUED else {}
+    values = heard | (_urgency(request.priority) if urged else {}) | corrections
     if values != heard:
         values["updated_at"] = func.now()
-    elif said:
+    if said and not corrections:
         log.warning("order_not_corrected", order=first.id, state=row["state"], columns=sorted(said))
     changed = connection.execute(update(orders).where(orders.c.id == first.id).values(values).returning(orders)).mappings().one()
+    if corrections:
+        given = {"lab": row["lab"], "object": f"orders/{first.id}", "outcome": " ".join(sorted(corrections))}
+        connection.execute(_NOTE_CORRECTION, given)
     if urged:
         defer(connection, first.id, request.priority)
     return order_of(changed)
