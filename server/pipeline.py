@@ -29,7 +29,7 @@ from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
 from server.observability import stage
 from server.report.ann import build_ann
-from server.report.identity import write
+from server.report.identity import software_version, write
 from server.report.oru import build_oru, control_id
 from server.report.result_json import result_json, write_json
 from server.report.seg import build_seg
@@ -131,6 +131,7 @@ def score_slide(
         scores=scores_of(analysis.histograms, profile, fields),
         analysis=analysis,
         nuclei_file=nuclei_file,
+        software=software_version(),
         warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
     )
     write_geojson(folder / "nuclei.geojson", nuclei_file, profile.thresholds, counts(analysis.histograms, profile.thresholds))

@@ -21,7 +21,7 @@ from server.domain.ports import Delivery
 from server.domain.profile import Profile
 from server.domain.result import ResultId
 from server.pipeline import ARCHIVE, LIS, result_id, scores_of
-from server.report.identity import write
+from server.report.identity import software_version, write
 from server.report.oru import Status, build_oru, build_rejection, control_id
 from server.report.refusal import keep
 from server.report.source import KEPT_HEADER, read_source
@@ -68,6 +68,7 @@ class SignOut:
             profile=profile,
             scores=scores_of(old.analysis.histograms, profile, fields),
             predecessor=old.id,
+            software=software_version(),
         )
         return self._results.keep(actor, made, view.lab)
 

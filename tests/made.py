@@ -65,6 +65,7 @@ def made_result(
         analysis=_analysis(histograms),
         nuclei_file=path,
         warnings=warnings,
+        software="9.8.7",
     )
 
 

@@ -40,6 +40,7 @@ def result_message(view: SummaryView) -> pb.Result:
         reason=view.reason,
         research_use_only=True,
         etag=view.etag,
+        software_version=result.software,
     )
 
 

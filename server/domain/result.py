@@ -25,7 +25,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSummary:
-    """A result as lists have it, without its histograms. `nuclei_file` is the Parquet file of its nuclei."""
+    """A result as lists have it, without its histograms.
+
+    `nuclei_file` is the Parquet file of its nuclei; `software` the version of chromogen that made it, empty where that wasn't kept.
+    """
 
     id: ResultId
     order_id: OrderId | None
@@ -36,6 +39,7 @@ class ResultSummary:
     nuclei_file: Path
     warnings: tuple[str, ...]
     predecessor: ResultId | None = None
+    software: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ def identity(result: Result, kind: str, *, series_number: int, description: str)
         instance_number=1,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MANUFACTURER,
-        software_versions=software_version(),
+        software_versions=software_of(result),
         device_serial_number=device_serial_number(result),
         series_description=f"{description}. {RESEARCH_USE_ONLY}",
         specific_character_set=CHARACTER_SET,
@@ -73,7 +73,7 @@ def derived_uid(result_id: ResultId, part: str) -> str:
 
 def device_uid(result: Result) -> str:
     """The observer's UID: one for each version of this software with one model."""
-    name = f"chromogen {software_version()} {result.analysis.model.sha256}"
+    name = f"chromogen {software_of(result)} {result.analysis.model.sha256}"
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
 
 
@@ -90,6 +90,11 @@ def software_version() -> str:
         return "unknown"
 
 
+def software_of(result: Result) -> str:
+    """The version that made the result, whichever builds its report; `unknown` where that wasn't kept."""
+    return result.software or "unknown"
+
+
 def concept(code: Code) -> CodedConcept:
     """A code as highdicom wants it."""
     return CodedConcept(value=code.value, scheme_designator=code.scheme.value, meaning=code.meaning)
@@ -102,7 +107,7 @@ def algorithm_name(result: Result) -> str:
 
 def algorithm_version(result: Result) -> str:
     """Versions of the software and of the model."""
-    return f"{software_version()} (model {result.analysis.model.version})"
+    return f"{software_of(result)} (model {result.analysis.model.version})"
 
 
 def algorithm_parameters(result: Result) -> dict[str, str]:

@@ -42,6 +42,7 @@ from server.report.codes import (
     percent_positive_code,
     tissue_of,
 )
+from server.report.identity import algorithm_version
 
 APPLICATION = "CHROMOGEN"
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
@@ -87,16 +88,17 @@ def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINA
 def build_rejection(result: Result, order: Order, reason: str, *, processing_id: str = "P") -> bytes:
     """Withdraws a preliminary result that a pathologist rejected: each quantity again, X and empty; why, in the note after REFUSAL.
 
-    Raises Failed INTERNAL if hl7apy refuses the text.
+    What it was made by is said again too.     Raises Failed INTERNAL if hl7apy refuses the text.
     """
     status, at = Status.REJECTED, result.created_at
-    refusal, *scores = _numbered([_observation(REFUSAL, "RESULT_REJECTED", status, kind="ST"), *_scores(result, order, status)])
+    withdrawn = [*_scores(result, order, status), *_provenance(result, order, status)]
+    refusal, *others = _numbered([_observation(REFUSAL, "RESULT_REJECTED", status, kind="ST"), *withdrawn])
     lines = [
         *_patient_and_order(order, status, at),
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
         refusal,
         segment("NTE", "1", "L", composed(f"The preliminary result was rejected by a pathologist: {reason}")),
-        *scores,
+        *others,
         *_specimen(order),
     ]
     return _checked(order, control_id(result, status), at, processing_id, lines)
@@ -180,7 +182,7 @@ def _decimal(value: float | None) -> _Value:
 
 def _provenance(result: Result, order: Order, status: Status) -> Iterator[str]:
     model, container = result.analysis.model, order.request.specimen.container_id or order.request.slide.container_id
-    said = [(PROFILE, result.profile.label), (ALGORITHM_NAME, model.name), (ALGORITHM_VERSION, model.version)]
+    said = [(PROFILE, result.profile.label), (ALGORITHM_NAME, model.name), (ALGORITHM_VERSION, algorithm_version(result))]
     said += [(MODEL_SHA256, model.sha256), (SPECIMEN_CONTAINER_IDENTIFIER, container)]
     for code, value in said:
         if value:

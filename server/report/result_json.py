@@ -26,6 +26,7 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
         "slide": slide_json(analysis.slide),
         "profile": profile_json(result.profile),
         "model": asdict(analysis.model),
+        "software": result.software,
         "compartments": compartments_json(result.scores),
         "heterogeneity": None if heterogeneity is None else asdict(heterogeneity),
         "warnings": list(result.warnings),

@@ -53,6 +53,7 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
         "nuclei_file": str(result.nuclei_file),
+        "software": result.software,
     }
 
 
@@ -134,6 +135,7 @@ def _summary(row: RowMapping, by_compartment: Mapping[str, CompartmentScore]) ->
         nuclei_file=Path(row["nuclei_file"]),
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
+        software=row["software"],
     )
 
 

@@ -135,6 +135,7 @@ results = Table(
     Column("analysis_warnings", ARRAY(Text), nullable=False),
     Column("warnings", ARRAY(Text), nullable=False),
     Column("nuclei_file", Text, nullable=False),
+    Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
     Column("hue_value", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 360, 256)"),
     Column("density", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 301)"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),

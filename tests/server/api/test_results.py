@@ -4,6 +4,7 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -49,13 +50,23 @@ def sent(api: Api, result_id: str) -> list[hl7.Message]:
         return [hl7.parse(Path(p).read_bytes().decode()) for p in connection.execute(query, {"id": result_id}).scalars()]
 
 
-def test_a_result_says_what_was_found_and_that_it_is_for_research_only(api: Api, lab: str) -> None:
+def test_s4_a_result_says_what_was_found_and_that_it_is_for_research_only(api: Api, lab: str) -> None:
     made = api.done(lab)
     result = api.caller("lis", lab=lab).results.GetResult(pb.GetResultRequest(result_id=made.id)).result
     assert result.scores.all.h_score == pytest.approx(made.scores.all.h_score)
     assert list(result.scores.all.counts) == list(made.scores.all.counts)
     assert (result.state, result.research_use_only, result.lab) == (result_pb2.RESULT_STATE_PRELIMINARY, True, lab)
     assert result.scores.all.h_score_ci95.low < result.scores.all.h_score_ci95.high
+
+
+def test_s3_a_result_names_model_profile_software_and_slide_and_one_scored_anew_the_software_of_now(api: Api, lab: str) -> None:
+    made, caller = api.done(lab), api.caller("pathologist", lab=lab)
+    result = caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result
+    model = made.analysis.model
+    assert (result.model.name, result.model.version, result.model.sha256) == (model.name, model.version, model.sha256)
+    assert (result.profile.name, result.profile.revision) == (made.profile.name, made.profile.revision)
+    assert (result.software_version, result.slide.icc_sha256) == ("9.8.7", made.analysis.slide.icc_sha256 or "")
+    assert rescored(caller, made.id, profile(api, lab)).software_version == version("chromogen")
 
 
 def test_without_nuclei_there_is_no_score_rather_than_zero(api: Api, lab: str) -> None:

@@ -101,6 +101,12 @@ def test_uids_derive_from_the_result_and_the_image_is_referenced(tmp_path: Path)
     assert report.PixelOriginInterpretation == "VOLUME"
 
 
+def test_s4_it_says_that_it_is_for_research_only(tmp_path: Path) -> None:
+    report = read_back(made_result(tmp_path), tmp_path)
+    assert report.ContentDescription == "Research use only"
+    assert report.SeriesDescription.endswith("Research use only")
+
+
 def test_only_three_dimensional_annotations_carry_the_frame_of_reference(tmp_path: Path) -> None:
     result = made_result(tmp_path)
     assert read_back(result, tmp_path, Coordinates.SLIDE).FrameOfReferenceUID == made_header().FrameOfReferenceUID

@@ -64,11 +64,14 @@ def test_every_quantity_of_every_compartment_is_there_as_scored(tmp_path: Path, 
     assert {v[1] for v in said.values()} == UNITS
 
 
-def test_profile_and_model_are_named(tmp_path: Path, order: Order) -> None:
-    """S-3."""
+def test_s3_profile_model_and_software_are_named(tmp_path: Path, order: Order) -> None:
     said = observations(build_oru(made_result(tmp_path), order))
     assert said["PROFILE", ""][0] == "built-in/1"
-    assert (said["111001", ""][0], said["111003", ""][0], said["MODEL_SHA256", ""][0]) == ("made-up", "1.0.0", "ab" * 32)
+    assert (said["111001", ""][0], said["111003", ""][0], said["MODEL_SHA256", ""][0]) == (
+        "made-up",
+        "9.8.7 (model 1.0.0)",
+        "ab" * 32,
+    )
     assert said["111700", ""][0] == CONTAINER
 
 
@@ -140,8 +143,7 @@ def test_a_slide_without_nuclei_has_no_score_at_all(tmp_path: Path, order: Order
     assert any("No nuclei" in str(n[3]) for n in hl7.parse(message.decode()).segments("NTE"))
 
 
-def test_research_use_only_and_each_warning_stand_in_notes(tmp_path: Path, order: Order) -> None:
-    """S-4."""
+def test_s4_research_use_only_and_each_warning_stand_in_notes(tmp_path: Path, order: Order) -> None:
     message = build_oru(made_result(tmp_path, n=50, warnings=("OUT_OF_SCOPE", "TOO_FEW_NUCLEI")), order)
     notes = [str(n[3]) for n in hl7.parse(message.decode()).segments("NTE")]
     assert notes == ["Research use only: not for diagnosis.", "Warning: OUT_OF_SCOPE", "Warning: TOO_FEW_NUCLEI"]
@@ -154,6 +156,8 @@ def test_a_rejection_withdraws_every_quantity_that_was_said_and_says_why(tmp_pat
     scored = {key: unit for key, (_, unit, _) in before.items() if key[1]}
     assert {key: value for key, value in after.items() if key[1]} == {key: ("", unit, "X") for key, unit in scored.items()}
     assert after["REFUSAL", ""] == ("RESULT_REJECTED", "", "X")
+    assert after["PROFILE", ""] == ("built-in/1", "", "X")
+    assert set(before) <= set(after)
     assert str(segment(message, "OBR")[25]) == "X"
     assert "folded\\F\\tissue" in message.decode()
     assert str(segment(message, "MSH")[10]) == control_id(result, Status.REJECTED)

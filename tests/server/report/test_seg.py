@@ -99,6 +99,12 @@ def test_it_stays_small_on_the_largest_slides(tmp_path: Path) -> None:
     assert (tmp_path / "seg.dcm").stat().st_size < 1_000_000
 
 
+def test_s4_it_says_that_it_is_for_research_only(tmp_path: Path) -> None:
+    report = read_back(made_result(tmp_path), tmp_path)
+    assert report.ContentDescription == "Research use only"
+    assert report.SeriesDescription.endswith("Research use only")
+
+
 def test_uids_derive_from_the_result_and_building_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     result = made_result(tmp_path)
     report = read_back(result, tmp_path)

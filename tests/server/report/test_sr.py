@@ -126,7 +126,7 @@ def test_without_an_order_the_marker_is_the_profiles(tmp_path: Path) -> None:
     assert "29593-1" in numbers(read_back(build_sr(result, None, [made_header()]), tmp_path))["epithelium"]
 
 
-def test_it_is_preliminary_for_research_only_and_carries_the_warnings(tmp_path: Path) -> None:
+def test_s4_it_is_preliminary_for_research_only_and_carries_the_warnings(tmp_path: Path) -> None:
     result = made_result(tmp_path, warnings=("OUT_OF_SCOPE", "FEW_NUCLEI"))
     report = read_back(build_sr(result, None, [made_header()]), tmp_path)
     assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == ("PARTIAL", "UNVERIFIED", "PRELIMINARY")
@@ -157,14 +157,17 @@ def test_patient_study_specimen_and_container_are_the_slides(tmp_path: Path) -> 
     assert evidence.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
 
 
-def test_the_algorithm_is_named_with_hash_profile_and_thresholds(tmp_path: Path) -> None:
+def test_s3_the_algorithm_is_named_with_software_hash_profile_thresholds_and_colour_profile(tmp_path: Path) -> None:
     density = replace(BUILT_IN, name="od", revision=3, thresholds=DensityThresholds(weak=20, moderate=40, strong=60))
-    report = read_back(build_sr(made_result(tmp_path, profile=density), None, [made_header()]), tmp_path)
+    result = made_result(tmp_path, profile=density)
+    coloured = replace(result.analysis, slide=replace(result.analysis.slide, icc_sha256="cd" * 32))
+    report = read_back(build_sr(replace(result, analysis=coloured), None, [made_header()]), tmp_path)
     group = report.content.get_image_measurement_groups()[0]
     items = [(i.name.value, i.value) for i in group[0].ContentSequence if i.name.value.startswith("11100")]
-    assert ("111001", "chromogen made-up") in items
+    assert {("111001", "chromogen made-up"), ("111003", "9.8.7 (model 1.0.0)")} <= set(items)
+    assert report.SoftwareVersions == "9.8.7"
     parameters = {value for name, value in items if name == "111002"}
-    assert {"model_sha256=" + "ab" * 32, "profile=od/3", "od_centi_strong=60"} <= parameters
+    assert {"model_sha256=" + "ab" * 32, "profile=od/3", "od_centi_strong=60", "icc_sha256=" + "cd" * 32} <= parameters
 
 
 def test_the_orders_numbers_are_referenced_and_what_does_not_fit_is_left_empty(tmp_path: Path) -> None:

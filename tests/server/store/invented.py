@@ -84,4 +84,5 @@ def result(
         ),
         nuclei_file=folder / f"{identity}.parquet",
         warnings=("FEW_NUCLEI", "OUT_OF_SCOPE"),
+        software="9.8.7",
     )

@@ -1,0 +1,84 @@
+"""Which version of chromogen made a result is kept with it (S-3): a report built after an upgrade must not name the new one."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+# Workers of the version before don't say it.
+FINISH = """
+CREATE OR REPLACE FUNCTION chromogen_finish(
+    of_order uuid, its_token uuid, result jsonb, hue_value bytea, density bytea, its_scores jsonb, deliveries jsonb
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    kept results := jsonb_populate_record(NULL::results, result);
+BEGIN
+    UPDATE orders SET state = 'DONE', token = NULL, lease_until = NULL, result_id = kept.id, progress = 1,
+            reason = '', detail = '', updated_at = now()
+        WHERE id = of_order AND state = 'RUNNING' AND token = its_token;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO results (id, lab, order_id, predecessor, created_at, profile, slide, model, tiles, seconds, tissue_mm2,
+            analysis_warnings, warnings, nuclei_file, software, hue_value, density)
+        VALUES (kept.id, kept.lab, kept.order_id, kept.predecessor, kept.created_at, kept.profile, kept.slide, kept.model,
+            kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings, kept.warnings, kept.nuclei_file,
+            coalesce(kept.software, ''), hue_value, density);
+    INSERT INTO scores (result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps,
+            allred_is, allred_total, irs)
+        SELECT result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps, allred_is,
+            allred_total, irs
+        FROM jsonb_populate_recordset(NULL::scores, its_scores);
+    INSERT INTO outbox (lab, order_id, result_id, destination, kind, message_id, path, sha256)
+        SELECT lab, order_id, result_id, destination, kind, message_id, path, sha256
+        FROM jsonb_populate_recordset(NULL::outbox, deliveries) ON CONFLICT DO NOTHING;
+    RETURN true;
+END;
+$$
+"""
+
+BEFORE = """
+CREATE OR REPLACE FUNCTION chromogen_finish(
+    of_order uuid, its_token uuid, result jsonb, hue_value bytea, density bytea, its_scores jsonb, deliveries jsonb
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    kept results := jsonb_populate_record(NULL::results, result);
+BEGIN
+    UPDATE orders SET state = 'DONE', token = NULL, lease_until = NULL, result_id = kept.id, progress = 1,
+            reason = '', detail = '', updated_at = now()
+        WHERE id = of_order AND state = 'RUNNING' AND token = its_token;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO results (id, lab, order_id, predecessor, created_at, profile, slide, model, tiles, seconds, tissue_mm2,
+            analysis_warnings, warnings, nuclei_file, hue_value, density)
+        VALUES (kept.id, kept.lab, kept.order_id, kept.predecessor, kept.created_at, kept.profile, kept.slide, kept.model,
+            kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings, kept.warnings, kept.nuclei_file, hue_value,
+            density);
+    INSERT INTO scores (result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps,
+            allred_is, allred_total, irs)
+        SELECT result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps, allred_is,
+            allred_total, irs
+        FROM jsonb_populate_recordset(NULL::scores, its_scores);
+    INSERT INTO outbox (lab, order_id, result_id, destination, kind, message_id, path, sha256)
+        SELECT lab, order_id, result_id, destination, kind, message_id, path, sha256
+        FROM jsonb_populate_recordset(NULL::outbox, deliveries) ON CONFLICT DO NOTHING;
+    RETURN true;
+END;
+$$
+"""
+
+
+def upgrade() -> None:
+    op.add_column(
+        "results", sa.Column("software", sa.Text(), server_default="", nullable=False, comment="version of chromogen that made it")
+    )
+    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(FINISH)
+
+
+def downgrade() -> None:
+    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(BEFORE)
+    op.drop_column("results", "software")
