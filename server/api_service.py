@@ -12,6 +12,7 @@ import simplejpeg
 import structlog
 
 from inference.engines.named import asked_with, make_engine
+from inference.engines.triton_tls import Newest
 from inference.errors import ChromogenError, Reason, Refused
 from inference.infer import Engine, Urgency
 from inference.slide import Slide
@@ -35,6 +36,7 @@ from server.store.notes import PostgresRefusals
 from server.store.order_desk import PostgresOrderDesk
 from server.store.profile_desk import PostgresProfileDesk
 from server.store.result_desk import PostgresResults
+from server.tls import engine_secure
 
 log = structlog.get_logger()
 
@@ -62,12 +64,13 @@ def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer
     """Not listening yet. Raises Refused SETTING_INVALID."""
     profiles = PostgresProfileDesk(service.engine)
     folder = service.results_folder
+    secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
     results = SignOut(PostgresResults(service.engine), folder=folder, destinations=service.destinations)
     servicers = Servicers(
         orders=OrderServicer(PostgresOrderDesk(service.engine, service.tell)),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(once(lambda: engine_of(service.settings)), opener(service.settings.icc.use), profiles),
+        analysis=AnalysisServicer(once(lambda: engine_of(service.settings, secure)), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
             PostgresAdminDesk(service.engine),
             audit or PostgresAuditDesk(service.engine),
@@ -114,9 +117,9 @@ def lis_answers(settings: Settings) -> bool:
     return True
 
 
-def engine_of(settings: Settings) -> Engine:
+def engine_of(settings: Settings, secure: Newest | None) -> Engine:
     """The configured one, for pictures that somebody waits for: before routine slides, after a STAT order's."""
-    return asked_with(make_engine(settings.engine.name, together=True), Urgency.ASAP)
+    return asked_with(make_engine(settings.engine.name, together=True, secure=secure), Urgency.ASAP)
 
 
 def once(make: Callable[[], Engine]) -> Callable[[], Engine]:

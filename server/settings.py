@@ -141,9 +141,16 @@ class Worker(_Group):
 
 
 class Engine(_Group):
-    """`name` local, or triton://host:port[,host:port]."""
+    """`name` local, or triton://host:port[,host:port]; tritons:// by TLS.
 
-    name: Annotated[str, Field(pattern=r"^(local|triton://[^/\s:,]+:\d{1,5}(,[^/\s:,]+:\d{1,5})*)$")] = "local"
+    That needs `ca` (PEM): whose certificate is of that authority and names its host is trusted. `cert` and `key` are our own,
+    for servers that ask.
+    """
+
+    name: Annotated[str, Field(pattern=r"^(local|tritons?://[^/\s:,]+:\d{1,5}(,[^/\s:,]+:\d{1,5})*)$")] = "local"
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
 
 class Icc(_Group):

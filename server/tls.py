@@ -1,4 +1,4 @@
-"""TLS of HL7 and of the API out of the settings: 1.2 or newer; half a configuration is refused.
+"""TLS of HL7, of the API and to Triton out of the settings: 1.2 or newer; half a configuration is refused.
 
 Files are looked at again as connections come, so a renewed certificate or authority needs no restart. One that is half-written
 or wrong leaves the last good one in use. A connection that is open goes on as it began.
@@ -12,9 +12,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from inference.engines.named import TRITON_BY_TLS
+from inference.engines.triton_tls import Newest, Secure
 from server.domain.errors import Refused, ServiceReason
 from server.renewed import Renewed, RenewedContext
-from server.settings import Lis, Mllp, Tls
+from server.settings import Engine, Lis, Mllp, Tls
 
 
 def listener_context(wanted: Mllp) -> RenewedContext | None:
@@ -75,13 +77,37 @@ def api_credentials(wanted: Tls) -> grpc.ServerCredentials:
     cert, key, authority = wanted.cert, wanted.key, wanted.client_ca
 
     def make() -> _Pem:
-        trusted = None if authority is None else _read(authority, f"{name}_CLIENT_CA")
-        if trusted is not None and not _certificates(trusted):
-            raise _refused(f"{name}_CLIENT_CA: {authority} holds no PEM certificate")
+        trusted = None if authority is None else _authority(authority, f"{name}_CLIENT_CA")
         return _pair(_read(cert, f"{name}_CERT"), _read(key, f"{name}_KEY"), name), trusted
 
     fetch = _Fetch(Renewed(name, (cert, key, authority), make))
     return grpc.dynamic_ssl_server_credentials(fetch.configuration(), fetch, require_client_authentication=authority is not None)
+
+
+def engine_secure(wanted: Engine) -> Newest | None:
+    """Of who asks Triton servers: trusts them by the authority that is set and by their hosts' names; None: plain text, or none.
+
+    Raises Refused SETTING_INVALID.
+    """
+    name = "CHROMOGEN_ENGINE"
+    authority, cert, key = wanted.ca, wanted.cert, wanted.key
+    if not wanted.name.startswith(TRITON_BY_TLS):
+        if authority is None and cert is None and key is None:
+            return None
+        raise _refused(f"{name}_CA, _CERT or _KEY are set, but {name}_NAME isn't {TRITON_BY_TLS}host:port")
+    if authority is None:
+        raise _refused(f"the engine is {TRITON_BY_TLS}, but {name}_CA (--engine-ca) is not set: whom to trust isn't known")
+    if (cert is None) is not (key is None):
+        raise _refused(f"{name}_CERT and {name}_KEY belong together: set both or neither")
+
+    def make() -> Secure:
+        trusted = _authority(authority, f"{name}_CA")
+        if cert is None or key is None:
+            return Secure(authority=trusted)
+        own, shown = _pair(_read(cert, f"{name}_CERT"), _read(key, f"{name}_KEY"), name)
+        return Secure(authority=trusted, cert=shown, key=own)
+
+    return Renewed(name, (authority, cert, key), make).newest
 
 
 _Pem = tuple[tuple[bytes, bytes], bytes | None]
@@ -127,6 +153,14 @@ def _trust(context: ssl.SSLContext, authority: Path, name: str) -> None:
         context.load_verify_locations(authority)
     except OSError:
         raise _refused(f"{name}: {authority} holds no PEM certificate") from None
+
+
+def _authority(path: Path, name: str) -> bytes:
+    """As gRPC takes it."""
+    pem = _read(path, name)
+    if not _certificates(pem):
+        raise _refused(f"{name}: {path} holds no PEM certificate")
+    return pem
 
 
 def _pair(cert: bytes, key: bytes, name: str) -> tuple[bytes, bytes]:

@@ -82,10 +82,16 @@ def _home(folder: Path) -> Path:
 
 
 class TritonServer:
-    """A server of a repository on a free port of the loopback; ready when entered, gone when left."""
+    """A server of a repository on a free port of the loopback; ready when entered, gone when left.
 
-    def __init__(self, repository: Path, *, port: int | None = None, arguments: tuple[str, ...] = ()) -> None:
-        self.repository, self._arguments = repository, arguments
+    `credentials` are those by which it is seen to be ready, where `arguments` have it speak TLS.
+    """
+
+    def __init__(
+        self, repository: Path, *, port: int | None = None, arguments: tuple[str, ...] = (),
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:  # fmt: skip
+        self.repository, self._arguments, self._credentials = repository, arguments, credentials
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.log = Path(tempfile.mkstemp(prefix="tritonserver-", suffix=".log")[1])
@@ -118,7 +124,7 @@ class TritonServer:
     def _wait(self) -> None:
         assert self.process is not None
         deadline = time.monotonic() + START_S
-        with grpc.insecure_channel(self.address, options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel:
+        with self._channel([("grpc.max_reconnect_backoff_ms", 200)]) as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             while time.monotonic() < deadline and self.process.poll() is None:
                 try:
@@ -130,6 +136,11 @@ class TritonServer:
         end = self.log.read_text(errors="replace")[-4000:]
         self.stop()
         raise Unavailable(f"tritonserver didn't come up:\n{end}")
+
+    def _channel(self, options: list[tuple[str, int]]) -> grpc.Channel:
+        if self._credentials is None:
+            return grpc.insecure_channel(self.address, options=options)
+        return grpc.secure_channel(self.address, self._credentials, options=options)
 
     def signal(self, number: int) -> None:
         """To the server and its backends' processes."""

@@ -4,22 +4,30 @@ from pathlib import Path
 
 from inference.engines.local import LocalEngine
 from inference.engines.triton import TritonEngine
+from inference.engines.triton_tls import Newest
 from inference.errors import Failed, Reason, Refused
 from inference.infer import Engine, Urgency
 
-TRITON = "triton://"
+TRITON, TRITON_BY_TLS = "triton://", "tritons://"
 
 
-def make_engine(name: str = "local", models: Path | None = None, *, together: bool = False) -> Engine:
-    """`local`, or `triton://host:port[,host:port]`, which connects with the first tile. Raises Refused.
+def make_engine(name: str = "local", models: Path | None = None, *, together: bool = False, secure: Newest | None = None) -> Engine:
+    """`local`, or `triton://host:port[,host:port]`, which connects with the first tile; `tritons://` by TLS. Raises Refused.
 
-    With `together` all cores share one tile, where it is this process that computes: for pictures, not for slides.
+    `secure` belongs to `tritons://`, which needs it. With `together` all cores share one tile, where it is this process that
+    computes: for pictures, not for slides.
     """
+    if name.startswith(TRITON_BY_TLS) is (secure is None):
+        raise Refused(
+            Reason.ENGINE_FAILED, f"{TRITON_BY_TLS} needs an authority (PEM) that its servers are trusted by; others none"
+        )
     if name == "local":
         return LocalEngine(models, together=together)
-    if name.startswith(TRITON):
-        return TritonEngine([address(part) for part in name.removeprefix(TRITON).split(",")], models)
-    raise Refused(Reason.ENGINE_FAILED, f"engine {name!r} is neither local nor triton://host:port[,host:port]")
+    for scheme in (TRITON, TRITON_BY_TLS):
+        if name.startswith(scheme):
+            addresses = dict.fromkeys(address(part) for part in name.removeprefix(scheme).split(","))  # each server once
+            return TritonEngine(list(addresses), models, secure=secure)
+    raise Refused(Reason.ENGINE_FAILED, f"engine {name!r} is neither local nor triton[s]://host:port[,host:port]")
 
 
 def asked_with(engine: Engine, urgency: Urgency) -> Engine:

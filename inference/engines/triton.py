@@ -2,8 +2,8 @@
 
 Rules. A call has a deadline. A server that can't be reached or doesn't answer in time rests, longer each time, and is looked
 at anew when it comes back. A full queue is waited for. An answer that can't be is asked for again, elsewhere where there is an
-elsewhere. A server that serves another model gets no tile. When all of that has gone on for `patience_s` the slide fails with
-the reason; what was answered for one tile never depends on which server did.
+elsewhere. A server that serves another model, or can't prove who it is, gets no tile. When all of that has gone on for
+`patience_s` the slide fails with the reason; what was answered for one tile never depends on which server did.
 """
 
 import random
@@ -26,6 +26,7 @@ from inference.engines.local import read_model_folder, shipped_models
 from inference.engines.shared_tiles import SharedTiles
 from inference.engines.triton_repository import PRODUCTION_SIDE
 from inference.engines.triton_server import Answer, Kind, Server, Trouble
+from inference.engines.triton_tls import Newest
 from inference.errors import Failed, Reason, Refused
 from inference.infer import Detections, Urgency
 
@@ -53,19 +54,19 @@ class Rules:
 class TritonEngine:
     """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to its end or the process's.
 
-    `side` px is that of the servers' tiles. Smaller ones are mirrored up to it, larger ones refused.
+    `side` px is that of the servers' tiles. Smaller ones are mirrored up to it, larger ones refused. With `secure` by TLS.
     """
 
     def __init__(
         self, addresses: Sequence[str], models: Path | None = None, *, rules: Rules | None = None, side: int = PRODUCTION_SIDE,
-        use_shared_memory: bool = True,
+        use_shared_memory: bool = True, secure: Newest | None = None,
     ) -> None:  # fmt: skip
         folder = read_model_folder(models or shipped_models())
         self._rules = rules or Rules()
         self._side, self._urgency, self._use_shared_memory = side, Urgency.ROUTINE, use_shared_memory
         self._threshold = folder.counting_threshold
         self._facts = ModelFacts(name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton")
-        self._servers = [_Rested(server=Server(address, folder, side=side)) for address in addresses]
+        self._servers = [_Rested(server=Server(address, folder, side=side, secure=secure)) for address in addresses]
         self._lock = threading.Lock()
         self._whole: TritonEngine | None = None
         self._held = _Held()
@@ -181,17 +182,20 @@ class _Call:
     tries: int
     broken: Counter[str] = field(default_factory=Counter)
     wrong: set[str] = field(default_factory=set)
+    untrusted: set[str] = field(default_factory=set)
     pause_s: float = 0.02
     said: str = ""
 
     @property
     def given_up(self) -> set[str]:
-        return {a for a, n in self.broken.items() if n >= self.tries} | self.wrong
+        return {a for a, n in self.broken.items() if n >= self.tries} | self.wrong | self.untrusted
 
     def note(self, address: str, trouble: Trouble) -> None:
         self.said = f"Triton at {address}: {trouble.what}"
         if trouble.kind is Kind.WRONG:
             self.wrong.add(address)
+        elif trouble.kind is Kind.UNTRUSTED:
+            self.untrusted.add(address)
         elif trouble.kind is Kind.BROKEN:
             self.broken[address] += 1
 

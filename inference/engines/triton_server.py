@@ -14,6 +14,7 @@ from inference.engines.graphs import DETECTION, DETECTION_OUTPUTS, GRADING, GRAD
 from inference.engines.local import ModelFolder
 from inference.engines.shared_tiles import Place, SharedTiles, abandoned
 from inference.engines.triton_repository import ENSEMBLE, PIXELS_PER_PLACE, VERSION, sha256_of
+from inference.engines.triton_tls import Newest, Secure, channel, failed_handshake, gone
 from inference.nuclei import DENSITIES, HUES, VALUES
 
 CONTROL_S = 2.0
@@ -36,6 +37,7 @@ class Kind(Enum):
     BUSY = auto()  # its queue is full: wait a moment
     BROKEN = auto()  # an error or an answer that can't be: another server
     WRONG = auto()  # not the model that we know: never this one
+    UNTRUSTED = auto()  # it can't prove who it is, or doesn't try: the same
     NO_REGION = auto()  # it doesn't see our shared memory: send the pixels
 
 
@@ -57,16 +59,19 @@ class Answer:
 
 
 class Server:
-    """A channel to one server, shared by threads. `side` is that of the tiles in px, which the server's shapes must have."""
+    """A channel to one server, shared by threads. `side` is that of the tiles in px, which the server's shapes must have.
 
-    def __init__(self, address: str, folder: ModelFolder, *, side: int) -> None:
+    By TLS where `secure` is given.
+    """
+
+    def __init__(self, address: str, folder: ModelFolder, *, side: int, secure: Newest | None = None) -> None:
         self.address = address
         self.in_flight = 0
         self.max_batch = 1
         self._folder, self._side = folder, side
         self._fingerprints = np.frombuffer(bytes.fromhex(folder.fingerprint[DETECTION] + folder.fingerprint[GRADING]), "<i4")
-        self._channel = grpc.insecure_channel(address, options=CHANNEL)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._secure = secure
+        self._open(None if secure is None else secure())
         self._verified = False
         self._sees_region = False
         self._checking = threading.Lock()
@@ -79,6 +84,8 @@ class Server:
         with self._checking:
             if self._verified:
                 return
+            if self._secure is not None and (newest := self._secure()) != self._used:
+                self._open(newest)  # calls of other threads end on the old one
             for name in (DETECTION, GRADING):
                 if sha256_of(self._config(name)) != self._folder.sha256[name]:
                     raise Trouble(Kind.WRONG, f"{name} there isn't the graph of this release (SHA-256 differs)")
@@ -118,6 +125,11 @@ class Server:
 
     def close(self) -> None:
         self._channel.close()
+
+    def _open(self, secure: Secure | None) -> None:
+        self._used = secure
+        self._channel = channel(self.address, secure, CHANNEL)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def _config(self, name: str) -> Any:
         request = service_pb2.ModelConfigRequest(name=name, version=VERSION)
@@ -173,7 +185,9 @@ class Server:
             return Trouble(Kind.BUSY, "its queue is full")
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             self._verified = False
-            return Trouble(Kind.GONE, "it can't be reached")
+            if untrusted := failed_handshake(details):
+                return Trouble(Kind.UNTRUSTED, untrusted)
+            return Trouble(Kind.GONE, gone(details, secure=self._secure is not None))
         if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
             if by_region:  # asked again with the pixels, it says whether the memory or the model is what it lacks
                 return Trouble(Kind.NO_REGION, "it doesn't see the shared memory")

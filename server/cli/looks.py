@@ -25,7 +25,7 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Settings
 from server.store.database import transaction, unproven_hosts
 from server.store.migrate import OLDER_TABLES, Standing, standing
-from server.tls import listener_context, sender_context
+from server.tls import engine_secure, listener_context, sender_context
 
 LEAST_FREE_GB = 5.0
 CONNECT_TIMEOUT_S = 3.0
@@ -47,7 +47,7 @@ class Found:
 
 def engine(wanted: Settings) -> Found:
     """The configured engine: in this process, a blank tile is run; of Triton, every server is asked for its models."""
-    made = make_engine(wanted.engine.name)
+    made = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
     if isinstance(made, TritonEngine):
         try:
             return _servers(made)
@@ -216,7 +216,8 @@ def _files(wanted: Settings) -> dict[str, Path]:
     given = {
         "TLS_CERT": wanted.tls.cert, "TLS_CLIENT_CA": wanted.tls.client_ca, "MLLP_TLS_CERT": wanted.mllp.tls_cert,
         "MLLP_TLS_CLIENT_CA": wanted.mllp.tls_client_ca, "LIS_TLS_CA": wanted.lis.tls_ca, "LIS_TLS_CERT": wanted.lis.tls_cert,
-        "OIDC_CA": wanted.oidc.ca, "TRACES_CA": wanted.traces.ca, "CLIENT_CA": wanted.client.ca, "CLIENT_CERT": wanted.client.cert,
+        "ENGINE_CA": wanted.engine.ca, "ENGINE_CERT": wanted.engine.cert, "OIDC_CA": wanted.oidc.ca,
+        "TRACES_CA": wanted.traces.ca, "CLIENT_CA": wanted.client.ca, "CLIENT_CERT": wanted.client.cert,
     }  # fmt: skip
     return {f"CHROMOGEN_{name}": path for name, path in given.items() if path is not None}
 

@@ -17,6 +17,10 @@ from server.domain.profile import BUILT_IN
 from server.domain.result import Result, Scores
 from server.pipeline import score_slide
 from server.retrieve.slide import open_slide
+from server.settings import Engine
+from server.tls import engine_secure
+
+PEM = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -27,18 +31,23 @@ from server.retrieve.slide import open_slide
     "--profile", "profile_file", type=click.Path(path_type=Path), help="JSON file with thresholds; the built-in ones else"
 )
 @click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
-@click.option("--engine", default="local", help="local, or triton://host:port")
+@click.option("--engine", default="local", help="local, triton://host:port, or by TLS tritons://host:port")
+@click.option("--engine-ca", type=PEM, envvar="CHROMOGEN_ENGINE_CA", help="authority that tritons:// servers are trusted by")
+@click.option("--engine-cert", type=PEM, envvar="CHROMOGEN_ENGINE_CERT", help="our certificate, for tritons:// servers that ask")
+@click.option("--engine-key", type=PEM, envvar="CHROMOGEN_ENGINE_KEY", help="its key")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="folder for result.json, nuclei, overlay, QuPath file"
 )
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path, mpp: float | None, marker: str, profile_file: Path | None, region: str | None, engine: str, out: Path | None,
-    as_json: bool,
+    as_json: bool, engine_ca: Path | None, engine_cert: Path | None, engine_key: Path | None,
 ) -> None:  # fmt: skip
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else BUILT_IN
+    wanted = Engine.model_construct(name=engine, ca=engine_ca, cert=engine_cert, key=engine_key)  # make_engine looks at the name
+    secure = None if engine == "local" else engine_secure(wanted)
     with ExitStack() as stack:
         opened = open_slide(slide, mpp=mpp)
         stack.callback(opened.close)
@@ -47,7 +56,13 @@ def score(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
         result = score_slide(
-            opened, make_engine(engine), profile, folder, marker=marker, options=Options(region=box), progress=progress
+            opened,
+            make_engine(engine, secure=secure),
+            profile,
+            folder,
+            marker=marker,
+            options=Options(region=box),
+            progress=progress,
         )
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing

@@ -21,7 +21,7 @@ from server.store.database import address_of
 from server.store.depth import Depth
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
-from server.tls import listener_context
+from server.tls import engine_secure, listener_context
 from server.traces import traced
 
 log = structlog.get_logger()
@@ -73,8 +73,9 @@ def work(until_idle: bool) -> None:
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
     with bootstrap(wanted) as service, traced(wanted.traces, "work"), served(wanted.metrics) as scraped:
+        engine = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
         desk = Desk(
-            store=service.store, archive=service.archive, open_slide=service.open_slide, engine=make_engine(wanted.engine.name),
+            store=service.store, archive=service.archive, open_slide=service.open_slide, engine=engine,
             cases=service.results_folder, lease_s=wanted.worker.lease_s, destinations=service.destinations,
         )  # fmt: skip
         metrics.runs(desk.engine.facts)

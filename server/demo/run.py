@@ -32,6 +32,7 @@ from server.order.mllp import MllpListener
 from server.pipeline import Desk, run_case
 from server.report.mllp_sender import send
 from server.report.result_json import compartments_json, write_json
+from server.tls import engine_secure
 
 SIDE_PX = 4096
 MPP = 0.5
@@ -138,9 +139,10 @@ def listening(service: Service) -> Iterator[int]:
 
 
 def desk_of(service: Service, work: Path) -> Desk:
+    wanted = service.settings.engine
     return Desk(
         store=service.store, archive=service.archive, open_slide=service.open_slide,
-        engine=make_engine(service.settings.engine.name), cases=work / "cases", lease_s=LEASE_S,
+        engine=make_engine(wanted.name, secure=engine_secure(wanted)), cases=work / "cases", lease_s=LEASE_S,
         destinations=service.destinations,
     )  # fmt: skip
 

@@ -141,7 +141,17 @@ def test_a_configuration_that_is_none_or_names_no_graph_is_refused(copied: Path,
 
 @pytest.mark.parametrize(
     "name",
-    ["triton://", "triton://host", "triton://host:0", "triton://host:x", "triton://a:1,", "triton://h/p:1", "grpc://h:1", ""],
+    [
+        "triton://",
+        "triton://host",
+        "triton://host:0",
+        "triton://host:x",
+        "triton://a:1,",
+        "triton://h/p:1",
+        "grpc://h:1",
+        "",
+        "tritons://h:1",
+    ],
 )
 def test_engines_that_are_none_are_refused_by_name(name: str) -> None:
     with pytest.raises(Refused, match="ENGINE_FAILED"):
@@ -149,6 +159,6 @@ def test_engines_that_are_none_are_refused_by_name(name: str) -> None:
 
 
 def test_an_engine_on_two_servers_connects_with_nothing_until_asked() -> None:
-    engine = make_engine("triton://127.0.0.1:1,[::1]:2")
+    engine = make_engine("triton://127.0.0.1:1,[::1]:2,127.0.0.1:1")
     assert engine.facts.engine == "triton"
     assert engine.workers == 8

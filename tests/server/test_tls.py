@@ -1,4 +1,4 @@
-"""INTEROP.md I-3: what the settings make of MLLP's TLS, and which halves of them stop the start."""
+"""INTEROP.md I-3: what the settings make of MLLP's TLS and of Triton's, and which halves of them stop the start."""
 
 import ssl
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from server.domain.errors import Refused, ServiceReason
-from server.settings import Lis, Mllp
-from server.tls import listener_context, sender_context
+from server.settings import Engine, Lis, Mllp
+from server.tls import engine_secure, listener_context, sender_context
 from tests.server.api.issuer import Authority
 
 
@@ -88,4 +88,43 @@ def test_half_a_listener_is_refused_by_the_setting_s_name(pem: Path, names: dict
 def test_half_a_sender_is_refused_by_the_setting_s_name(pem: Path, host: str, names: dict[str, str], said: str) -> None:
     with pytest.raises(Refused, match=said) as refused:
         sender_context(Lis(host=host, **files(pem, names)))  # type: ignore[arg-type]
+    assert refused.value.reason == ServiceReason.SETTING_INVALID
+
+
+def engine(folder: Path, name: str, names: dict[str, str]) -> Engine:
+    return Engine(name=name, **{setting: folder / file for setting, file in names.items()})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["local", "triton://host:1"])
+def test_without_any_of_them_triton_is_asked_in_plain_text(name: str) -> None:
+    assert engine_secure(Engine(name=name)) is None
+
+
+def test_what_tritons_asks_with_is_what_the_files_hold_and_no_log_of_it_shows_the_key(pem: Path) -> None:
+    newest = engine_secure(engine(pem, "tritons://host:1", {"ca": "ca", "cert": "cert", "key": "key"}))
+    assert newest is not None
+    found = newest()
+    assert (found.authority, found.cert, found.key) == tuple((pem / name).read_bytes() for name in ("ca", "cert", "key"))
+    assert "PRIVATE KEY" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "said"),
+    [
+        ("local", {"ca": "ca"}, "CHROMOGEN_ENGINE_NAME isn't tritons://"),
+        ("triton://host:1", {"ca": "ca"}, "CHROMOGEN_ENGINE_NAME isn't tritons://"),
+        ("triton://host:1", {"cert": "cert", "key": "key"}, "CHROMOGEN_ENGINE_NAME isn't tritons://"),
+        ("tritons://host:1", {}, "CHROMOGEN_ENGINE_CA .* is not set"),
+        ("tritons://host:1", {"cert": "cert", "key": "key"}, "CHROMOGEN_ENGINE_CA .* is not set"),
+        ("tritons://host:1", {"ca": "ca", "cert": "cert"}, "CHROMOGEN_ENGINE_CERT and CHROMOGEN_ENGINE_KEY belong together"),
+        ("tritons://host:1", {"ca": "ca", "key": "key"}, "CHROMOGEN_ENGINE_CERT and CHROMOGEN_ENGINE_KEY belong together"),
+        ("tritons://host:1", {"ca": "absent"}, "CHROMOGEN_ENGINE_CA: .*absent can't be read"),
+        ("tritons://host:1", {"ca": "nonsense"}, "CHROMOGEN_ENGINE_CA: .* holds no PEM"),
+        ("tritons://host:1", {"ca": "ca", "cert": "cert", "key": "other-key"}, "not a PEM certificate with its own key"),
+        ("tritons://host:1", {"ca": "ca", "cert": "cert", "key": "locked-key"}, "has no password"),
+    ],
+)
+def test_half_a_tritons_is_refused_by_the_setting_s_name(pem: Path, name: str, names: dict[str, str], said: str) -> None:
+    with pytest.raises(Refused, match=said) as refused:
+        engine_secure(engine(pem, name, names))
     assert refused.value.reason == ServiceReason.SETTING_INVALID

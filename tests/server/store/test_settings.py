@@ -35,6 +35,8 @@ def test_with_nothing_set_everything_has_a_value() -> None:
         ("CHROMOGEN_LIS_TIMEOUT_S", "1.5", ("lis", "timeout_s"), 1.5),
         ("CHROMOGEN_DATA_FOLDER", "/data", ("data", "folder"), Path("/data")),
         ("CHROMOGEN_ENGINE_NAME", "triton://triton:8001", ("engine", "name"), "triton://triton:8001"),
+        ("CHROMOGEN_ENGINE_NAME", "tritons://a:1,b:2", ("engine", "name"), "tritons://a:1,b:2"),
+        ("CHROMOGEN_ENGINE_CA", "/tls/ca", ("engine", "ca"), Path("/tls/ca")),
         ("CHROMOGEN_ICC_USE", "true", ("icc", "use"), True),
     ],
 )
@@ -72,6 +74,7 @@ def test_an_unknown_variable_stops_the_start_by_name(monkeypatch: pytest.MonkeyP
         ("CHROMOGEN_MLLP_PORT", "65536"),
         ("CHROMOGEN_MLLP_PORT", "-1"),
         ("CHROMOGEN_ENGINE_NAME", "triton://noport"),
+        ("CHROMOGEN_ENGINE_NAME", "tritonss://a:1"),
         ("CHROMOGEN_ENGINE_NAME", "remote"),
         ("CHROMOGEN_ICC_USE", "perhaps"),
         ("CHROMOGEN_LOG_LEVEL", "loud"),
