@@ -88,7 +88,7 @@ def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINA
 def build_rejection(result: Result, order: Order, reason: str, *, processing_id: str = "P") -> bytes:
     """Withdraws a preliminary result that a pathologist rejected: each quantity again, X and empty; why, in the note after REFUSAL.
 
-    What it was made by is said again too.     Raises Failed INTERNAL if hl7apy refuses the text.
+    What it was made by is said again too. Raises Failed INTERNAL if hl7apy refuses the text.
     """
     status, at = Status.REJECTED, result.created_at
     withdrawn = [*_scores(result, order, status), *_provenance(result, order, status)]

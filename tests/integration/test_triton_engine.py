@@ -196,7 +196,7 @@ def test_an_absent_server_is_named_within_patience(engine_of: StartEngine, tiles
     assert time.monotonic() - began < HASTY.patience_s + 2
 
 
-def test_another_version_or_another_graph_is_refused_before_any_tile(engine_of: StartEngine, tmp_path: Path, tiles: Rgb) -> None:
+def test_s3_another_version_or_another_graph_is_refused_before_any_tile(engine_of: StartEngine, tmp_path: Path, tiles: Rgb) -> None:
     with TritonServer(render_faulty(tmp_path / "v2", version="2")) as server, pytest.raises(ChromogenError) as failed:
         engine_of(server.address).detect(tiles, 0.28)
     assert failed.value.reason is Reason.MODEL_INVALID
