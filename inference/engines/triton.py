@@ -54,7 +54,7 @@ class Rules:
 class TritonEngine:
     """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to its end or the process's.
 
-    `side` px is that of the servers' tiles. Smaller ones are mirrored up to it, larger ones refused. With `secure` by TLS.
+    `side` px is that of the servers' tiles. Smaller ones are filled up to it (`filled`), larger ones refused. With `secure` by TLS.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class TritonEngine:
             server = rested.server
             try:
                 server.verify(self._shared())
-                batch = _padded(tiles[: min(self._rules.batch, server.max_batch)], self._side)
+                batch = filled(tiles[: min(self._rules.batch, server.max_batch)], self._side)
                 answer = server.infer(batch, self._held.region, urgency=self._urgency, timeout_s=self._rules.timeout_s)
                 rested.failures = 0
                 return answer
@@ -225,13 +225,16 @@ class _Rested:
             self.failures += 1
 
 
-def _padded(tiles: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """Mirrored to the right and below, so that the network's phase and the coordinates stay."""
+def filled(tiles: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """(b, side, side, 3): to the right and below, so that the network's phase and the coordinates stay, by the last pixels.
+
+    In pictures of 256 px 3 % of the nuclei are others for it, of 512 px 0.3 %; mirrored pixels changed twice as many.
+    """
     _, height, width, _ = tiles.shape
     if height == width == side:
         return tiles
     down, across = side - height, side - width
-    return np.stack([cv2.copyMakeBorder(t, 0, down, 0, across, cv2.BORDER_REFLECT_101) for t in tiles]).astype(np.uint8)
+    return np.stack([cv2.copyMakeBorder(t, 0, down, 0, across, cv2.BORDER_REPLICATE) for t in tiles]).astype(np.uint8)
 
 
 def _detections(answer: Answer, i: int, width: int, height: int, faintest: float) -> Detections:

@@ -15,12 +15,14 @@ from inference.analyze import find_nuclei
 from inference.draw import draw_slide
 from inference.engines.graphs import DetectionGraph, Peaks
 from inference.engines.local import LocalEngine, Precision, read_model_folder, shipped_models
+from inference.engines.triton import filled
 from inference.geometry import Region, Size
 from inference.grade import HueValueThresholds, grades
 from inference.nuclei import Nuclei
 from inference.picture import PictureSlide
 from inference.score import h_score
 from inference.slide import Rgb
+from inference.tile import TileShape
 
 THRESHOLDS = HueValueThresholds(hue=130, left=60, right=105)
 MOST_BYTES = 40_000_000
@@ -104,6 +106,19 @@ def test_pictures_smaller_than_the_halo_and_of_odd_sizes_are_answered_inside_of_
     nuclei = found(np.ascontiguousarray(drawn()[: size[0], : size[1]]))
     assert ((nuclei.x >= -0.5) & (nuclei.x < size[1] - 0.5)).all()
     assert ((nuclei.y >= -0.5) & (nuclei.y < size[0] - 0.5)).all()
+
+
+def test_small_pictures_filled_up_to_a_server_s_tile_keep_their_nuclei() -> None:
+    """What is right and below of the picture isn't its own, in process too, and may change a nucleus at that edge."""
+    least, inside = engine().counting_threshold, 256 - 0.5
+    pictures = [drawn()[y : y + 256, x : x + 256] for y in (0, 256) for x in (0, 256, 512, 768)]
+    counts = []
+    for picture in pictures:
+        found_here = [engine().detect(tile, least)[0] for tile in (picture[None], filled(picture[None], TileShape().side))]
+        counts.append([int(((d.x < inside) & (d.y < inside)).sum()) for d in found_here])
+    alone, with_more = np.array(counts).T
+    assert alone.sum() > 500
+    assert np.abs(alone - with_more).sum() <= 0.02 * alone.sum()
 
 
 def test_a_tile_with_more_peaks_than_places_says_how_many_there_were() -> None:
