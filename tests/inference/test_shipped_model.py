@@ -22,7 +22,7 @@ from inference.nuclei import Nuclei
 from inference.picture import PictureSlide
 from inference.score import h_score
 from inference.slide import Rgb
-from inference.tile import TileShape
+from inference.tile import TileShape, pixels, plan
 
 THRESHOLDS = HueValueThresholds(hue=130, left=60, right=105)
 MOST_BYTES = 40_000_000
@@ -110,12 +110,14 @@ def test_pictures_smaller_than_the_halo_and_of_odd_sizes_are_answered_inside_of_
 
 def test_small_pictures_filled_up_to_a_server_s_tile_keep_their_nuclei() -> None:
     """What is right and below of the picture isn't its own, in process too, and may change a nucleus at that edge."""
-    least, inside = engine().counting_threshold, 256 - 0.5
-    pictures = [drawn()[y : y + 256, x : x + 256] for y in (0, 256) for x in (0, 256, 512, 768)]
+    least, size = engine().counting_threshold, Size(width=256, height=256)
+    shape = TileShape.fitting(size)
+    [tile] = plan(size, shape, Region(x=0, y=0, width=256, height=256), None)
     counts = []
-    for picture in pictures:
-        found_here = [engine().detect(tile, least)[0] for tile in (picture[None], filled(picture[None], TileShape().side))]
-        counts.append([int(((d.x < inside) & (d.y < inside)).sum()) for d in found_here])
+    for y, x in ((y, x) for y in (0, 256) for x in (0, 256, 512, 768)):
+        own = pixels(PictureSlide(np.ascontiguousarray(drawn()[y : y + 256, x : x + 256])), tile, shape)[None]
+        both = (engine().detect(given, least)[0] for given in (own, filled(own, TileShape().side)))
+        counts.append([int(((d.x < shape.side - 32.5) & (d.y < shape.side - 32.5)).sum()) for d in both])
     alone, with_more = np.array(counts).T
     assert alone.sum() > 500
     assert np.abs(alone - with_more).sum() <= 0.02 * alone.sum()
