@@ -8,7 +8,7 @@ Half an hour or more on two cores that do nothing else; `--quick` takes a smalle
 
 import argparse
 import os
-import runpy
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -38,9 +38,8 @@ def main() -> None:
 
 
 def run(benchmark: str, *arguments: str) -> None:
-    """A benchmark's module, as from the command line."""
-    sys.argv = [benchmark, *arguments]
-    runpy.run_module(f"tests.benchmarks.{benchmark}", run_name="__main__")
+    """A benchmark as from the command line, in a process of its own."""
+    subprocess.run([sys.executable, "-m", f"tests.benchmarks.{benchmark}", *arguments], check=True)
 
 
 if __name__ == "__main__":
