@@ -1,5 +1,6 @@
 """What makes a slide unfit, or less fit, to be scored; each a word in the result's warnings."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.slide import Rgb
-from inference.tissue import Mask, mean_density
+from inference.tissue import BAND, mean_density
 
 Plane = npt.NDArray[np.floating]
 
@@ -44,19 +45,22 @@ PEN_SATURATION = 0.45
 
 def looks_like_he(picture: Rgb) -> bool:
     """Is most of what is stained pink or purple-pink? On a picture of any resolution."""
-    hue, saturation, density = _hue_saturation_density(picture)
-    stained = density > STAINED_DENSITY
-    if stained.sum() < 20:
-        return False
-    pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > EOSIN_SATURATION)
-    return bool(pink[stained].mean() > EOSIN_SHARE)
+    stained = pink = 0
+    for hue, saturation, density in _bands(picture):
+        is_stained = density > STAINED_DENSITY
+        is_pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > EOSIN_SATURATION)
+        stained, pink = stained + int(is_stained.sum()), pink + int((is_pink & is_stained).sum())
+    return stained >= 20 and pink / stained > EOSIN_SHARE
 
 
 def ink_share(picture: Rgb) -> float:
     """Share of the picture under pen strokes, 0 to 1."""
-    hue, saturation, _ = _hue_saturation_density(picture)
-    pen: Mask = (hue > PEN_HUES[0]) & (hue < PEN_HUES[1]) & (saturation > PEN_SATURATION)
-    return float(pen.mean())
+    pen = 0
+    for hue, saturation, _ in _bands(picture):
+        pen += int(((hue > PEN_HUES[0]) & (hue < PEN_HUES[1]) & (saturation > PEN_SATURATION)).sum())
+    height, width = picture.shape[:2]
+    share: float = pen / (height * width)
+    return share
 
 
 def sharpness(tile: Rgb) -> float:
@@ -68,9 +72,11 @@ def sharpness(tile: Rgb) -> float:
     return float(deviation[0, 0])
 
 
-def _hue_saturation_density(picture: Rgb) -> tuple[Plane, Plane, Plane]:
-    """Hue in degrees, saturation 0-1, mean optical density, each (h, w), of a slightly smoothed picture."""
+def _bands(picture: Rgb) -> Iterator[tuple[Plane, Plane, Plane]]:
+    """Hue in degrees, saturation 0-1, mean optical density, each (rows, w), of a slightly smoothed picture, some rows at a time."""
     smooth = np.asarray(cv2.blur(picture, (3, 3)), np.uint8)
-    hsv = cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-    hue, saturation = (np.asarray(hsv[..., i], np.float32) for i in range(2))
-    return hue, saturation, mean_density(smooth)
+    for top in range(0, len(smooth), BAND):
+        rows = smooth[top : top + BAND]
+        hsv = cv2.cvtColor(rows.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+        hue, saturation = (np.asarray(hsv[..., i], np.float32) for i in range(2))
+        yield hue, saturation, mean_density(rows)

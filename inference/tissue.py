@@ -19,6 +19,7 @@ GLASS_PERCENTILE = 99  # of each channel; clear glass is no darker than FAINTEST
 FAINTEST_GLASS = 230
 SMALLEST_PATCH_UM2 = 500.0
 MARGIN_UM = 24.0
+BAND = 256  # rows of the picture looked at together: as floats all of a large slide's would take hundreds of MB
 
 Mask = npt.NDArray[np.bool_]
 
@@ -71,7 +72,10 @@ def tissue_mask(overview: Rgb, mpp: float) -> Mask:
     glass = np.maximum(np.percentile(overview.reshape(-1, 3), GLASS_PERCENTILE, axis=0), FAINTEST_GLASS)
     smooth = np.asarray(cv2.GaussianBlur(overview, (0, 0), max(8.0 / mpp, 0.5)), np.uint8)
     scanned = (overview[..., 0] | overview[..., 1] | overview[..., 2]) > 0  # pure black was never scanned
-    found = (mean_density(smooth, glass) > LEAST_DENSITY) & scanned
+    found = np.zeros(overview.shape[:2], bool)
+    for top in range(0, len(found), BAND):
+        found[top : top + BAND] = mean_density(smooth[top : top + BAND], glass) > LEAST_DENSITY
+    found &= scanned
     return _without_specks(found, min(SMALLEST_PATCH_UM2 / mpp**2, found.size / 10))
 
 

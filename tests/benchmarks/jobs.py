@@ -11,7 +11,6 @@ promise (half of it in commits).
 """
 
 import argparse
-import json
 import logging
 import os
 import shutil
@@ -36,6 +35,7 @@ from server.store.outbox import PostgresOutbox
 from server.store.security import SERVICE
 from server.store.store import PostgresStore
 from server.worker import Worker
+from tests.benchmarks.measure import report
 from tests.server.store.invented import request, result
 
 LEASE_S = 60.0
@@ -115,7 +115,6 @@ def measured(folder: Path, url: str, clients: int, seconds: float, nuclei: int, 
     after = raw_commits(folder, clients, 2)
     commits = (before + after) / 2
     return {
-        "benchmark": "jobs",
         "clients": clients,
         "nuclei": nuclei,
         "accepts_per_s": round(accepts),
@@ -137,7 +136,7 @@ def main() -> None:
     server = private.start(folder)
     try:
         migrate(server.url)
-        print(json.dumps(measured(folder, server.url, asked.clients, asked.seconds, asked.nuclei, asked.orders)))
+        report("jobs", **measured(folder, server.url, asked.clients, asked.seconds, asked.nuclei, asked.orders))
     finally:
         server.close()
         shutil.rmtree(folder)

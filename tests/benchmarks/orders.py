@@ -6,7 +6,6 @@ One JSON line: orders_per_s, p50_ms, p99_ms, commits_per_s (eight connections), 
 The client is in the same process, on the same cores.
 """
 
-import json
 import logging
 import os
 import tempfile
@@ -22,6 +21,7 @@ import structlog
 from server import settings
 from server.api_service import start
 from server.bootstrap import Service, bootstrap
+from tests.benchmarks.measure import report
 from tests.server.api.harness import Caller, order_request
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
 
@@ -41,12 +41,11 @@ def main() -> None:
                 seconds, took = timed(Caller(channel, issuer.token("lis")).order)
             server.stop(1)
     rate = ORDERS / took
-    line = {
-        "bench": "orders", "orders_per_s": round(rate), "p50_ms": round(seconds[ORDERS // 2] * 1e3, 1),
-        "p99_ms": round(seconds[ORDERS * 99 // 100] * 1e3, 1), "commits_per_s": round(commits), "share": round(rate / commits, 2),
-        "load": round(os.getloadavg()[0], 1),
-    }  # fmt: skip
-    print(json.dumps(line))
+    report(
+        "orders", orders_per_s=round(rate), p50_ms=round(seconds[ORDERS // 2] * 1e3, 1),
+        p99_ms=round(seconds[ORDERS * 99 // 100] * 1e3, 1), commits_per_s=round(commits), share=round(rate / commits, 2),
+        load=round(os.getloadavg()[0], 1),
+    )  # fmt: skip
 
 
 def prepared(folder: Path, authority: Authority, issuer: Issuer) -> settings.Settings:
