@@ -67,12 +67,21 @@ class PlainSlide:
 
 def crowd(nuclei: int) -> Figures:
     """An analysis of the same 100 tiles with that many nuclei in all; returns with its peak memory."""
-    tiles, side = 100, 10 * TileShape().core
+    return plain(10 * TileShape().core, nuclei // 100)
+
+
+def large_slide(side: int) -> Figures:
+    """An analysis of a slide of that side, all tissue, 500 nuclei a tile."""
+    return plain(side, 500)
+
+
+def plain(side: int, nuclei: int) -> Figures:
+    """What the path takes round the network, for so many nuclei a tile."""
     slide = PlainSlide(Size(width=side, height=side))
     with tempfile.TemporaryDirectory() as out:
         file = Path(out) / "nuclei.parquet"
         clock = Clock()
-        analysis = analyze(slide, CrowdEngine(nuclei // tiles), file, Options())
+        analysis = analyze(slide, CrowdEngine(nuclei), file, Options(refuse_he=True))
         cost = clock.cost(mm2(slide.working.size))
         return cost.figures() | {"nuclei": analysis.n, "file_mb": round(file.stat().st_size / 1e6, 1)}
 
