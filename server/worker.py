@@ -28,6 +28,7 @@ RunCase = Callable[[Claim], None]
 Look = Callable[[], None]
 """Looks at what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
 
+LOOK_UP_S = 0.2
 LOOK_AT = 10
 """Orders asked for at a time: as many as other workers may take before us."""
 
@@ -74,6 +75,7 @@ class Worker:
     def stop(self) -> None:
         """Take no more cases; `run` returns when the present one ends, or has had its grace."""
         self._stop.set()
+        self.look()  # its thread may be waiting for the next poll
 
     def run(self, hints: Hints | None = None) -> None:
         """Work until SIGTERM, SIGINT or `stop`; back within `grace_s` and a few seconds."""
@@ -81,12 +83,13 @@ class Worker:
         others = [threading.Thread(target=self._outbox.run, args=(self._stop, self._poll_s), name="outbox", daemon=True)]
         if hints is not None:
             others.append(threading.Thread(target=hints.run, args=(self._stop,), name="hints", daemon=True))
-        with _signals(self.stop):
+        with _signals() as told:
             for thread in (cases, *others):
                 thread.start()
             log.info("worker_started")
-            while not self._stop.wait(1):  # a wait without end would not see a signal's handler on every platform
-                pass
+            while not (told or self._stop.is_set()):
+                time.sleep(LOOK_UP_S)
+            self.stop()
             cases.join(self._grace_s)
             self._give_back()
             for thread in others:
@@ -126,7 +129,7 @@ class Worker:
         while not self._stop.is_set():
             asked = self._next_asked()
             try:
-                while self._engine_usable() and self.step() and not self._stop.is_set():
+                while not self._stop.is_set() and self._engine_usable() and self.step():
                     pass
             except Failed as error:
                 log.warning("worker_waits", reason=str(error.reason), detail=error.message)
@@ -221,14 +224,18 @@ def _state_after(error: ChromogenError) -> State:
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT call `stop` meanwhile; elsewhere than in the main thread Python allows no handlers."""
+def _signals() -> Iterator[list[int]]:
+    """SIGTERM and SIGINT that came meanwhile; elsewhere than in the main thread Python allows no handlers.
+
+    A handler only notes them: it may run while its own thread holds the lock of the event that it would set.
+    """
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield told
         return
-    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda number, _: told.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -130,6 +130,21 @@ def test_r10_a_worker_told_to_stop_gives_its_case_back_and_ends(store: PostgresS
     until(is_done(store, order), 20)
 
 
+def test_r10_a_worker_told_to_stop_while_it_waits_ends_at_once_and_takes_nothing_more(
+    store: PostgresStore, engine: sa.Engine
+) -> None:
+    worker = Worker(store, PostgresOutbox(engine, lambda _: None), lambda _: None, lease_s=60, poll_s=4)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    worker.look().result(10)
+    order, _ = store.accept(request())
+    worker.stop()
+    running.join(8)
+    assert not running.is_alive()
+    assert [t.name for t in threading.enumerate() if t.name == "cases"] == []
+    assert (store.order(order.id).state, store.order(order.id).attempt) == (State.QUEUED, 0)
+
+
 def test_r7_and_r9_poison_is_dead_after_three_workers_and_the_urgent_are_served_first(
     store: PostgresStore, start: Start, tmp_path: Path
 ) -> None:

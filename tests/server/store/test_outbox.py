@@ -215,9 +215,9 @@ def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(engine
         raise SystemExit  # after the peer took it, before we noted that
 
     with pytest.raises(SystemExit):
-        PostgresOutbox(engine, dies, patience=Patience(lease_s=0.2)).drain("lis")
+        PostgresOutbox(engine, dies, patience=Patience(lease_s=1.0)).drain("lis")
     assert PostgresOutbox(engine, peer).send_due() == 0
-    time.sleep(0.25)
+    time.sleep(1.05)
     assert PostgresOutbox(engine, peer).send_due() == 1
     assert peer.taken[0] == peer.taken[1]
 
