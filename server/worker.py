@@ -29,6 +29,7 @@ Look = Callable[[], None]
 """Looks at what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
 
 LOOK_UP_S = 0.2
+"""A signal is seen at most so much later."""
 LOOK_AT = 10
 """Orders asked for at a time: as many as other workers may take before us."""
 

@@ -22,6 +22,8 @@ SCOPE = text("SELECT set_config('chromogen.lab', :lab, true), set_config('chromo
 """What row-level security and the audit ask for; it ends with the transaction."""
 SCOPE_UNSORTED = text(f"{SCOPE.text}, set_config('enable_sort', 'off', true)")
 
+_UNREACHABLE = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg2.OperationalError, psycopg2.InterfaceError)
+
 
 def connect(url: str, *, pool: int = POOL) -> Engine:
     """An engine; nothing connects yet. `url` is postgresql:// with or without a driver. Raises Refused SETTING_INVALID."""
@@ -149,20 +151,11 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, uuid.UUID) else value
 
 
-UNREACHABLE = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg2.OperationalError, psycopg2.InterfaceError)
-
-
 @contextmanager
 def _our_errors() -> Iterator[None]:
     try:
         yield
-    except (
-        exc.OperationalError,
-        exc.InterfaceError,
-        exc.TimeoutError,
-        psycopg2.OperationalError,
-        psycopg2.InterfaceError,
-    ) as error:
+    except _UNREACHABLE as error:
         raise Failed(
             ServiceReason.DATABASE_UNREACHABLE, f"the database doesn't answer or gave up ({_name(error)})", retryable=True
         ) from None
