@@ -155,6 +155,45 @@ def add_orders(engine: sa.Engine, state: str, number: int) -> None:
         connection.exec_driver_sql(f"INSERT INTO orders ({', '.join(columns)}) SELECT {made} FROM {rows}")
 
 
+EVERY_CASE = """
+    INSERT INTO orders ({columns})
+    SELECT {made} FROM (SELECT * FROM orders LIMIT 1) one,
+        unnest(ARRAY['QUEUED', 'RUNNING', 'REFUSED', 'DEAD', 'CANCELLED']) a_state,
+        unnest(ARRAY[interval '-1 hour', interval '1 hour']) until_due,
+        unnest(ARRAY[interval '-1 hour', interval '1 hour']) until_lapsed,
+        unnest(ARRAY[0, 2, 3, 4]) an_attempt,
+        unnest(ARRAY[NULL, 'DEAD', 'REFUSED']) an_ending,
+        unnest(ARRAY[0, 1, 2]) a_rank
+"""
+
+
+@pytest.mark.parametrize("stat_only", [False, True])
+def test_what_one_statement_takes_is_what_is_due_and_can_be_claimed_in_the_same_order(engine: sa.Engine, stat_only: bool) -> None:
+    """The rule of what can be had stands twice, in `chromogen_take` and in the store: over every state of an order they agree."""
+    store = PostgresStore(engine, stat_only=stat_only)
+    store.accept(request())
+    of_case = {
+        "id": "gen_random_uuid()", "message_control_id": "gen_random_uuid()::text", "placer_order_number": "''",
+        "state": "a_state", "due_at": "now() + until_due", "attempt": "an_attempt", "ending": "an_ending", "rank": "a_rank",
+        "token": "CASE a_state WHEN 'RUNNING' THEN gen_random_uuid() END",
+        "lease_until": "CASE a_state WHEN 'RUNNING' THEN now() + until_lapsed END",
+    }  # fmt: skip
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        columns = [c["name"] for c in sa.inspect(connection).get_columns("orders") if "computed" not in c]
+        made = ", ".join(of_case.get(c, c) for c in columns)
+        connection.exec_driver_sql(EVERY_CASE.format(columns=", ".join(columns), made=made))
+        connection.exec_driver_sql("CREATE TABLE as_it_was AS SELECT id, state, token, lease_until, attempt, ending FROM orders")
+    in_one = [claim.order.id for claim in iter(lambda: store.take(60), None)]
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        before = "state = b.state, token = b.token, lease_until = b.lease_until, attempt = b.attempt, ending = b.ending"
+        connection.exec_driver_sql(f"UPDATE orders o SET {before} FROM as_it_was b WHERE o.id = b.id")
+    one_by_one = [order_id for order_id in store.due(1000) if store.claim(order_id, 60) is not None]
+    assert in_one == one_by_one
+    assert len(in_one) == (1 if stat_only else 3) * (24 + 4) + (0 if stat_only else 1)
+
+
 @pytest.mark.parametrize("number", [2_000, 100_000])
 def test_the_most_urgent_of_many_orders_is_found_by_an_index(service_url: str, engine: sa.Engine, number: int) -> None:
     """R-9: however many wait, taking one reads few pages; under row-level security, and before there are statistics."""
