@@ -5,7 +5,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -42,21 +42,25 @@ def values(engine: sa.Engine, statement: str) -> list[object]:
 @pytest.mark.timeout(3600 if SOAK else 200)
 def test_r1_of_orders_sent_while_serve_is_killed_none_is_lost_and_none_is_there_twice(serving: Serving, engine: sa.Engine) -> None:
     answers: Counter[str] = Counter()
-    done = threading.Semaphore(0)
+    done, given_up = threading.Semaphore(0), threading.Event()
 
     def send_until_taken(number: int) -> None:
-        while (answer := serving.send(message(number))) != "AA":
+        while not given_up.is_set() and (answer := serving.send(message(number))) != "AA":
             answers[answer] += 1
         done.release()
 
     with ThreadPoolExecutor(SENDERS) as pool:
-        for number in range(MESSAGES):
-            pool.submit(send_until_taken, number)
-        for _ in range(KILLS):
-            for _ in range(random.randrange(MESSAGES // KILLS)):
-                done.acquire()
-            serving.kill()
-            serving.start()
+        sent = [pool.submit(send_until_taken, number) for number in range(MESSAGES)]
+        try:
+            for _ in range(KILLS):
+                for _ in range(random.randrange(MESSAGES // KILLS)):
+                    done.acquire()
+                serving.kill()
+                serving.start()
+            wait(sent)
+        except BaseException:
+            given_up.set()  # or the senders would go on for ever, and the test with them
+            raise
     assert values(engine, "SELECT count(DISTINCT message_control_id) FROM orders") == [MESSAGES]
     assert values(engine, "SELECT count(*) FROM orders") == [MESSAGES]
     assert values(engine, "SELECT count(*) FROM procrastinate_jobs") == [MESSAGES]
