@@ -58,10 +58,10 @@ class Service:
         times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
         return Worker(self.store, self.outbox, run_case, look_first=look_first, **times)
 
-    def work(self, run_case: RunCase, look_first: Look) -> None:
-        """Be a worker until SIGTERM or SIGINT."""
+    def work(self, run_case: RunCase, look_first: Look) -> bool:
+        """Be a worker until SIGTERM or SIGINT; False where a case outlived its grace (see `Worker.run`)."""
         worker = self.worker(run_case, look_first)
-        worker.run(Dispatcher(self.database_url, worker.look, poll_s=self.settings.worker.poll_s))
+        return worker.run(Dispatcher(self.database_url, worker.look, poll_s=self.settings.worker.poll_s))
 
     def close(self) -> None:
         self.engine.dispose()

@@ -4,15 +4,17 @@ A case ends in one of five ways: `run_case` finished it; it was refused; it fail
 was lost, and nothing is written; or the worker was told to stop, and gives the order back.
 """
 
+import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import structlog
 
@@ -78,8 +80,11 @@ class Worker:
         self._stop.set()
         self.look()  # its thread may be waiting for the next poll
 
-    def run(self, hints: Hints | None = None) -> None:
-        """Work until SIGTERM, SIGINT or `stop`; back within `grace_s` and a few seconds."""
+    def run(self, hints: Hints | None = None) -> bool:
+        """Work until SIGTERM, SIGINT or `stop`; back within `grace_s` and a few seconds.
+
+        False where a case outlived its grace: its threads still run, so the process should end by `leave_at_once`.
+        """
         cases = threading.Thread(target=self._work, name="cases", daemon=True)
         others = [threading.Thread(target=self._outbox.run, args=(self._stop, self._poll_s), name="outbox", daemon=True)]
         if hints is not None:
@@ -96,6 +101,7 @@ class Worker:
             for thread in others:
                 thread.join(3)
         log.info("worker_stopped")
+        return not cases.is_alive()
 
     def run_until_idle(self) -> int:
         """Do all due orders and send what is due, then return how many cases were run."""
@@ -215,6 +221,16 @@ class Worker:
             log.warning("case_given_back", order=claim.order.id)
         except Failed as error:
             log.warning("case_not_given_back", order=claim.order.id, reason=str(error.reason))
+
+
+def leave_at_once() -> NoReturn:
+    """End this process, whatever its threads do.
+
+    The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside OpenVINO.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _state_after(error: ChromogenError) -> State:

@@ -14,10 +14,15 @@ LIMITS = [("grpc.max_send_message_length", 1 << 27), ("grpc.max_receive_message_
 
 
 class Balancer(grpc.GenericRpcHandler):
-    """Inferences go to the servers in turn, everything else to the first; `inferences` are those that came, without pixels."""
+    """Inferences go to the servers in turn, everything else to the first; `inferences` are those that came, without pixels.
+
+    While `answers` is not set an inference waits, as on a server that hangs.
+    """
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self.inferences: list[service_pb2.ModelInferRequest] = []
+        self.answers = threading.Event()
+        self.answers.set()
         self._channels = [grpc.insecure_channel(a, options=LIMITS) for a in addresses]
         self._turns, self._lock = itertools.cycle(self._channels), threading.Lock()
         self._server = grpc.server(ThreadPoolExecutor(16), options=LIMITS)
@@ -30,7 +35,10 @@ class Balancer(grpc.GenericRpcHandler):
 
     def _passed_on(self, method: str, data: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            answer: bytes = self._channel(method, data).unary_unary(method)(data, timeout=context.time_remaining())
+            channel = self._channel(method, data)
+            if method == INFER:
+                self.answers.wait(context.time_remaining())
+            answer: bytes = channel.unary_unary(method)(data, timeout=context.time_remaining())
             return answer
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())
@@ -50,6 +58,7 @@ class Balancer(grpc.GenericRpcHandler):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.answers.set()
         self._server.stop(1).wait()
         for channel in self._channels:
             channel.close()

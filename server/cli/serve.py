@@ -23,6 +23,7 @@ from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
 from server.tls import engine_secure, listener_context
 from server.traces import traced
+from server.worker import leave_at_once
 
 log = structlog.get_logger()
 
@@ -70,7 +71,7 @@ def _how(mllp: Mllp) -> str:
 @click.option("--until-idle", is_flag=True, help="stop once no order is due and nothing waits to be sent")
 def work(until_idle: bool) -> None:
     """Be a worker: score orders and send what is due, until told to stop."""
-    wanted = settings.load()
+    wanted, in_time = settings.load(), True
     set_up(level=wanted.log.level, format=wanted.log.format)
     with bootstrap(wanted) as service, traced(wanted.traces, "work"), served(wanted.metrics) as scraped:
         engine = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
@@ -83,7 +84,9 @@ def work(until_idle: bool) -> None:
         if until_idle:
             service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
         else:
-            service.work(lambda claim: run_case(claim, desk), lambda: look(desk.engine))
+            in_time = service.work(lambda claim: run_case(claim, desk), lambda: look(desk.engine))
+    if not in_time:
+        leave_at_once()
 
 
 @click.command()

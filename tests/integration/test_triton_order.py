@@ -1,5 +1,8 @@
 """The configured engine is what infers: orders and pictures by gRPC score on a Triton server as they do in process."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +26,12 @@ from server.demo.lis import ReceivingLis
 from server.demo.run import desk_of, settings_for
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.order import Priority
+from server.domain.ports import OrderView
 from server.domain.result import Result
 from server.domain.states import State
 from server.pipeline import run_case
 from server.settings import Database, Engine, Grpc
+from tests.integration.processes import ROOT, START_S, environment, until
 from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port
 
@@ -44,16 +49,24 @@ class Hospital:
     address: str
     work: Path
 
-    def score(self, number: str, priority: Priority = Priority.ROUTINE) -> Result:
-        """Submit an order by gRPC and have a worker run it."""
+    def submit(self, number: str, priority: Priority = Priority.ROUTINE) -> None:
+        """By gRPC."""
         asked = ["order", "submit", "--placer-number", number, "--marker", "ER", "--patient-id", "INVENTED-1"]
         asked += ["--family-name", "TEST-INVENTED", "--site", "2739003^Endometrium^SCT", "--specimen-id", IDENTITY.specimen_id]
         asked += ["--series-uid", IDENTITY.series_uid, "--container-id", IDENTITY.container_id, "--priority", priority]
         done = CliRunner().invoke(chromogen, asked, env={"CHROMOGEN_CLIENT_SERVER": self.address})
         assert done.exception is None, done.output
+
+    def view(self, number: str) -> OrderView:
+        (view,) = (v for v in self.service.store.orders() if v.order.request.placer_order_number == number)
+        return view
+
+    def score(self, number: str, priority: Priority = Priority.ROUTINE) -> Result:
+        """Submit an order and have a worker run it."""
+        self.submit(number, priority)
         desk = desk_of(self.service, self.work)
         self.service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
-        (view,) = (v for v in self.service.store.orders() if v.order.request.placer_order_number == number)
+        view = self.view(number)
         assert view.state is State.DONE, view.reason
         assert view.result_id is not None
         return self.service.store.result(view.result_id)
@@ -124,3 +137,28 @@ def test_each_tile_goes_to_triton_with_the_priority_of_its_order(tmp_path: Path,
             ask()
             asked[what] = {request.parameters["priority"].uint64_param for request in before.inferences}
     assert asked == {"STAT": {1}, "ASAP": {2}, "ROUTINE": {3}, "picture": {2}}
+
+
+def test_a_worker_told_to_stop_while_triton_hangs_gives_its_case_back_and_ends(
+    tmp_path: Path, service_url: str, server: TritonServer
+) -> None:
+    with Balancer([server.address]) as before, hospital(tmp_path, service_url, "local") as there:
+        there.submit("P-1")
+        before.answers.clear()
+        settings = {
+            "CHROMOGEN_DATABASE_URL": service_url, "CHROMOGEN_DATA_FOLDER": str(tmp_path / "worker"),
+            "CHROMOGEN_ARCHIVE_FOLDER": str(tmp_path / "archive"), "CHROMOGEN_ENGINE_NAME": f"triton://{before.address}",
+            "CHROMOGEN_WORKER_GRACE_S": "1",
+        }  # fmt: skip
+        with (tmp_path / "log").open("wb") as log:
+            command = [sys.executable, "-m", "server.cli.main", "work"]
+            worker = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=log, stderr=log)
+        try:
+            until(lambda: bool(before.inferences), START_S)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0, (tmp_path / "log").read_text()
+        finally:
+            worker.kill()
+            worker.wait()
+        given_back = there.view("P-1")
+    assert (given_back.state, given_back.attempt) == (State.QUEUED, 0)
