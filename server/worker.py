@@ -226,7 +226,7 @@ class Worker:
 def leave_at_once() -> NoReturn:
     """End this process, whatever its threads do.
 
-    The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside OpenVINO.
+    The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside OpenCV.
     """
     sys.stdout.flush()
     sys.stderr.flush()
