@@ -23,9 +23,10 @@ from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
 from server.api.server import ApiServer, Servicers
-from server.bootstrap import ARCHIVE, Service
+from server.bootstrap import Service
 from server.domain.desks import AuditDesk
 from server.domain.errors import ServiceReason
+from server.domain.ports import ARCHIVE
 from server.retrieve.image_slide import JPEG_MAGIC, PNG_MAGIC
 from server.retrieve.slide import open_slide
 from server.settings import Settings

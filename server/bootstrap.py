@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Engine
 
 from server.domain.errors import Failed
-from server.domain.ports import Archive, OpenSlide
+from server.domain.ports import ARCHIVE, LIS, Archive, OpenSlide
 from server.report import mllp_sender
 from server.report.deliver import Deliverer, Receiver
 from server.report.refusal import refusal_to
@@ -27,9 +27,6 @@ from server.tls import sender_context
 from server.worker import Look, RunCase, Worker
 
 log = structlog.get_logger()
-
-LIS, ARCHIVE = "lis", "archive"
-"""What the outbox calls its destinations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from inference.slide import Slide
 from server import metrics
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority
-from server.domain.ports import Archive, Claim, Delivery, OpenSlide, Store
+from server.domain.ports import ARCHIVE, LIS, Archive, Claim, Delivery, OpenSlide, Store
 from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
 from server.observability import stage
@@ -36,7 +36,6 @@ from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, check_same_specimen, read_source
 from server.report.sr import build_sr
 
-LIS, ARCHIVE = "lis", "archive"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 

@@ -17,10 +17,10 @@ from inference.nuclei import Nuclei, read_nuclei
 from server.domain.access import Actor
 from server.domain.desks import SIGNED, Page, PageKey, ResultFilter, ResultState, ResultView, SlideName, SummaryView
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.ports import Delivery
+from server.domain.ports import ARCHIVE, LIS, Delivery
 from server.domain.profile import Profile
 from server.domain.result import ResultId
-from server.pipeline import ARCHIVE, LIS, result_id, scores_of
+from server.pipeline import result_id, scores_of
 from server.report.identity import software_version, write
 from server.report.oru import Status, build_oru, build_rejection, control_id
 from server.report.refusal import keep

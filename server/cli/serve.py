@@ -71,7 +71,7 @@ def _how(mllp: Mllp) -> str:
 @click.option("--until-idle", is_flag=True, help="stop once no order is due and nothing waits to be sent")
 def work(until_idle: bool) -> None:
     """Be a worker: score orders and send what is due, until told to stop."""
-    wanted, in_time = settings.load(), True
+    wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
     with bootstrap(wanted) as service, traced(wanted.traces, "work"), served(wanted.metrics) as scraped:
         engine = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
@@ -83,6 +83,7 @@ def work(until_idle: bool) -> None:
         log.info("working", engine=wanted.engine.name, metrics_port=scraped)
         if until_idle:
             service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+            in_time = True
         else:
             in_time = service.work(lambda claim: run_case(claim, desk), lambda: look(desk.engine))
     if not in_time:

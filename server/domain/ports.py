@@ -12,6 +12,9 @@ from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import State
 
+LIS, ARCHIVE = "lis", "archive"
+"""The destinations of deliveries."""
+
 
 class Archive(Protocol):
     """Where slides are kept (a PACS, a folder) and objects are stored."""

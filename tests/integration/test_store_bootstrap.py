@@ -11,9 +11,9 @@ import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
-from server.bootstrap import ARCHIVE, bootstrap
+from server.bootstrap import bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.ports import Claim, Delivery
+from server.domain.ports import ARCHIVE, Claim, Delivery
 from server.domain.states import State
 from server.settings import Settings
 from tests.server.store.invented import request, result

@@ -22,10 +22,10 @@ from server.store.dispatch import Dispatcher
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
 from server.worker import Worker
+from tests.integration.processes import ROOT, until
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
-ROOT = Path(__file__).resolve().parents[2]
 LEASE_S = 2.0
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -60,15 +60,6 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
     for process in processes:
         process.kill()
         process.wait()
-
-
-def until(what: Callable[[], bool], within_s: float) -> float:
-    """Seconds until `what`; fails after `within_s`."""
-    began = time.monotonic()
-    while not what():
-        assert time.monotonic() - began < within_s, f"not within {within_s} s"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def is_done(store: PostgresStore, order: Order) -> Callable[[], bool]:
