@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from inference.analyze import Options, Progress, analyze
-from inference.assay import MARKER_NAMES, out_of_scope
+from inference.assay import marker_named, out_of_scope
 from inference.engines.named import asked_with
 from inference.fields import Fields, fields_of, heterogeneity
 from inference.geojson import write_geojson
@@ -109,10 +109,11 @@ def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[De
 
 
 def score_slide(
-    slide: Slide, engine: Engine, profile: Profile, folder: Path, *, order: Order | None = None, marker: str = "",
+    slide: Slide, engine: Engine, profile: Profile, folder: Path, *, order: Order | None = None, marker: str = "ER",
     options: Options | None = None, progress: Progress = lambda _: None,
 ) -> Result:  # fmt: skip
     """Analyse a slide and score it by a profile; leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`."""
+    asked = marker_named(order.request.marker if order else marker)
     nuclei_file = folder / "nuclei.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
     with stage("analyze"):
@@ -120,8 +121,7 @@ def score_slide(
     metrics.analysed(analysis)
     fields = fields_of(nuclei_file, profile.thresholds, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else None
-    known = MARKER_NAMES.get((order.request.marker if order else marker).upper())
-    strange = out_of_scope(known, *((specimen.site_code, specimen.site_text) if specimen else ()))
+    strange = out_of_scope(asked, *((specimen.site_code, specimen.site_text) if specimen else ()))
     result = Result(
         id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
         order_id=order.id if order else None,

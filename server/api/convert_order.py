@@ -2,7 +2,7 @@
 
 from chromogen.v1 import order_pb2 as pb
 
-from inference.assay import MARKER_NAMES
+from inference.assay import marker_named
 from server.api import read
 from server.domain.access import Actor
 from server.domain.desks import order_etag
@@ -22,8 +22,9 @@ PRIORITY_NUMBERS = {priority: number for number, priority in PRIORITIES.items()}
 
 
 def request_of(asked: pb.Order, request_id: str, actor: Actor) -> Request:
-    """The caller is the sender. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, MARKER_UNKNOWN."""
-    marker, slide = _marker(asked.marker), _slide(asked.slide)
+    """The caller is the sender. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED."""
+    marker = str(marker_named(read.text(asked.marker, "order.marker", least=1), "order.marker"))
+    slide = _slide(asked.slide)
     named = slide.series_uid or slide.container_id or slide.study_uid
     return Request(
         lab=actor.lab,
@@ -41,13 +42,6 @@ def request_of(asked: pb.Order, request_id: str, actor: Actor) -> Request:
         slide=slide,
         requested_at=read.moment(asked, "request_time"),
     )
-
-
-def _marker(asked: str) -> str:
-    found = MARKER_NAMES.get(read.text(asked, "order.marker", least=1).upper())
-    if found is None:
-        raise Refused(ServiceReason.MARKER_UNKNOWN, "order.marker names no marker that is scored here: ER, PR or KI67")
-    return str(found)
 
 
 def _priority(asked: int) -> Priority:

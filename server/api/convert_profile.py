@@ -6,7 +6,7 @@ from typing import assert_never
 from chromogen.v1 import profile_pb2 as pb
 from chromogen.v1 import profile_service_pb2 as service_pb
 
-from inference.assay import MARKER_NAMES
+from inference.assay import marker_named
 from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.api import read
 from server.domain.desks import ProfileState, ProfileView
@@ -34,7 +34,7 @@ def revision_of(given: service_pb.ProfileRevision, field: str) -> tuple[str, int
 
 
 def profile_of(asked: pb.Profile, lab: str) -> Profile:
-    """Revision 1 in a laboratory. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, MARKER_UNKNOWN, PROFILE_INVALID."""
+    """Revision 1 in a laboratory. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED, PROFILE_INVALID."""
     return Profile(
         name=name_of(asked.name, "profile.name"),
         revision=1,
@@ -55,10 +55,7 @@ def profile_of(asked: pb.Profile, lab: str) -> Profile:
 def _marker(asked: str) -> str:
     if asked in ("", ANY):
         return ANY
-    found = MARKER_NAMES.get(read.text(asked, "profile.marker").upper())
-    if found is None:
-        raise Refused(ServiceReason.MARKER_UNKNOWN, "profile.marker names no marker that is scored here: ER, PR, KI67 or *")
-    return str(found)
+    return str(marker_named(read.text(asked, "profile.marker"), "profile.marker"))
 
 
 def thresholds_of(asked: pb.Thresholds, field: str) -> Thresholds:

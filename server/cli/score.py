@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
+from inference.assay import marker_named
 from inference.engines.named import make_engine
 from inference.errors import Reason, Refused
 from inference.geometry import Region
@@ -26,7 +27,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("slide", type=click.Path(path_type=Path))
 @click.option("--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong")
-@click.option("--marker", default="", help="the stain, e.g. ER: warns where the networks weren't trained on it")
+@click.option("--marker", default="ER", help="the stain: ER, PR or KI67")
 @click.option(
     "--profile", "profile_file", type=click.Path(path_type=Path), help="JSON file with thresholds; the built-in ones else"
 )
@@ -44,6 +45,7 @@ def score(
     as_json: bool, engine_ca: Path | None, engine_cert: Path | None, engine_key: Path | None,
 ) -> None:  # fmt: skip
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
+    marker_named(marker, "--marker")  # before the slide is opened
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else BUILT_IN
     wanted = Engine.model_construct(name=engine, ca=engine_ca, cert=engine_cert, key=engine_key)  # make_engine looks at the name

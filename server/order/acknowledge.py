@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from inference.errors import Reason
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.order import Order
 from server.er7 import BYTE_ORDER_MARK, Segment, codec_of, composed, escape, segment
@@ -33,6 +34,7 @@ ERROR_CODES = {
     ServiceReason.FIELD_MISSING: ("101", "Required field missing"),
     ServiceReason.CHARSET_UNDECODABLE: ("102", "Data type error"),
     ServiceReason.MARKER_UNKNOWN: ("103", "Table value not found"),
+    Reason.ASSAY_UNSUPPORTED: ("103", "Table value not found"),
     ServiceReason.MESSAGE_TYPE_UNSUPPORTED: ("200", "Unsupported message type"),
 }
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from inference.assay import marker_named
 from server.domain.errors import Refused, ServiceReason
 
 # LOINC (breast cancer specimen, then any other tissue): presence, interpretation, percent of nuclei.
@@ -32,18 +33,17 @@ _LOINC_SCHEMES, _SNOMED_SCHEMES = ("LN", "LOINC"), ("SCT", "SNOMED", "SNOMED-CT"
 
 
 def marker_of(components: Sequence[str]) -> str:
-    """ER, PR, KI67 or HER2 from OBR-4's components (identifier, text, scheme, alternate identifier, text, scheme).
+    """The marker of OBR-4's components (identifier, text, scheme, alternate identifier, text, scheme).
 
-    Codes decide before local codes, local codes before texts. Raises Refused MARKER_UNKNOWN for none, or for codes that
-    name different markers.
+    Codes decide before local codes, local codes before texts. Raises Refused MARKER_UNKNOWN for codes that name different
+    markers, ASSAY_UNSUPPORTED for what isn't scored here: a membrane stain scored as a nuclear one would be a wrong result.
     """
     code, text, scheme, other_code, other_text, other_scheme = (*components, *[""] * 6)[:6]
     coded = {_by_code(code, scheme), _by_code(other_code, other_scheme)} - {""}
     found = coded or ({_by_name(text), _by_name(other_text)} - {""})
-    if len(found) != 1:
-        trouble = "names more than one marker" if found else "names no marker that is known here"
-        raise Refused(ServiceReason.MARKER_UNKNOWN, f"OBR-4 {trouble}: send a code of docs/hl7-interface.md, or ER, PR, KI67, HER2")
-    return found.pop()
+    if len(found) > 1:
+        raise Refused(ServiceReason.MARKER_UNKNOWN, "OBR-4 names more than one marker: send a code of docs/hl7-interface.md")
+    return str(marker_named(found.pop() if found else "", "OBR-4"))
 
 
 def _by_code(code: str, scheme: str) -> str:

@@ -116,7 +116,7 @@ def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api
         ({"name": "a b"}, "ARGUMENT_INVALID"),
         ({"name": "../x"}, "ARGUMENT_INVALID"),
         ({"name": "x" * 65}, "ARGUMENT_INVALID"),
-        ({"marker": "HER2"}, "MARKER_UNKNOWN"),
+        ({"marker": "HER2"}, "ASSAY_UNSUPPORTED"),
         ({"thresholds": profile_pb2.Thresholds()}, "FIELD_MISSING"),
         ({"thresholds": hue_value(0)}, "PROFILE_INVALID"),
         ({"thresholds": hue_value(301)}, "PROFILE_INVALID"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from inference.errors import Reason, Refused
 from server.order.markers import LOINC, marker_of
 from server.report.codes import PERCENT_POSITIVE, Tissue, marker_codes, percent_positive_code
 
@@ -19,9 +20,19 @@ def test_every_code_that_is_reported_can_be_ordered_and_no_other_loinc_code() ->
     assert dict(REPORTED) == LOINC
 
 
-@pytest.mark.parametrize(("code", "marker"), REPORTED)
+@pytest.mark.parametrize(("code", "marker"), [(code, marker) for code, marker in REPORTED if marker != "HER2"])
 def test_a_reported_code_orders_its_marker(code: str, marker: str) -> None:
     assert marker_of([code, "", "LN"]) == marker
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [["85319-2", "HER2", "LN"], ["", "HER2/neu"], ["CD3", "CD3", "L"], ["HE", "H&E", "L"], ["24317-0", "Hemogram", "LN"], []],
+)
+def test_a_stain_that_is_not_scored_here_is_refused_and_never_scored_as_another(procedure: list[str]) -> None:
+    with pytest.raises(Refused) as refused:
+        marker_of(procedure)
+    assert refused.value.reason == Reason.ASSAY_UNSUPPORTED
 
 
 def test_the_percentage_of_er_is_not_that_of_ki67() -> None:

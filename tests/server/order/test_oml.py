@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.errors import Reason
 from server.demo.lis import APPLICATION, LAB, order_message
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Patient, Priority, SlideReference, Specimen
@@ -151,7 +152,6 @@ def test_the_first_field_that_states_a_priority_counts(tq1: str, orc: str, obr27
         ("85330-9^^LN", "KI67"),
         ("29593-1^^LN", "KI67"),
         ("14230-7^^LN", "PR"),
-        ("85319-2^^LN", "HER2"),
         ("1234804006^^SCT", "ER"),
         ("ER^^L", "ER"),
         ("PgR", "PR"),
@@ -159,7 +159,6 @@ def test_the_first_field_that_states_a_priority_counts(tq1: str, orc: str, obr27
         ("IHC-ER^IHC^L", "ER"),
         ("X12^Ki-67 stain^L", "KI67"),
         ("X12^Oestrogen Receptor", "ER"),
-        ("^her2/neu", "HER2"),
         ("55229-9^Immune stain study^LN^PR^^L", "PR"),
     ],
 )
@@ -173,15 +172,20 @@ def test_codes_and_local_names_tell_the_marker(procedure: str, marker: str) -> N
     [
         "85331-7^fluorescence intensity^LN",
         "55229-9^Immune stain study^LN",
-        "85337-4^^LN^PR^^L",
         "CERVIX",
         "PERFUSION^ER PR^L",
         "24317-0^Hemogram^LN",
     ],
 )
-def test_an_unknown_or_contradictory_marker_is_refused(procedure: str) -> None:
+def test_what_names_no_marker_that_is_scored_here_is_refused(procedure: str) -> None:
     with pytest.raises(Refused) as refused:
         parsed(("85337-4^Estrogen receptor^LN^ERX^ER \\T\\ more^L", procedure))
+    assert refused.value.reason == Reason.ASSAY_UNSUPPORTED
+
+
+def test_codes_of_two_markers_are_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        parsed(("85337-4^Estrogen receptor^LN^ERX^ER \\T\\ more^L", "85337-4^^LN^PR^^L"))
     assert refused.value.reason == ServiceReason.MARKER_UNKNOWN
 
 
@@ -238,7 +242,7 @@ IDENTIFIERS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_s
     container=IDENTIFIERS,
     control=IDENTIFIERS,
     family=IDENTIFIERS,
-    marker=st.sampled_from(["ER", "PR", "KI67", "HER2"]),
+    marker=st.sampled_from(["ER", "PR", "KI67"]),
     priority=st.sampled_from(list(Priority)),
 )
 def test_the_demos_order_is_read_as_it_was_meant(
