@@ -57,7 +57,9 @@ def bill(listed: list[Component]) -> dict[str, object]:
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": {"component": {"type": "application", "name": "chromogen", "licenses": [{"license": {"id": "Apache-2.0"}}]}},
+        "metadata": {
+            "component": {"type": "application", "name": "chromogen", "licenses": [{"license": {"id": "Apache-2.0"}}]}
+        },
         "components": [
             {"type": "library", "name": c.name, "version": c.version, "purl": c.purl}
             | ({"licenses": [{"license": {"name": c.licence}}]} if c.licence else {})

@@ -1,4 +1,7 @@
-"""The four steps over a slide: tissue, tiles, networks, keep. No profile is needed: any scores the same nuclei later."""
+"""The four steps over a slide: tissue, tiles, networks, keep.
+
+No profile is needed: any scores the same nuclei later.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +13,10 @@ import numpy as np
 
 from inference import quality
 from inference.analysis import Analysis, TileCounts
+from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.infer import Detections, Engine, in_order
-from inference.journal import Checkpoint, Journal, TileFound, key_of
 from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide
@@ -28,7 +31,8 @@ Progress = Callable[[float], None]
 class Options:
     """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
 
-    `shape` None takes the default, or a smaller one for a small picture. `refuse_he` refuses an H&E slide before any inference.
+    `shape` None takes the default, or a smaller one for a small picture. `refuse_he` refuses an H&E slide before any
+    inference.
     """
 
     shape: TileShape | None = None
@@ -38,15 +42,20 @@ class Options:
 
 
 def analyze(
-    slide: Slide, engine: Engine, nuclei_file: Path, options: Options, progress: Progress = lambda _: None,
+    slide: Slide,
+    engine: Engine,
+    nuclei_file: Path,
+    options: Options,
+    progress: Progress = lambda _: None,
     checkpoint: Checkpoint | None = None,
-) -> Analysis:  # fmt: skip
+) -> Analysis:
     """Find and measure every nucleus of a slide; they stream to `nuclei_file`, which appears only when all is done.
 
-    With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed again:
-    the nuclei, their order and the histograms are the same either way.
+    With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed
+    again: the nuclei, their order and the histograms are the same either way.
 
-    Raises Refused (NO_TISSUE, NOT_IHC, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED); then no file is left.
+    Raises Refused (NO_TISSUE, NOT_IHC, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED); then no file is
+    left.
     """
     began = time.perf_counter()
     region = working_region(slide, options.region)
@@ -59,10 +68,14 @@ def analyze(
     tiles = plan(slide.working.size, shape, region, tissue)
     found = time.perf_counter()
     run = _Run(slide=slide, tissue=tissue, shape=shape)
-    key = b"" if checkpoint is None else key_of(slide.facts, engine.facts, engine.counting_threshold, shape, tiles, tissue)
+    key = (
+        b""
+        if checkpoint is None
+        else key_of(slide.facts, engine.facts, engine.counting_threshold, shape, tiles, tissue)
+    )
     with (
         NucleiWriter(nuclei_file, mpp=slide.facts.mpp) as writer,
-        nullcontext() if checkpoint is None else Journal(checkpoint, key) as journal,
+        nullcontext() if checkpoint is None else CheckpointFile(checkpoint, key) as journal,
     ):
         before = 0 if journal is None else run.take_up(tiles, journal, writer)
         groups = list(batches(tiles[before:], options.batch))
@@ -74,14 +87,28 @@ def analyze(
             first = next(iter(run.unreadable.values()))
             raise Refused(Reason.TILES_UNREADABLE, f"{len(run.unreadable)} of {len(tiles)} tiles don't decode: {first}")
     ended = time.perf_counter()
-    seconds = {"tissue": found - began, "read": run.reading, "keep": run.keeping, "tiles": ended - found, "total": ended - began}
+    seconds = {
+        "tissue": found - began,
+        "read": run.reading,
+        "keep": run.keeping,
+        "tiles": ended - found,
+        "total": ended - began,
+    }
     counts = TileCounts(
-        planned=len(tiles), analysed=len(tiles) - len(run.unreadable), unreadable=len(run.unreadable), overflowed=run.overflowed
+        planned=len(tiles),
+        analysed=len(tiles) - len(run.unreadable),
+        unreadable=len(run.unreadable),
+        overflowed=run.overflowed,
     )
     return Analysis(
-        slide=slide.facts, model=engine.facts, histograms=run.histograms, tissue_mm2=tissue.area_mm2, tiles=counts,
-        seconds=seconds, warnings=run.warnings(),
-    )  # fmt: skip
+        slide=slide.facts,
+        model=engine.facts,
+        histograms=run.histograms,
+        tissue_mm2=tissue.area_mm2,
+        tiles=counts,
+        seconds=seconds,
+        warnings=run.warnings(),
+    )
 
 
 def working_region(slide: Slide, region: Region | None) -> Region:
@@ -94,7 +121,9 @@ def working_region(slide: Slide, region: Region | None) -> Region:
     if region.empty:
         raise Refused(Reason.REGION_INVALID, f"region {asked} is empty; width and height must be above 0")
     if not region.inside(size):
-        raise Refused(Reason.REGION_INVALID, f"region {asked} reaches outside of the slide ({size.width} x {size.height} px)")
+        raise Refused(
+            Reason.REGION_INVALID, f"region {asked} reaches outside of the slide ({size.width} x {size.height} px)"
+        )
     x, y = int(region.x / working.scale), int(region.y / working.scale)
     right, bottom = (max(int(np.ceil(v / working.scale)), 1) for v in (region.right, region.bottom))
     return Region(x=x, y=y, width=right - x, height=bottom - y).clipped(working.size)
@@ -126,25 +155,31 @@ class _Run:
         try:
             image = pixels(self.slide, tile, self.shape)
         except FrameUnreadable as error:
-            self.unreadable[tile.index] = f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}"
+            self.unreadable[tile.index] = (
+                f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}"
+            )
             return np.full((self.shape.side, self.shape.side, 3), 255, np.uint8)
         self.sharpness[tile.index] = quality.sharpness(image)
         return image
 
-    def keep(self, group: list[Tile], answers: list[Detections], writer: NucleiWriter, journal: Journal | None) -> None:
+    def keep(
+        self, group: list[Tile], answers: list[Detections], writer: NucleiWriter, journal: CheckpointFile | None
+    ) -> None:
         """Nuclei of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
         for tile, detections in zip(group, answers, strict=True):
             found = TileFound(
-                nuclei=owned(tile, detections, self.slide, self.tissue), overflowed=int(detections.overflowed),
-                sharpness=self.sharpness.get(tile.index), unreadable=self.unreadable.get(tile.index),
-            )  # fmt: skip
+                nuclei=owned(tile, detections, self.slide, self.tissue),
+                overflowed=int(detections.overflowed),
+                sharpness=self.sharpness.get(tile.index),
+                unreadable=self.unreadable.get(tile.index),
+            )
             self.take(tile, found, writer)
             if journal is not None:
                 journal.add(found)
         self.keeping += time.perf_counter() - began
 
-    def take_up(self, tiles: list[Tile], journal: Journal, writer: NucleiWriter) -> int:
+    def take_up(self, tiles: list[Tile], journal: CheckpointFile, writer: NucleiWriter) -> int:
         """How many tiles an earlier attempt had done; its findings are ours."""
         taken = 0
         for tile, found in zip(tiles, journal.found(), strict=False):
@@ -167,7 +202,8 @@ class _Run:
             Warning.NOT_IHC: quality.looks_like_he(self.tissue.overview),
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
             Warning.TOO_FEW_NUCLEI: int(self.histograms.density.sum()) < quality.LEAST_NUCLEI,
-            Warning.OUT_OF_FOCUS: bool(self.sharpness) and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
+            Warning.OUT_OF_FOCUS: bool(self.sharpness)
+            and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,
             Warning.TILES_UNREADABLE: bool(self.unreadable),
             Warning.PEAKS_OVERFLOWED: self.overflowed > 0,
@@ -184,9 +220,14 @@ def owned(tile: Tile, found: Detections, slide: Slide, tissue: Tissue | None) ->
         mine &= tissue.holds(x, y)
     to_base = slide.working.to_base
     return Nuclei(
-        x=to_base(x[mine]), y=to_base(y[mine]), compartment=found.label[mine], confidence=found.confidence[mine],
-        hue=found.hue[mine], value=found.value[mine], dab_od_centi=found.dab_od_centi[mine],
-    )  # fmt: skip
+        x=to_base(x[mine]),
+        y=to_base(y[mine]),
+        compartment=found.label[mine],
+        confidence=found.confidence[mine],
+        hue=found.hue[mine],
+        value=found.value[mine],
+        dab_od_centi=found.dab_od_centi[mine],
+    )
 
 
 def find_nuclei(slide: Slide, engine: Engine, faintest: float) -> Nuclei:

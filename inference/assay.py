@@ -24,10 +24,15 @@ MARKER_NAMES = {
 
 
 def marker_named(name: str, where: str = "marker") -> Marker:
-    """The marker of a name, capitals aside; `where` says what named it. Raises Refused ASSAY_UNSUPPORTED for any other stain."""
+    """The marker of a name, capitals aside; `where` says what named it.
+
+    Raises Refused ASSAY_UNSUPPORTED for any other stain.
+    """
     if (found := MARKER_NAMES.get(name.strip().upper())) is None:
         scored = ", ".join(Marker)
-        raise Refused(Reason.ASSAY_UNSUPPORTED, f"{where} names no stain that is scored here: only {scored} (nuclear stains) are")
+        raise Refused(
+            Reason.ASSAY_UNSUPPORTED, f"{where} names no stain that is scored here: only {scored} (nuclear stains) are"
+        )
     return found
 
 

@@ -4,7 +4,8 @@
     ├── Refused             the input can't be scored rightly: never retried; exit code 2
     └── Failed              something here or at a neighbour broke; exit code 1; retried where `retryable`
 
-`server.domain.errors` adds the reasons of the service. A message names the thing and the mend and holds no patient data.
+`server.domain.errors` adds the reasons of the service. A message names the thing and what to do and holds no patient
+data.
 """
 
 from enum import StrEnum

@@ -1,4 +1,7 @@
-"""Fields: squares of the slide, the unit over which a score varies. Read from the nuclei's file, in memory flat in their number."""
+"""Fields: squares of the slide, the unit over which a score varies.
+
+Read from the nuclei's file, in memory flat in their number.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +37,10 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heterogeneity:
-    """How the H-score of all nuclei varies between fields of at least LEAST_NUCLEI nuclei; None where fewer than two."""
+    """How the H-score of all nuclei varies between fields of at least LEAST_NUCLEI nuclei.
+
+    None where fewer than two.
+    """
 
     fields: int
     standard_deviation: float | None
@@ -72,5 +78,8 @@ def heterogeneity(fields: Fields) -> Heterogeneity:
         return Spot(x_um=float(x), y_um=float(y), side_um=FIELD_UM, n=int(n[enough[i]]), h_score=float(h[i]))
 
     return Heterogeneity(
-        fields=len(enough), standard_deviation=float(h.std(ddof=1)), hot_spot=spot(int(h.argmax())), cold_spot=spot(int(h.argmin()))
+        fields=len(enough),
+        standard_deviation=float(h.std(ddof=1)),
+        hot_spot=spot(int(h.argmax())),
+        cold_spot=spot(int(h.argmin())),
     )

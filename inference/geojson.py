@@ -1,4 +1,6 @@
-"""Nuclei as QuPath reads them: GeoJSON, one MultiPoint annotation a compartment and grade, in px of the largest level."""
+"""Nuclei as QuPath reads them: GeoJSON, one MultiPoint annotation a compartment and grade, in px of
+the largest level.
+"""
 
 import json
 from collections.abc import Callable
@@ -12,14 +14,20 @@ from inference.overlay import GRADE_COLOURS, GRADE_NAMES
 
 
 def write_geojson(path: Path, nuclei_file: Path, thresholds: Thresholds, counts: IntArray) -> None:
-    """Write a FeatureCollection; `counts` (2, 4) says which groups hold nuclei. QuPath counts from the pixel's corner."""
+    """Write a FeatureCollection; `counts` (2, 4) says which groups hold nuclei.
+
+    QuPath counts from the pixel's corner.
+    """
     part = path.with_name(path.name + ".part")
     with part.open("w") as out:
         out.write('{"type":"FeatureCollection","features":[')
         for i, (compartment, grade) in enumerate(np.argwhere(counts).tolist()):
             properties = {
                 "objectType": "annotation",
-                "classification": {"name": f"{COMPARTMENTS[compartment]}: {GRADE_NAMES[grade]}", "color": GRADE_COLOURS[grade]},
+                "classification": {
+                    "name": f"{COMPARTMENTS[compartment]}: {GRADE_NAMES[grade]}",
+                    "color": GRADE_COLOURS[grade],
+                },
             }
             out.write("," * (i > 0) + '{"type":"Feature","properties":' + json.dumps(properties))
             out.write(',"geometry":{"type":"MultiPoint","coordinates":[')
@@ -29,7 +37,9 @@ def write_geojson(path: Path, nuclei_file: Path, thresholds: Thresholds, counts:
     part.replace(path)
 
 
-def _write_points(write: Callable[[str], object], nuclei_file: Path, thresholds: Thresholds, compartment: int, grade: int) -> None:
+def _write_points(
+    write: Callable[[str], object], nuclei_file: Path, thresholds: Thresholds, compartment: int, grade: int
+) -> None:
     comma = ""
     for nuclei in read_nuclei(nuclei_file):
         these = (nuclei.compartment == compartment) & (grades(nuclei, thresholds) == grade)

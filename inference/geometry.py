@@ -51,7 +51,9 @@ class Region:
 
     def grown(self, margin: int) -> "Region":
         """The region with `margin` more pixels on each side."""
-        return Region(x=self.x - margin, y=self.y - margin, width=self.width + 2 * margin, height=self.height + 2 * margin)
+        return Region(
+            x=self.x - margin, y=self.y - margin, width=self.width + 2 * margin, height=self.height + 2 * margin
+        )
 
     def clipped(self, size: Size) -> "Region":
         """The part inside (0, 0, size); empty (width or height 0) where nothing is."""

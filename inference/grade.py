@@ -30,10 +30,13 @@ class HueValueThresholds:
 
     def __post_init__(self) -> None:
         if not 1 <= self.hue <= HUE_CLOSES_ABOVE:
-            raise Refused(Reason.PROFILE_INVALID, f"hue threshold {self.hue} is outside 1 to {HUE_CLOSES_ABOVE} degrees")
+            raise Refused(
+                Reason.PROFILE_INVALID, f"hue threshold {self.hue} is outside 1 to {HUE_CLOSES_ABOVE} degrees"
+            )
         if not 0 <= self.left < self.right <= VALUES - 1:
             raise Refused(
-                Reason.PROFILE_INVALID, f"value thresholds need 0 <= left < right <= 255, not {self.left} and {self.right}"
+                Reason.PROFILE_INVALID,
+                f"value thresholds need 0 <= left < right <= 255, not {self.left} and {self.right}",
             )
 
 
@@ -48,7 +51,9 @@ class DensityThresholds:
     def __post_init__(self) -> None:
         if not 0 < self.weak < self.moderate < self.strong < DENSITIES:
             cuts = f"{self.weak}, {self.moderate}, {self.strong}"
-            raise Refused(Reason.PROFILE_INVALID, f"density cut-offs must ascend within 0.01 to 3.00 (hundredths), not {cuts}")
+            raise Refused(
+                Reason.PROFILE_INVALID, f"density cut-offs must ascend within 0.01 to 3.00 (hundredths), not {cuts}"
+            )
 
 
 Thresholds = HueValueThresholds | DensityThresholds

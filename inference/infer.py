@@ -18,7 +18,8 @@ from inference.slide import Rgb
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detections:
-    """Peaks of one tile, n of them, measured: x, y in px of the tile; `found` counts all peaks, also those beyond the places.
+    """Peaks of one tile, n of them, measured: x, y in px of the tile; `found` counts all peaks, also those beyond the
+    places.
 
     `nucleus` is the probability that a nucleus is there, `confidence` that it is there and of this compartment.
     """
@@ -64,7 +65,10 @@ class Engine(Protocol):
         ...
 
     def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
-        """Peaks of (b, h, w, 3) RGB tiles whose nucleus probability is at least `faintest`. Raises Failed ENGINE_FAILED."""
+        """Peaks of (b, h, w, 3) RGB tiles whose nucleus probability is at least `faintest`.
+
+        Raises Failed ENGINE_FAILED.
+        """
         ...
 
 
@@ -75,8 +79,8 @@ _Answer = tuple[int, list[Detections]]
 def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> Iterator[list[Detections]]:
     """Answers of groups of tiles of one shape, in their order; a worker holds one group's pixels at a time.
 
-    A worker takes its own tiles from `groups`, one worker at a time: a thread that only reads would be one busy thread more than
-    there are cores, and push the networks off them.
+    A worker takes its own tiles from `groups`, one worker at a time: a thread that only reads would be one busy thread
+    more than there are cores, and push the networks off them.
     """
     source, taking = enumerate(groups), threading.Lock()
     answered: dict[int, list[Detections]] = {}

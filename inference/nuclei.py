@@ -69,7 +69,10 @@ class Histograms:
 
 
 class NucleiWriter:
-    """Streams nuclei to a Parquet file in row groups; the file appears under its name only when closed without error."""
+    """Streams nuclei to a Parquet file in row groups.
+
+    The file appears under its name only when closed without error.
+    """
 
     ROWS = 65_536
 
@@ -85,9 +88,16 @@ class NucleiWriter:
         if len(nuclei) == 0:
             return
         columns = [
-            (nuclei.x + 0.5) * self._mpp, (nuclei.y + 0.5) * self._mpp, nuclei.x, nuclei.y, nuclei.compartment,
-            nuclei.confidence, nuclei.hue, nuclei.value, nuclei.dab_od_centi,
-        ]  # fmt: skip
+            (nuclei.x + 0.5) * self._mpp,
+            (nuclei.y + 0.5) * self._mpp,
+            nuclei.x,
+            nuclei.y,
+            nuclei.compartment,
+            nuclei.confidence,
+            nuclei.hue,
+            nuclei.value,
+            nuclei.dab_od_centi,
+        ]
         arrays = [pa.array(c, type=f.type, safe=False) for c, f in zip(columns, SCHEMA, strict=True)]
         self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=SCHEMA))
         self._rows += len(nuclei)
@@ -102,7 +112,9 @@ class NucleiWriter:
     def __enter__(self) -> "NucleiWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 self._flush()
@@ -119,9 +131,14 @@ def read_nuclei(path: Path, *, rows: int = 262_144) -> Iterator[Nuclei]:
         for batch in file.iter_batches(batch_size=rows):
             c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
             yield Nuclei(
-                x=c["x_px"].astype(np.float64), y=c["y_px"].astype(np.float64), compartment=c["compartment"],
-                confidence=c["confidence"], hue=c["hue"], value=c["value"], dab_od_centi=c["dab_od_centi"],
-            )  # fmt: skip
+                x=c["x_px"].astype(np.float64),
+                y=c["y_px"].astype(np.float64),
+                compartment=c["compartment"],
+                confidence=c["confidence"],
+                hue=c["hue"],
+                value=c["value"],
+                dab_od_centi=c["dab_od_centi"],
+            )
 
 
 def joined(parts: Sequence[Nuclei]) -> Nuclei:

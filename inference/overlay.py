@@ -30,9 +30,12 @@ def draw_overlay(slide: Slide, nuclei_file: Path, thresholds: Thresholds, *, tit
     for nuclei in read_nuclei(nuclei_file):
         columns, rows = ((v + 0.5) * per_px - 0.5 for v in (nuclei.x, nuclei.y))
         for x, y, grade, compartment in zip(
-            np.rint(columns).astype(int).tolist(), np.rint(rows).astype(int).tolist(), grades(nuclei, thresholds).tolist(),
-            nuclei.compartment.tolist(), strict=True,
-        ):  # fmt: skip
+            np.rint(columns).astype(int).tolist(),
+            np.rint(rows).astype(int).tolist(),
+            grades(nuclei, thresholds).tolist(),
+            nuclei.compartment.tolist(),
+            strict=True,
+        ):
             filled = -1 if compartment or radius < 2 else 1
             cv2.circle(canvas, (x, y), radius, GRADE_COLOURS[grade], filled, cv2.LINE_AA if radius > 1 else cv2.LINE_8)
     return np.concatenate([canvas, _legend(canvas.shape[1], title)])
@@ -46,7 +49,9 @@ def _legend(width: int, title: str) -> Rgb:
         cv2.circle(strip, (14 + i * step, y), 7, colour, -1, cv2.LINE_AA)
         cv2.putText(strip, name, (26 + i * step, y + 6), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
     text = f"disc epithelium, ring stroma | {title} | research use only"
-    cv2.putText(strip, text, (26 + 4 * step, y + 6), cv2.FONT_HERSHEY_SIMPLEX, scale * 0.85, (90, 90, 90), 1, cv2.LINE_AA)
+    cv2.putText(
+        strip, text, (26 + 4 * step, y + 6), cv2.FONT_HERSHEY_SIMPLEX, scale * 0.85, (90, 90, 90), 1, cv2.LINE_AA
+    )
     return strip
 
 

@@ -8,7 +8,10 @@ from inference.slide import COARSEST_MPP, FINEST_WORKING_MPP, WORKING_MPP, Level
 
 
 class PictureSlide:
-    """RGB (h, w, 3) of `mpp` µm/px; brought to the working resolution where it isn't near it. `sha256` names its file."""
+    """RGB (h, w, 3) of `mpp` µm/px; brought to the working resolution where it isn't near it.
+
+    `sha256` names its file.
+    """
 
     def __init__(self, pixels: Rgb, *, mpp: float = WORKING_MPP, sha256: str | None = None) -> None:
         size = Size(width=pixels.shape[1], height=pixels.shape[0])
@@ -48,7 +51,9 @@ def _resized(pixels: Rgb, old_mpp: float, mpp: float) -> tuple[Rgb, Grid]:
     if new == size:
         return pixels, _grid(size, size, old_mpp)
     way = cv2.INTER_AREA if new.width < size.width else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (new.width, new.height), interpolation=way), np.uint8), _grid(size, new, old_mpp)
+    return np.asarray(cv2.resize(pixels, (new.width, new.height), interpolation=way), np.uint8), _grid(
+        size, new, old_mpp
+    )
 
 
 def _grid(base: Size, size: Size, base_mpp: float) -> Grid:

@@ -38,7 +38,8 @@ EOSIN_SATURATION = 0.10
 EOSIN_SHARE = 0.25
 STAINED_DENSITY = 0.08
 
-# Pen: strongly saturated, and of a hue that neither haematoxylin, DAB nor eosin has; or nearly black over a large patch.
+# Pen: strongly saturated, and of a hue that neither haematoxylin, DAB nor eosin has; or nearly black over a large
+# patch.
 PEN_HUES = (75.0, 195.0)
 PEN_SATURATION = 0.45
 
@@ -64,7 +65,9 @@ def ink_share(picture: Rgb) -> float:
 
 
 def sharpness(tile: Rgb) -> float:
-    """Standard deviation of the Laplacian of the brightness in the middle quarter of a tile at working resolution, grey levels."""
+    """Standard deviation of the Laplacian of the brightness in the middle quarter of a tile at working resolution, grey
+    levels.
+    """
     height, width = tile.shape[:2]
     middle = np.ascontiguousarray(tile[height // 4 : height - height // 4, width // 4 : width - width // 4])
     grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY)
@@ -73,7 +76,9 @@ def sharpness(tile: Rgb) -> float:
 
 
 def _bands(picture: Rgb) -> Iterator[tuple[Plane, Plane, Plane]]:
-    """Hue in degrees, saturation 0-1, mean optical density, each (rows, w), of a slightly smoothed picture, some rows at a time."""
+    """Hue in degrees, saturation 0-1, mean optical density, each (rows, w), of a slightly smoothed picture, some rows
+    at a time.
+    """
     smooth = np.asarray(cv2.blur(picture, (3, 3)), np.uint8)
     for top in range(0, len(smooth), BAND):
         rows = smooth[top : top + BAND]

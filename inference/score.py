@@ -16,8 +16,8 @@ from inference.nuclei import IntArray
 ALLRED_NONE, ALLRED_BELOW_ONE_PERCENT = 0, 1
 ALLRED_PROPORTION = ((Fraction(1, 10), 2), (Fraction(1, 3), 3), (Fraction(2, 3), 4), (Fraction(1), 5))
 
-# IRS proportion (Remmele & Stegner 1987): none 0, below 10 % 1, 10 to 50 % 2, 51 to 80 % 3, above 80 % 4. The table is in
-# whole percent; shares between 50 and 51 % are ours to place: above 50 % is 3.
+# IRS proportion (Remmele & Stegner 1987): none 0, below 10 % 1, 10 to 50 % 2, 51 to 80 % 3, above 80 % 4. The table is
+# in whole percent; shares between 50 and 51 % are ours to place: above 50 % is 3.
 IRS_BELOW_TEN = Fraction(10, 100)
 IRS_PROPORTION = ((Fraction(50, 100), 2), (Fraction(80, 100), 3), (Fraction(1), 4))
 
@@ -82,7 +82,11 @@ def allred(c: tuple[int, ...]) -> Allred | None:
     share = Fraction(n - c[0], n)
     if share == 0:
         return Allred(ps=0, is_=0, total=0)
-    ps = ALLRED_BELOW_ONE_PERCENT if share < Fraction(1, 100) else next(s for edge, s in ALLRED_PROPORTION if share <= edge)
+    ps = (
+        ALLRED_BELOW_ONE_PERCENT
+        if share < Fraction(1, 100)
+        else next(s for edge, s in ALLRED_PROPORTION if share <= edge)
+    )
     intensity = mean_intensity(c)
     return Allred(ps=ps, is_=intensity, total=ps + intensity)
 
@@ -106,7 +110,10 @@ def mean_intensity(c: tuple[int, ...]) -> int:
 
 
 def h_score_interval(fields: IntArray) -> tuple[float, float] | None:
-    """95 % interval of the H-score: fields (k, 4), not nuclei, are drawn with replacement. None below two fields with nuclei."""
+    """95 % interval of the H-score: fields (k, 4), not nuclei, are drawn with replacement.
+
+    None below two fields with nuclei.
+    """
     fields = fields[fields.sum(axis=1) > 0]
     k = len(fields)
     if k < 2:

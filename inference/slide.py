@@ -27,7 +27,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlideFacts:
-    """What names a slide: `sha256` of the file for files, DICOM UIDs (SOP instance UIDs of the levels read) for DICOM."""
+    """What names a slide: `sha256` of the file for files, DICOM UIDs (SOP instance UIDs of the
+    levels read) for DICOM.
+    """
 
     mpp: float
     size: Size
@@ -55,7 +57,9 @@ class Slide(Protocol):
 
     @property
     def working(self) -> Grid:
-        """The grid that is analysed: `mpp` in [0.4, 0.625], as near 0.5 as a level and JPEG scaling (1/1 to 1/8) give."""
+        """The grid that is analysed: `mpp` in [0.4, 0.625], as near 0.5 as a level and JPEG scaling
+        (1/1 to 1/8) give.
+        """
         ...
 
     def read(self, region: Region) -> Rgb:

@@ -26,7 +26,10 @@ def unmixing() -> FloatArray:
 
 
 def mean_rgb(image: Rgb, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-    """Mean colour (n, 3) of the SIDE x SIDE square round each rounded (x, y); at the border the nearest pixel counts again."""
+    """Mean colour (n, 3) of the SIDE x SIDE square round each rounded (x, y).
+
+    At the border the nearest pixel counts again.
+    """
     reach = np.arange(SIDE) - SIDE // 2
     rows = np.clip(np.rint(np.asarray(y)).astype(int)[:, None] + reach, 0, image.shape[0] - 1)
     columns = np.clip(np.rint(np.asarray(x)).astype(int)[:, None] + reach, 0, image.shape[1] - 1)
@@ -36,7 +39,9 @@ def mean_rgb(image: Rgb, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
 
 
 def hue_value_density(rgb: FloatArray) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
-    """Quantised hue (degrees, 0-359), value (0-255) and DAB optical density (hundredths, 0-300) of (n, 3) colours 0-255."""
+    """Quantised hue (degrees, 0-359), value (0-255) and DAB optical density (hundredths, 0-300) of (n, 3) colours
+    0-255.
+    """
     high, low = rgb.max(axis=1), rgb.min(axis=1)
     spread = np.where(high > low, high - low, 1)
     r, g, b = rgb.T

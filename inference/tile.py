@@ -1,7 +1,8 @@
 """Tiles: each owns a core and carries a halo. A nucleus belongs to the tile whose core holds its centre.
 
-Cores tile the working grid from its origin, whatever the region asked for, and their sides and halos are multiples of the
-network's stride: the phase of the network over the slide never changes, so a score hardly depends on the tile's size.
+Cores tile the working grid from its origin, whatever the region asked for, and their sides and halos are multiples of
+the network's stride: the phase of the network over the slide never changes, so a score hardly depends on the tile's
+size.
 """
 
 from collections.abc import Iterator
@@ -47,7 +48,10 @@ class TileShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A tile of the plan: `core` in working px, clipped to the region analysed; `origin` of its pixels (core and halo)."""
+    """A tile of the plan: `core` in working px, clipped to the region analysed.
+
+    `origin` of its pixels (core and halo).
+    """
 
     index: int
     core: Region
@@ -56,7 +60,10 @@ class Tile:
 
 
 def plan(size: Size, shape: TileShape, region: Region, tissue: Tissue | None) -> list[Tile]:
-    """Tiles whose core holds a part of the region and, where a mask is given, of the tissue; strip by strip, row by row."""
+    """Tiles whose core holds a part of the region and, where a mask is given, of the tissue.
+
+    Strip by strip, row by row.
+    """
     tiles: list[Tile] = []
     first, last = region.x // shape.core, -(-region.right // shape.core)
     for left in range(first, last, STRIP):

@@ -1,7 +1,7 @@
 """Where tissue is, from a low-power picture: anything that absorbs more than clear glass, in patches of some size.
 
-Fixed optical-density limits, not a threshold found on each slide: a slide that is all tissue has no second peak to find.
-The mask errs towards tissue (it is dilated): an empty tile costs a moment, a lost nucleus changes a score.
+Fixed optical-density limits, not a threshold found on each slide: a slide that is all tissue has no second peak to
+find. The mask errs towards tissue (it is dilated): an empty tile costs a moment, a lost nucleus changes a score.
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,10 @@ def tissue_mask(overview: Rgb, mpp: float) -> Mask:
 
 
 def mean_density(picture: Rgb, glass: npt.ArrayLike = (255, 255, 255)) -> npt.NDArray[np.float32]:
-    """Mean optical density of the three channels above that of clear `glass` (3,), (h, w); what is brighter counts as glass."""
+    """Mean optical density of the three channels above that of clear `glass` (3,), (h, w).
+
+    What is brighter counts as glass.
+    """
     white = np.asarray(glass, np.float32)
     of_value = -np.log10((np.minimum(np.arange(256)[:, None], white) + 1) / (white + 1)).astype(np.float32)
     by_channel = cv2.LUT(picture, of_value[:, None, :])

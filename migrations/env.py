@@ -15,7 +15,9 @@ def ours(name: str | None, type_: NameFilterType, parents: NameFilterParentNames
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, include_name=ours, transaction_per_migration=True)
+    context.configure(
+        connection=connection, target_metadata=metadata, include_name=ours, transaction_per_migration=True
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import simplejpeg
 import structlog
 
-from inference.engines.named import asked_with, make_engine
+from inference.engines.factory import asked_with, make_engine
 from inference.engines.triton_tls import Newest
 from inference.errors import ChromogenError, Reason, Refused
 from inference.infer import Engine, Urgency
@@ -24,19 +24,19 @@ from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
 from server.api.server import ApiServer, Servicers
 from server.bootstrap import Service
-from server.domain.desks import AuditDesk
 from server.domain.errors import ServiceReason
 from server.domain.ports import ARCHIVE
-from server.retrieve.image_slide import JPEG_MAGIC, PNG_MAGIC
-from server.retrieve.slide import open_slide
+from server.domain.repositories import AuditRepository
+from server.services.results import ResultService
 from server.settings import Settings
-from server.sign_out import SignOut
-from server.store.admin_desk import PostgresAdminDesk
-from server.store.audit import PostgresAuditDesk
-from server.store.notes import PostgresRefusals
-from server.store.order_desk import PostgresOrderDesk
-from server.store.profile_desk import PostgresProfileDesk
-from server.store.result_desk import PostgresResults
+from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC
+from server.slides.opening import open_slide
+from server.store.admin_repository import PostgresAdminRepository
+from server.store.audit import PostgresAuditRepository
+from server.store.audit_log import RefusedCallLog
+from server.store.order_repository import PostgresOrderRepository
+from server.store.profile_repository import PostgresProfileRepository
+from server.store.result_repository import PostgresResultRepository
 from server.tls import engine_secure
 
 log = structlog.get_logger()
@@ -46,50 +46,63 @@ LEAST_FREE_BYTES = 1 << 30
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Is there anything set that says the API is to be served? Half of it is enough to stop the start with what is missing."""
-    return settings.grpc.insecure or any((settings.tls.cert, settings.tls.key, settings.oidc.issuer, settings.oidc.jwks))
+    """Is there anything set that says the API is to be served? Half of it is enough to stop the start with what is
+    missing.
+    """
+    return settings.grpc.insecure or any(
+        (settings.tls.cert, settings.tls.key, settings.oidc.issuer, settings.oidc.jwks)
+    )
 
 
 def start(service: Service) -> ApiServer | None:
-    """Serve the API, where settings say how; None, and a word in the log, where nothing is set. Raises Refused SETTING_INVALID."""
+    """Serve the API, where settings say how; None, and a word in the log, where nothing is set.
+
+    Raises Refused SETTING_INVALID.
+    """
     wanted = service.settings
     if not is_wanted(wanted):
-        log.warning("api_off", mend="set CHROMOGEN_TLS_* and CHROMOGEN_OIDC_*, or CHROMOGEN_GRPC_INSECURE=true on loopback")
+        log.warning(
+            "api_off", advice="set CHROMOGEN_TLS_* and CHROMOGEN_OIDC_*, or CHROMOGEN_GRPC_INSECURE=true on loopback"
+        )
         return None
     server = api_server(service)
     log.info("serving_api", host=wanted.grpc.host, port=server.start(), insecure=wanted.grpc.insecure)
     return server
 
 
-def api_server(service: Service, *, audit: AuditDesk | None = None) -> ApiServer:
+def api_server(service: Service, *, audit: AuditRepository | None = None) -> ApiServer:
     """Not listening yet. Raises Refused SETTING_INVALID."""
-    profiles = PostgresProfileDesk(service.engine)
+    profiles = PostgresProfileRepository(service.database)
     folder = service.results_folder
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = SignOut(PostgresResults(service.engine), folder=folder, destinations=service.destinations)
+    results = ResultService(
+        PostgresResultRepository(service.database), folder=folder, destinations=service.destinations
+    )
     servicers = Servicers(
-        orders=OrderServicer(PostgresOrderDesk(service.engine, service.tell)),
+        orders=OrderServicer(PostgresOrderRepository(service.database, service.notify)),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(once(lambda: engine_of(service.settings, secure)), opener(service.settings.icc.use), profiles),
+        analysis=AnalysisServicer(
+            once(lambda: engine_of(service.settings, secure)), opener(service.settings.icc.use), profiles
+        ),
         admin=AdminServicer(
-            PostgresAdminDesk(service.engine),
-            audit or PostgresAuditDesk(service.engine),
+            PostgresAdminRepository(service.database),
+            audit or PostgresAuditRepository(service.database),
             {ARCHIVE: lambda: archive_answers(service)},
         ),
     )
-    return ApiServer(service.settings, servicers, Health(dependencies(service)), PostgresRefusals(service.engine))
+    return ApiServer(service.settings, servicers, Health(dependencies(service)), RefusedCallLog(service.database))
 
 
 def dependencies(service: Service) -> tuple[Dependency, ...]:
     """`database` and `disk` are necessary; a LIS or archive that is away only delays."""
     found = [
-        Dependency(name="database", look=lambda: database_answers(service)),
-        Dependency(name="disk", look=lambda: disk_has_room(service.settings.data.folder)),
-        Dependency(name="archive", look=lambda: archive_answers(service), necessary=False),
+        Dependency(name="database", answers=lambda: database_answers(service)),
+        Dependency(name="disk", answers=lambda: disk_has_room(service.settings.data.folder)),
+        Dependency(name="archive", answers=lambda: archive_answers(service), necessary=False),
     ]
     if service.settings.lis.host:
-        found.append(Dependency(name="lis", look=lambda: lis_answers(service.settings), necessary=False))
+        found.append(Dependency(name="lis", answers=lambda: lis_answers(service.settings), necessary=False))
     return tuple(found)
 
 
@@ -137,7 +150,10 @@ def once(make: Callable[[], Engine]) -> Callable[[], Engine]:
 
 
 def opener(icc: bool) -> OpenImage:
-    """Opens a picture by way of a file, which is all that the readers take; the file is gone once the picture is read."""
+    """Opens a picture by way of a file, which is all that the readers take.
+
+    The file is gone once the picture is read.
+    """
 
     def open_image(data: bytes, mpp: float) -> Slide:
         if not data.startswith((PNG_MAGIC, JPEG_MAGIC)):
@@ -149,7 +165,10 @@ def opener(icc: bool) -> OpenImage:
 
 
 def check_side(data: bytes) -> None:
-    """By the header, before anything is decoded: 16 MiB of PNG can hold gigabytes of pixels. Raises Refused ARGUMENT_INVALID."""
+    """By the header, before anything is decoded: 16 MiB of PNG can hold gigabytes of pixels.
+
+    Raises Refused ARGUMENT_INVALID.
+    """
     try:
         if data.startswith(PNG_MAGIC):
             width, height = struct.unpack(">II", data[16:24])  # PNG specification 11.2.1: IHDR comes first

@@ -1,4 +1,7 @@
-"""The one place that sees all adapters: settings in, a wired service out. Nothing connects before `bootstrap` is called."""
+"""The one place that sees all adapters: settings in, a wired service out.
+
+Nothing connects before `bootstrap` is called.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,24 +10,24 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 
+from server.archive.folder import FolderArchive
 from server.domain.errors import Failed
 from server.domain.ports import ARCHIVE, LIS, Archive, OpenSlide
-from server.report import mllp_sender
+from server.hl7 import sender
+from server.hl7.refusal import refusal_to
 from server.report.deliver import Deliverer, Receiver
-from server.report.refusal import refusal_to
-from server.retrieve.folder import FolderArchive
-from server.retrieve.slide import open_slide
 from server.settings import Lis, Settings
+from server.slides.opening import open_slide
 from server.store import private
+from server.store.account_check import SERVICE, guard
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.migrate import migrate
+from server.store.notify import Notify, notify_nobody
 from server.store.outbox import Patience, PostgresOutbox
-from server.store.security import SERVICE, guard
 from server.store.store import PostgresStore
-from server.store.telling import Tell, tell_nobody
 from server.tls import sender_context
-from server.worker import Look, RunCase, Worker
+from server.worker import ReadyCheck, RunCase, Worker
 
 log = structlog.get_logger()
 
@@ -35,14 +38,14 @@ class Service:
 
     settings: Settings
     store: PostgresStore
-    tell: Tell
+    notify: Notify
     outbox: PostgresOutbox
     archive: Archive
     open_slide: OpenSlide
     results_folder: Path
     spool_folder: Path
     database_url: str
-    engine: Engine
+    database: Engine
     private_postgres: private.PrivatePostgres | None
 
     @property
@@ -50,18 +53,18 @@ class Service:
         """What results are sent to: the archive, and the LIS where one is set."""
         return (LIS, ARCHIVE) if self.settings.lis.host else (ARCHIVE,)
 
-    def worker(self, run_case: RunCase, look_first: Look = lambda: None) -> Worker:
+    def worker(self, run_case: RunCase, ready_check: ReadyCheck = lambda: None) -> Worker:
         w = self.settings.worker
         times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
-        return Worker(self.store, self.outbox, run_case, look_first=look_first, **times)
+        return Worker(self.store, self.outbox, run_case, ready_check=ready_check, **times)
 
-    def work(self, run_case: RunCase, look_first: Look) -> bool:
+    def work(self, run_case: RunCase, ready_check: ReadyCheck) -> bool:
         """Be a worker until SIGTERM or SIGINT; False where a case outlived its grace (see `Worker.run`)."""
-        worker = self.worker(run_case, look_first)
-        return worker.run(Dispatcher(self.database_url, worker.look, poll_s=self.settings.worker.poll_s))
+        worker = self.worker(run_case, ready_check)
+        return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=self.settings.worker.poll_s))
 
     def close(self) -> None:
-        self.engine.dispose()
+        self.database.dispose()
         if self.private_postgres is not None:
             self.private_postgres.close()
 
@@ -86,7 +89,9 @@ def bootstrap(settings: Settings, *, sends: bool = True) -> Service:
         if own is None:
             return _guarded(_service(settings, url, own, sends))
         migrate(url)
-        return _service(settings, as_role(url, SERVICE), own, sends)  # not as the superuser that the private one begins with
+        return _service(
+            settings, as_role(url, SERVICE), own, sends
+        )  # not as the superuser that the private one begins with
     except BaseException:
         if own is not None:
             own.close()
@@ -94,10 +99,12 @@ def bootstrap(settings: Settings, *, sends: bool = True) -> Service:
 
 
 def _guarded(service: Service) -> Service:
-    """Refuses an account that row-level security doesn't bind: now, or, where the database is still down, when it is back."""
-    guard(service.engine)
+    """Refuses an account that row-level security doesn't bind: now, or, where the database is still down, when it is
+    back.
+    """
+    guard(service.database)
     try:
-        with transaction(service.engine):
+        with transaction(service.database):
             pass
     except Failed as error:
         log.warning("database_not_there_yet", reason=str(error.reason))
@@ -110,25 +117,25 @@ def _guarded(service: Service) -> Service:
 def _service(settings: Settings, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     engine, data = connect(url), settings.data.folder.resolve()
     archive = FolderArchive(settings.archive_folder.resolve())
-    tell = partial(refusal_to, folder=data / "results", destination=LIS) if settings.lis.host else tell_nobody
+    notify = partial(refusal_to, folder=data / "results", destination=LIS) if settings.lis.host else notify_nobody
     return Service(
         settings=settings,
-        store=_store(settings, engine, tell),
-        tell=tell,
+        store=_store(settings, engine, notify),
+        notify=notify,
         outbox=_outbox(settings if sends else settings.model_copy(update={"lis": Lis()}), engine, archive),
         archive=archive,
         open_slide=partial(open_slide, icc=settings.icc.use),
         results_folder=data / "results",
         spool_folder=data / "spool",
         database_url=url,
-        engine=engine,
+        database=engine,
         private_postgres=own,
     )
 
 
-def _store(settings: Settings, engine: Engine, tell: Tell) -> PostgresStore:
+def _store(settings: Settings, engine: Engine, notify: Notify) -> PostgresStore:
     w, wait_s = settings.worker, settings.archive.wait_s
-    return PostgresStore(engine, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, tell=tell)
+    return PostgresStore(engine, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, notify=notify)
 
 
 def _outbox(settings: Settings, engine: Engine, archive: Archive) -> PostgresOutbox:
@@ -138,4 +145,4 @@ def _outbox(settings: Settings, engine: Engine, archive: Archive) -> PostgresOut
 def _deliverer(settings: Settings, archive: Archive) -> Deliverer:
     lis, tls = settings.lis, sender_context(settings.lis)
     receivers = {LIS: Receiver(host=lis.host, port=lis.port, timeout_s=lis.timeout_s, tls=tls)} if lis.host else {}
-    return Deliverer(receivers=receivers, archives={ARCHIVE: archive}, send=mllp_sender.send)
+    return Deliverer(receivers=receivers, archives={ARCHIVE: archive}, send=sender.send)

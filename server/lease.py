@@ -36,7 +36,10 @@ class Leases:
 
     @contextmanager
     def held(self, renew: Renew, every_s: float) -> Iterator[None]:
-        """`renew` is called every `every_s` until the block ends; then it isn't running any more. What it raises is logged."""
+        """`renew` is called every `every_s` until the block ends; then it isn't running any more.
+
+        What it raises is logged.
+        """
         lease = _Lease(renew=renew, every_s=every_s, due=time.monotonic() + every_s)
         with self._changed:
             self._see_to(lease)

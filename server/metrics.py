@@ -1,4 +1,5 @@
-"""What Prometheus may ask for: counters of this process, and where asked for the state of the database (`server.store.depth`).
+"""What Prometheus may ask for: counters of this process, and where asked for the state of the database
+(`server.store.queue_metrics`).
 
 Labels are names of our own (states, reasons, stages, destinations, methods): no patient, no order, no laboratory.
 """
@@ -20,29 +21,50 @@ REGISTRY = CollectorRegistry()
 _BUILD = Gauge("chromogen_build_info", "Which version this process is.", ["version"], registry=REGISTRY)
 _BUILD.labels(version("chromogen")).set(1)
 _MODEL = Gauge(
-    "chromogen_model_info", "Which networks this worker runs.", ["name", "version", "sha256", "engine"], registry=REGISTRY
+    "chromogen_model_info",
+    "Which networks this worker runs.",
+    ["name", "version", "sha256", "engine"],
+    registry=REGISTRY,
 )
-ENGINE_USABLE = Gauge("chromogen_engine_usable", "0 while this worker claims nothing since its engine is away.", registry=REGISTRY)
-MESSAGES = Counter("chromogen_messages_total", "HL7 messages by what became of them: TAKEN, REPEATED or a reason.", ["outcome"],
-                   registry=REGISTRY)  # fmt: skip
+ENGINE_USABLE = Gauge(
+    "chromogen_engine_usable", "0 while this worker claims nothing since its engine is away.", registry=REGISTRY
+)
+MESSAGES = Counter(
+    "chromogen_messages_total",
+    "HL7 messages by what became of them: TAKEN, REPEATED or a reason.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 CASES = Counter(
     "chromogen_cases_total",
-    "Attempts of this worker by how they ended: DONE, REFUSED, QUEUED (again), DEAD (also of workers that it found gone), LOST.",
-    ["outcome", "reason"], registry=REGISTRY,
-)  # fmt: skip
+    "Attempts of this worker by how they ended: DONE, REFUSED, QUEUED (again), DEAD (also of "
+    "workers that it found gone), LOST.",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
 DELIVERIES = Counter(
-    "chromogen_deliveries_total", "Deliveries tried, by destination, kind and SENT or the reason why not.",
-    ["destination", "kind", "outcome"], registry=REGISTRY,
-)  # fmt: skip
+    "chromogen_deliveries_total",
+    "Deliveries tried, by destination, kind and SENT or the reason why not.",
+    ["destination", "kind", "outcome"],
+    registry=REGISTRY,
+)
 _CALLS = Histogram(
-    "chromogen_call_seconds", "Calls of the API, by method and outcome.", ["method", "outcome"], registry=REGISTRY,
+    "chromogen_call_seconds",
+    "Calls of the API, by method and outcome.",
+    ["method", "outcome"],
+    registry=REGISTRY,
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
-)  # fmt: skip
+)
 _STAGES = Histogram(
-    "chromogen_stage_seconds", "Stages of the path of a case, also those that ended it.", ["stage"], registry=REGISTRY,
+    "chromogen_stage_seconds",
+    "Stages of the path of a case, also those that ended it.",
+    ["stage"],
+    registry=REGISTRY,
     buckets=(0.1, 0.5, 2, 5, 15, 30, 60, 120, 300, 900),
-)  # fmt: skip
-_PARTS = Counter("chromogen_analysis_seconds_total", "Seconds of the parts of an analysis.", ["part"], registry=REGISTRY)
+)
+_PARTS = Counter(
+    "chromogen_analysis_seconds_total", "Seconds of the parts of an analysis.", ["part"], registry=REGISTRY
+)
 _TILES = Counter("chromogen_tiles_total", "Tiles by what became of them.", ["outcome"], registry=REGISTRY)
 
 
@@ -63,7 +85,11 @@ def timed(stage: str) -> Iterator[None]:
 def analysed(analysis: Analysis) -> None:
     """An analysis is complete."""
     tiles = analysis.tiles
-    for outcome, n in (("analysed", tiles.analysed), ("unreadable", tiles.unreadable), ("overflowed", tiles.overflowed)):
+    for outcome, n in (
+        ("analysed", tiles.analysed),
+        ("unreadable", tiles.unreadable),
+        ("overflowed", tiles.overflowed),
+    ):
         _TILES.labels(outcome).inc(n)
     for part, seconds in analysis.seconds.items():
         _PARTS.labels(part).inc(seconds)

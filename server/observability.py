@@ -1,4 +1,5 @@
-"""Logs: events with fields, one JSON object a line (readable text on a terminal). The text of an exception is never among them.
+"""Logs: events with fields, one JSON object a line (readable text on a terminal). The text of an exception is never
+among them.
 
 An exception of a library can quote what it choked on, and that may be a patient's name. So whatever is logged as an
 exception leaves its type (ours: its reason), and the messages of other libraries' loggers only where they came from.
@@ -58,7 +59,10 @@ def only_types_of_errors(_: object, __: str, event: MutableMapping[str, Any]) ->
 
 
 class PassedOn(logging.Handler):
-    """Hands the standard library's records to structlog: logger, line, type of error. Their messages may quote values."""
+    """Hands the standard library's records to structlog: logger, line, type of error.
+
+    Their messages may quote values.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         error = None if record.exc_info is None else record.exc_info[1]

@@ -10,12 +10,12 @@ from pydicom.dataset import Dataset
 
 from inference.analyze import Options, Progress, analyze
 from inference.assay import marker_named, out_of_scope
-from inference.engines.named import asked_with
+from inference.checkpoint import Checkpoint, forget
+from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of, heterogeneity
 from inference.geojson import write_geojson
 from inference.grade import counts
 from inference.infer import Engine, Urgency
-from inference.journal import Checkpoint, forget
 from inference.nuclei import Histograms
 from inference.overlay import draw_overlay, write_png
 from inference.quality import Warning
@@ -27,10 +27,10 @@ from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import ARCHIVE, LIS, Archive, Claim, Delivery, OpenSlide, Store
 from server.domain.profile import Profile, choose
 from server.domain.result import Result, ResultId, Scores
+from server.hl7.oru import build_oru, control_id
 from server.observability import stage
 from server.report.ann import build_ann
 from server.report.identity import software_version, write
-from server.report.oru import build_oru, control_id
 from server.report.result_json import result_json, write_json
 from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, check_same_specimen, read_source
@@ -40,7 +40,7 @@ URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
     `destinations` are those that are set up: a laboratory without a LIS still gets its objects in the archive.
@@ -55,25 +55,25 @@ class Desk:
     destinations: Collection[str]
 
 
-def run_case(claim: Claim, desk: Desk) -> None:
+def run_case(claim: Claim, services: CaseServices) -> None:
     """Score an order's slide. Why it can't be goes up to the worker, who ends the order or tries again."""
-    folder = desk.cases / claim.order.id / attempt_folder(claim)
+    folder = services.cases / claim.order.id / attempt_folder(claim)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        result, deliveries = score_order(claim, desk, folder)
+        result, deliveries = score_order(claim, services, folder)
     except Refused:
-        if _is_held(claim, desk):
+        if _is_held(claim, services):
             forget(folder.parent)
         raise
     with stage("store"):
-        desk.store.finish(claim, result, reachable(deliveries, desk))
+        services.store.finish(claim, result, reachable(deliveries, services))
     forget(folder.parent)
 
 
-def _is_held(claim: Claim, desk: Desk) -> bool:
+def _is_held(claim: Claim, services: CaseServices) -> bool:
     """For a lease from now on, if so: the journals that lie there are no other worker's."""
     try:
-        desk.store.progress(claim, 0.0, desk.lease_s)
+        services.store.progress(claim, 0.0, services.lease_s)
     except Failed:
         return False
     return True
@@ -84,24 +84,34 @@ def attempt_folder(claim: Claim) -> str:
     return f"{claim.attempt}-{claim.token[:8]}"
 
 
-def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[Delivery]]:
-    """Everything up to the moment of commit; writes only into the case's folder, so a lost claim leaves nothing behind."""
+def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Result, list[Delivery]]:
+    """Everything up to the moment of commit.
+
+    Writes only into the case's folder, so a lost claim leaves nothing behind.
+    """
     order = claim.order
     asked = order.request
     with stage("retrieve"):
-        slide_folder = desk.archive.fetch(asked.slide, folder / "slide")
+        slide_folder = services.archive.fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    profile = choose(desk.store.profiles(asked.lab, asked.marker), lab=asked.lab, marker=asked.marker, today=date.today())
+    profile = choose(
+        services.store.profiles(asked.lab, asked.marker), lab=asked.lab, marker=asked.marker, today=date.today()
+    )
     if profile is None:
         raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
-    engine = asked_with(desk.engine, URGENCIES[asked.priority])
-    slide = desk.open_slide(slide_folder)
+    engine = asked_with(services.engine, URGENCIES[asked.priority])
+    slide = services.open_slide(slide_folder)
     try:
         result = score_slide(
-            slide, engine, profile, folder, order=order, options=Options(refuse_he=True),
-            progress=lambda share: desk.store.progress(claim, share, desk.lease_s),
-        )  # fmt: skip
+            slide,
+            engine,
+            profile,
+            folder,
+            order=order,
+            options=Options(refuse_he=True),
+            progress=lambda share: services.store.progress(claim, share, services.lease_s),
+        )
     finally:
         slide.close()
     with stage("report"):
@@ -109,10 +119,20 @@ def score_order(claim: Claim, desk: Desk, folder: Path) -> tuple[Result, list[De
 
 
 def score_slide(
-    slide: Slide, engine: Engine, profile: Profile, folder: Path, *, order: Order | None = None, marker: str = "ER",
-    options: Options | None = None, progress: Progress = lambda _: None,
-) -> Result:  # fmt: skip
-    """Analyse a slide and score it by a profile; leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`."""
+    slide: Slide,
+    engine: Engine,
+    profile: Profile,
+    folder: Path,
+    *,
+    order: Order | None = None,
+    marker: str = "ER",
+    options: Options | None = None,
+    progress: Progress = lambda _: None,
+) -> Result:
+    """Analyse a slide and score it by a profile.
+
+    Leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`.
+    """
     asked = marker_named(order.request.marker if order else marker)
     nuclei_file = folder / "nuclei.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
@@ -133,9 +153,14 @@ def score_slide(
         software=software_version(),
         warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
     )
-    write_geojson(folder / "nuclei.geojson", nuclei_file, profile.thresholds, counts(analysis.histograms, profile.thresholds))
+    write_geojson(
+        folder / "nuclei.geojson", nuclei_file, profile.thresholds, counts(analysis.histograms, profile.thresholds)
+    )
     h_score = result.scores.all.h_score
-    title = f"H-score {'none' if h_score is None else f'{h_score:.0f}'}, {result.scores.all.n} nuclei, profile {profile.label}"
+    title = (
+        f"H-score {'none' if h_score is None else f'{h_score:.0f}'}, {result.scores.all.n} "
+        f"nuclei, profile {profile.label}"
+    )
     write_png(folder / "overlay.png", draw_overlay(slide, nuclei_file, profile.thresholds, title=title))
     write_json(folder / "result.json", result_json(result, heterogeneity(fields)))
     return result
@@ -156,18 +181,24 @@ def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path
     """
     write(source[0], folder / KEPT_HEADER)
     deliveries = [_oru(folder, build_oru(result, order), control_id(result))]
-    objects = {"SR": build_sr(result, order, source), "ANN": build_ann(result, source), "SEG": build_seg(result, source)}
+    objects = {
+        "SR": build_sr(result, order, source),
+        "ANN": build_ann(result, source),
+        "SEG": build_seg(result, source),
+    }
     for kind, dataset in objects.items():
         if dataset is not None:
             path = folder / f"{kind.lower()}.dcm"
             write(dataset, path)
-            deliveries.append(Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID)))
+            deliveries.append(
+                Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID))
+            )
     return deliveries
 
 
-def reachable(deliveries: Sequence[Delivery], desk: Desk) -> list[Delivery]:
+def reachable(deliveries: Sequence[Delivery], services: CaseServices) -> list[Delivery]:
     """Those whose destination is set up."""
-    return [d for d in deliveries if d.destination in desk.destinations]
+    return [d for d in deliveries if d.destination in services.destinations]
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

@@ -23,7 +23,10 @@ class _Group(BaseModel):
 
 
 class Database(_Group):
-    """`url` postgresql://...; empty: a private PostgreSQL in the data folder. `password_file` holds the password that it lacks."""
+    """`url` postgresql://...; empty: a private PostgreSQL in the data folder.
+
+    `password_file` holds the password that it lacks.
+    """
 
     url: SecretStr = SecretStr("")
     password_file: Path | None = None
@@ -38,7 +41,8 @@ class Data(_Group):
 class Mllp(_Group):
     """Where orders are listened for; port 0: any free one.
 
-    With `tls_cert` and `tls_key` (PEM) by TLS alone; with `tls_client_ca` only from who shows a certificate of that authority.
+    With `tls_cert` and `tls_key` (PEM) by TLS alone; with `tls_client_ca` only from who shows a certificate of that
+    authority.
     """
 
     host: str = "127.0.0.1"
@@ -51,7 +55,8 @@ class Mllp(_Group):
 class Archive(_Group):
     """The folder archive that slides come from and SR, ANN and SEG go to; empty: `archive` in the data folder.
 
-    `wait_s` an order waits for a slide that isn't there yet, looking now and then, before it is refused; 0: refused at once.
+    `wait_s` an order waits for a slide that isn't there yet, looking now and then, before it is refused; 0: refused at
+    once.
     """
 
     folder: Path | None = None
@@ -63,8 +68,8 @@ class Lis(_Group):
 
     A message that it answers `errors` times with AE or CE is given up, and the next goes out.
 
-    With `tls_ca` (PEM) by TLS, to a receiver whose certificate is of that authority and names `host`; `tls_cert` and `tls_key`
-    are our own, for a receiver that asks.
+    With `tls_ca` (PEM) by TLS, to a receiver whose certificate is of that authority and names `host`; `tls_cert` and
+    `tls_key` are our own, for a receiver that asks.
     """
 
     host: str = ""
@@ -77,7 +82,8 @@ class Lis(_Group):
 
 
 class Grpc(_Group):
-    """Where the API listens; port 0: any free one. It needs TLS and OIDC, or `insecure`, which is refused beyond loopback.
+    """Where the API listens; port 0: any free one. It needs TLS and OIDC, or `insecure`, which is refused beyond
+    loopback.
 
     `threads` calls and `streams` streams run at once; `rate` calls a second and caller; `local_lab` is whose a call is
     that comes without a token, which only `insecure` without OIDC allows.
@@ -95,7 +101,9 @@ class Grpc(_Group):
 
 
 class Tls(_Group):
-    """PEM files of the API: its certificate and key, and the authority whose client certificates are asked for (empty: none)."""
+    """PEM files of the API: its certificate and key, and the authority whose client certificates are asked for (empty:
+    none).
+    """
 
     cert: Path | None = None
     key: Path | None = None
@@ -103,7 +111,8 @@ class Tls(_Group):
 
 
 class Oidc(_Group):
-    """Whose tokens are taken: issuer, audience, and their keys as a JWKS file or https:// address, looked at each `refresh_s`.
+    """Whose tokens are taken: issuer, audience, and their keys as a JWKS file or https:// address, looked at each
+    `refresh_s`.
 
     `ca` is the authority (PEM) of that address's certificate; empty: those that the system trusts.
     """
@@ -117,7 +126,10 @@ class Oidc(_Group):
 
 
 class Client(_Group):
-    """The API as `chromogen order` and its kin reach it. Without `ca` the connection is not encrypted: loopback only."""
+    """The API as `chromogen order` and its kin reach it.
+
+    Without `ca` the connection is not encrypted: loopback only.
+    """
 
     server: str = "127.0.0.1:50051"
     ca: Path | None = None
@@ -128,7 +140,8 @@ class Client(_Group):
 
 
 class Worker(_Group):
-    """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on SIGTERM.
+    """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on
+    SIGTERM.
 
     `stat_only` keeps a worker for STAT orders.
     """
@@ -143,8 +156,8 @@ class Worker(_Group):
 class Engine(_Group):
     """`name` local, or triton://host:port[,host:port]; tritons:// by TLS.
 
-    That needs `ca` (PEM): whose certificate is of that authority and names its host is trusted. `cert` and `key` are our own,
-    for servers that ask.
+    That needs `ca` (PEM): whose certificate is of that authority and names its host is trusted. `cert` and `key` are
+    our own, for servers that ask.
     """
 
     name: Annotated[str, Field(pattern=r"^(local|tritons?://[^/\s:,]+:\d{1,5}(,[^/\s:,]+:\d{1,5})*)$")] = "local"
@@ -167,7 +180,8 @@ class Metrics(_Group):
 
 
 class Traces(_Group):
-    """`endpoint` of an OpenTelemetry collector (OTLP by HTTP), such as http://127.0.0.1:4318/v1/traces; empty: no traces.
+    """`endpoint` of an OpenTelemetry collector (OTLP by HTTP), such as http://127.0.0.1:4318/v1/traces; empty: no
+    traces.
 
     `ca` is the authority (PEM) of its certificate; empty: those that the system trusts.
     """
@@ -187,7 +201,12 @@ class Settings(BaseSettings):
     """All of it. Equal environments give equal settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="forbid", env_ignore_empty=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
     )
 
     database: Database = Database()
@@ -227,11 +246,16 @@ def load() -> Settings:
     known = set(variables())
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
-        raise Refused(ServiceReason.SETTING_INVALID, f"{', '.join(unknown)}: no such setting; known are {', '.join(sorted(known))}")
+        raise Refused(
+            ServiceReason.SETTING_INVALID,
+            f"{', '.join(unknown)}: no such setting; known are {', '.join(sorted(known))}",
+        )
     try:
         return Settings()
     except ValidationError as error:
-        raise Refused(ServiceReason.SETTING_INVALID, "; ".join(_complaint(e["loc"], e["msg"]) for e in error.errors())) from None
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "; ".join(_complaint(e["loc"], e["msg"]) for e in error.errors())
+        ) from None
 
 
 def _complaint(where: tuple[int | str, ...], what: str) -> str:

@@ -1,7 +1,7 @@
 """TLS of HL7, of the API and to Triton out of the settings: 1.2 or newer; half a configuration is refused.
 
-Files are looked at again as connections come, so a renewed certificate or authority needs no restart. One that is half-written
-or wrong leaves the last good one in use. A connection that is open goes on as it began.
+Files are looked at again as connections come, so a renewed certificate or authority needs no restart. One that is
+half-written or wrong leaves the last good one in use. A connection that is open goes on as it began.
 """
 
 import ssl
@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from inference.engines.named import TRITON_BY_TLS
+from inference.engines.factory import TRITON_BY_TLS
 from inference.engines.triton_tls import Newest, Secure
 from server.domain.errors import Refused, ServiceReason
-from server.renewed import Renewed, RenewedContext
+from server.reloading import Renewed, RenewedContext
 from server.settings import Engine, Lis, Mllp, Tls
 
 
@@ -70,7 +70,10 @@ def sender_context(wanted: Lis) -> RenewedContext | None:
 
 
 def api_credentials(wanted: Tls) -> grpc.ServerCredentials:
-    """Of who serves the API, asking for client certificates where their authority is set. Raises Refused SETTING_INVALID."""
+    """Of who serves the API, asking for client certificates where their authority is set.
+
+    Raises Refused SETTING_INVALID.
+    """
     name = "CHROMOGEN_TLS"
     if wanted.cert is None or wanted.key is None:
         raise _refused(f"{name}_CERT and {name}_KEY are not set")
@@ -81,11 +84,14 @@ def api_credentials(wanted: Tls) -> grpc.ServerCredentials:
         return _pair(_read(cert, f"{name}_CERT"), _read(key, f"{name}_KEY"), name), trusted
 
     fetch = _Fetch(Renewed(name, (cert, key, authority), make))
-    return grpc.dynamic_ssl_server_credentials(fetch.configuration(), fetch, require_client_authentication=authority is not None)
+    return grpc.dynamic_ssl_server_credentials(
+        fetch.configuration(), fetch, require_client_authentication=authority is not None
+    )
 
 
 def engine_secure(wanted: Engine) -> Newest | None:
-    """Of who asks Triton servers: trusts them by the authority that is set and by their hosts' names; None: plain text, or none.
+    """Of who asks Triton servers: trusts them by the authority that is set and by their hosts' names; None: plain text,
+    or none.
 
     Raises Refused SETTING_INVALID.
     """
@@ -96,7 +102,9 @@ def engine_secure(wanted: Engine) -> Newest | None:
             return None
         raise _refused(f"{name}_CA, _CERT or _KEY are set, but {name}_NAME isn't {TRITON_BY_TLS}host:port")
     if authority is None:
-        raise _refused(f"the engine is {TRITON_BY_TLS}, but {name}_CA (--engine-ca) is not set: whom to trust isn't known")
+        raise _refused(
+            f"the engine is {TRITON_BY_TLS}, but {name}_CA (--engine-ca) is not set: whom to trust isn't known"
+        )
     if (cert is None) is not (key is None):
         raise _refused(f"{name}_CERT and {name}_KEY belong together: set both or neither")
 

@@ -1,8 +1,9 @@
-"""Spans for OpenTelemetry, where CHROMOGEN_TRACES_ENDPOINT asks for them; without it nothing of OpenTelemetry is even imported.
+"""Spans for OpenTelemetry, where CHROMOGEN_TRACES_ENDPOINT asks for them; without it nothing of OpenTelemetry is even
+imported.
 
-A trace is an order: its id is the order's own, without the dashes. So what intake, API and workers did for an order, in each
-attempt, is one trace, and nothing has to be handed on from one to the other. Attributes are the order's id, attempt, priority
-and reasons; never a text of an exception, which may quote a patient.
+A trace is an order: its id is the order's own, without the dashes. So what intake, API and workers did for an order, in
+each attempt, is one trace, and nothing has to be handed on from one to the other. Attributes are the order's id,
+attempt, priority and reasons; never a text of an exception, which may quote a patient.
 """
 
 import uuid
@@ -71,7 +72,10 @@ def span(name: str) -> Iterator[None]:
     if _tracer is None or _order.get() is None:
         yield
         return
-    with _tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as current, _noted(current):
+    with (
+        _tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as current,
+        _noted(current),
+    ):
         yield
 
 

@@ -1,7 +1,7 @@
 """A worker: one case at a time, the most urgent first, under a lease that it renews; and the outbox, beside it.
 
-A case ends in one of five ways: `run_case` finished it; it was refused; it failed and is tried again, or is dead; the claim
-was lost, and nothing is written; or the worker was told to stop, and gives the order back.
+A case ends in one of five ways: `run_case` finished it; it was refused; it failed and is tried again, or is dead; the
+claim was lost, and nothing is written; or the worker was told to stop, and gives the order back.
 """
 
 import os
@@ -21,14 +21,14 @@ import structlog
 from server import metrics, traces
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.lease import Leases
 
 RunCase = Callable[[Claim], None]
 """Scores a case and calls `Store.finish`. It raises Refused or Failed and leaves `Store.end` to the worker."""
 
-Look = Callable[[], None]
-"""Looks at what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
+ReadyCheck = Callable[[], None]
+"""Checks what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
 
 LOOK_UP_S = 0.2
 """A signal is seen at most so much later."""
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class Hints(Protocol):
-    """Whatever says that there may be a case (`server.store.dispatch.Dispatcher`): calls the worker's `look`."""
+    """Whatever says that there may be a case (`server.store.dispatch.Dispatcher`): calls the worker's `wake`."""
 
     def run(self, stop: threading.Event) -> None: ...
 
@@ -56,11 +56,18 @@ class Worker:
     """`run` until told to stop, or `run_until_idle`."""
 
     def __init__(
-        self, store: Store, outbox: Sending, run_case: RunCase, *, lease_s: float, poll_s: float, grace_s: float = 25,
-        look_first: Look = lambda: None,
-    ) -> None:  # fmt: skip
-        """`look_first` is asked before each claim: an order must not lose its attempts to an engine that is away."""
-        self._store, self._outbox, self._run_case, self._look_first = store, outbox, run_case, look_first
+        self,
+        store: Store,
+        outbox: Sending,
+        run_case: RunCase,
+        *,
+        lease_s: float,
+        poll_s: float,
+        grace_s: float = 25,
+        ready_check: ReadyCheck = lambda: None,
+    ) -> None:
+        """`ready_check` is asked before each claim: an order must not lose its attempts to an engine that is away."""
+        self._store, self._outbox, self._run_case, self._ready_check = store, outbox, run_case, ready_check
         self._lease_s, self._poll_s, self._grace_s = lease_s, poll_s, grace_s
         self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -69,7 +76,7 @@ class Worker:
         self._one_by_one_at = 0.0
         self._usable = True
 
-    def look(self) -> "Future[None]":
+    def wake(self) -> "Future[None]":
         """Have the worker's thread look for a case; done when it has looked, and ended the case it found."""
         asked: Future[None] = Future()
         self._asked.put(asked)
@@ -78,7 +85,7 @@ class Worker:
     def stop(self) -> None:
         """Take no more cases; `run` returns when the present one ends, or has had its grace."""
         self._stop.set()
-        self.look()  # its thread may be waiting for the next poll
+        self.wake()  # its thread may be waiting for the next poll
 
     def run(self, hints: Hints | None = None) -> bool:
         """Work until SIGTERM, SIGINT or `stop`; back within `grace_s` and a few seconds.
@@ -86,7 +93,9 @@ class Worker:
         False where a case outlived its grace: its threads still run, so the process should end by `leave_at_once`.
         """
         cases = threading.Thread(target=self._work, name="cases", daemon=True)
-        others = [threading.Thread(target=self._outbox.run, args=(self._stop, self._poll_s), name="outbox", daemon=True)]
+        others = [
+            threading.Thread(target=self._outbox.run, args=(self._stop, self._poll_s), name="outbox", daemon=True)
+        ]
         if hints is not None:
             others.append(threading.Thread(target=hints.run, args=(self._stop,), name="hints", daemon=True))
         with _signals() as told:
@@ -121,9 +130,9 @@ class Worker:
         return True
 
     def _taken(self) -> Claim | None:
-        """In one statement; where that finds nothing, and every `poll_s`, one by one, which ends orders that are spent.
+        """In one statement; where that finds nothing, and every `poll_s`, one by one, which ends abandoned orders.
 
-        That pass may meet nothing but spent ones, more urgent than what else is due.
+        That pass may meet nothing but abandoned ones, more urgent than what else is due.
         """
         if time.monotonic() < self._one_by_one_at and (claim := self._store.take(self._lease_s)) is not None:
             return claim
@@ -152,7 +161,7 @@ class Worker:
         """Said once when it changes; while it is not usable orders wait unclaimed, for this worker or for another."""
         before, self._usable = self._usable, True
         try:
-            self._look_first()
+            self._ready_check()
         except ChromogenError as error:
             self._usable = False
             if before:
@@ -226,18 +235,21 @@ class Worker:
 def leave_at_once() -> NoReturn:
     """End this process, whatever its threads do.
 
-    The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside OpenCV.
+    The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside
+    OpenCV.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _state_after(error: ChromogenError) -> State:
+def _state_after(error: ChromogenError) -> OrderState:
     if isinstance(error, Refused):
-        return State.REFUSED
-    again = error.retryable or error.reason == ServiceReason.DATABASE_FAILED  # the database's state is not the case's fault
-    return State.QUEUED if again else State.DEAD
+        return OrderState.REFUSED
+    again = (
+        error.retryable or error.reason == ServiceReason.DATABASE_FAILED
+    )  # the database's state is not the case's fault
+    return OrderState.QUEUED if again else OrderState.DEAD
 
 
 @contextmanager
@@ -250,7 +262,10 @@ def _signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield told
         return
-    before = {number: signal.signal(number, lambda number, _: told.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, lambda number, _: told.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield told
     finally:

@@ -1,4 +1,6 @@
-"""Model repositories for a real Triton that fails on command: the shipped networks, and a file that says what goes wrong."""
+"""Model repositories for a real Triton that fails on command: the shipped networks, and a file that says what goes
+wrong.
+"""
 
 import hashlib
 import json
@@ -30,7 +32,9 @@ RIGHT = TritonPythonModel
 
 
 class TritonPythonModel(RIGHT):
-    """Answers rightly but for what the file `fault` beside the models says: a word, and a number of seconds for `slow`."""
+    """Answers rightly but for what the file `fault` beside the models says: a word, and a number of
+    seconds for `slow`.
+    """
 
     def initialize(self, args):
         super().initialize(args)
@@ -59,10 +63,17 @@ class TritonPythonModel(RIGHT):
 
 
 def render_faulty(
-    folder: Path, *, queue: int | None = None, version: str = VERSION, sha256: str | None = None, models: Path | None = None,
+    folder: Path,
+    *,
+    queue: int | None = None,
+    version: str = VERSION,
+    sha256: str | None = None,
+    models: Path | None = None,
     max_batch: int = 8,
-) -> Path:  # fmt: skip
-    """A CPU repository of 256 px tiles below `folder`, with the given length of queue, version, claimed hash, or models."""
+) -> Path:
+    """A CPU repository of 256 px tiles below `folder`, with the given length of queue, version, claimed hash, or
+    models.
+    """
     render_cpu(models or shipped_models(), folder, side=SIDE, instances=1, max_batch=max_batch)
     (folder / DETECTION / VERSION / "model.py").write_text(FAULTY)
     path = folder / DETECTION / "config.pbtxt"
@@ -81,7 +92,9 @@ def render_faulty(
         for model in folder.iterdir():
             text = (model / "config.pbtxt").read_text()
             (model / "config.pbtxt").write_text(
-                text.replace("versions: 1", f"versions: {version}").replace("model_version: 1", f"model_version: {version}")
+                text.replace("versions: 1", f"versions: {version}").replace(
+                    "model_version: 1", f"model_version: {version}"
+                )
             )
             (model / VERSION).rename(model / version)
     return folder
@@ -102,7 +115,9 @@ def _load(self, args):
 
 
 def other_weights(folder: Path) -> Path:
-    """The shipped models but for the detection, which is another training's: it finds half of the nuclei, and says who it is."""
+    """The shipped models but for the detection, which is another training's: it finds half of the nuclei, and says who
+    it is.
+    """
     shutil.copytree(shipped_models(), folder)
     path = folder / DETECTION / VERSION / "model.onnx"
     model = onnx.load(path)

@@ -1,7 +1,8 @@
-"""Slides of any size laid of small tiles side by side, for benchmarks and property tests; memory flat in the slide's size.
+"""Slides of any size laid of small tiles side by side, for benchmarks and property tests; memory flat in the slide's
+size.
 
-The tiles are the real ones of `../shared/data/endonuke`, read when a test runs, or else cut from a drawn slide (`source` says
-which). A tile and its three mirror images make a block, so that seams inside of a block show no edge.
+The tiles are the real ones of `../shared/data/endonuke`, read when a test runs, or else cut from a drawn slide
+(`source` says which). A tile and its three mirror images make a block, so that seams inside of a block show no edge.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ class LaidTiles:
         self.size = size
         self.source = "endonuke" if real and ENDONUKE.is_dir() else "drawn"
         tiles = _real_tiles() if self.source == "endonuke" else _drawn_tiles()
-        self._blocks = [np.asarray(cv2.copyMakeBorder(t, 0, SIDE, 0, SIDE, cv2.BORDER_REFLECT), np.uint8) for t in tiles]
+        self._blocks = [
+            np.asarray(cv2.copyMakeBorder(t, 0, SIDE, 0, SIDE, cv2.BORDER_REFLECT), np.uint8) for t in tiles
+        ]
         rows, columns = (-(-side // (2 * SIDE)) for side in (size.height, size.width))
         self._lot = np.random.default_rng(seed).integers(0, len(tiles), (rows, columns))
 
@@ -48,8 +51,13 @@ class LaidTiles:
         return out
 
 
-def lay_tiles(folder: Path, *, size: Size, seed: int = 0, levels: int = 3, quality: int = 90, real: bool = True) -> JpegFrames:
-    """Write a DICOM slide of laid tiles at 0.5 µm/px into `folder`; returns its frames, for a second file of the very same."""
+def lay_tiles(
+    folder: Path, *, size: Size, seed: int = 0, levels: int = 3, quality: int = 90, real: bool = True
+) -> JpegFrames:
+    """Write a DICOM slide of laid tiles at 0.5 µm/px into `folder`.
+
+    Returns its frames, for a second file of the very same.
+    """
     frames = JpegFrames(LaidTiles(size, seed=seed, real=real), quality=quality)
     identity = SlideIdentity(key=f"laid/{size.width}x{size.height}/{seed}", model_name="laid tiles")
     write_dicom_slide(folder, frames, mpp=MPP, identity=identity, levels=levels, quality=quality)
@@ -57,7 +65,9 @@ def lay_tiles(folder: Path, *, size: Size, seed: int = 0, levels: int = 3, quali
 
 
 def write_tiff_slide(path: Path, *levels: FrameSource, mpp: float = MPP, description: str | None = None) -> None:
-    """A tiled TIFF that holds the frames of its levels (largest first) as they are, pixel sizes in the resolution tags."""
+    """A tiled TIFF that holds the frames of its levels (largest first) as they are, pixel sizes in
+    the resolution tags.
+    """
     with tifffile.TiffWriter(path) as tiff:
         for level in levels:
             per_cm = 10_000 / mpp * level.size.width / levels[0].size.width
@@ -79,14 +89,19 @@ def write_tiff_slide(path: Path, *levels: FrameSource, mpp: float = MPP, descrip
 
 
 def lay_svs_slide(path: Path, *, size: Size, levels: int = 3, quality: int = 90) -> Path:
-    """The slide that `lay_tiles` lays by default as SVS of halved levels, made where it isn't there yet; returns `path`."""
+    """The slide that `lay_tiles` lays by default as SVS of halved levels, made where it isn't there yet.
+
+    Returns `path`.
+    """
     if not path.exists():
         pictures: list[Pixels] = [LaidTiles(size)]
         while len(pictures) < levels:
             pictures.append(Halved(pictures[-1]))
         path.parent.mkdir(parents=True, exist_ok=True)
         levels_as_frames = (JpegFrames(p, quality=quality) for p in pictures)
-        write_tiff_slide(path, *levels_as_frames, description=f"Aperio Image Library\r\nlaid tiles|AppMag = 20|MPP = {MPP}")
+        write_tiff_slide(
+            path, *levels_as_frames, description=f"Aperio Image Library\r\nlaid tiles|AppMag = 20|MPP = {MPP}"
+        )
     return path
 
 

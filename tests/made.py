@@ -47,7 +47,10 @@ def made_result(
     warnings: tuple[str, ...] = (),
     only_compartment: int | None = None,
 ) -> Result:
-    """A result over n random nuclei, its Parquet file in `tmp_path`; scores from the histograms, interval from nine fields."""
+    """A result over n random nuclei, its Parquet file in `tmp_path`.
+
+    Scores from the histograms, interval from nine fields.
+    """
     nuclei = made_nuclei(n, seed=seed)
     if only_compartment is not None:
         nuclei.compartment[:] = only_compartment
@@ -77,7 +80,9 @@ def _score(row: IntArray) -> CompartmentScore:
 def _analysis(histograms: Histograms) -> Analysis:
     size = Size(width=WIDTH, height=HEIGHT)
     return Analysis(
-        slide=SlideFacts(mpp=MPP, size=size, levels=(Level(size=size, mpp=MPP),), container_id=CONTAINER, specimen_id=SPECIMEN),
+        slide=SlideFacts(
+            mpp=MPP, size=size, levels=(Level(size=size, mpp=MPP),), container_id=CONTAINER, specimen_id=SPECIMEN
+        ),
         model=ModelFacts(name="made-up", version="1.0.0", sha256="ab" * 32, engine="none"),
         histograms=histograms,
         tissue_mm2=15.0,
@@ -113,7 +118,10 @@ def made_order(
 
 
 def made_header(*, width: int = WIDTH, height: int = HEIGHT, mpp: float = MPP, kind: str = "VOLUME") -> Dataset:
-    """The header of one image of a whole slide, conformant and without pixels; Latin-1, so that text must be re-encoded."""
+    """The header of one image of a whole slide, conformant and without pixels.
+
+    Latin-1, so that text must be re-encoded.
+    """
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.ImageType = ["ORIGINAL", "PRIMARY", kind, "NONE"]
@@ -125,7 +133,11 @@ def made_header(*, width: int = WIDTH, height: int = HEIGHT, mpp: float = MPP, k
     ds.ReferringPhysicianName = ""
     ds.PatientName, ds.PatientID = "TEST-INVENTED^Zoë", "TEST-0001"
     ds.PatientBirthDate, ds.PatientSex = "19700101", "F"
-    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = _uid("study"), _uid("series"), _uid("frame of reference")
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = (
+        _uid("study"),
+        _uid("series"),
+        _uid("frame of reference"),
+    )
     ds.SeriesNumber, ds.InstanceNumber, ds.PositionReferenceIndicator = 1, 1, "SLIDE_CORNER"
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "YBR_FULL_422", 0
     ds.Rows = ds.Columns = 256
@@ -148,7 +160,11 @@ def made_header(*, width: int = WIDTH, height: int = HEIGHT, mpp: float = MPP, k
 def _add_specimen(ds: Dataset) -> None:
     kind, specimen = Dataset(), Dataset()
     kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "433466003", "SCT", "Microscope slide"
-    ds.ContainerIdentifier, ds.IssuerOfTheContainerIdentifierSequence, ds.ContainerTypeCodeSequence = CONTAINER, [], [kind]
+    ds.ContainerIdentifier, ds.IssuerOfTheContainerIdentifierSequence, ds.ContainerTypeCodeSequence = (
+        CONTAINER,
+        [],
+        [kind],
+    )
     specimen.SpecimenIdentifier, specimen.SpecimenUID = SPECIMEN, _uid("specimen")
     specimen.IssuerOfTheSpecimenIdentifierSequence, specimen.SpecimenPreparationSequence = [], []
     ds.SpecimenDescriptionSequence = [specimen]

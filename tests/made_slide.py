@@ -1,4 +1,6 @@
-"""A slide in memory: the Protocol of `inference.slide` over an array at working resolution, with frames that can be broken."""
+"""A slide in memory: the Protocol of `inference.slide` over an array at working resolution, with frames that can be
+broken.
+"""
 
 import cv2
 import numpy as np
@@ -27,9 +29,13 @@ class ArraySlide:
 
     def overview(self, mpp: float) -> tuple[Rgb, Grid]:
         scale = max(mpp / self.facts.mpp, 1.0)
-        size = Size(width=max(int(self.working.size.width / scale), 1), height=max(int(self.working.size.height / scale), 1))
+        size = Size(
+            width=max(int(self.working.size.width / scale), 1), height=max(int(self.working.size.height / scale), 1)
+        )
         small = cv2.resize(self._pixels, (size.width, size.height), interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.uint8), Grid(size=size, mpp=self.facts.mpp * scale, scale=self.working.size.width / size.width)
+        return np.asarray(small, np.uint8), Grid(
+            size=size, mpp=self.facts.mpp * scale, scale=self.working.size.width / size.width
+        )
 
     def close(self) -> None:
         pass

@@ -35,7 +35,11 @@ def generate(target: Path) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every generated file by its path."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.py*")) if "__pycache__" not in p.parts}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*.py*"))
+        if "__pycache__" not in p.parts
+    }
 
 
 def drifted(committed: dict[str, bytes], fresh: dict[str, bytes]) -> list[str]:

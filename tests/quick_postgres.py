@@ -1,4 +1,6 @@
-"""A private PostgreSQL for tests: as the product starts it, but quicker than is safe when the machine loses its power."""
+"""A private PostgreSQL for tests: as the product starts it, but quicker than is safe when the
+machine loses its power.
+"""
 
 from pathlib import Path
 
@@ -12,7 +14,16 @@ def start(data: Path) -> private.PrivatePostgres:
     folder = data / "postgres"
     account = private._account(folder)
     private._own(folder, account)
-    arguments = ("-D", str(folder), "-U", private.SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+    arguments = (
+        "-D",
+        str(folder),
+        "-U",
+        private.SUPERUSER,
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+    )
     private._run("initdb", *arguments, account=account)
     with (folder / "postgresql.conf").open("a") as settings:
         settings.write(UNSAFE)

@@ -14,7 +14,8 @@ LIMITS = [("grpc.max_send_message_length", 1 << 27), ("grpc.max_receive_message_
 
 
 class Balancer(grpc.GenericRpcHandler):
-    """Inferences go to the servers in turn, everything else to the first; `inferences` are those that came, without pixels.
+    """Inferences go to the servers in turn, everything else to the first; `inferences` are those that came, without
+    pixels.
 
     While `answers` is not set an inference waits, as on a server that hangs.
     """
@@ -57,7 +58,9 @@ class Balancer(grpc.GenericRpcHandler):
         self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.answers.set()
         self._server.stop(1).wait()
         for channel in self._channels:

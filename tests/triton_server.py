@@ -1,4 +1,5 @@
-"""A real tritonserver on this machine's processor, from the wheel `nvidia-pytriton`: unpacked into a cache, never installed.
+"""A real tritonserver on this machine's processor, from the wheel `nvidia-pytriton`: unpacked into a cache, never
+installed.
 
 The wheel carries the server (2.51) with the Python backend alone; pip fetches it from wherever pip fetches things here.
 """
@@ -88,9 +89,13 @@ class TritonServer:
     """
 
     def __init__(
-        self, repository: Path, *, port: int | None = None, arguments: tuple[str, ...] = (),
+        self,
+        repository: Path,
+        *,
+        port: int | None = None,
+        arguments: tuple[str, ...] = (),
         credentials: grpc.ChannelCredentials | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.repository, self._arguments, self._credentials = repository, arguments, credentials
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -105,17 +110,26 @@ class TritonServer:
         folder = server_folder()
         home = _home(folder)
         command = [
-            str(home / "bin/tritonserver"), f"--model-repository={self.repository}", f"--backend-directory={home / 'backends'}",
-            f"--cache-directory={home / 'caches'}", "--model-control-mode=none", "--disable-auto-complete-config",
-            "--allow-http=false", "--allow-metrics=false", "--grpc-address=127.0.0.1", f"--grpc-port={self.port}",
-            "--exit-timeout-secs=5", *self._arguments,
-        ]  # fmt: skip
+            str(home / "bin/tritonserver"),
+            f"--model-repository={self.repository}",
+            f"--backend-directory={home / 'backends'}",
+            f"--cache-directory={home / 'caches'}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            "--allow-http=false",
+            "--allow-metrics=false",
+            "--grpc-address=127.0.0.1",
+            f"--grpc-port={self.port}",
+            "--exit-timeout-secs=5",
+            *self._arguments,
+        ]
         libraries = [str(folder / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR") or ""]
         root = Path(__file__).resolve().parents[1]
         environment = os.environ | {
-            "LD_LIBRARY_PATH": ":".join(libraries), "OMP_NUM_THREADS": "1",
+            "LD_LIBRARY_PATH": ":".join(libraries),
+            "OMP_NUM_THREADS": "1",
             "PYTHONPATH": ":".join([str(root), *(p for p in sys.path if p)]),
-        }  # fmt: skip
+        }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         if wait:
@@ -172,7 +186,9 @@ class TritonServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 

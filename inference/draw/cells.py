@@ -33,25 +33,36 @@ class Cells:
     def kept(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Cells":
         """Those of a mask, or in the order of an index."""
         return Cells(
-            x=self.x[which], y=self.y[which], long=self.long[which], wide=self.wide[which], angle=self.angle[which],
+            x=self.x[which],
+            y=self.y[which],
+            long=self.long[which],
+            wide=self.wide[which],
+            angle=self.angle[which],
             compartment=self.compartment[which],
-        )  # fmt: skip
+        )
 
 
 def grow_cells(size: Size, tissue: Tissue, random: np.random.Generator) -> Cells:
     """All nuclei of a slide, no two centres closer than NEAREST, sorted by row of 64 px and column."""
     parts = [_epithelium(g, random) for g in tissue.glands] + [_stroma(size, tissue, random)]
     joined = Cells(
-        **{k: np.concatenate([getattr(p, k) for p in parts]) for k in ("x", "y", "long", "wide", "angle", "compartment")}
+        **{
+            k: np.concatenate([getattr(p, k) for p in parts])
+            for k in ("x", "y", "long", "wide", "angle", "compartment")
+        }
     )
-    inside = (joined.x > EDGE) & (joined.y > EDGE) & (joined.x < size.width - 1 - EDGE) & (joined.y < size.height - 1 - EDGE)
+    inside = (
+        (joined.x > EDGE) & (joined.y > EDGE) & (joined.x < size.width - 1 - EDGE) & (joined.y < size.height - 1 - EDGE)
+    )
     cells = joined.kept(inside)
     cells = cells.kept(~_crowded(cells.x, cells.y))
     return cells.kept(np.lexsort((cells.x, cells.y // 64)))
 
 
 def _epithelium(gland: Gland, random: np.random.Generator) -> Cells:
-    """One row of nuclei near the gland's base, or two in turn (pseudo-stratified), standing at right angles to the outline."""
+    """One row of nuclei near the gland's base, or two in turn (pseudo-stratified), standing at right angles to the
+    outline.
+    """
     spacing = random.uniform(10.6, 12.6) if gland.rows == 1 else random.uniform(8.2, 9.6)
     depth = 12.0 if gland.rows == 1 else 18.0
     at_base, outward = _parallel(gland, depth)
@@ -107,7 +118,9 @@ def _stroma(size: Size, tissue: Tissue, random: np.random.Generator) -> Cells:
 
 
 def _scattered(size: Size, apart: float, random: np.random.Generator, rounds: int = 3) -> tuple[Floats, Floats]:
-    """Points no closer than `apart`: cells that hold at most one point each throw in turn, every fifth at the same time."""
+    """Points no closer than `apart`: cells that hold at most one point each throw in turn, every fifth at the same
+    time.
+    """
     side = apart / np.sqrt(2)
     columns, rows = int(size.width / side), int(size.height / side)
     x = np.full((rows + 4, columns + 4), -1e6, np.float32)  # two empty cells all round
@@ -127,7 +140,10 @@ def _throw(
     apart: float,
     random: np.random.Generator,
 ) -> None:
-    """One throw into each third empty cell from `first` on (in place); cells that throw together are too far apart to clash."""
+    """One throw into each third empty cell from `first` on (in place).
+
+    Cells that throw together are too far apart to clash.
+    """
     rows, columns = np.arange(first[0] + 2, x.shape[0] - 2, 3), np.arange(first[1] + 2, x.shape[1] - 2, 3)
     row, column = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
     new_x = ((column - 2 + random.random(len(row))) * side).astype(np.float32)

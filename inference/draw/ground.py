@@ -35,7 +35,8 @@ class Ground:
     def drawn(self, x: int, y: int, side: int, dab: Plane, cover: Plane) -> Amounts:
         """The ground of the square (x, y, side) between nuclei that hold `dab` and cover it by `cover` (0-1)."""
         grain, patches, web, strands, ragged = (
-            looked_up(field, x, y, side, side) for field in (self._grain, self._patches, self._web, self._strands, self._ragged)
+            looked_up(field, x, y, side, side)
+            for field in (self._grain, self._patches, self._web, self._strands, self._ragged)
         )
         inside, gland, depth, loose = (
             enlarged(field, x, y, side)

@@ -5,11 +5,17 @@ import numpy.typing as npt
 
 GRADES = np.arange(4)
 PREVALENCE = np.array([0.30, 0.22, 0.24, 0.24])
-"""Shares of grades 0-3 in an average ER slide; an asked H-score tilts them, so that every grade stays present in the middle."""
+"""Shares of grades 0-3 in an average ER slide.
+
+An asked H-score tilts them, so that every grade stays present in the middle.
+"""
 
 
 def counts_of(n: int, h_score: float) -> npt.NDArray[np.int64]:
-    """Nuclei of grades 0-3, (4,), together n; their H-score is `h_score` (0-300) to the nearest that n nuclei can have."""
+    """Nuclei of grades 0-3, (4,), together n.
+
+    Their H-score is `h_score` (0-300) to the nearest that n nuclei can have.
+    """
     shares = tilted(h_score / 100)
     counts = _largest_remainders(shares * n, n)
     target = round(n * h_score / 100)

@@ -1,13 +1,13 @@
 """How stain becomes colour: Beer-Lambert absorption, the scanner's blur, and its camera.
 
-Stain vectors are optical densities in red, green and blue of one unit of stain. Their directions were measured on real ER and PR
-slides of endometrium (EndoNuke, 0.5 µm/px): pixels of blue nuclei have (0.65, 0.64, 0.40), pale brown pixels (0.36, 0.54, 0.75),
-darker ones turn towards (0.48, 0.59, 0.64) because haematoxylin lies below the DAB. So haematoxylin and DAB are given apart and
-mix here as they do on glass.
+Stain vectors are optical densities in red, green and blue of one unit of stain. Their directions were measured on real
+ER and PR slides of endometrium (EndoNuke, 0.5 µm/px): pixels of blue nuclei have (0.65, 0.64, 0.40), pale brown pixels
+(0.36, 0.54, 0.75), darker ones turn towards (0.48, 0.59, 0.64) because haematoxylin lies below the DAB. So haematoxylin
+and DAB are given apart and mix here as they do on glass.
 
-Amounts: brown nuclei of those slides have density vectors 0.4 to 1.9 long, counterstain included, in one unbroken range. The three
-positive grades are set apart within it by doubling: a moderate nucleus holds twice the DAB of a weak one, a strong one twice that.
-So their colours hardly overlap, and a drawing is easier to grade than tissue.
+Amounts: brown nuclei of those slides have density vectors 0.4 to 1.9 long, counterstain included, in one unbroken
+range. The three positive grades are set apart within it by doubling: a moderate nucleus holds twice the DAB of a weak
+one, a strong one twice that. So their colours hardly overlap, and a drawing is easier to grade than tissue.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ BLUR = 0.55
 """Deviation of the point spread, px; chosen by eye beside real tiles."""
 
 SHARPENING = 0.6
-"""Share of the detail finer than twice the blur that the scanner adds again: real tiles have bright seams along dark nuclei."""
+"""Share of the detail finer than twice the blur that the scanner adds again: real tiles have bright seams along dark
+nuclei.
+"""
 
 NOISE = 1.6
 """Deviation of the camera's noise, of 255."""

@@ -32,8 +32,8 @@ LARGEST_ASKED = 300.0
 class Truth:
     """Every nucleus that was drawn: x, y (n,) float64 px, the centre of the first pixel being (0, 0).
 
-    `compartment` (n,) uint8, 0 stroma, 1 epithelium; `grade` (n,) uint8, 0 unstained to 3 strong; `counts` (2, 4) int64, by
-    compartment and grade.
+    `compartment` (n,) uint8, 0 stroma, 1 epithelium; `grade` (n,) uint8, 0 unstained to 3 strong; `counts` (2, 4)
+    int64, by compartment and grade.
     """
 
     x: npt.NDArray[np.float64]
@@ -49,7 +49,9 @@ class Truth:
 class Drawing:
     """A slide at MPP µm/px. Memory: the maps of the tissue, the nuclei, and at most KEPT tiles."""
 
-    def __init__(self, *, size: Size, seed: int, truth: Truth, tissue: Tissue, shapes: Shapes, random: np.random.Generator) -> None:
+    def __init__(
+        self, *, size: Size, seed: int, truth: Truth, tissue: Tissue, shapes: Shapes, random: np.random.Generator
+    ) -> None:
         self.size, self.seed, self.truth = size, seed, truth
         self._shapes = shapes
         self._ground = Ground(tissue, random)
@@ -96,9 +98,11 @@ class Drawing:
 
 
 def draw_slide(*, size: Size, seed: int, h_score: float) -> Drawing:
-    """A slide of `size` px at 0.5 µm/px whose nuclei together have this H-score (0-300) to the nearest their number allows.
+    """A slide of `size` px at 0.5 µm/px whose nuclei together have this H-score (0-300) to the nearest their number
+    allows.
 
-    Equal arguments give equal truth and pixels. Raises ValueError for a size below 256 px a side or an H-score out of range.
+    Equal arguments give equal truth and pixels. Raises ValueError for a size below 256 px a side or an H-score out of
+    range.
     """
     if min(size.width, size.height) < SMALLEST:
         raise ValueError(f"a drawn slide has at least {SMALLEST} px a side, not {size.width} x {size.height}")
@@ -114,7 +118,9 @@ def draw_slide(*, size: Size, seed: int, h_score: float) -> Drawing:
 
 
 def _graded(cells: Cells, size: Size, h_score: float, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Grades in exact numbers: nuclei ordered by their affinity for DAB, which varies by compartment, region and nucleus."""
+    """Grades in exact numbers: nuclei ordered by their affinity for DAB, which varies by compartment, region and
+    nucleus.
+    """
     columns, rows = size.width // PITCH + 2, size.height // PITCH + 2
     affinity = random.standard_normal(len(cells)) + EPITHELIUM_STAINS_MORE * (cells.compartment != STROMA)
     affinity += REGIONAL * at(smooth(random, columns, rows, 600 / PITCH), cells.x, cells.y)
@@ -127,4 +133,6 @@ def _paste(out: Rgb, region: Region, tile: Rgb, x: int, y: int) -> None:
     """Copy the part of a tile at (x, y) that lies in the region."""
     left, top = max(region.x, x), max(region.y, y)
     right, bottom = min(region.right, x + tile.shape[1]), min(region.bottom, y + tile.shape[0])
-    out[top - region.y : bottom - region.y, left - region.x : right - region.x] = tile[top - y : bottom - y, left - x : right - x]
+    out[top - region.y : bottom - region.y, left - region.x : right - region.x] = tile[
+        top - y : bottom - y, left - x : right - x
+    ]

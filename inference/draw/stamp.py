@@ -19,7 +19,9 @@ RIM = 0.22  # more haematoxylin along the envelope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
-    """n nuclei ready to be stamped: Cells, amounts of stain (n,), width of the edge (n,) px, harmonics 2 and 3 (n, 4)."""
+    """n nuclei ready to be stamped: Cells, amounts of stain (n,), width of the edge (n,) px,
+    harmonics 2 and 3 (n, 4).
+    """
 
     cells: Cells
     haematoxylin: Plane
@@ -30,7 +32,9 @@ class Shapes:
     """y // 64, ascending: finds the nuclei of a band."""
 
     @staticmethod
-    def grown(cells: Cells, grade: npt.NDArray[np.uint8], loads: Sequence[Load], random: np.random.Generator) -> "Shapes":
+    def grown(
+        cells: Cells, grade: npt.NDArray[np.uint8], loads: Sequence[Load], random: np.random.Generator
+    ) -> "Shapes":
         n = len(cells)
         spread = np.array([load.spread for load in loads])[grade]
         vary = np.exp(np.clip(random.standard_normal((2, n)), -1.8, 1.8) * spread)
@@ -62,7 +66,10 @@ class Nuclei:
 
 
 def stamped(shapes: Shapes, x: int, y: int, side: int, chromatin: Plane) -> Nuclei:
-    """The nuclei of the square (x, y, side); `chromatin` is noise of deviation 1 over it. Where two overlap the denser shows."""
+    """The nuclei of the square (x, y, side); `chromatin` is noise of deviation 1 over it.
+
+    Where two overlap the denser shows.
+    """
     haematoxylin, dab, cover = (np.zeros((side + 2 * RADIUS, side + 2 * RADIUS), np.float32) for _ in range(3))
     index = shapes.near(x, y, side)
     masks, rims = _masks(shapes, index)
@@ -76,7 +83,9 @@ def stamped(shapes: Shapes, x: int, y: int, side: int, chromatin: Plane) -> Nucl
         np.maximum(cover[window], mask, out=cover[window])
     inner = slice(RADIUS, RADIUS + side)
     clumps = np.clip(1 + CHROMATIN * chromatin, 0.4, 1.6)
-    return Nuclei(haematoxylin=haematoxylin[inner, inner] * clumps, dab=dab[inner, inner] * clumps, cover=cover[inner, inner])
+    return Nuclei(
+        haematoxylin=haematoxylin[inner, inner] * clumps, dab=dab[inner, inner] * clumps, cover=cover[inner, inner]
+    )
 
 
 def _overlap(row: int, column: int, side: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -88,7 +97,9 @@ def _overlap(row: int, column: int, side: int) -> tuple[tuple[slice, slice], tup
 
 
 def _masks(shapes: Shapes, index: npt.NDArray[np.int64]) -> tuple[Plane, Plane]:
-    """How far each nucleus covers the pixels round its rounded centre (0-1), and its rim (1 and more): (n, 31, 31) each."""
+    """How far each nucleus covers the pixels round its rounded centre (0-1), and its rim (1 and more): (n, 31, 31)
+    each.
+    """
     cells = shapes.cells.kept(index)
     offset = np.arange(-RADIUS, RADIUS + 1, dtype=np.float32)
     dx = offset[None, None, :] - _column(cells.x - np.rint(cells.x))
@@ -112,4 +123,6 @@ def _outline(cos: Plane, sin: Plane, harmonics: Plane) -> Plane:
     """The outline's radius by direction, about 1: harmonics 2 and 3 of the angle."""
     a, b, c, d = (harmonics[:, i, None, None] for i in range(4))
     cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
-    return np.asarray(1 + a * cos2 + b * sin2 + c * (cos2 * cos - sin2 * sin) + d * (sin2 * cos + cos2 * sin), np.float32)
+    return np.asarray(
+        1 + a * cos2 + b * sin2 + c * (cos2 * cos - sin2 * sin) + d * (sin2 * cos + cos2 * sin), np.float32
+    )

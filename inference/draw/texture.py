@@ -1,7 +1,7 @@
 """Random fields: smooth noise over the whole slide, and periodic noise that any pixel can look up by its position.
 
-A pixel's texture depends on its position and the slide's seed alone, never on the region that was asked for. The periods differ
-from field to field, so that their sums repeat only after many slides.
+A pixel's texture depends on its position and the slide's seed alone, never on the region that was asked for. The
+periods differ from field to field, so that their sums repeat only after many slides.
 """
 
 import cv2

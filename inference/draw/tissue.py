@@ -1,4 +1,6 @@
-"""Where tissue, glands and lumens are: contours drawn as maps of signed distance, coarse enough to hold for a whole slide."""
+"""Where tissue, glands and lumens are: contours drawn as maps of signed distance, coarse enough to hold for a whole
+slide.
+"""
 
 from dataclasses import dataclass
 
@@ -52,7 +54,10 @@ class Gland:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tissue:
-    """Maps at PITCH, distances in px, clipped to REACH: `inside` tissue (> 0), `gland` (> 0 within an outline); `looseness` 0-1."""
+    """Maps at PITCH, distances in px, clipped to REACH: `inside` tissue (> 0), `gland` (> 0 within an outline).
+
+    `looseness` 0-1.
+    """
 
     inside: Plane
     gland: Plane
@@ -62,7 +67,10 @@ class Tissue:
 
 
 def grow_tissue(size: Size, random: np.random.Generator) -> Tissue:
-    """Islands of tissue on glass, and the glands in them. `depth` is the thickness of the epithelium (px) where glands are."""
+    """Islands of tissue on glass, and the glands in them.
+
+    `depth` is the thickness of the epithelium (px) where glands are.
+    """
     columns, rows = (-(-side // PITCH) + 1 for side in (size.width, size.height))
     inside = _islands(columns, rows, random)
     glands = _place_glands(size, inside, random)
@@ -130,7 +138,9 @@ def _place_glands(size: Size, inside: Plane, random: np.random.Generator) -> tup
 
 
 def _silhouette(gland: Gland, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], npt.NDArray[np.uint8]]:
-    """The window of a map (rows, columns) round a gland and, in it, 1 where the gland or its nearest surroundings are."""
+    """The window of a map (rows, columns) round a gland and, in it, 1 where the gland or its
+    nearest surroundings are.
+    """
     reach = gland.reach + 2 * PITCH
     left, top = (max(int((c - reach) / PITCH), 0) for c in (gland.x, gland.y))
     right, bottom = (min(int((c + reach) / PITCH) + 2, s) for c, s in ((gland.x, shape[1]), (gland.y, shape[0])))
@@ -175,7 +185,9 @@ def _signed_distance(outline: npt.NDArray[np.float64], left: int, top: int, shap
     """Exact distance of map pixels to the closed outline, px, positive within."""
     y, x = np.mgrid[top : top + shape[0], left : left + shape[1]].astype(np.float32) * PITCH
     ends = np.roll(outline, -1, axis=0)
-    mid = ((outline + ends) / 2).astype(np.float32)  # segments are shorter than a map pixel: their middles do for a distance
+    mid = ((outline + ends) / 2).astype(
+        np.float32
+    )  # segments are shorter than a map pixel: their middles do for a distance
     squared = (x[..., None] - mid[:, 0]) ** 2 + (y[..., None] - mid[:, 1]) ** 2
     polygon = np.rint((outline / PITCH - [left, top]) * 256).astype(np.int32)
     mask = np.zeros(shape, np.uint8)

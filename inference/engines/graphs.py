@@ -1,7 +1,7 @@
 """The two graphs on a processor: OpenVINO finds nuclei, ONNX Runtime grades them (each the faster one for its graph).
 
-Precision is pinned to float32: left to itself OpenVINO takes bfloat16 where the processor has it, and the same slide would
-score differently from machine to machine.
+Precision is pinned to float32: left to itself OpenVINO takes bfloat16 where the processor has it, and the same slide
+would score differently from machine to machine.
 """
 
 import threading
@@ -37,7 +37,9 @@ class Peaks:
 
 @dataclass(frozen=True, slots=True)
 class Stains:
-    """What `staining_grading` answers at each keypoint, (b, k) int32: hue 0-359, value 0-255, DAB density in hundredths."""
+    """What `staining_grading` answers at each keypoint, (b, k) int32: hue 0-359, value 0-255, DAB density in
+    hundredths.
+    """
 
     hue: npt.NDArray[np.int32]
     value: npt.NDArray[np.int32]
@@ -52,9 +54,11 @@ Arrays = tuple[npt.NDArray[Any], ...]
 
 
 def chosen(peaks: Peaks, faintest: float) -> npt.NDArray[np.intp]:
-    """Which places of one tile hold a peak of at least `faintest`, from top to bottom: engines differ in how they order equals.
+    """Which places of one tile hold a peak of at least `faintest`, from top to bottom: engines differ in how they order
+    equals.
 
-    Raises Failed ENGINE_FAILED for numbers that aren't finite: a comparison with NaN is false, and would lose the nucleus.
+    Raises Failed ENGINE_FAILED for numbers that aren't finite: a comparison with NaN is false, and would lose the
+    nucleus.
     """
     if not all(np.isfinite(v).all() for v in (peaks.x, peaks.y, peaks.nucleus, peaks.confidence)):
         raise Failed(Reason.ENGINE_FAILED, "the network answered with numbers that aren't finite")
@@ -69,10 +73,16 @@ def detections(peaks: Peaks, keep: npt.NDArray[np.intp], stains: Stains) -> Dete
     """
     beyond = int(peaks.count) - len(peaks.x) if len(keep) == len(peaks.x) else 0
     return Detections(
-        x=peaks.x[keep], y=peaks.y[keep], label=peaks.label[keep].astype(np.uint8), nucleus=peaks.nucleus[keep],
-        confidence=peaks.confidence[keep], hue=stains.hue.astype(np.uint16), value=stains.value.astype(np.uint8),
-        dab_od_centi=stains.dab_od_centi.astype(np.uint16), found=len(keep) + max(beyond, 0),
-    )  # fmt: skip
+        x=peaks.x[keep],
+        y=peaks.y[keep],
+        label=peaks.label[keep].astype(np.uint8),
+        nucleus=peaks.nucleus[keep],
+        confidence=peaks.confidence[keep],
+        hue=stains.hue.astype(np.uint16),
+        value=stains.value.astype(np.uint8),
+        dab_od_centi=stains.dab_od_centi.astype(np.uint16),
+        found=len(keep) + max(beyond, 0),
+    )
 
 
 class DetectionGraph:
@@ -86,8 +96,8 @@ class DetectionGraph:
         self._lock = threading.Lock()
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._idle: dict[tuple[int, ...], list[Any]] = {}
-        # The first look at any tensor's data makes OpenVINO's binding import numpy, and two threads that do so at once wait for
-        # each other for ever (seen in one of twenty runs, OpenVINO 2026.4): so it happens here, in one thread.
+        # The first look at any tensor's data makes OpenVINO's binding import numpy, and two threads that do so at once
+        # wait for each other for ever (seen in one of twenty runs, OpenVINO 2026.4): so it happens here, in one thread.
         _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
     def run(self, tiles: npt.NDArray[np.uint8]) -> Peaks:
@@ -117,9 +127,11 @@ class DetectionGraph:
             if shape not in self._compiled:
                 core = openvino.Core()
                 settings = {
-                    "INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": self._streams, "INFERENCE_PRECISION_HINT": "f32",
+                    "INFERENCE_NUM_THREADS": self._threads,
+                    "NUM_STREAMS": self._streams,
+                    "INFERENCE_PRECISION_HINT": "f32",
                     "ENABLE_CPU_PINNING": False,
-                }  # fmt: skip
+                }
                 try:
                     model = core.read_model(self._graph)
                     _check_finite(model)
@@ -127,12 +139,16 @@ class DetectionGraph:
                     self._compiled[shape] = core.compile_model(model, "CPU", settings)
                 except RuntimeError as error:
                     kind = type(error).__name__
-                    raise Refused(Reason.MODEL_INVALID, f"{DETECTION} can't be loaded ({kind}); export it again") from None
+                    raise Refused(
+                        Reason.MODEL_INVALID, f"{DETECTION} can't be loaded ({kind}); export it again"
+                    ) from None
             return self._compiled[shape]
 
 
 def _check_finite(model: Any) -> None:
-    """Raises Refused MODEL_INVALID for weights that are NaN or infinite: their maps have no peaks, a slide would seem empty."""
+    """Raises Refused MODEL_INVALID for weights that are NaN or infinite: their maps have no peaks, a slide would seem
+    empty.
+    """
     constants = (node.data for node in model.get_ops() if node.get_type_name() == "Constant")
     if not all(np.isfinite(values).all() for values in constants if np.issubdtype(values.dtype, np.floating)):
         raise Refused(Reason.MODEL_INVALID, f"{DETECTION} holds weights that are NaN or infinite; export it again")
@@ -148,14 +164,20 @@ class GradingGraph:
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise Refused(Reason.MODEL_INVALID, f"{GRADING} can't be loaded ({type(error).__name__}); export it again") from None
+            raise Refused(
+                Reason.MODEL_INVALID, f"{GRADING} can't be loaded ({type(error).__name__}); export it again"
+            ) from None
 
     def run(self, tiles: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> Stains:
         """Stains at keypoints (b, k), in px of (b, h, w, 3) tiles."""
         return Stains(*self.answer(tiles, x, y, np.full(len(tiles), x.shape[1], np.int32))[:-1])
 
     def answer(
-        self, tiles: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], count: npt.NDArray[np.int32]
+        self,
+        tiles: npt.NDArray[np.uint8],
+        x: npt.NDArray[np.float32],
+        y: npt.NDArray[np.float32],
+        count: npt.NDArray[np.int32],
     ) -> Arrays:
         """All of GRADING_OUTPUTS; at least the first `count` (b,) keypoints are measured."""
         return tuple(self._session.run(None, {"tiles": tiles, "x": x, "y": y, "count": count}))

@@ -17,7 +17,10 @@ from inference.infer import Detections
 
 
 class Precision(StrEnum):
-    """Arithmetic of the detection network; the value is its graph's folder. Triton passes over folders that are no number."""
+    """Arithmetic of the detection network; the value is its graph's folder.
+
+    Triton passes over folders that are no number.
+    """
 
     INT8 = "1"
     FLOAT32 = "float32"
@@ -25,7 +28,8 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFolder:
-    """A model repository: `model.json` beside NAME/1/model.onnx, and the detection network in float32, the int8's reference.
+    """A model repository: `model.json` beside NAME/1/model.onnx, and the detection network in float32, the int8's
+    reference.
 
     `sha256` of the files; `fingerprint` is what a graph answers with (hexadecimal, 32 bytes), to tell which one it was.
     """
@@ -42,7 +46,8 @@ class ModelFolder:
         data = read_model_file(self.path / name / version / "model.onnx")
         if hashlib.sha256(data).hexdigest() != self.digest(name, version):
             raise Refused(
-                Reason.MODEL_INVALID, f"{name}/{version}/model.onnx isn't the file that model.json names (SHA-256 differs)"
+                Reason.MODEL_INVALID,
+                f"{name}/{version}/model.onnx isn't the file that model.json names (SHA-256 differs)",
             )
         return data
 
@@ -63,12 +68,17 @@ def read_model_folder(path: Path) -> ModelFolder:
     try:
         card = json.loads(read_model_file(path / "model.json"))
         return ModelFolder(
-            path=path, name=str(card["name"]), version=str(card["version"]),
-            counting_threshold=float(card["counting_threshold"]), sha256=dict(card["sha256"]),
+            path=path,
+            name=str(card["name"]),
+            version=str(card["version"]),
+            counting_threshold=float(card["counting_threshold"]),
+            sha256=dict(card["sha256"]),
             fingerprint={name: bytes.fromhex(value).hex() for name, value in dict(card["fingerprint"]).items()},
-        )  # fmt: skip
+        )
     except (ValueError, KeyError, TypeError):
-        raise Refused(Reason.MODEL_INVALID, f"{path / 'model.json'} doesn't describe a model; export it again") from None
+        raise Refused(
+            Reason.MODEL_INVALID, f"{path / 'model.json'} doesn't describe a model; export it again"
+        ) from None
 
 
 def read_model_file(path: Path) -> bytes:
@@ -85,9 +95,13 @@ class LocalEngine:
     """
 
     def __init__(
-        self, models: Path | None = None, *, threads: int | None = None, precision: Precision = Precision.INT8,
+        self,
+        models: Path | None = None,
+        *,
+        threads: int | None = None,
+        precision: Precision = Precision.INT8,
         together: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         folder = read_model_folder(models or shipped_models())
         threads = threads or len(os.sched_getaffinity(0))
         # One call more than cores: while one reads its tile or grades its peaks, the network has others to go on with.

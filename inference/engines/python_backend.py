@@ -50,12 +50,15 @@ class TritonPythonModel:
         if self._detection is not None:
             return DETECTION_OUTPUTS, self._detection.answer(tiles)
         assert self._grading is not None
-        return GRADING_OUTPUTS, self._grading.answer(tiles, *(self._input(request, name) for name in ("x", "y", "count")))
+        return GRADING_OUTPUTS, self._grading.answer(
+            tiles, *(self._input(request, name) for name in ("x", "y", "count"))
+        )
 
     def _tensor(self, name: str, array: npt.NDArray[Any]) -> Any:
         capsule = np.ascontiguousarray(array).__dlpack__()
         tensor = self._triton.Tensor.from_dlpack(name, capsule)
-        # The backend gives a capsule that it has emptied a name of its own; NumPy looks for this one, and complains otherwise.
+        # The backend gives a capsule that it has emptied a name of its own; NumPy looks for this one, and complains
+        # otherwise.
         ctypes.pythonapi.PyCapsule_SetName(ctypes.py_object(capsule), EMPTIED)
         return tensor
 

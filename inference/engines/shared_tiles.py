@@ -1,7 +1,8 @@
 """System shared memory for tiles on their way to servers on this host: slots of one region, each for one request.
 
-Only pixels go by it, answers come back by gRPC: a request that was given up may still be read by its server when the slot has
-new pixels, but its answer goes nowhere. So a slot can be used again at once, and a late answer can't reach another tile.
+Only pixels go by it, answers come back by gRPC: a request that was given up may still be read by its server when the
+slot has new pixels, but its answer goes nowhere. So a slot can be used again at once, and a late answer can't reach
+another tile.
 """
 
 import os
@@ -66,7 +67,9 @@ class SharedTiles:
 
 
 def abandoned(name: str, key: str) -> bool:
-    """Is this a region of ours whose process is gone? (Its memory is: the system's keeper of it outlives a killed process.)"""
+    """Is this a region of ours whose process is gone? (Its memory is: the system's keeper of it outlives a killed
+    process.)
+    """
     if not name.startswith(PREFIX):
         return False
     try:
@@ -76,7 +79,9 @@ def abandoned(name: str, key: str) -> bool:
 
 
 def _reserve(path: Path, byte_size: int) -> None:
-    """Raises OSError where there is too little (a container has 64 MB): to touch what isn't there would end the process."""
+    """Raises OSError where there is too little (a container has 64 MB): to touch what isn't there would end the
+    process.
+    """
     descriptor = os.open(path, os.O_RDWR)
     try:
         os.posix_fallocate(descriptor, 0, byte_size)

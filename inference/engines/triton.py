@@ -1,9 +1,10 @@
 """The networks on Triton servers: tiles go to whichever server is least busy, and to another one when that fails.
 
-Rules. A call has a deadline. A server that can't be reached or doesn't answer in time rests, longer each time, and is looked
-at anew when it comes back. A full queue is waited for. An answer that can't be is asked for again, elsewhere where there is an
-elsewhere. A server that serves another model, or can't prove who it is, gets no tile. When all of that has gone on for
-`patience_s` the slide fails with the reason; what was answered for one tile never depends on which server did.
+Rules. A call has a deadline. A server that can't be reached or doesn't answer in time rests, longer each time, and is
+looked at anew when it comes back. A full queue is waited for. An answer that can't be is asked for again, elsewhere
+where there is an elsewhere. A server that serves another model, or can't prove who it is, gets no tile. When all of
+that has gone on for `patience_s` the slide fails with the reason; what was answered for one tile never depends on which
+server did.
 """
 
 import random
@@ -38,8 +39,8 @@ LONGEST_PAUSE_S = 1.0
 class Rules:
     """`timeout_s` of one call; `patience_s` until a call that no server answers fails; `in_flight` calls a server.
 
-    `batch` tiles a request at most, fewer where the server takes fewer. `tries` of one server at an answer that can't be.
-    `rest_s` of a failing server at first, doubled up to `longest_rest_s`.
+    `batch` tiles a request at most, fewer where the server takes fewer. `tries` of one server at an answer that can't
+    be. `rest_s` of a failing server at first, doubled up to `longest_rest_s`.
     """
 
     timeout_s: float = 30.0
@@ -52,25 +53,37 @@ class Rules:
 
 
 class TritonEngine:
-    """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to its end or the process's.
+    """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to its end or the
+    process's.
 
-    `side` px is that of the servers' tiles. Smaller ones are filled up to it (`filled`), larger ones refused. With `secure` by TLS.
+    `side` px is that of the servers' tiles. Smaller ones are filled up to it (`filled`), larger ones refused. With
+    `secure` by TLS.
     """
 
     def __init__(
-        self, addresses: Sequence[str], models: Path | None = None, *, rules: Rules | None = None, side: int = PRODUCTION_SIDE,
-        use_shared_memory: bool = True, secure: Newest | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        addresses: Sequence[str],
+        models: Path | None = None,
+        *,
+        rules: Rules | None = None,
+        side: int = PRODUCTION_SIDE,
+        use_shared_memory: bool = True,
+        secure: Newest | None = None,
+    ) -> None:
         folder = read_model_folder(models or shipped_models())
         self._rules = rules or Rules()
         self._side, self._urgency, self._use_shared_memory = side, Urgency.ROUTINE, use_shared_memory
         self._threshold = folder.counting_threshold
-        self._facts = ModelFacts(name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton")
+        self._facts = ModelFacts(
+            name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton"
+        )
         self._servers = [_Rested(server=Server(address, folder, side=side, secure=secure)) for address in addresses]
         self._lock = threading.Lock()
         self._whole: TritonEngine | None = None
         self._held = _Held()
-        self._release = weakref.finalize(self, _release, self._servers, self._held, min(self._rules.timeout_s, LONGEST_DRAIN_S))
+        self._release = weakref.finalize(
+            self, _release, self._servers, self._held, min(self._rules.timeout_s, LONGEST_DRAIN_S)
+        )
 
     @property
     def facts(self) -> ModelFacts:
@@ -87,14 +100,22 @@ class TritonEngine:
     def asked_with(self, urgency: Urgency) -> "TritonEngine":
         """The same engine, its servers and its memory, whose tiles overtake less urgent ones in the servers' queues."""
         other = copy(self)
-        other._urgency, other._whole = urgency, self  # which ends, and gives the memory back, only after the last that asks
+        other._urgency, other._whole = (
+            urgency,
+            self,
+        )  # which ends, and gives the memory back, only after the last that asks
         return other
 
     def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
-        """See `inference.infer.Engine`. Raises Failed, retryable: ENGINE_FAILED; MODEL_INVALID where all serve another model."""
+        """See `inference.infer.Engine`. Raises Failed, retryable: ENGINE_FAILED.
+
+        MODEL_INVALID where all serve another model.
+        """
         _, height, width, _ = tiles.shape
         if max(height, width) > self._side:
-            raise Refused(Reason.ENGINE_FAILED, f"tiles of {width} x {height} px don't fit the servers' {self._side} px")
+            raise Refused(
+                Reason.ENGINE_FAILED, f"tiles of {width} x {height} px don't fit the servers' {self._side} px"
+            )
         found: list[Detections] = []
         while len(found) < len(tiles):
             answer = self._ask(tiles[len(found) :])
@@ -138,7 +159,8 @@ class TritonEngine:
                     server.in_flight -= 1
 
     def _next(self, but: set[str], deadline: float) -> "_Rested":
-        """The least busy server that isn't resting, waited for; the one whose rest ends first where the deadline comes before.
+        """The least busy server that isn't resting, waited for; the one whose rest ends first where the deadline comes
+        before.
 
         A server that failed gets one call to show that it is well again.
         """
@@ -161,7 +183,9 @@ class TritonEngine:
         with self._lock:
             if self._held.region is None and self._use_shared_memory:
                 try:
-                    self._held.region = SharedTiles(slots=self.workers, slot_bytes=self._rules.batch * self._side**2 * 3)
+                    self._held.region = SharedTiles(
+                        slots=self.workers, slot_bytes=self._rules.batch * self._side**2 * 3
+                    )
                 except OSError:
                     self._use_shared_memory = False
             return self._held.region
@@ -169,7 +193,9 @@ class TritonEngine:
 
 @dataclass(slots=True)
 class _Held:
-    """The shared memory, once there is some: apart from the engine, so that it can be given back when the engine is gone."""
+    """The shared memory, once there is some: apart from the engine, so that it can be given back when the engine is
+    gone.
+    """
 
     region: SharedTiles | None = None
 
@@ -226,7 +252,8 @@ class _Rested:
 
 
 def filled(tiles: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """(b, side, side, 3): to the right and below, so that the network's phase and the coordinates stay, by the last pixels.
+    """(b, side, side, 3): to the right and below, so that the network's phase and the coordinates stay, by the last
+    pixels.
 
     In pictures of 256 px 3 % of the nuclei are others for it, of 512 px 0.3 %; mirrored pixels changed twice as many.
     """
@@ -246,12 +273,17 @@ def _detections(answer: Answer, i: int, width: int, height: int, faintest: float
 
 
 def _release(servers: list[_Rested], held: _Held, within_s: float) -> None:
-    """When the engine is closed, or gone, or the process ends; a request in flight is waited for, as its server demands."""
+    """When the engine is closed, or gone, or the process ends.
+
+    A request in flight is waited for, as its server demands.
+    """
     deadline = time.monotonic() + within_s
     region = held.region
     if region is not None:
         holding = [r.server for r in servers]
-        while (holding := [s for s in holding if s.in_flight or not s.withdraw(region)]) and time.monotonic() < deadline:
+        while (
+            holding := [s for s in holding if s.in_flight or not s.withdraw(region)]
+        ) and time.monotonic() < deadline:
             time.sleep(0.05)
         region.close()
     for rested in servers:

@@ -1,11 +1,12 @@
-"""The model repository for Triton: stamped with the graphs' hashes, checked before a start, or rendered for a processor.
+"""The model repository for Triton: stamped with the graphs' hashes, checked, or rendered for a processor.
 
-    python -m inference.engines.triton_repository stamp [MODELS]       after an export: hashes of the graphs into config.pbtxt
-    python -m inference.engines.triton_repository check [MODELS]       do configurations, graphs and model.json agree?
-    python -m inference.engines.triton_repository cpu OUT [MODELS]     the same models behind Triton's Python backend
+    python -m inference.engines.triton_repository stamp [MODELS]   after an export: hashes into config.pbtxt
+    python -m inference.engines.triton_repository check [MODELS]   do configurations, graphs and model.json agree?
+    python -m inference.engines.triton_repository cpu OUT [MODELS] the same models behind Triton's Python backend
 
 The CPU variant is the production repository with another backend, instances on the processor and no accelerators. Its
-`model.py` looks for chromogen and its libraries in PYTHONPATH: start the server with the environment's site-packages there.
+`model.py` looks for chromogen and its libraries in PYTHONPATH: start the server with the environment's site-packages
+there.
 """
 
 import argparse
@@ -66,7 +67,9 @@ def check(models: Path) -> None:
         folder.graph(name)
         for path in configurations(models, name):
             if sha256_of(read_config(path)) != folder.sha256[name]:
-                raise Refused(Reason.MODEL_INVALID, f"{path} names another graph than model.json; run the stamp command")
+                raise Refused(
+                    Reason.MODEL_INVALID, f"{path} names another graph than model.json; run the stamp command"
+                )
     read_config(models / ENSEMBLE / "config.pbtxt")
 
 
@@ -80,8 +83,12 @@ def sha256_of(config: model_config_pb2.ModelConfig) -> str:
     return str(config.parameters["sha256"].string_value) if "sha256" in config.parameters else ""
 
 
-def render_cpu(models: Path, out: Path, *, side: int = PRODUCTION_SIDE, instances: int = 1, max_batch: int | None = None) -> None:
-    """Write the CPU variant to `out`: tiles of `side` px, `instances` processes of one thread each for the detection."""
+def render_cpu(
+    models: Path, out: Path, *, side: int = PRODUCTION_SIDE, instances: int = 1, max_batch: int | None = None
+) -> None:
+    """Write the CPU variant to `out`: tiles of `side` px, `instances` processes of one thread each
+    for the detection.
+    """
     check(models)
     for name in (DETECTION, GRADING, ENSEMBLE):
         config = read_config(models / name / "config.pbtxt")

@@ -1,4 +1,6 @@
-"""One Triton server as a client sees it: is it the right one, what does it answer, and what kind of trouble is it in."""
+"""One Triton server as a client sees it: is it the right one, what does it answer, and what kind of
+trouble is it in.
+"""
 
 import threading
 from dataclasses import dataclass
@@ -59,7 +61,8 @@ class Answer:
 
 
 class Server:
-    """A channel to one server, shared by threads. `side` is that of the tiles in px, which the server's shapes must have.
+    """A channel to one server, shared by threads. `side` is that of the tiles in px, which the server's shapes must
+    have.
 
     By TLS where `secure` is given.
     """
@@ -69,7 +72,9 @@ class Server:
         self.in_flight = 0
         self.max_batch = 1
         self._folder, self._side = folder, side
-        self._fingerprints = np.frombuffer(bytes.fromhex(folder.fingerprint[DETECTION] + folder.fingerprint[GRADING]), "<i4")
+        self._fingerprints = np.frombuffer(
+            bytes.fromhex(folder.fingerprint[DETECTION] + folder.fingerprint[GRADING]), "<i4"
+        )
         self._secure = secure
         self._open(None if secure is None else secure())
         self._verified = False
@@ -96,7 +101,9 @@ class Server:
             self._sees_region = region is not None and self._offer(region)
             self._verified = True
 
-    def infer(self, tiles: npt.NDArray[np.uint8], region: SharedTiles | None, *, urgency: int, timeout_s: float) -> Answer:
+    def infer(
+        self, tiles: npt.NDArray[np.uint8], region: SharedTiles | None, *, urgency: int, timeout_s: float
+    ) -> Answer:
         """Answers of at most `max_batch` tiles, complete and possible ones. Raises Trouble."""
         self.verify(region)
         if region is not None and self._sees_region:
@@ -110,7 +117,10 @@ class Server:
         return self._infer(tiles, None, urgency, timeout_s)
 
     def withdraw(self, region: SharedTiles) -> bool:
-        """Have it let go of our shared memory; False where it couldn't be told. It refuses while a request is in flight."""
+        """Have it let go of our shared memory; False where it couldn't be told.
+
+        It refuses while a request is in flight.
+        """
         if not self._sees_region:
             return True
         try:
@@ -140,9 +150,13 @@ class Server:
 
     def _offer(self, region: SharedTiles) -> bool:
         """Register the region; False where the server doesn't see it (another host, another user)."""
-        offer = service_pb2.SystemSharedMemoryRegisterRequest(name=region.name, key=f"/{region.name}", byte_size=region.byte_size)
+        offer = service_pb2.SystemSharedMemoryRegisterRequest(
+            name=region.name, key=f"/{region.name}", byte_size=region.byte_size
+        )
         try:
-            known = self._stub.SystemSharedMemoryStatus(service_pb2.SystemSharedMemoryStatusRequest(), timeout=CONTROL_S).regions
+            known = self._stub.SystemSharedMemoryStatus(
+                service_pb2.SystemSharedMemoryStatusRequest(), timeout=CONTROL_S
+            ).regions
             if region.name not in known:
                 self._stub.SystemSharedMemoryRegister(offer, timeout=CONTROL_S)
             for name, status in known.items():
@@ -156,7 +170,9 @@ class Server:
     def _infer(self, tiles: npt.NDArray[np.uint8], place: Place | None, urgency: int, timeout_s: float) -> Answer:
         request = service_pb2.ModelInferRequest(model_name=ENSEMBLE, model_version=VERSION)
         request.parameters["priority"].uint64_param = urgency
-        request.parameters["timeout"].int64_param = int(timeout_s * 1e6)  # in the queue: a request given up isn't computed
+        request.parameters["timeout"].int64_param = int(
+            timeout_s * 1e6
+        )  # in the queue: a request given up isn't computed
         tensor = request.inputs.add(name="tiles", datatype="UINT8", shape=tiles.shape)
         if place is None:
             request.raw_input_contents.append(tiles.tobytes())
@@ -196,7 +212,10 @@ class Server:
 
 
 def answer_of(response: Any, b: int, side: int) -> Answer:
-    """The tensors of a response to b tiles. Raises Trouble BROKEN where one is missing, misshapen or holds what can't be."""
+    """The tensors of a response to b tiles.
+
+    Raises Trouble BROKEN where one is missing, misshapen or holds what can't be.
+    """
     k = side * side // PIXELS_PER_PLACE
     lengths = {"count": 1, DETECTION_OUTPUTS[-1]: FINGERPRINT_NUMBERS, GRADING_OUTPUTS[-1]: FINGERPRINT_NUMBERS}
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -208,9 +227,10 @@ def answer_of(response: Any, b: int, side: int) -> Answer:
     if not arrays.keys() >= set(NAMES):
         raise Trouble(Kind.BROKEN, f"its answer lacks a tensor or one has the wrong shape; {b} x {k} was expected")
     answer = Answer(
-        peaks=Peaks(*(arrays[n] for n in DETECTION_OUTPUTS[:-1])), stains=Stains(*(arrays[n] for n in GRADING_OUTPUTS[:-1])),
+        peaks=Peaks(*(arrays[n] for n in DETECTION_OUTPUTS[:-1])),
+        stains=Stains(*(arrays[n] for n in GRADING_OUTPUTS[:-1])),
         fingerprints=np.concatenate([arrays[DETECTION_OUTPUTS[-1]], arrays[GRADING_OUTPUTS[-1]]], axis=1),
-    )  # fmt: skip
+    )
     wrong = impossible(answer, side)
     if wrong:
         raise Trouble(Kind.BROKEN, wrong)
@@ -227,11 +247,20 @@ def impossible(answer: Answer, side: int) -> str:
     if not np.array_equal(held.sum(axis=1), np.minimum(p.count, k)):
         return "its answer holds another number of peaks than it says"
     checks = (
-        ("a peak outside of the tile", p.x[held], -0.5, side - 0.5), ("a peak outside of the tile", p.y[held], -0.5, side - 0.5),
-        ("a probability above 1", p.nucleus, 0, 1.001), ("a probability above 1", p.confidence, 0, 1.001),
-        ("an unknown compartment", p.label[held], 0, 1), ("an impossible hue", s.hue[held], 0, HUES - 1),
-        ("an impossible value", s.value[held], 0, VALUES - 1), ("an impossible density", s.dab_od_centi[held], 0, DENSITIES - 1),
-    )  # fmt: skip
+        ("a peak outside of the tile", p.x[held], -0.5, side - 0.5),
+        ("a peak outside of the tile", p.y[held], -0.5, side - 0.5),
+        ("a probability above 1", p.nucleus, 0, 1.001),
+        ("a probability above 1", p.confidence, 0, 1.001),
+        ("an unknown compartment", p.label[held], 0, 1),
+        ("an impossible hue", s.hue[held], 0, HUES - 1),
+        ("an impossible value", s.value[held], 0, VALUES - 1),
+        ("an impossible density", s.dab_od_centi[held], 0, DENSITIES - 1),
+    )
     return next(
-        (f"its answer holds {what}" for what, v, low, high in checks if v.size and not (low <= v.min() and v.max() <= high)), ""
+        (
+            f"its answer holds {what}"
+            for what, v, low, high in checks
+            if v.size and not (low <= v.min() and v.max() <= high)
+        ),
+        "",
     )

@@ -8,7 +8,10 @@ import grpc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secure:
-    """PEM: a server is trusted whose certificate is of `authority` and names its host; `cert` and `key` are ours, or both None."""
+    """PEM: a server is trusted whose certificate is of `authority` and names its host.
+
+    `cert` and `key` are ours, or both None.
+    """
 
     authority: bytes
     cert: bytes | None = None
@@ -41,7 +44,10 @@ def failed_handshake(details: str) -> str:
 
 
 def gone(details: str, *, secure: bool) -> str:
-    """Why a server isn't reached. One that closes each connection at once may do so for want of TLS: it tells nobody."""
+    """Why a server isn't reached.
+
+    One that closes each connection at once may do so for want of TLS: it tells nobody.
+    """
     if not ("failed to connect" in details and "Socket closed" in details):
         return "it can't be reached"
     return f"it closes each connection; it may want {'a certificate of ours that it trusts' if secure else 'TLS (tritons://)'}"

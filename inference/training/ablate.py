@@ -2,9 +2,9 @@
 
     python -m inference.training.ablate --endonuke FOLDER --consep FOLDER --out docs/models/ablations.json [--steps 500]
 
-A row that the file holds for these steps isn't run again, so a stopped table goes on where it was; `--only NAME` picks rows.
-The networks have half the widths of the shipped one, so that a budget of minutes on a core holds enough steps. Short runs show
-large effects only: a second seed of the base row tells how large a difference is noise.
+A row that the file holds for these steps isn't run again, so a stopped table goes on where it was; `--only NAME` picks
+rows. The networks have half the widths of the shipped one, so that a budget of minutes on a core holds enough steps.
+Short runs show large effects only: a second seed of the base row tells how large a difference is noise.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inference.metric import Points, evaluate
-from inference.robustness import STRANGERS
+from inference.evaluation.metric import Points, evaluate
+from inference.evaluation.robustness import STRANGERS
 from inference.training import comparison, data
 from inference.training.augment import MILD, STRONG, Image
 from inference.training.evaluate import predict
@@ -52,9 +52,10 @@ CHANGES: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One run. `seconds` of training (SimCLR's included), `mac_per_mm2` multiply-adds without halo, AP and F1 in [0, 1].
+    """One run. `seconds` of training (SimCLR's included), `mac_per_mm2` multiply-adds without halo, AP and F1 in [0,
+    1].
 
-    `strangers` is the mean mAP under the four mixtures of `inference.robustness.STRANGERS`.
+    `strangers` is the mean mAP under the four mixtures of `inference.evaluation.robustness.STRANGERS`.
     """
 
     name: str
@@ -81,7 +82,14 @@ def run(name: str, steps: int, seed: int, material: Material, folder: Path, seco
         done = comparison.train_for(other, replace(recipe, steps=10**6), material, seconds)
         spent = time.monotonic() - began
         return measured(
-            name, done, steps, seed, spent, multiply_adds_per_pixel(other), lambda i: comparison.predict(other, i), material
+            name,
+            done,
+            steps,
+            seed,
+            spent,
+            multiply_adds_per_pixel(other),
+            lambda i: comparison.predict(other, i),
+            material,
         )
     net = NucleusNet(_narrow(WIDTHS))
     if name == SIMCLR:
@@ -98,22 +106,42 @@ def _narrow(widths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def measured(
-    name: str, steps: int, budget: int, seed: int, seconds: float, mac: float, find: Callable[[Image], Points], material: Material
+    name: str,
+    steps: int,
+    budget: int,
+    seed: int,
+    seconds: float,
+    mac: float,
+    find: Callable[[Image], Points],
+    material: Material,
 ) -> Row:
     """The row of a trained network: the validation tiles as they are, and under each mixture of changes."""
     annotated = [t.points for t in material.validation]
     plain = evaluate([find(t.image) for t in material.validation], annotated, mpp=0.5)
-    strange = [evaluate([find(f(t.image)) for t in material.validation], annotated, mpp=0.5).mAP for f in STRANGERS.values()]
+    strange = [
+        evaluate([find(f(t.image)) for t in material.validation], annotated, mpp=0.5).mAP for f in STRANGERS.values()
+    ]
     return Row(
-        name=name, steps=steps, budget=budget, seed=seed, seconds=round(seconds, 1), mac_per_mm2=mac * 4e6, stroma=plain.stroma,
-        epithelium=plain.epithelium, mAP=plain.mAP, agnostic=plain.agnostic, f1=plain.f1, strangers=float(np.mean(strange)),
-    )  # fmt: skip
+        name=name,
+        steps=steps,
+        budget=budget,
+        seed=seed,
+        seconds=round(seconds, 1),
+        mac_per_mm2=mac * 4e6,
+        stroma=plain.stroma,
+        epithelium=plain.epithelium,
+        mAP=plain.mAP,
+        agnostic=plain.agnostic,
+        f1=plain.f1,
+        strangers=float(np.mean(strange)),
+    )
 
 
 def table(rows: list[dict[str, object]]) -> str:
     """The rows as Markdown, in the order they were run."""
     lines = [
-        "| one thing changed | seed | steps | minutes | 1e10 multiply-adds/mm² | mAP | epithelium | nuclei (agnostic) | strangers |"
+        "| one thing changed | seed | steps | minutes | 1e10 multiply-adds/mm² | mAP | epithelium | "
+        "nuclei (agnostic) | strangers |"
     ]
     lines.append("|" + "---|" * 9)
     for r in rows:
@@ -127,11 +155,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--endonuke", type=Path, required=True)
     parser.add_argument("--consep", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="JSON list of rows, gone on with where it exists; a .md beside it")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="JSON list of rows, gone on with where it exists; a .md beside it"
+    )
     parser.add_argument("--runs", type=Path, default=Path(".runs/ablate"), help="folder of the runs' checkpoints")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", action="append", choices=list(CHANGES), help="rows to run (more than once: each); default all")
+    parser.add_argument(
+        "--only", action="append", choices=list(CHANGES), help="rows to run (more than once: each); default all"
+    )
     args = parser.parse_args()
     training, validation = data.split(data.endonuke(args.endonuke))
     material = Material(training=training, validation=validation, he=data.consep(args.consep))

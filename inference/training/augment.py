@@ -1,6 +1,8 @@
-"""What training does to a picture: other stains (in optical density), other scanners, noise, blur, JPEG. Geometry is in `data`.
+"""What training does to a picture: other stains (in optical density), other scanners, noise, blur, JPEG. Geometry is in
+`data`.
 
-Two strengths were tried: MILD (run a, from scratch) and STRONG (its second part); the ablations switch single parts off.
+Two strengths were tried: MILD (run a, from scratch) and STRONG (its second part); the ablations switch single parts
+off.
 """
 
 from dataclasses import dataclass
@@ -48,9 +50,15 @@ class Augmentation:
 
 STRONG = Augmentation()
 MILD = Augmentation(
-    stain_scale=(0.6, 1.5), stain_shift=0.06, stain_jitter=0.03, hue=10, jpeg=(40, 95), gamma_share=0, white_balance_share=0,
+    stain_scale=(0.6, 1.5),
+    stain_shift=0.06,
+    stain_jitter=0.03,
+    hue=10,
+    jpeg=(40, 95),
+    gamma_share=0,
+    white_balance_share=0,
     brightness=(0.85, 1.12),
-)  # fmt: skip
+)
 STRENGTHS = {"mild": MILD, "strong": STRONG}
 
 

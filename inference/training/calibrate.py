@@ -2,8 +2,8 @@
 
     python -m inference.training.calibrate --checkpoint RUN/best.pt --endonuke FOLDER --out RUN/calibration.json
 
-Nucleus: slope and offset of the logit (Platt), compartment: slope of its logit, both by maximum likelihood; monotone, so the
-ranking of nuclei doesn't change. The threshold is the calibrated nucleus probability that counts with the least
+Nucleus: slope and offset of the logit (Platt), compartment: slope of its logit, both by maximum likelihood; monotone,
+so the ranking of nuclei doesn't change. The threshold is the calibrated nucleus probability that counts with the least
 bias at nearly the best class-agnostic F1.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inference.metric import MATCH_RADIUS_UM, Points, matches
+from inference.evaluation.metric import MATCH_RADIUS_UM, Points, matches
 from inference.training import data
 from inference.training.evaluate import BORDER, PLACES, RAW, logits_of
 from inference.training.model import NucleusNet, load
@@ -38,7 +38,9 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """All peaks of a set, n of them: logits, whether the peak hit an annotation, and whether that is epithelium (NaN: no hit)."""
+    """All peaks of a set, n of them: logits, whether the peak hit an annotation, and whether that is epithelium (NaN:
+    no hit).
+    """
 
     nucleus: npt.NDArray[np.float64]
     epithelium: npt.NDArray[np.float64]
@@ -66,14 +68,16 @@ def samples(net: NucleusNet, tiles: list[data.Tile]) -> Samples:
         logit = np.log(share / (1 - share)) * np.where(label[keep] == 1, 1, -1)
         found = Points(xy=np.stack([x, y], 1)[keep], label=label[keep].astype(np.int64), confidence=nucleus[keep])
         partner = matches(found, tile.points, MATCH_RADIUS_UM / 0.5)
-        truth = np.where(partner >= 0, tile.points.label[np.maximum(partner, 0)], np.nan) if len(tile.points.xy) else np.nan
+        truth = (
+            np.where(partner >= 0, tile.points.label[np.maximum(partner, 0)], np.nan) if len(tile.points.xy) else np.nan
+        )
         sigmoid = np.clip(nucleus[keep], 1e-9, 1 - 1e-9)
         columns.append(np.stack([np.log(sigmoid / (1 - sigmoid)), logit, partner >= 0, truth * np.ones(len(partner))]))
     table = np.concatenate(columns, axis=1)
     annotations = sum(len(t.points.xy) for t in tiles)
     return Samples(
         nucleus=table[0], epithelium=table[1], hit=table[2] > 0, truly_epithelium=table[3], annotations=annotations
-    )  # fmt: skip
+    )
 
 
 def fit(s: Samples) -> Fitted:
@@ -86,7 +90,9 @@ def fit(s: Samples) -> Fitted:
 
 
 def best_threshold(probability: npt.NDArray[np.float64], hit: npt.NDArray[np.bool_], annotations: int) -> float:
-    """The probability (to 0.01) that counts nearest to the truth, of those whose F1 is within NEARLY_BEST of the best."""
+    """The probability (to 0.01) that counts nearest to the truth, of those whose F1 is within
+    NEARLY_BEST of the best.
+    """
     cuts = np.arange(0.05, 0.95, 0.01)
     counted = np.array([np.sum(probability >= c) for c in cuts])
     f1 = 2 * np.array([hit[probability >= c].sum() for c in cuts]) / (counted + annotations)

@@ -1,8 +1,9 @@
-"""A network of the paper's kind, for the table of ablations only: UNet++ on a residual encoder, a heat map a class, full size.
+"""A network of the paper's kind, for the table of ablations only: UNet++ on a residual encoder, a heat map a class,
+full size.
 
-After EndoNet (Informatics 2023, 10(4), 90), smaller so that the budget of a CPU holds a few hundred steps: basic blocks and
-widths 32 to 256 in place of ResNet-50, the tiles' own 0.5 µm/px in place of 512 px, targets of sigma 2.5 px (theirs: 2.98).
-Huber loss with classes weighted 1 : 4, Adam 1e-3, and their keypoint extractor are kept.
+After EndoNet (Informatics 2023, 10(4), 90), smaller so that the budget of a CPU holds a few hundred steps: basic blocks
+and widths 32 to 256 in place of ResNet-50, the tiles' own 0.5 µm/px in place of 512 px, targets of sigma 2.5 px
+(theirs: 2.98). Huber loss with classes weighted 1 : 4, Adam 1e-3, and their keypoint extractor are kept.
 """
 
 import time
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inference.metric import Points
+from inference.evaluation.metric import Points
 from inference.training.augment import Image
 from inference.training.evaluate import BORDER, PLACES, bordered
 from inference.training.model import Block, shrink
@@ -93,7 +94,9 @@ def train_for(net: UNetPlusPlus, recipe: Recipe, material: Material, seconds: fl
 
 
 def loss_of(maps: Tensor, target: Tensor) -> Tensor:
-    """Huber's loss of (b, 2, h, w) maps against the Gaussians of each class, brought from `data.target`'s stride to full size."""
+    """Huber's loss of (b, 2, h, w) maps against the Gaussians of each class, brought from `data.target`'s stride to
+    full size.
+    """
     nucleus, epithelium, _, inside = target.unbind(1)
     classes = torch.stack([nucleus * (1 - epithelium), nucleus * epithelium], dim=1)
     wanted = functional.interpolate(classes, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference.metric import EPITHELIUM, STROMA, Points
+from inference.evaluation.metric import EPITHELIUM, STROMA, Points
 from inference.training.augment import Augmentation, Image, disturbed
 from inference.training.model import HEAT_STRIDE
 
@@ -40,7 +40,10 @@ def endonuke(folder: Path) -> list[Tile]:
 
 
 def consep(folder: Path) -> list[Tile]:
-    """CoNSeP's training tiles (0.25 µm/px, H&E) at half size; a nucleus is its centroid, epithelium its types 3 and 4."""
+    """CoNSeP's training tiles (0.25 µm/px, H&E) at half size.
+
+    A nucleus is its centroid, epithelium its types 3 and 4.
+    """
     tiles = []
     for path in sorted(folder.glob("train_*.png"), key=lambda p: int(p.stem.split("_")[1])):
         maps = np.load(path.with_suffix(".npz"))
@@ -53,7 +56,9 @@ def consep(folder: Path) -> list[Tile]:
         assert len(ids) == len(x)
         label = np.where(epithelial, EPITHELIUM, STROMA).astype(np.int64)
         image = cv2.resize(_read(path), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        tiles.append(Tile(name=path.stem, image=np.asarray(image, np.uint8), points=_points(np.stack([x, y], 1), label)))
+        tiles.append(
+            Tile(name=path.stem, image=np.asarray(image, np.uint8), points=_points(np.stack([x, y], 1), label))
+        )
     return tiles
 
 
@@ -65,7 +70,10 @@ def split(tiles: list[Tile]) -> tuple[list[Tile], list[Tile]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crop:
-    """`clean` and `image` (SIZE, SIZE, 3) uint8, before and after staining; `target` (4, SIZE/2, SIZE/2) float32 as of `target`."""
+    """`clean` and `image` (SIZE, SIZE, 3) uint8, before and after staining.
+
+    `target` (4, SIZE/2, SIZE/2) float32 as of `target`.
+    """
 
     clean: Image
     image: Image
@@ -100,7 +108,12 @@ def target(xy: npt.NDArray[np.float64], label: npt.NDArray[np.int64], inside: Im
         if not (-0.5 <= x <= w - 0.5 and -0.5 <= y <= h - 0.5):
             continue
         column, row = min(max(round(x), 0), w - 1), min(max(round(y), 0), h - 1)
-        top, bottom, left, right = max(row - REACH, 0), min(row + REACH + 1, h), max(column - REACH, 0), min(column + REACH + 1, w)
+        top, bottom, left, right = (
+            max(row - REACH, 0),
+            min(row + REACH + 1, h),
+            max(column - REACH, 0),
+            min(column + REACH + 1, w),
+        )
         yy, xx = np.mgrid[top:bottom, left:right]
         bump = np.exp(-((xx - column) ** 2 + (yy - row) ** 2) / (2 * SIGMA**2)).astype(np.float32)
         window = (slice(top, bottom), slice(left, right))

@@ -1,4 +1,6 @@
-"""Validation of a network in torch: the post-processing of the exported graph, the metric of `inference.metric`."""
+"""Validation of a network in torch: the post-processing of the exported graph, the metric of
+`inference.evaluation.metric`.
+"""
 
 from dataclasses import asdict
 
@@ -7,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.metric import Points, evaluate
+from inference.evaluation.metric import Points, evaluate
 from inference.training.augment import Image
 from inference.training.data import Tile
 from inference.training.model import STRIDE
@@ -41,7 +43,9 @@ def logits_of(net: nn.Module, image: Image, *, averaged: bool = False) -> Tensor
 
 
 def points(logits: Tensor, size: tuple[int, int], calibration: Calibration = RAW, window: int = WINDOW) -> Points:
-    """Keypoints inside of an image of `size` (h, w), confidence at least 0.01, from the logits of it with its border."""
+    """Keypoints inside of an image of `size` (h, w), confidence at least 0.01, from the logits of
+    it with its border.
+    """
     p = find_peaks(logits, top=min(PLACES, logits.shape[2] * logits.shape[3]), calibration=calibration, window=window)
     x, y, label, confidence = (v[0].cpu().numpy() for v in (p.x, p.y, p.label, p.confidence))
     x, y = x - BORDER, y - BORDER

@@ -1,6 +1,7 @@
 """Which graph an answer came of: an output of 8 whole numbers, the SHA-256 of the graph without it, for each tile.
 
-A server says once what it serves, but behind a balancer the next request may meet another one: so every answer carries it.
+A server says once what it serves, but behind a balancer the next request may meet another one: so every answer carries
+it.
 """
 
 import hashlib
@@ -13,12 +14,16 @@ NUMBERS = 8
 
 
 def fingerprinted(model: onnx.ModelProto, output: str) -> str:
-    """Add the output `output` (b, 8) int32 to a graph whose first axis of `tiles` is b; returns the hash in hexadecimal."""
+    """Add the output `output` (b, 8) int32 to a graph whose first axis of `tiles` is b.
+
+    Returns the hash in hexadecimal.
+    """
     digest = hashlib.sha256(model.SerializeToString(deterministic=True)).digest()
     constants = {
-        output + "_numbers": np.frombuffer(digest, "<i4").reshape(1, NUMBERS), output + "_first": np.array([0], np.int64),
+        output + "_numbers": np.frombuffer(digest, "<i4").reshape(1, NUMBERS),
+        output + "_first": np.array([0], np.int64),
         output + "_length": np.array([NUMBERS], np.int64),
-    }  # fmt: skip
+    }
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     numbers, first, length = constants
     model.graph.node.extend(

@@ -12,7 +12,9 @@ GRADING_OUTPUTS = ["hue", "value", "dab_od_centi"]
 
 
 class Detection(nn.Module):
-    """(b, h, w, 3) uint8 RGB to x, y, label, nucleus, confidence, each (b, k), and count (b,) of all peaks, beyond k too."""
+    """(b, h, w, 3) uint8 RGB to x, y, label, nucleus, confidence, each (b, k), and count (b,) of all peaks, beyond k
+    too.
+    """
 
     def __init__(self, net: nn.Module, calibration: Calibration) -> None:
         super().__init__()
@@ -28,7 +30,8 @@ class Detection(nn.Module):
 class Grading(nn.Module):
     """(b, h, w, 3) uint8 RGB and keypoints (b, k) to hue (degrees), value, DAB density (hundredths), each (b, k) int32.
 
-    Only the first `count` (b,) places are measured, or as many as the fullest tile has; the others are 0. A tile fills a sixth.
+    Only the first `count` (b,) places are measured, or as many as the fullest tile has; the others are 0. A tile fills
+    a sixth.
     """
 
     dab: Tensor
@@ -39,7 +42,9 @@ class Grading(nn.Module):
         super().__init__()
         self.register_buffer("dab", torch.tensor(unmixing()[:, 1], dtype=torch.float32))
         self.register_buffer("reach", torch.arange(SIDE, dtype=torch.int32) - SIDE // 2)
-        self.register_buffer("added", torch.eye(3).repeat(SIDE * SIDE, 1))  # (81 * 3, 3): sums of a square's red, green, blue
+        self.register_buffer(
+            "added", torch.eye(3).repeat(SIDE * SIDE, 1)
+        )  # (81 * 3, 3): sums of a square's red, green, blue
 
     def forward(self, tiles: Tensor, x: Tensor, y: Tensor, count: Tensor) -> tuple[Tensor, ...]:
         n = count.max().long().minimum(torch.as_tensor(x.shape[1]))
@@ -67,7 +72,9 @@ class Grading(nn.Module):
         red, green, blue = rgb.unbind(dim=2)
         first = (green - blue) / spread
         first = torch.where(first < 0, first + 6, first)
-        sector = torch.where(high == red, first, torch.where(high == green, (blue - red) / spread + 2, (red - green) / spread + 4))
+        sector = torch.where(
+            high == red, first, torch.where(high == green, (blue - red) / spread + 2, (red - green) / spread + 4)
+        )
         degrees = torch.where(high > low, torch.floor(sector * 60 + 0.5), torch.zeros_like(high)).int()
         hue = torch.where(degrees >= 360, degrees - 360, degrees)
         density = (-torch.log10((rgb + 1) / 256) * self.dab).sum(dim=2)

@@ -39,10 +39,15 @@ def _focal(probability: Tensor, nucleus: Tensor, peak: Tensor, inside: Tensor, b
 
 
 def distance_to(teacher: Tensor, logits: Tensor, inside: Tensor) -> Tensor:
-    """Cross-entropy against a teacher's maps, weighted to where either sees a nucleus; (b, 2, h, w) each, inside (b, h, w)."""
+    """Cross-entropy against a teacher's maps, weighted to where either sees a nucleus.
+
+    (b, 2, h, w) each, inside (b, h, w).
+    """
     soft = teacher.sigmoid()
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
     near = inside * (0.02 + soft[:, 0] + logits[:, 0].detach().sigmoid())
     nuclei = inside * soft[:, 0]
-    detection, compartment = ((e * w).sum() / w.sum().clamp(min=1) for e, w in ((entropy[:, 0], near), (entropy[:, 1], nuclei)))
+    detection, compartment = (
+        (e * w).sum() / w.sum().clamp(min=1) for e, w in ((entropy[:, 0], near), (entropy[:, 1], nuclei))
+    )
     return torch.as_tensor(TEACHER_SCALE * detection + compartment)

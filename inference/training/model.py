@@ -1,7 +1,7 @@
 """The nucleus network: a residual U-Net that answers two questions at stride 2.
 
-Where is a nucleus (a peak of `nucleus`), and of which compartment is it (`epithelium`, a map that only means something at
-nuclei and is learnt from a wide context). The confidence of a class is the product of both.
+Where is a nucleus (a peak of `nucleus`), and of which compartment is it (`epithelium`, a map that only means something
+at nuclei and is learnt from a wide context). The confidence of a class is the product of both.
 """
 
 import pickle
@@ -37,7 +37,9 @@ class Block(nn.Module):
 
 def shrink(inside: int, outside: int) -> nn.Sequential:
     """3 x 3 convolution of stride 2."""
-    return nn.Sequential(nn.Conv2d(inside, outside, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+    )
 
 
 class NucleusNet(nn.Module):
@@ -47,7 +49,9 @@ class NucleusNet(nn.Module):
         super().__init__()
         self.widths = widths
         self.down = nn.ModuleList(shrink(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
-        self.encode = nn.ModuleList(nn.Sequential(*(Block(w) for _ in range(d))) for w, d in zip(widths, depths, strict=True))
+        self.encode = nn.ModuleList(
+            nn.Sequential(*(Block(w) for _ in range(d))) for w, d in zip(widths, depths, strict=True)
+        )
         self.lift = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.decode = nn.ModuleList(Block(w) for w in widths[:-1])
         self.head = nn.Conv2d(widths[0], 2, 1)
@@ -72,13 +76,18 @@ class NucleusNet(nn.Module):
 
 
 def load(checkpoint: Path) -> NucleusNet:
-    """The averaged weights of a run, in evaluation mode. Raises Refused MODEL_INVALID on a foreign file, NaN or infinity."""
+    """The averaged weights of a run, in evaluation mode.
+
+    Raises Refused MODEL_INVALID on a foreign file, NaN or infinity.
+    """
     net = NucleusNet()
     try:
         net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["net"])
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
         kind = type(error).__name__
-        raise Refused(Reason.MODEL_INVALID, f"{checkpoint} isn't a checkpoint of this network ({kind}); train it again") from None
+        raise Refused(
+            Reason.MODEL_INVALID, f"{checkpoint} isn't a checkpoint of this network ({kind}); train it again"
+        ) from None
     if not all(bool(torch.isfinite(v).all()) for v in net.state_dict().values()):
         raise Refused(Reason.MODEL_INVALID, f"{checkpoint} holds weights that are NaN or infinite; train it again")
     return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

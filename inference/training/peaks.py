@@ -1,4 +1,6 @@
-"""From logits to nuclei, inside the exported graph and in validation: peaks, their compartment, calibrated probabilities."""
+"""From logits to nuclei, inside the exported graph and in validation: peaks, their compartment, calibrated
+probabilities.
+"""
 
 from dataclasses import dataclass
 
@@ -14,12 +16,16 @@ FURTHEST = 0.475  # heat-map px: a peak moves towards the weight of its 3 x 3 sq
 FAINTEST = 0.01  # a peak counts from this nucleus probability
 EDGE = 1e-6
 
-SQUARE = torch.tensor([[[1, 1, 1]] * 3, [[-1, 0, 1]] * 3, [[-1, -1, -1], [0, 0, 0], [1, 1, 1]]], dtype=torch.float32)[:, None]
+SQUARE = torch.tensor([[[1, 1, 1]] * 3, [[-1, 0, 1]] * 3, [[-1, -1, -1], [0, 0, 0], [1, 1, 1]]], dtype=torch.float32)[
+    :, None
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Monotone maps in logit space, fitted on validation tiles: slope and offset of the nucleus, slope of the compartment."""
+    """Monotone maps in logit space, fitted on validation tiles: slope and offset of the nucleus, slope of the
+    compartment.
+    """
 
     nucleus_slope: float = 1.0
     nucleus_offset: float = 0.0
@@ -30,8 +36,8 @@ class Calibration:
 class Peaks:
     """The highest peaks of each picture, (b, k) tensors in descending `nucleus`; places beyond the last peak hold 0.
 
-    `x`, `y` in px of the picture; `label` 0 or 1; `nucleus` the probability that a nucleus is there, `confidence` that it is
-    and of this label; `count` (b,) counts all peaks, also those beyond k.
+    `x`, `y` in px of the picture; `label` 0 or 1; `nucleus` the probability that a nucleus is there, `confidence` that
+    it is and of this label; `count` (b,) counts all peaks, also those beyond k.
     """
 
     x: Tensor
@@ -42,8 +48,12 @@ class Peaks:
     count: Tensor
 
 
-def find_peaks(logits: Tensor, top: int, calibration: Calibration, faintest: float = FAINTEST, window: int = WINDOW) -> Peaks:
-    """The `top` highest peaks of (b, 2, h, w) logits: pixels that equal the maximum of their window and reach `faintest`."""
+def find_peaks(
+    logits: Tensor, top: int, calibration: Calibration, faintest: float = FAINTEST, window: int = WINDOW
+) -> Peaks:
+    """The `top` highest peaks of (b, 2, h, w) logits: pixels that equal the maximum of their window and reach
+    `faintest`.
+    """
     nucleus = (logits[:, :1] * calibration.nucleus_slope + calibration.nucleus_offset).sigmoid()
     highest = functional.max_pool2d(nucleus, window, stride=1, padding=window // 2)
     peak = torch.where((nucleus == highest) & (nucleus >= faintest), nucleus, torch.zeros_like(nucleus))
@@ -56,9 +66,13 @@ def find_peaks(logits: Tensor, top: int, calibration: Calibration, faintest: flo
     x, y = (v * HEAT_STRIDE + (HEAT_STRIDE - 1) / 2 for v in ((index - row * logits.shape[3]) + across, row + down))
     there = (score > 0).to(score.dtype)
     return Peaks(
-        x=x * there, y=y * there, label=((share >= 0.5) & (score > 0)).long(), nucleus=score,
-        confidence=score * torch.maximum(share, 1 - share), count=(peak > 0).flatten(1).sum(1),
-    )  # fmt: skip
+        x=x * there,
+        y=y * there,
+        label=((share >= 0.5) & (score > 0)).long(),
+        nucleus=score,
+        confidence=score * torch.maximum(share, 1 - share),
+        count=(peak > 0).flatten(1).sum(1),
+    )
 
 
 def _shift(nucleus: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,9 @@ def draw_reliability(figures: dict[str, Any], out: Path) -> None:
 
     bins, error = figures["reliability"]["bins"], figures["reliability"]["error"]
     confidence = [b["confidence"] for b in bins]
-    figure, (upper, lower) = pyplot.subplots(2, 1, figsize=(4.6, 5.4), sharex=True, height_ratios=[3, 1], layout="constrained")
+    figure, (upper, lower) = pyplot.subplots(
+        2, 1, figsize=(4.6, 5.4), sharex=True, height_ratios=[3, 1], layout="constrained"
+    )
     upper.plot([0, 1], [0, 1], color=LINE, linewidth=1, linestyle="--")
     upper.plot(confidence, [b["hits"] for b in bins], color=FILL, marker="o")
     upper.set(ylabel="share of hits", ylim=(0, 1), title=f"Validation tiles: expected calibration error {error:.3f}")

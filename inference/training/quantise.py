@@ -1,7 +1,7 @@
 """Post-training int8: weights and activations of the convolutions, ranges measured on stained training tiles (NNCF).
 
-Pre- and post-processing stay float32, and so do the first convolution and the head where accuracy asks. Weights take 7 bits
-where an 8-bit product could overflow 16 bits on processors without VNNI, so that every processor answers the same.
+Pre- and post-processing stay float32, and so do the first convolution and the head where accuracy asks. Weights take 7
+bits where an 8-bit product could overflow 16 bits on processors without VNNI, so that every processor answers the same.
 """
 
 import logging
@@ -28,11 +28,15 @@ def quantised(path: Path, training: list[data.Tile]) -> onnx.ModelProto:
     model = onnx.load(path)
     pictures = nncf.Dataset(calibration_pictures(training), lambda picture: {"tiles": picture[None]})
     return nncf.quantize(  # type: ignore[no-any-return]
-        model, pictures, subset_size=PICTURES, preset=nncf.QuantizationPreset.MIXED, fast_bias_correction=True,
+        model,
+        pictures,
+        subset_size=PICTURES,
+        preset=nncf.QuantizationPreset.MIXED,
+        fast_bias_correction=True,
         target_device=nncf.TargetDevice.CPU,
         ignored_scope=nncf.IgnoredScope(names=outside_of_network(model), validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
-    )  # fmt: skip
+    )
 
 
 def outside_of_network(model: onnx.ModelProto) -> list[str]:

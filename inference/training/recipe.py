@@ -14,7 +14,9 @@ class Loss(StrEnum):
 
 
 class Schedule(StrEnum):
-    """Of the learning rate: one cycle from and to nothing, or a short rise, a plateau and a fall (going on from weights)."""
+    """Of the learning rate: one cycle from and to nothing, or a short rise, a plateau and a fall (going on from
+    weights).
+    """
 
     CYCLE = "cycle"
     PLATEAU = "plateau"
@@ -27,12 +29,11 @@ class Recipe:
     Attributes
     ----------
     warm_up : share of the steps (cycle) or number of steps (plateau) in which the rate rises
-    average : weight per step that the running average of the weights keeps; on the plateau it grows from an even average
-    he_share, he_until : share of crops from CoNSeP's H&E tiles, and the share of the steps for which they take part
-    stroma_weight, epithelium_weight : of a nucleus in the losses (1 : 4 in EndoNet)
-    compartment_weight : of the compartment's cross-entropy beside the detection loss
-    smoothing : of the compartment's label
-    distil : share of the loss that follows a teacher's answer to the same crop, unstained and turned at random
+    average : weight per step that the running average of the weights keeps; on the plateau it grows from an even
+    average he_share, he_until : share of crops from CoNSeP's H&E tiles, and the share of the steps for which they take
+    part stroma_weight, epithelium_weight : of a nucleus in the losses (1 : 4 in EndoNet) compartment_weight : of the
+    compartment's cross-entropy beside the detection loss smoothing : of the compartment's label distil : share of the
+    loss that follows a teacher's answer to the same crop, unstained and turned at random
     """
 
     seed: int = 1

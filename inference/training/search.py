@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inference.metric import Points, evaluate
+from inference.evaluation.metric import Points, evaluate
 from inference.training import data
 from inference.training.evaluate import logits_of, points
 from inference.training.model import NucleusNet, load
@@ -40,7 +40,10 @@ def variants(plain: list[Maps], turned: list[Maps]) -> Iterator[tuple[str, list[
     for window in WINDOWS[1:]:
         yield f"window {window}", [points(m.logits, m.size, window=window) for m in plain]
     for window in COMPARTMENT_WINDOWS:
-        yield f"compartment averaged over {window} px more", [points(_compartment(m, window).logits, m.size) for m in plain]
+        yield (
+            f"compartment averaged over {window} px more",
+            [points(_compartment(m, window).logits, m.size) for m in plain],
+        )
     for radius in RADII:
         yield f"suppression within {radius:g} px", [suppressed(points(m.logits, m.size), radius) for m in plain]
     for radius in RADII[:2]:
@@ -82,7 +85,10 @@ def _compartment(m: Maps, window: int) -> Maps:
 
 
 def maps(net: NucleusNet, tiles: list[data.Tile], *, averaged: bool) -> list[Maps]:
-    return [Maps(logits=logits_of(net, t.image, averaged=averaged), size=(t.image.shape[0], t.image.shape[1])) for t in tiles]
+    return [
+        Maps(logits=logits_of(net, t.image, averaged=averaged), size=(t.image.shape[0], t.image.shape[1]))
+        for t in tiles
+    ]
 
 
 def main() -> None:
@@ -98,7 +104,14 @@ def main() -> None:
     for name, predicted in variants(maps(net, tiles, averaged=False), maps(net, tiles, averaged=True)):
         e = evaluate(predicted, [t.points for t in tiles], mpp=0.5)
         rows.append(
-            {"name": name, "mAP": e.mAP, "stroma": e.stroma, "epithelium": e.epithelium, "agnostic": e.agnostic, "f1": e.f1}
+            {
+                "name": name,
+                "mAP": e.mAP,
+                "stroma": e.stroma,
+                "epithelium": e.epithelium,
+                "agnostic": e.agnostic,
+                "f1": e.f1,
+            }
         )
         print(json.dumps(rows[-1]), flush=True)
     args.out.write_text(json.dumps(rows, indent=1) + "\n")

@@ -2,8 +2,8 @@
 
     python -m inference.training.simclr --endonuke FOLDER [--consep FOLDER] --out RUN/simclr.pt [--steps 300]
 
-Two crops of one tile, stained and turned each in its own way, should get the same code, and those of other tiles another.
-Empty crops are left out by their mean and spread, as EndoNet does.
+Two crops of one tile, stained and turned each in its own way, should get the same code, and those of other tiles
+another. Empty crops are left out by their mean and spread, as EndoNet does.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m inference.training.train --endonuke FOLDER [--consep FOLDER] --out RUN [--steps 3500]
 
-Deterministic by seed on one machine, also when it resumes from RUN/last.pt; writes RUN/best.pt (the best averaged weights on
-the validation tiles; with --all the last ones) and RUN/log.jsonl. bf16 on CPU and GPU. Every hyper-parameter: `recipe.py`.
+Deterministic by seed on one machine, also when it resumes from RUN/last.pt; writes RUN/best.pt (the best averaged
+weights on the validation tiles; with --all the last ones) and RUN/log.jsonl. bf16 on CPU and GPU. Every
+hyper-parameter: `recipe.py`.
 """
 
 import argparse
@@ -38,7 +39,9 @@ class Material:
     keep_last: bool = False
 
 
-def train(net: nn.Module, recipe: Recipe, material: Material, out: Path, *, every: int = 250, threads: int = 1) -> list[float]:
+def train(
+    net: nn.Module, recipe: Recipe, material: Material, out: Path, *, every: int = 250, threads: int = 1
+) -> list[float]:
     """Train `net` in place and return the loss of each step of this call; checkpoints and log go to `out`."""
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -62,7 +65,15 @@ def train(net: nn.Module, recipe: Recipe, material: Material, out: Path, *, ever
         losses.append(float(loss.detach()))
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
             result = validate(average, list(material.validation)) if material.validation else {"mAP": 0.0}
-            _log(out, {"step": step + 1, "loss": float(np.mean(losses[-every:])), "seconds": time.monotonic() - began, **result})
+            _log(
+                out,
+                {
+                    "step": step + 1,
+                    "loss": float(np.mean(losses[-every:])),
+                    "seconds": time.monotonic() - began,
+                    **result,
+                },
+            )
             if result["mAP"] >= best or material.keep_last:
                 best = result["mAP"]
                 _save({"net": average.state_dict(), "step": step + 1, "seed": recipe.seed}, out / "best.pt")
@@ -106,8 +117,13 @@ def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _step(net: nn.Module, batch: Batch, recipe: Recipe, teachers: Sequence[nn.Module], random: np.random.Generator) -> Tensor:
-    """The loss of a batch. One teacher, drawn, sees it unstained and turned at random: over the steps all of them in all turns."""
+def _step(
+    net: nn.Module, batch: Batch, recipe: Recipe, teachers: Sequence[nn.Module], random: np.random.Generator
+) -> Tensor:
+    """The loss of a batch.
+
+    One teacher, drawn, sees it unstained and turned at random: over the steps all of them in all turns.
+    """
     net.train()
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits = net(batch.images).float()
@@ -183,34 +199,57 @@ def _log(out: Path, line: dict[str, float]) -> None:
 def main() -> None:
     d = Recipe()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--endonuke", type=Path, required=True, help="folder of images/N.png and labels/N.txt, 0.5 µm/px")
-    parser.add_argument("--consep", type=Path, help="folder of train_N.png and train_N.npz: H&E tiles for the first part")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log; resumed where it exists")
+    parser.add_argument(
+        "--endonuke", type=Path, required=True, help="folder of images/N.png and labels/N.txt, 0.5 µm/px"
+    )
+    parser.add_argument(
+        "--consep", type=Path, help="folder of train_N.png and train_N.npz: H&E tiles for the first part"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of checkpoints and log; resumed where it exists"
+    )
     parser.add_argument("--start", type=Path, help="checkpoint to go on from; default: random weights")
-    parser.add_argument("--teacher", type=Path, action="append", default=[], help="checkpoint to learn from (more than once: each)")
+    parser.add_argument(
+        "--teacher", type=Path, action="append", default=[], help="checkpoint to learn from (more than once: each)"
+    )
     parser.add_argument("--distil", type=float, default=d.distil, help="share of the loss that follows the teachers")
     parser.add_argument("--steps", type=int, default=d.steps)
     parser.add_argument("--rate", type=float, default=d.rate)
     parser.add_argument("--schedule", choices=[s.value for s in Schedule], default=d.schedule.value)
-    parser.add_argument("--warm-up", type=float, default=d.warm_up, help="share of the steps (cycle), or steps (plateau)")
-    parser.add_argument("--average", type=float, default=d.average, help="what the average of the weights keeps each step")
+    parser.add_argument(
+        "--warm-up", type=float, default=d.warm_up, help="share of the steps (cycle), or steps (plateau)"
+    )
+    parser.add_argument(
+        "--average", type=float, default=d.average, help="what the average of the weights keeps each step"
+    )
     parser.add_argument("--augment", choices=sorted(STRENGTHS), default="strong")
     parser.add_argument("--mosaic", type=float, default=0.0, help="share of crops that two tiles make up")
     parser.add_argument("--seed", type=int, default=d.seed)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=250, help="steps between validations and checkpoints")
-    parser.add_argument("--all", action="store_true", help="train on the validation tiles too: their figures then mean nothing")
+    parser.add_argument(
+        "--all", action="store_true", help="train on the validation tiles too: their figures then mean nothing"
+    )
     args = parser.parse_args()
     tiles = data.endonuke(args.endonuke)
     training, validation = data.split(tiles)
     material = Material(
-        training=tiles if args.all else training, validation=validation, he=data.consep(args.consep) if args.consep else (),
-        teachers=[load(p) for p in args.teacher], keep_last=args.all,
-    )  # fmt: skip
+        training=tiles if args.all else training,
+        validation=validation,
+        he=data.consep(args.consep) if args.consep else (),
+        teachers=[load(p) for p in args.teacher],
+        keep_last=args.all,
+    )
     recipe = Recipe(
-        seed=args.seed, steps=args.steps, rate=args.rate, schedule=Schedule(args.schedule), warm_up=args.warm_up,
-        average=args.average, distil=args.distil, augmentation=replace(STRENGTHS[args.augment], mosaic=args.mosaic),
-    )  # fmt: skip
+        seed=args.seed,
+        steps=args.steps,
+        rate=args.rate,
+        schedule=Schedule(args.schedule),
+        warm_up=args.warm_up,
+        average=args.average,
+        distil=args.distil,
+        augmentation=replace(STRENGTHS[args.augment], mosaic=args.mosaic),
+    )
     torch.manual_seed(args.seed)
     net = load(args.start) if args.start else NucleusNet()
     cost = multiply_adds_per_pixel(net) * 4e6

@@ -31,7 +31,8 @@ BEGIN
         WHERE proname LIKE 'procrastinate\\_%' AND pronamespace = current_schema()::regnamespace
     LOOP EXECUTE item; END LOOP;
     FOR item IN SELECT format('DROP TYPE %s', oid::regtype) FROM pg_type
-        WHERE typname LIKE 'procrastinate\\_%' AND typtype IN ('e', 'c') AND typnamespace = current_schema()::regnamespace
+        WHERE typname LIKE 'procrastinate\\_%' AND typtype IN ('e', 'c') AND typnamespace =
+        current_schema()::regnamespace
     LOOP EXECUTE item; END LOOP;
 END;
 $$
@@ -62,7 +63,10 @@ def forbid_change() -> None:
 
 
 def make_procrastinate() -> None:
-    """The schema of the installed procrastinate (3.10 when this was written); a newer one's changes come as scripts of ours."""
+    """The schema of the installed procrastinate (3.10 when this was written).
+
+    A newer one's changes come as scripts of ours.
+    """
     as_written(SchemaManager.get_schema())
 
 
@@ -104,7 +108,8 @@ def make_orders() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(state = 'DONE') = (result_id IS NOT NULL)", name="orders_done_has_result_check"),
         sa.CheckConstraint(
-            "(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="orders_running_has_token_check"
+            "(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)",
+            name="orders_running_has_token_check",
         ),
         sa.PrimaryKeyConstraint("id", name="orders_pkey"),
         sa.UniqueConstraint("sender", "message_control_id", name="orders_sender_message_control_id_key"),
@@ -199,7 +204,9 @@ def make_outbox() -> None:
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False, comment="of the file when the result was finished"),
-        sa.Column("state", sa.String(length=16), server_default="WAITING", nullable=False, comment="WAITING, SENT, DEAD"),
+        sa.Column(
+            "state", sa.String(length=16), server_default="WAITING", nullable=False, comment="WAITING, SENT, DEAD"
+        ),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("token", sa.Uuid(as_uuid=False), nullable=True),
@@ -213,5 +220,9 @@ def make_outbox() -> None:
     )
     op.create_index("outbox_result_id_idx", "outbox", ["result_id"], unique=False)
     op.create_index(
-        "outbox_waiting_idx", "outbox", ["destination", "id"], unique=False, postgresql_where=sa.text("state = 'WAITING'")
+        "outbox_waiting_idx",
+        "outbox",
+        ["destination", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'WAITING'"),
     )

@@ -34,7 +34,13 @@ def downgrade() -> None:
 def make_signatures() -> None:
     op.create_table(
         "signatures",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="the last one of a result is its state"),
+        sa.Column(
+            "id",
+            sa.BigInteger(),
+            sa.Identity(always=True),
+            nullable=False,
+            comment="the last one of a result is its state",
+        ),
         sa.Column("lab", sa.Text(), nullable=False),
         sa.Column("result_id", sa.Uuid(as_uuid=False), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False, comment="FINAL, REJECTED, CORRECTED, SUPERSEDED"),
@@ -52,7 +58,11 @@ def make_profile_states() -> None:
     op.create_table(
         "profile_states",
         sa.Column(
-            "id", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="the last one of a revision is its state"
+            "id",
+            sa.BigInteger(),
+            sa.Identity(always=True),
+            nullable=False,
+            comment="the last one of a revision is its state",
         ),
         sa.Column("lab", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),

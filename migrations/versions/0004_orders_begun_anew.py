@@ -24,13 +24,20 @@ UPDATE outbox SET order_id = coalesce(
 
 def upgrade() -> None:
     op.execute("SELECT set_config('chromogen.lab', '*', true)")  # row-level security binds the tables' owner too
-    run = sa.Column("run", sa.Integer(), server_default="1", nullable=False, comment="one more each time it is begun anew")
+    run = sa.Column(
+        "run", sa.Integer(), server_default="1", nullable=False, comment="one more each time it is begun anew"
+    )
     op.add_column("orders", run)
-    op.add_column("orders", sa.Column("begun_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False))
+    op.add_column(
+        "orders", sa.Column("begun_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
+    )
     repeats = sa.Column(
-        "repeats", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False,
+        "repeats",
+        postgresql.ARRAY(sa.Text()),
+        server_default="{}",
+        nullable=False,
         comment="sender and control id of messages that began it anew",
-    )  # fmt: skip
+    )
     op.add_column("orders", repeats)
     op.execute("UPDATE orders SET begun_at = received_at")
     op.add_column("outbox", sa.Column("order_id", sa.Uuid(as_uuid=False), nullable=True, comment="null: of no order"))

@@ -1,4 +1,7 @@
-"""An order that is begun anew takes what the new message says of patient, specimen and procedure; else they stay as they came."""
+"""An order that is begun anew takes what the new message says of patient, specimen and procedure.
+
+Else they stay as they came.
+"""
 
 from alembic import op
 

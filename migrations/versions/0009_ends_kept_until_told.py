@@ -10,7 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    ending = sa.Column("ending", sa.String(length=16), nullable=True, comment="as what it ends once the LIS can be told")
+    ending = sa.Column(
+        "ending", sa.String(length=16), nullable=True, comment="as what it ends once the LIS can be told"
+    )
     op.add_column("orders", ending)
     op.execute("GRANT UPDATE (ending) ON orders TO chromogen_api, chromogen_worker")
 

@@ -1,7 +1,7 @@
 """A laboratory's orders of a container, and its few urgent ones, without reading all others.
 
-A column, since the operators of a JSON document aren't leakproof: under row-level security no index of an expression serves. It is
-generated, so that a worker of the version before, which doesn't know it, fills it too.
+A column, since the operators of a JSON document aren't leakproof: under row-level security no index of an expression
+serves. It is generated, so that a worker of the version before, which doesn't know it, fills it too.
 """
 
 import sqlalchemy as sa
@@ -22,7 +22,9 @@ def upgrade() -> None:
         ["lab", "container_id", "received_at", "id"],
         postgresql_where=sa.text("container_id <> ''"),
     )
-    op.create_index("orders_urgent_idx", "orders", ["lab", "rank", "received_at", "id"], postgresql_where=sa.text("rank < 2"))
+    op.create_index(
+        "orders_urgent_idx", "orders", ["lab", "rank", "received_at", "id"], postgresql_where=sa.text("rank < 2")
+    )
 
 
 def downgrade() -> None:

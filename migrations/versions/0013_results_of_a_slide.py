@@ -1,4 +1,7 @@
-"""A slide's results without reading the laboratory's. Not with 0011: while it holds one table it must not wait for the other."""
+"""A slide's results without reading the laboratory's.
+
+Not with 0011: while it holds one table it must not wait for the other.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from chromogen.v1 import admin_pb2
 from chromogen.v1 import admin_service_pb2 as pb
 
-from server.api import pages, read
+from server.api import fields, pages
 from server.api.convert_admin import STATES, audit_message, delivery_message, destination_message, lab_message
 from server.api.gate import Call
-from server.domain.desks import AdminDesk, AuditDesk, AuditFilter, DeliveryFilter
 from server.domain.errors import Refused, ServiceReason
+from server.domain.repositories import AdminRepository, AuditRepository
+from server.domain.views import AuditFilter, DeliveryFilter
 
 Reachable = Callable[[], bool]
 
@@ -17,14 +18,16 @@ Reachable = Callable[[], bool]
 class AdminServicer:
     """`archives` says of each archive whether it answers."""
 
-    def __init__(self, desk: AdminDesk, audit: AuditDesk, archives: Mapping[str, Reachable]) -> None:
-        self._desk, self._audit, self._archives = desk, audit, dict(archives)
+    def __init__(self, service: AdminRepository, audit: AuditRepository, archives: Mapping[str, Reachable]) -> None:
+        self._service, self._audit, self._archives = service, audit, dict(archives)
 
     def ListLabs(self, request: pb.ListLabsRequest, call: Call) -> pb.ListLabsResponse:
-        return pb.ListLabsResponse(labs=[lab_message(view) for view in self._desk.labs(call.actor)])
+        return pb.ListLabsResponse(labs=[lab_message(view) for view in self._service.labs(call.actor)])
 
     def ListDestinations(self, request: pb.ListDestinationsRequest, call: Call) -> pb.ListDestinationsResponse:
-        return pb.ListDestinationsResponse(destinations=[destination_message(v) for v in self._desk.destinations(call.actor)])
+        return pb.ListDestinationsResponse(
+            destinations=[destination_message(v) for v in self._service.destinations(call.actor)]
+        )
 
     def ListArchives(self, request: pb.ListArchivesRequest, call: Call) -> pb.ListArchivesResponse:
         found = [admin_pb2.Archive(name=name, reachable=look()) for name, look in sorted(self._archives.items())]
@@ -32,30 +35,32 @@ class AdminServicer:
 
     def ListDeliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
         if request.state and request.state not in STATES:
-            read.invalid("state is none that is known here")
-        wanted = DeliveryFilter(state=STATES.get(request.state), destination=read.text(request.destination, "destination"))
+            fields.invalid("state is none that is known here")
+        wanted = DeliveryFilter(
+            state=STATES.get(request.state), destination=fields.text(request.destination, "destination")
+        )
         after = pages.key_of(request.page_token, request)
-        page = self._desk.deliveries(call.actor, wanted, pages.size_of(request.page_size), after)
+        page = self._service.deliveries(call.actor, wanted, pages.size_of(request.page_size), after)
         deliveries = [delivery_message(view) for view in page.items]
         return pb.ListDeliveriesResponse(deliveries=deliveries, next_page_token=pages.token_for(page.next, request))
 
     def ReplayDeliveries(self, request: pb.ReplayDeliveriesRequest, call: Call) -> pb.ReplayDeliveriesResponse:
         match request.WhichOneof("which"):
             case "delivery_id":
-                delivery_id = read.number(request.delivery_id, "delivery_id", 1, 2**63 - 1)
-                return pb.ReplayDeliveriesResponse(replayed=self._desk.replay(call.actor, delivery_id, ""))
+                delivery_id = fields.number(request.delivery_id, "delivery_id", 1, 2**63 - 1)
+                return pb.ReplayDeliveriesResponse(replayed=self._service.replay(call.actor, delivery_id, ""))
             case "destination":
-                destination = read.text(request.destination, "destination", least=1)
-                return pb.ReplayDeliveriesResponse(replayed=self._desk.replay(call.actor, None, destination))
+                destination = fields.text(request.destination, "destination", least=1)
+                return pb.ReplayDeliveriesResponse(replayed=self._service.replay(call.actor, None, destination))
             case _:
                 raise Refused(ServiceReason.FIELD_MISSING, "which is missing: give delivery_id or destination")
 
     def QueryAudit(self, request: pb.QueryAuditRequest, call: Call) -> pb.QueryAuditResponse:
         wanted = AuditFilter(
-            subject=read.text(request.subject, "subject"),
-            object=read.text(request.object, "object"),
-            created_from=read.moment(request, "created_from"),
-            created_until=read.moment(request, "created_until"),
+            subject=fields.text(request.subject, "subject"),
+            object=fields.text(request.object, "object"),
+            created_from=fields.moment(request, "created_from"),
+            created_until=fields.moment(request, "created_until"),
         )
         after = pages.key_of(request.page_token, request)
         page = self._audit.query(call.actor, wanted, pages.size_of(request.page_size), after)

@@ -14,13 +14,13 @@ from inference.nuclei import Histograms, Nuclei
 from inference.quality import LEAST_NUCLEI, Warning, looks_like_he
 from inference.score import score
 from inference.slide import Slide
-from server.api import read
+from server.api import fields
 from server.api.convert_profile import revision_of
 from server.api.convert_result import model_message, nuclei_messages, scores_message
 from server.api.gate import Call
-from server.domain.desks import ProfileDesk
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import BUILT_IN, Profile
+from server.domain.repositories import ProfileRepository
 from server.domain.result import Scores
 
 LARGEST_BYTES = 16 << 20
@@ -29,7 +29,10 @@ LARGEST_SIDE = 8192
 OVERVIEW_MPP = 2.0
 
 OpenImage = Callable[[bytes, float], Slide]
-"""Opens a PNG or JPEG of so many µm a pixel. Raises Refused as `server.retrieve.slide.open_slide` does, and for a larger side."""
+"""Opens a PNG or JPEG of so many µm a pixel.
+
+Raises Refused as `server.slides.opening.open_slide` does, and for a larger side.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class Found:
 class AnalysisServicer:
     """`engine` is made when the first picture comes: a server that is sent none needs no networks in memory."""
 
-    def __init__(self, engine: Callable[[], Engine], open_image: OpenImage, profiles: ProfileDesk) -> None:
+    def __init__(self, engine: Callable[[], Engine], open_image: OpenImage, profiles: ProfileRepository) -> None:
         self._engine, self._open_image, self._profiles = engine, open_image, profiles
 
     def AnalyzeImage(self, request: pb.AnalyzeImageRequest, call: Call) -> pb.AnalyzeImageResponse:
@@ -60,7 +63,9 @@ class AnalysisServicer:
             seconds=time.perf_counter() - began,
         )
 
-    def AnalyzeFields(self, requests: Iterator[pb.AnalyzeFieldsRequest], call: Call) -> Iterator[pb.AnalyzeFieldsResponse]:
+    def AnalyzeFields(
+        self, requests: Iterator[pb.AnalyzeFieldsRequest], call: Call
+    ) -> Iterator[pb.AnalyzeFieldsResponse]:
         """The profile of the first field counts for all."""
         profile: Profile | None = None
         for request in requests:
@@ -91,7 +96,9 @@ class AnalysisServicer:
             slide.close()
         said = {Warning.NOT_IHC: looks_like_he(picture), Warning.TOO_FEW_NUCLEI: len(nuclei) < LEAST_NUCLEI}
         return Found(
-            nuclei=nuclei, scores=scores_of(nuclei, profile), warnings=tuple(w.value for w, there in said.items() if there)
+            nuclei=nuclei,
+            scores=scores_of(nuclei, profile),
+            warnings=tuple(w.value for w, there in said.items() if there),
         )
 
 
@@ -102,7 +109,7 @@ def _check(image: pb.Image) -> None:
     if len(image.data) > LARGEST_BYTES:
         raise Refused(ServiceReason.MESSAGE_TOO_LARGE, f"image.data is larger than {LARGEST_BYTES >> 20} MiB")
     if not 0 < image.mpp <= 10:  # NaN compares false; what is too coarse the reader refuses, with its reason
-        read.invalid("image.mpp must be above 0 and at most 0.625")
+        fields.invalid("image.mpp must be above 0 and at most 0.625")
 
 
 def scores_of(nuclei: Nuclei, profile: Profile) -> Scores:

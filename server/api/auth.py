@@ -1,4 +1,6 @@
-"""Who is calling: a bearer token (OIDC, RS256 or ES256) becomes an Actor, or a refusal that says nothing of the token."""
+"""Who is calling: a bearer token (OIDC, RS256 or ES256) becomes an Actor, or a refusal that says
+nothing of the token.
+"""
 
 import base64
 import hashlib
@@ -35,7 +37,9 @@ class Authenticate(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalCaller:
-    """Everybody is the local user, with every role: only for a server on loopback that was told so (CHROMOGEN_GRPC_INSECURE)."""
+    """Everybody is the local user, with every role: only for a server on loopback that was told so
+    (CHROMOGEN_GRPC_INSECURE).
+    """
 
     lab: str
 
@@ -61,7 +65,12 @@ class TokenCaller:
         try:
             header = jwt.get_unverified_header(token)
             kid, algorithm = header.get("kid"), header.get("alg")
-            if algorithm not in ALGORITHMS or not isinstance(kid, str) or "crit" in header or header.get("b64") is False:
+            if (
+                algorithm not in ALGORITHMS
+                or not isinstance(kid, str)
+                or "crit" in header
+                or header.get("b64") is False
+            ):
                 raise _invalid("the token's header is not one that is taken: RS256 or ES256, with a kid")
             key = self.keys.key(kid, algorithm)
             claims: Mapping[str, Any] = jwt.decode(
@@ -84,7 +93,9 @@ def token_of(metadata: Metadata) -> str:
     """The one bearer token. Raises Refused UNAUTHENTICATED, TOKEN_INVALID."""
     given = [value for key, value in metadata if key.lower() == "authorization"]
     if len(given) != 1 or not isinstance(given[0], str):
-        raise Refused(ServiceReason.UNAUTHENTICATED, f"the call carries {len(given)} authorizations: one bearer token is needed")
+        raise Refused(
+            ServiceReason.UNAUTHENTICATED, f"the call carries {len(given)} authorizations: one bearer token is needed"
+        )
     scheme, _, token = given[0].partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused(ServiceReason.UNAUTHENTICATED, "the authorization is no bearer token")
@@ -114,7 +125,11 @@ def _check_bound(claims: Mapping[str, Any], certificate: bytes | None) -> None:
     if confirmation is None:
         return
     wanted = confirmation.get("x5t#S256") if isinstance(confirmation, dict) else None
-    if not isinstance(wanted, str) or certificate is None or not hmac.compare_digest(thumbprint(certificate), wanted.encode()):
+    if (
+        not isinstance(wanted, str)
+        or certificate is None
+        or not hmac.compare_digest(thumbprint(certificate), wanted.encode())
+    ):
         raise _invalid("the token is bound to another client certificate")
 
 

@@ -2,8 +2,9 @@
 
 from chromogen.v1 import admin_pb2 as pb
 
-from server.api import read
-from server.domain.desks import AuditEntry, DeliveryState, DeliveryView, DestinationView, LabView
+from server.api import fields
+from server.domain.states import DeliveryState
+from server.domain.views import AuditEntry, DeliveryView, DestinationView, LabView
 
 STATES = {getattr(pb, f"DELIVERY_STATE_{state}"): state for state in DeliveryState}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
@@ -20,9 +21,9 @@ def delivery_message(view: DeliveryView) -> pb.Delivery:
         state=STATE_NUMBERS[view.state],
         attempts=view.attempts,
         reason=view.reason,
-        create_time=read.stamp(view.created_at),
-        due_time=read.stamp(view.due_at) if view.state is DeliveryState.WAITING else None,
-        end_time=read.stamp(view.ended_at),
+        create_time=fields.stamp(view.created_at),
+        due_time=fields.stamp(view.due_at) if view.state is DeliveryState.WAITING else None,
+        end_time=fields.stamp(view.ended_at),
     )
 
 
@@ -31,14 +32,14 @@ def lab_message(view: LabView) -> pb.Lab:
 
 
 def destination_message(view: DestinationView) -> pb.Destination:
-    oldest = read.stamp(view.oldest_waiting_at)
+    oldest = fields.stamp(view.oldest_waiting_at)
     return pb.Destination(name=view.name, waiting=view.waiting, dead=view.dead, oldest_waiting_time=oldest)
 
 
 def audit_message(entry: AuditEntry) -> pb.AuditEntry:
     return pb.AuditEntry(
         id=entry.id,
-        create_time=read.stamp(entry.at),
+        create_time=fields.stamp(entry.at),
         lab=entry.lab,
         subject=entry.subject,
         action=entry.action,

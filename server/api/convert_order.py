@@ -3,19 +3,19 @@
 from chromogen.v1 import order_pb2 as pb
 
 from inference.assay import marker_named
-from server.api import read
+from server.api import fields
 from server.domain.access import Actor
-from server.domain.desks import order_etag
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Patient, Priority, Request, SlideReference, Specimen
 from server.domain.ports import OrderView
-from server.domain.states import State
-from server.er7 import composed, unescape
+from server.domain.states import OrderState
+from server.domain.views import order_etag
+from server.hl7.er7 import composed, unescape
 
 MESSAGE_TYPE = "chromogen.v1.CreateOrder"
 SEXES = frozenset("FMOUAN")
 
-STATES = {getattr(pb, f"ORDER_STATE_{state}"): state for state in State}
+STATES = {getattr(pb, f"ORDER_STATE_{state}"): state for state in OrderState}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
 PRIORITIES = {getattr(pb, f"PRIORITY_{priority}"): priority for priority in Priority}
 PRIORITY_NUMBERS = {priority: number for number, priority in PRIORITIES.items()}
@@ -23,61 +23,61 @@ PRIORITY_NUMBERS = {priority: number for number, priority in PRIORITIES.items()}
 
 def request_of(asked: pb.Order, request_id: str, actor: Actor) -> Request:
     """The caller is the sender. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED."""
-    marker = str(marker_named(read.text(asked.marker, "order.marker", least=1), "order.marker"))
+    marker = str(marker_named(fields.text(asked.marker, "order.marker", least=1), "order.marker"))
     slide = _slide(asked.slide)
     named = slide.series_uid or slide.container_id or slide.study_uid
     return Request(
         lab=actor.lab,
         sender=composed(actor.subject, actor.lab),
-        message_control_id=read.identifier(request_id, "request_id"),
+        message_control_id=fields.identifier(request_id, "request_id"),
         message_type=MESSAGE_TYPE,
-        placer_order_number=composed(read.text(asked.placer_order_number, "order.placer_order_number", least=1)),
-        placer_request=read.text(asked.placer_request, "order.placer_request") or f"{marker}/{named}",
+        placer_order_number=composed(fields.text(asked.placer_order_number, "order.placer_order_number", least=1)),
+        placer_request=fields.text(asked.placer_request, "order.placer_request") or f"{marker}/{named}",
         priority=_priority(asked.priority),
         marker=marker,
-        procedure_code=read.text(asked.procedure_code, "order.procedure_code") or marker,
-        procedure_text=read.text(asked.procedure_text, "order.procedure_text"),
+        procedure_code=fields.text(asked.procedure_code, "order.procedure_code") or marker,
+        procedure_text=fields.text(asked.procedure_text, "order.procedure_text"),
         patient=_patient(asked.patient),
         specimen=_specimen(asked.specimen),
         slide=slide,
-        requested_at=read.moment(asked, "request_time"),
+        requested_at=fields.moment(asked, "request_time"),
     )
 
 
 def _priority(asked: int) -> Priority:
     if asked and asked not in PRIORITIES:
-        read.invalid("order.priority is none that is known here")
+        fields.invalid("order.priority is none that is known here")
     return PRIORITIES.get(pb.Priority.ValueType(asked), Priority.ROUTINE)
 
 
 def _patient(asked: pb.Patient) -> Patient:
     if asked.sex and asked.sex not in SEXES:
-        read.invalid("order.patient.sex is none of F, M, O, U, A, N")
+        fields.invalid("order.patient.sex is none of F, M, O, U, A, N")
     return Patient(
-        id=read.text(asked.id, "order.patient.id", least=1),
-        id_authority=read.text(asked.id_authority, "order.patient.id_authority"),
-        family_name=read.text(asked.family_name, "order.patient.family_name"),
-        given_name=read.text(asked.given_name, "order.patient.given_name"),
-        birth_date=read.day(asked.birth_date, "order.patient.birth_date"),
+        id=fields.text(asked.id, "order.patient.id", least=1),
+        id_authority=fields.text(asked.id_authority, "order.patient.id_authority"),
+        family_name=fields.text(asked.family_name, "order.patient.family_name"),
+        given_name=fields.text(asked.given_name, "order.patient.given_name"),
+        birth_date=fields.day(asked.birth_date, "order.patient.birth_date"),
         sex=asked.sex,
     )
 
 
 def _specimen(asked: pb.Specimen) -> Specimen:
     return Specimen(
-        id=read.text(asked.id, "order.specimen.id"),
-        container_id=read.text(asked.container_id, "order.specimen.container_id"),
-        site_code=read.text(asked.site_code, "order.specimen.site_code"),
-        site_scheme=read.text(asked.site_scheme, "order.specimen.site_scheme"),
-        site_text=read.text(asked.site_text, "order.specimen.site_text"),
+        id=fields.text(asked.id, "order.specimen.id"),
+        container_id=fields.text(asked.container_id, "order.specimen.container_id"),
+        site_code=fields.text(asked.site_code, "order.specimen.site_code"),
+        site_scheme=fields.text(asked.site_scheme, "order.specimen.site_scheme"),
+        site_text=fields.text(asked.site_text, "order.specimen.site_text"),
     )
 
 
 def _slide(asked: pb.SlideReference) -> SlideReference:
     slide = SlideReference(
-        study_uid=read.uid(asked.study_uid, "order.slide.study_uid"),
-        series_uid=read.uid(asked.series_uid, "order.slide.series_uid"),
-        container_id=read.text(asked.container_id, "order.slide.container_id"),
+        study_uid=fields.uid(asked.study_uid, "order.slide.study_uid"),
+        series_uid=fields.uid(asked.series_uid, "order.slide.series_uid"),
+        container_id=fields.text(asked.container_id, "order.slide.container_id"),
     )
     if not (slide.study_uid or slide.series_uid or slide.container_id):
         raise Refused(ServiceReason.FIELD_MISSING, "order.slide is missing: give series_uid, container_id or study_uid")
@@ -105,16 +105,18 @@ def order_message(view: OrderView, *, with_patient: bool = False) -> pb.Order:
             site_scheme=specimen.site_scheme,
             site_text=specimen.site_text,
         ),
-        slide=pb.SlideReference(study_uid=slide.study_uid, series_uid=slide.series_uid, container_id=slide.container_id),
-        request_time=read.stamp(asked.requested_at),
+        slide=pb.SlideReference(
+            study_uid=slide.study_uid, series_uid=slide.series_uid, container_id=slide.container_id
+        ),
+        request_time=fields.stamp(asked.requested_at),
         state=STATE_NUMBERS[view.state],
         attempt=view.attempt,
         reason=view.reason,
         detail=view.detail,
         progress=view.progress,
         result_id=view.result_id or "",
-        create_time=read.stamp(view.order.received_at),
-        update_time=read.stamp(view.updated_at),
+        create_time=fields.stamp(view.order.received_at),
+        update_time=fields.stamp(view.updated_at),
         etag=order_etag(view),
     )
 

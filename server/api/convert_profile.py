@@ -8,10 +8,11 @@ from chromogen.v1 import profile_service_pb2 as service_pb
 
 from inference.assay import marker_named
 from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
-from server.api import read
-from server.domain.desks import ProfileState, ProfileView
+from server.api import fields
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, Profile, ProfileKey
+from server.domain.states import ProfileState
+from server.domain.views import ProfileView
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LONGEST_SOURCE = 500
@@ -22,40 +23,43 @@ STATE_NUMBERS = {state: number for number, state in STATES.items()}
 
 def name_of(given: str, field: str) -> str:
     """Raises Refused FIELD_MISSING, ARGUMENT_INVALID."""
-    read.text(given, field, most=64, least=1)
+    fields.text(given, field, most=64, least=1)
     if not NAME.fullmatch(given):
-        read.invalid(f"{field} needs letters, digits, '.', '_' or '-', beginning with a letter or digit")
+        fields.invalid(f"{field} needs letters, digits, '.', '_' or '-', beginning with a letter or digit")
     return given
 
 
 def revision_of(given: service_pb.ProfileRevision, field: str) -> tuple[str, int]:
     """Name and revision."""
-    return name_of(given.name, f"{field}.name"), read.number(given.revision, f"{field}.revision", 1, 2**31 - 1)
+    return name_of(given.name, f"{field}.name"), fields.number(given.revision, f"{field}.revision", 1, 2**31 - 1)
 
 
 def profile_of(asked: pb.Profile, lab: str) -> Profile:
-    """Revision 1 in a laboratory. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED, PROFILE_INVALID."""
+    """Revision 1 in a laboratory.
+
+    Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED, PROFILE_INVALID.
+    """
     return Profile(
         name=name_of(asked.name, "profile.name"),
         revision=1,
         key=ProfileKey(
             lab=lab,
             marker=_marker(asked.marker),
-            clone=read.text(asked.clone, "profile.clone") or ANY,
-            stainer=read.text(asked.stainer, "profile.stainer") or ANY,
-            scanner=read.text(asked.scanner, "profile.scanner") or ANY,
+            clone=fields.text(asked.clone, "profile.clone") or ANY,
+            stainer=fields.text(asked.stainer, "profile.stainer") or ANY,
+            scanner=fields.text(asked.scanner, "profile.scanner") or ANY,
         ),
         thresholds=thresholds_of(asked.thresholds, "profile.thresholds"),
-        valid_from=read.day(asked.valid_from, "profile.valid_from"),
-        valid_until=read.day(asked.valid_until, "profile.valid_until"),
-        source=read.text(asked.source, "profile.source", most=LONGEST_SOURCE),
+        valid_from=fields.day(asked.valid_from, "profile.valid_from"),
+        valid_until=fields.day(asked.valid_until, "profile.valid_until"),
+        source=fields.text(asked.source, "profile.source", most=LONGEST_SOURCE),
     )
 
 
 def _marker(asked: str) -> str:
     if asked in ("", ANY):
         return ANY
-    return str(marker_named(read.text(asked, "profile.marker"), "profile.marker"))
+    return str(marker_named(fields.text(asked, "profile.marker"), "profile.marker"))
 
 
 def thresholds_of(asked: pb.Thresholds, field: str) -> Thresholds:
@@ -83,7 +87,7 @@ def thresholds_message(thresholds: Thresholds) -> pb.Thresholds:
 
 
 def profile_message(profile: Profile, view: ProfileView | None = None) -> pb.Profile:
-    """State, time and etag only of a view: the copy in a result has none."""
+    """OrderState, time and etag only of a view: the copy in a result has none."""
     key = profile.key
     made = pb.Profile(
         name=profile.name,
@@ -100,7 +104,7 @@ def profile_message(profile: Profile, view: ProfileView | None = None) -> pb.Pro
     )
     if view is not None:
         made.state, made.etag = STATE_NUMBERS[view.state], view.etag
-        if (created := read.stamp(view.created_at)) is not None:
+        if (created := fields.stamp(view.created_at)) is not None:
             made.create_time.CopyFrom(created)
     return made
 

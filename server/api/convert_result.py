@@ -9,10 +9,11 @@ from inference.grade import Thresholds, grades
 from inference.nuclei import COMPARTMENTS, Nuclei
 from inference.score import CompartmentScore
 from inference.slide import SlideFacts
-from server.api import read
+from server.api import fields
 from server.api.convert_profile import profile_message
-from server.domain.desks import ResultState, SummaryView
 from server.domain.result import Scores
+from server.domain.states import ResultState
+from server.domain.views import SummaryView
 
 STATES = {getattr(pb, f"RESULT_STATE_{state}"): state for state in ResultState}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
@@ -27,7 +28,7 @@ def result_message(view: SummaryView) -> pb.Result:
         lab=view.lab,
         order_id=result.order_id or "",
         predecessor_id=result.predecessor or "",
-        create_time=read.stamp(result.created_at),
+        create_time=fields.stamp(result.created_at),
         profile=profile_message(result.profile),
         model=model_message(analysis.model),
         slide=_slide(analysis.slide),
@@ -36,7 +37,7 @@ def result_message(view: SummaryView) -> pb.Result:
         warnings=result.warnings,
         state=STATE_NUMBERS[view.state],
         signed_by=view.signed_by,
-        sign_time=read.stamp(view.signed_at),
+        sign_time=fields.stamp(view.signed_at),
         reason=view.reason,
         research_use_only=True,
         etag=view.etag,
@@ -85,6 +86,12 @@ def nuclei_messages(nuclei: Nuclei, thresholds: Thresholds) -> Iterator[pb.Nucle
         *(column.tolist() for column in columns), grades(nuclei, thresholds).tolist(), strict=True
     ):
         yield pb.Nucleus(
-            x_px=x, y_px=y, compartment=COMPARTMENT_NUMBERS[compartment], confidence=confidence, hue=hue, value=value,
-            dab_od_centi=density, grade=grade,
-        )  # fmt: skip
+            x_px=x,
+            y_px=y,
+            compartment=COMPARTMENT_NUMBERS[compartment],
+            confidence=confidence,
+            hue=hue,
+            value=value,
+            dab_od_centi=density,
+            grade=grade,
+        )

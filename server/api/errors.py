@@ -1,4 +1,6 @@
-"""The one place that turns our errors into gRPC status: code by reason, ErrorInfo with the reason and what the caller can do."""
+"""The one place that turns our errors into gRPC status: code by reason, ErrorInfo with the reason and what the caller
+can do.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +24,7 @@ class Advice:
     """The status of a reason, and what whoever reads it can do."""
 
     code: StatusCode
-    mend: str
+    advice: str
 
 
 _S, _R = ServiceReason, Reason
@@ -45,11 +47,13 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give thresholds in range and in ascending order"),
     _R.MODEL_INVALID: Advice(_STATE, "the operator installs the model again"),
-    _R.DATASET_INVALID: Advice(_INVALID, "mend the data set"),
+    _R.DATASET_INVALID: Advice(_INVALID, "correct the data set"),
     _R.OUTPUT_NOT_WRITABLE: Advice(_AWAY, "the operator makes room on the disk; then try again"),
     _R.ENGINE_FAILED: Advice(_AWAY, "try again; the operator looks at the inference engine"),
-    _S.MESSAGE_INVALID: Advice(_INVALID, "mend the text that was sent"),
-    _S.MESSAGE_TOO_LARGE: Advice(StatusCode.RESOURCE_EXHAUSTED, "send less at once: 16 MiB a picture, 1 MiB anything else"),
+    _S.MESSAGE_INVALID: Advice(_INVALID, "correct the text that was sent"),
+    _S.MESSAGE_TOO_LARGE: Advice(
+        StatusCode.RESOURCE_EXHAUSTED, "send less at once: 16 MiB a picture, 1 MiB anything else"
+    ),
     _S.CHARSET_UNDECODABLE: Advice(_INVALID, "send text in the character set that is named"),
     _S.MESSAGE_TYPE_UNSUPPORTED: Advice(_INVALID, "send a kind of message that is taken here"),
     _S.FIELD_MISSING: Advice(_INVALID, "fill in the field that is named"),
@@ -58,7 +62,9 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.PROFILE_CONFLICT: Advice(StatusCode.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
     _S.ORDER_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the order's identifier"),
     _S.ORDER_STATE: Advice(_STATE, "read the order again: its state does not allow this"),
-    _S.SLIDE_NOT_FOUND: Advice(StatusCode.NOT_FOUND, "check that the slide has reached the archive, and how it is named"),
+    _S.SLIDE_NOT_FOUND: Advice(
+        StatusCode.NOT_FOUND, "check that the slide has reached the archive, and how it is named"
+    ),
     _S.SPECIMEN_MISMATCH: Advice(_STATE, "clear up which specimen the slide is of, then order again"),
     _S.ARCHIVE_UNREACHABLE: Advice(_AWAY, "try again; the operator looks at the archive"),
     _S.DATABASE_UNREACHABLE: Advice(_AWAY, "try again in some seconds with the same request_id"),
@@ -68,7 +74,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.RECEIVER_ERROR: Advice(_AWAY, "the operator looks at the receiver's log, then replays"),
     _S.RECEIVER_REJECTED: Advice(_STATE, "the operator looks at the receiver's log, then replays"),
     _S.DELIVERY_FAILED: Advice(_AWAY, "the operator looks at the destination, then replays"),
-    _S.SETTING_INVALID: Advice(_INTERNAL, "the operator mends the setting that is named"),
+    _S.SETTING_INVALID: Advice(_INTERNAL, "the operator corrects the setting that is named"),
     _S.ATTEMPT_LOST: Advice(StatusCode.ABORTED, "nothing: another worker has the order"),
     _S.INTERNAL: Advice(_INTERNAL, _REPORT),
     _S.UNAUTHENTICATED: Advice(StatusCode.UNAUTHENTICATED, "send `authorization: Bearer TOKEN` with one token"),
@@ -76,14 +82,18 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.TOKEN_EXPIRED: Advice(StatusCode.UNAUTHENTICATED, "get a new token"),
     _S.KEYS_UNREACHABLE: Advice(_AWAY, "try again; the operator looks at the issuer's keys (CHROMOGEN_OIDC_JWKS)"),
     _S.PERMISSION_DENIED: Advice(StatusCode.PERMISSION_DENIED, "ask for a role that may do this"),
-    _S.ARGUMENT_INVALID: Advice(_INVALID, "mend the field that is named"),
+    _S.ARGUMENT_INVALID: Advice(_INVALID, "correct the field that is named"),
     _S.PAGE_TOKEN_INVALID: Advice(_INVALID, "begin at the first page, with the filters that are wanted"),
     _S.ETAG_MISMATCH: Advice(StatusCode.ABORTED, "read it again, then decide anew"),
     _S.REQUEST_ID_REUSED: Advice(StatusCode.ALREADY_EXISTS, "give each request a UUID of its own"),
     _S.RATE_LIMITED: Advice(StatusCode.RESOURCE_EXHAUSTED, "wait a second; send fewer calls"),
     _S.TOO_MANY_STREAMS: Advice(StatusCode.RESOURCE_EXHAUSTED, "close a stream, or try again later"),
-    _S.DEADLINE_EXCEEDED: Advice(StatusCode.DEADLINE_EXCEEDED, "try again with a later deadline and the same request_id"),
-    _S.CANCELLED: Advice(StatusCode.CANCELLED, "nothing was kept: call again with the same request_id where it is still wanted"),
+    _S.DEADLINE_EXCEEDED: Advice(
+        StatusCode.DEADLINE_EXCEEDED, "try again with a later deadline and the same request_id"
+    ),
+    _S.CANCELLED: Advice(
+        StatusCode.CANCELLED, "nothing was kept: call again with the same request_id where it is still wanted"
+    ),
     _S.SERVER_STOPPING: Advice(_AWAY, "call again: another server answers, or this one in some seconds"),
     _S.NOT_IMPLEMENTED: Advice(StatusCode.UNIMPLEMENTED, "wait for a version that has it"),
     _S.PROFILE_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the profile's name and revision"),
@@ -102,10 +112,10 @@ def unexpected() -> Failed:
 
 
 def status_of(error: ChromogenError) -> Status:
-    """The status with its ErrorInfo: reason, domain, and in the metadata `mend` and `retryable`."""
+    """The status with its ErrorInfo: reason, domain, and in the metadata `advice` and `retryable`."""
     advice = ADVICE[error.reason]
     again = error.retryable or advice.code in (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED)
-    metadata = {"mend": advice.mend, "retryable": "true" if again else "false"}
+    metadata = {"advice": advice.advice, "retryable": "true" if again else "false"}
     detail = AnyMessage()
     detail.Pack(ErrorInfo(reason=str(error.reason), domain=DOMAIN, metadata=metadata))
     return Status(code=advice.code.value[0], message=error.message, details=[detail])

@@ -1,4 +1,5 @@
-"""What every call goes through before a servicer sees it: who, may they, how often, how long, how large; and errors after it.
+"""What every call goes through before a servicer sees it: who, may they, how often, how long, how large; and errors
+after it.
 
 A call reaches us as bytes and is parsed only once its caller may make it.
 """
@@ -169,11 +170,18 @@ def _message(parse: Parse, data: bytes, most: int) -> Any:
     try:
         return parse(data)
     except (DecodeError, ValueError):
-        raise Refused(ServiceReason.ARGUMENT_INVALID, "the message is not one of this method: check the client's version") from None
+        raise Refused(
+            ServiceReason.ARGUMENT_INVALID, "the message is not one of this method: check the client's version"
+        ) from None
 
 
 def _as_told(error: ChromogenError, context: grpc.ServicerContext) -> ChromogenError:
-    """CANCELLED is what a store says of a call that took too long, too; its caller, who is still there, learns which."""
+    """CANCELLED is what a store says of a call that took too long, too.
+
+    Its caller, who is still there, learns which.
+    """
     if error.reason == ServiceReason.CANCELLED and context.is_active():
-        return Failed(ServiceReason.DEADLINE_EXCEEDED, "the call took longer than is allowed: nothing was kept", retryable=True)
+        return Failed(
+            ServiceReason.DEADLINE_EXCEEDED, "the call took longer than is allowed: nothing was kept", retryable=True
+        )
     return error if error.reason in ADVICE else unexpected()

@@ -1,4 +1,6 @@
-"""Health by grpc.health.v1: one name a dependency, and the empty name for the service, which needs the necessary ones."""
+"""Health by grpc.health.v1: one name a dependency, and the empty name for the service, which needs
+the necessary ones.
+"""
 
 import threading
 from collections.abc import Callable
@@ -15,15 +17,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
-    """`look` says whether it answers, within seconds; without a `necessary` one the service is NOT_SERVING."""
+    """`answers` says whether it answers, within seconds; without a `necessary` one the service is NOT_SERVING."""
 
     name: str
-    look: Callable[[], bool]
+    answers: Callable[[], bool]
     necessary: bool = True
 
 
 class Health:
-    """Looks at every dependency now and then, from a thread of its own, until `stop`."""
+    """Checks every dependency now and then, from a thread of its own, until `stop`."""
 
     def __init__(self, dependencies: tuple[Dependency, ...], *, every_s: float = EVERY_S) -> None:
         self.servicer = health.HealthServicer()
@@ -33,7 +35,7 @@ class Health:
         self._last: dict[str, bool] = {}
 
     def start(self) -> None:
-        self.look()
+        self.check()
         self._thread.start()
 
     def stop(self) -> None:
@@ -41,8 +43,8 @@ class Health:
         self._stop.set()
         self.servicer.enter_graceful_shutdown()
 
-    def look(self) -> None:
-        """Look at all of them, and say so."""
+    def check(self) -> None:
+        """Check all of them, and say so."""
         answers = {d.name: _answers(d) for d in self._dependencies}
         for name, answer in answers.items():
             if self._last.get(name) is not answer:
@@ -53,13 +55,13 @@ class Health:
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
-            self.look()
+            self.check()
 
 
 def _answers(dependency: Dependency) -> bool:
     try:
-        return dependency.look()
-    except Exception as error:  # a look that breaks is an answer too
+        return dependency.answers()
+    except Exception as error:  # a check that breaks is an answer too
         log.warning("dependency_broke", name=dependency.name, error=type(error).__name__)
         return False
 

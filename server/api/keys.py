@@ -1,4 +1,6 @@
-"""The issuer's public keys: a JWKS from a file or an https address, kept, and read again when it is old or a key is new."""
+"""The issuer's public keys: a JWKS from a file or an https address, kept, and read again when it is old or a key is
+new.
+"""
 
 import http.client
 import json
@@ -14,7 +16,7 @@ import jwt
 import structlog
 
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.renewed import Renewed
+from server.reloading import Renewed
 
 ALGORITHMS = ("RS256", "ES256")
 _KINDS = {"RS256": "RSA", "ES256": "EC"}
@@ -30,14 +32,19 @@ log = structlog.get_logger()
 class KeySet:
     """Keys by their `kid`. `read` returns the JWKS as bytes and raises OSError."""
 
-    def __init__(self, read: Callable[[], bytes], *, refresh_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, read: Callable[[], bytes], *, refresh_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._read, self._refresh_s, self._clock = read, refresh_s, clock
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at, self._tried_at = float("-inf"), float("-inf")
         self._lock = threading.Lock()
 
     def key(self, kid: str, algorithm: str) -> Any:
-        """The key for a token's header. Raises Refused TOKEN_INVALID; Failed KEYS_UNREACHABLE while none could ever be read."""
+        """The key for a token's header. Raises Refused TOKEN_INVALID.
+
+        Failed KEYS_UNREACHABLE while none could ever be read.
+        """
         keys = self._current(kid)
         found = keys.get(kid)
         if found is None or found.algorithm_name != algorithm:
@@ -63,7 +70,9 @@ class KeySet:
         return wanted and now - self._tried_at >= AGAIN_AFTER_S
 
     def _refresh(self) -> None:
-        """Old keys stay where new ones can't be read: an issuer that is away for a minute must not stop the laboratory."""
+        """Old keys stay where new ones can't be read: an issuer that is away for a minute must not
+        stop the laboratory.
+        """
         try:
             self._keys = parse_keys(self._read())
             self._read_at = self._clock()
@@ -72,7 +81,10 @@ class KeySet:
 
 
 def parse_keys(data: bytes) -> dict[str, jwt.PyJWK]:
-    """RSA and EC (P-256) keys of a JWKS that are for signing and have a `kid`; others are passed over. Raises ValueError."""
+    """RSA and EC (P-256) keys of a JWKS that are for signing and have a `kid`; others are passed over.
+
+    Raises ValueError.
+    """
     try:
         found = json.loads(data)
     except RecursionError:
@@ -100,7 +112,8 @@ def _usable(entry: dict[str, Any]) -> jwt.PyJWK | None:
 
 
 def reader_of(jwks: str, authority: Path | None = None) -> Callable[[], bytes]:
-    """Of CHROMOGEN_OIDC_JWKS: an https:// address, or the path of a file. `authority` (PEM) is whom that address is trusted by.
+    """Of CHROMOGEN_OIDC_JWKS: an https:// address, or the path of a file. `authority` (PEM) is whom that address is
+    trusted by.
 
     Raises Refused SETTING_INVALID.
     """
@@ -116,7 +129,9 @@ def _context(authority: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority)
     except OSError:  # ssl.SSLError is one
-        raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_OIDC_CA: {authority} holds no PEM certificate") from None
+        raise Refused(
+            ServiceReason.SETTING_INVALID, f"CHROMOGEN_OIDC_CA: {authority} holds no PEM certificate"
+        ) from None
 
 
 def _fetch(url: str, context: ssl.SSLContext) -> bytes:

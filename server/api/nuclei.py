@@ -1,4 +1,7 @@
-"""Nuclei of a result in parts: those of a window, as points or counted in squares; memory flat in their number for points."""
+"""Nuclei of a result in parts: those of a window, as points or counted in squares.
+
+Memory flat in their number for points.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -59,5 +62,6 @@ def cells(
     places = sorted(table)
     for begin in range(0, len(places), PART):
         yield [
-            pb.NucleiCell(x_um=c * cell_um, y_um=r * cell_um, counts=table[r, c].tolist()) for r, c in places[begin : begin + PART]
+            pb.NucleiCell(x_um=c * cell_um, y_um=r * cell_um, counts=table[r, c].tolist())
+            for r, c in places[begin : begin + PART]
         ]

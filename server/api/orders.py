@@ -6,53 +6,58 @@ from collections.abc import Callable, Iterator
 from chromogen.v1 import order_service_pb2 as pb
 
 from server import traces
-from server.api import pages, read
+from server.api import fields, pages
 from server.api.convert_order import PRIORITIES, STATES, order_message, request_of
 from server.api.gate import Call
-from server.domain.desks import OrderDesk, OrderFilter, order_etag
 from server.domain.order import OrderId
+from server.domain.repositories import OrderRepository
 from server.domain.states import LIVE
+from server.domain.views import OrderFilter, order_etag
 
 WATCH_EVERY_S = 0.5
 
 
 class OrderServicer:
-    """Each method raises what the desk does; `server.api.gate` turns that into a status."""
+    """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, desk: OrderDesk, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._desk, self._sleep = desk, sleep
+    def __init__(self, service: OrderRepository, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._service, self._sleep = service, sleep
 
     def CreateOrder(self, request: pb.CreateOrderRequest, call: Call) -> pb.CreateOrderResponse:
         began_ns = time.time_ns()
-        view, new = self._desk.create(call.actor, request_of(request.order, request.request_id, call.actor))
+        view, new = self._service.create(call.actor, request_of(request.order, request.request_id, call.actor))
         traces.accepted(view.order.id, began_ns, "API")
         return pb.CreateOrderResponse(order=order_message(view), created=new)
 
     def GetOrder(self, request: pb.GetOrderRequest, call: Call) -> pb.GetOrderResponse:
         shown = call.actor.sees_patients and (not request.read_mask.paths or "patient" in request.read_mask.paths)
-        view = self._desk.get(call.actor, _id(request.order_id), patient=shown)
+        view = self._service.get(call.actor, _id(request.order_id), patient=shown)
         order = order_message(view, with_patient=shown)
-        read.masked(order, request.read_mask)
+        fields.masked(order, request.read_mask)
         return pb.GetOrderResponse(order=order)
 
     def ListOrders(self, request: pb.ListOrdersRequest, call: Call) -> pb.ListOrdersResponse:
         wanted, after = _filter(request), pages.key_of(request.page_token, request)
-        page = self._desk.list(call.actor, wanted, pages.size_of(request.page_size), after)
+        page = self._service.list(call.actor, wanted, pages.size_of(request.page_size), after)
         orders = [order_message(view) for view in page.items]
         return pb.ListOrdersResponse(orders=orders, next_page_token=pages.token_for(page.next, request))
 
     def CancelOrder(self, request: pb.CancelOrderRequest, call: Call) -> pb.CancelOrderResponse:
-        return pb.CancelOrderResponse(order=order_message(self._desk.cancel(call.actor, _id(request.order_id), request.etag)))
+        return pb.CancelOrderResponse(
+            order=order_message(self._service.cancel(call.actor, _id(request.order_id), request.etag))
+        )
 
     def RetryOrder(self, request: pb.RetryOrderRequest, call: Call) -> pb.RetryOrderResponse:
-        return pb.RetryOrderResponse(order=order_message(self._desk.retry(call.actor, _id(request.order_id), request.etag)))
+        return pb.RetryOrderResponse(
+            order=order_message(self._service.retry(call.actor, _id(request.order_id), request.etag))
+        )
 
     def WatchOrder(self, request: pb.WatchOrderRequest, call: Call) -> Iterator[pb.WatchOrderResponse]:
         """Polls: what a notification would say must be read anyway, and a lost one would be waited for for ever."""
         order_id, told = _id(request.order_id), ""
         while True:
             call.go_on()
-            view = self._desk.get(call.actor, order_id)
+            view = self._service.get(call.actor, order_id)
             if order_etag(view) != told:
                 told = order_etag(view)
                 yield pb.WatchOrderResponse(order=order_message(view))
@@ -62,20 +67,20 @@ class OrderServicer:
 
 
 def _id(given: str) -> OrderId:
-    return OrderId(read.identifier(given, "order_id"))
+    return OrderId(fields.identifier(given, "order_id"))
 
 
 def _filter(request: pb.ListOrdersRequest) -> OrderFilter:
     if any(state not in STATES for state in request.states):
-        read.invalid("states holds one that is unknown or unspecified")
+        fields.invalid("states holds one that is unknown or unspecified")
     if request.priority and request.priority not in PRIORITIES:
-        read.invalid("priority is none that is known here")
+        fields.invalid("priority is none that is known here")
     return OrderFilter(
         states=tuple(STATES[state] for state in request.states),
-        marker=read.text(request.marker, "marker"),
-        container_id=read.text(request.container_id, "container_id"),
-        placer_order_number=read.text(request.placer_order_number, "placer_order_number"),
+        marker=fields.text(request.marker, "marker"),
+        container_id=fields.text(request.container_id, "container_id"),
+        placer_order_number=fields.text(request.placer_order_number, "placer_order_number"),
         priority=PRIORITIES.get(request.priority),
-        created_from=read.moment(request, "created_from"),
-        created_until=read.moment(request, "created_until"),
+        created_from=fields.moment(request, "created_from"),
+        created_until=fields.moment(request, "created_until"),
     )

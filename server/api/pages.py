@@ -1,4 +1,7 @@
-"""Page sizes, and page tokens: where the page before ended, opaque, and good only for the same list and filters. Pure."""
+"""Page sizes, and page tokens: where the page before ended, opaque, and good only for the same list and filters.
+
+Pure.
+"""
 
 import base64
 import hashlib
@@ -7,8 +10,8 @@ from typing import NoReturn
 
 from google.protobuf.message import Message
 
-from server.domain.desks import PageKey
 from server.domain.errors import Refused, ServiceReason
+from server.domain.views import PageKey
 
 DEFAULT_SIZE = 50
 MOST = 1000
@@ -52,9 +55,13 @@ def key_of(token: str, request: Message) -> PageKey:
     if not isinstance(parts, list) or len(parts) < 2 or not all(isinstance(p, str) and p.isprintable() for p in parts):
         _invalid()
     if parts[0] != filters_of(request):
-        raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token belongs to other filters: begin at the first page")
+        raise Refused(
+            ServiceReason.PAGE_TOKEN_INVALID, "the page token belongs to other filters: begin at the first page"
+        )
     return tuple(parts[1:])
 
 
 def _invalid() -> NoReturn:
-    raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token is not one that was given here: begin at the first page")
+    raise Refused(
+        ServiceReason.PAGE_TOKEN_INVALID, "the page token is not one that was given here: begin at the first page"
+    )

@@ -58,7 +58,9 @@ _TABLE: dict[str, dict[str, tuple[Role, ...]]] = {
 }
 
 ROLES: dict[str, frozenset[Role]] = {
-    f"/{PACKAGE}.{service}/{method}": frozenset(roles) for service, methods in _TABLE.items() for method, roles in methods.items()
+    f"/{PACKAGE}.{service}/{method}": frozenset(roles)
+    for service, methods in _TABLE.items()
+    for method, roles in methods.items()
 }
 
 PUBLIC = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List"})

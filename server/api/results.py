@@ -6,14 +6,16 @@ from chromogen.v1 import result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
 from inference.geometry import Region
-from server.api import nuclei, pages, read
+from server.api import fields, nuclei, pages
 from server.api.convert_profile import revision_of
 from server.api.convert_result import COMPARTMENT_INDEX, STATES, result_message
 from server.api.gate import Call
-from server.domain.desks import ProfileDesk, ResultDesk, ResultFilter, SlideName
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
+from server.domain.repositories import ProfileRepository
 from server.domain.result import ResultId
+from server.domain.views import ResultFilter, SlideName
+from server.services.results import ResultService
 
 MOST_RESULTS = 200
 CELL_UM = (5.0, 100.0, 10_000.0)
@@ -21,44 +23,47 @@ CELL_UM = (5.0, 100.0, 10_000.0)
 
 
 class ResultServicer:
-    """Each method raises what the desks do; `server.api.gate` turns that into a status."""
+    """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, desk: ResultDesk, profiles: ProfileDesk) -> None:
-        self._desk, self._profiles = desk, profiles
+    def __init__(self, service: ResultService, profiles: ProfileRepository) -> None:
+        self._service, self._profiles = service, profiles
 
     def GetResult(self, request: pb.GetResultRequest, call: Call) -> pb.GetResultResponse:
-        result = result_message(self._desk.get(call.actor, _id(request.result_id)))
-        read.masked(result, request.read_mask)
+        result = result_message(self._service.get(call.actor, _id(request.result_id)))
+        fields.masked(result, request.read_mask)
         return pb.GetResultResponse(result=result)
 
     def ListResults(self, request: pb.ListResultsRequest, call: Call) -> pb.ListResultsResponse:
         wanted, after = _filter(request), pages.key_of(request.page_token, request)
-        page = self._desk.list(call.actor, wanted, pages.size_of(request.page_size, MOST_RESULTS), after)
+        page = self._service.list(call.actor, wanted, pages.size_of(request.page_size, MOST_RESULTS), after)
         results = [result_message(view) for view in page.items]
         return pb.ListResultsResponse(results=results, next_page_token=pages.token_for(page.next, request))
 
     def ListSlideHistory(self, request: pb.ListSlideHistoryRequest, call: Call) -> pb.ListSlideHistoryResponse:
         slide = SlideName(
-            series_uid=read.uid(request.series_uid, "series_uid"), container_id=read.text(request.container_id, "slide")
+            series_uid=fields.uid(request.series_uid, "series_uid"),
+            container_id=fields.text(request.container_id, "slide"),
         )
         if not (slide.series_uid or slide.container_id):
             raise Refused(ServiceReason.FIELD_MISSING, "slide is missing: give series_uid or container_id")
-        views = self._desk.history(call.actor, slide, MOST_RESULTS)
+        views = self._service.history(call.actor, slide, MOST_RESULTS)
         return pb.ListSlideHistoryResponse(results=[result_message(view) for view in views])
 
     def RescoreResult(self, request: pb.RescoreResultRequest, call: Call) -> pb.RescoreResultResponse:
-        read.identifier(request.request_id, "request_id")  # the answer is the same for a repeat: result and profile name it
+        fields.identifier(
+            request.request_id, "request_id"
+        )  # the answer is the same for a repeat: result and profile name it
         result_id, (name, revision) = _id(request.result_id), revision_of(request.profile, "profile")
         profile = self._profiles.get(call.actor, name, revision).profile
-        return pb.RescoreResultResponse(result=result_message(self._desk.rescore(call.actor, result_id, profile)))
+        return pb.RescoreResultResponse(result=result_message(self._service.rescore(call.actor, result_id, profile)))
 
     def ListNuclei(self, request: pb.ListNucleiRequest, call: Call) -> Iterator[pb.ListNucleiResponse]:
         result_id, selection, cell_um = _id(request.result_id), _selection(request), _cell_um(request)
-        result = self._desk.get(call.actor, result_id).result
+        result = self._service.get(call.actor, result_id).result
         profile = result.profile
         if request.HasField("profile"):
             profile = self._profiles.get(call.actor, *revision_of(request.profile, "profile")).profile
-        batches = self._desk.nuclei(call.actor, result_id)
+        batches = self._service.nuclei(call.actor, result_id)
         if request.detail == pb.NUCLEI_DETAIL_CELLS:
             mpp = result.analysis.slide.mpp
             for part in nuclei.cells(batches, selection, profile.thresholds, mpp=mpp, cell_um=cell_um):
@@ -70,43 +75,47 @@ class ResultServicer:
             yield pb.ListNucleiResponse(nuclei=points)
 
     def SignResult(self, request: pb.SignResultRequest, call: Call) -> pb.SignResultResponse:
-        return pb.SignResultResponse(result=result_message(self._desk.sign(call.actor, _id(request.result_id), request.etag)))
+        return pb.SignResultResponse(
+            result=result_message(self._service.sign(call.actor, _id(request.result_id), request.etag))
+        )
 
     def RejectResult(self, request: pb.RejectResultRequest, call: Call) -> pb.RejectResultResponse:
         result_id, reason = _id(request.result_id), _reason(request.reason)
-        return pb.RejectResultResponse(result=result_message(self._desk.reject(call.actor, result_id, reason, request.etag)))
+        return pb.RejectResultResponse(
+            result=result_message(self._service.reject(call.actor, result_id, reason, request.etag))
+        )
 
     def AmendResult(self, request: pb.AmendResultRequest, call: Call) -> pb.AmendResultResponse:
-        replacement = ResultId(read.identifier(request.replacement_id, "replacement_id"))
+        replacement = ResultId(fields.identifier(request.replacement_id, "replacement_id"))
         result_id, reason = _id(request.result_id), _reason(request.reason)
-        view = self._desk.amend(call.actor, result_id, replacement, reason, request.etag)
+        view = self._service.amend(call.actor, result_id, replacement, reason, request.etag)
         return pb.AmendResultResponse(result=result_message(view))
 
 
 def _id(given: str) -> ResultId:
-    return ResultId(read.identifier(given, "result_id"))
+    return ResultId(fields.identifier(given, "result_id"))
 
 
 def _reason(given: str) -> str:
-    return read.text(given, "reason", least=3, most=500)
+    return fields.text(given, "reason", least=3, most=500)
 
 
 def _filter(request: pb.ListResultsRequest) -> ResultFilter:
     if request.state and request.state not in STATES:
-        read.invalid("state is none that is known here")
+        fields.invalid("state is none that is known here")
     return ResultFilter(
-        order_id=OrderId(read.identifier(request.order_id, "order_id")) if request.order_id else None,
+        order_id=OrderId(fields.identifier(request.order_id, "order_id")) if request.order_id else None,
         state=STATES.get(request.state),
-        created_from=read.moment(request, "created_from"),
-        created_until=read.moment(request, "created_until"),
+        created_from=fields.moment(request, "created_from"),
+        created_until=fields.moment(request, "created_until"),
     )
 
 
 def _selection(request: pb.ListNucleiRequest) -> nuclei.Selection:
     if request.compartment and request.compartment not in COMPARTMENT_INDEX:
-        read.invalid("compartment is none that is known here")
+        fields.invalid("compartment is none that is known here")
     if request.detail not in pb.NucleiDetail.values():
-        read.invalid("detail is none that is known here")
+        fields.invalid("detail is none that is known here")
     window = _window(request.window) if request.HasField("window") else None
     return nuclei.Selection(window=window, compartment=COMPARTMENT_INDEX.get(request.compartment))
 
@@ -114,7 +123,7 @@ def _selection(request: pb.ListNucleiRequest) -> nuclei.Selection:
 def _window(asked: result_pb2.Window) -> Region:
     region = Region(x=asked.x_px, y=asked.y_px, width=asked.width_px, height=asked.height_px)
     if region.empty or region.x < 0 or region.y < 0:
-        read.invalid("window needs x_px and y_px from 0, width_px and height_px from 1")
+        fields.invalid("window needs x_px and y_px from 0, width_px and height_px from 1")
     return region
 
 
@@ -122,5 +131,5 @@ def _cell_um(request: pb.ListNucleiRequest) -> float:
     least, usual, most = CELL_UM
     side = request.cell_um or usual
     if not least <= side <= most:
-        read.invalid(f"cell_um must be {least:g} to {most:g}")
+        fields.invalid(f"cell_um must be {least:g} to {most:g}")
     return side

@@ -47,8 +47,12 @@ STREAMS_PER_CONNECTION = 256
 HANDSHAKE_TIMEOUT_MS = 10_000
 
 _MODULES: tuple[Any, ...] = (
-    order_service_pb2, result_service_pb2, profile_service_pb2, analysis_service_pb2, admin_service_pb2,
-)  # fmt: skip
+    order_service_pb2,
+    result_service_pb2,
+    profile_service_pb2,
+    analysis_service_pb2,
+    admin_service_pb2,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,9 @@ class ApiServer:
             else:
                 port = self._server.add_secure_port(address, self._credentials)
         except RuntimeError:
-            raise Failed(ServiceReason.SETTING_INVALID, f"CHROMOGEN_GRPC_HOST and _PORT: {address} can't be listened at") from None
+            raise Failed(
+                ServiceReason.SETTING_INVALID, f"CHROMOGEN_GRPC_HOST and _PORT: {address} can't be listened at"
+            ) from None
         self._health.start()
         self._server.start()
         self.port = int(port)
@@ -136,9 +142,13 @@ def authenticate_by(settings: Settings) -> Authenticate:
         keys = KeySet(reader_of(oidc.jwks, oidc.ca), refresh_s=oidc.refresh_s)
         return TokenCaller(issuer=oidc.issuer, audience=oidc.audience, keys=keys, leeway_s=oidc.leeway_s)
     if any(given):
-        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS belong together: set all three")
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS belong together: set all three"
+        )
     if not settings.grpc.insecure:
-        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS are not set: nobody could call")
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS are not set: nobody could call"
+        )
     return LocalCaller(lab=settings.grpc.local_lab)
 
 
@@ -146,9 +156,14 @@ def credentials_of(wanted: Grpc, tls: Tls) -> grpc.ServerCredentials | None:
     """None for an insecure server, on loopback only. Raises Refused SETTING_INVALID."""
     if wanted.insecure:
         if not is_loopback(wanted.host):
-            raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_GRPC_INSECURE is for loopback only: CHROMOGEN_GRPC_HOST is not")
+            raise Refused(
+                ServiceReason.SETTING_INVALID,
+                "CHROMOGEN_GRPC_INSECURE is for loopback only: CHROMOGEN_GRPC_HOST is not",
+            )
         if tls.cert or tls.key or tls.client_ca:
-            raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_GRPC_INSECURE and CHROMOGEN_TLS_* exclude each other")
+            raise Refused(
+                ServiceReason.SETTING_INVALID, "CHROMOGEN_GRPC_INSECURE and CHROMOGEN_TLS_* exclude each other"
+            )
         return None
     return api_credentials(tls)
 

@@ -13,9 +13,14 @@ from server.store.audit import verify as verify_chains
 from server.store.database import address_of, connect, transaction
 
 COLUMNS = {
-    "id": "line", "create_time": "when", "lab": "lab", "subject": "who", "action": "what", "object": "on what",
+    "id": "line",
+    "create_time": "when",
+    "lab": "lab",
+    "subject": "who",
+    "action": "what",
+    "object": "on what",
     "outcome": "outcome",
-}  # fmt: skip
+}
 
 
 @click.group()
@@ -56,7 +61,9 @@ def verify(direct: bool, as_json: bool) -> None:
 def _verify_directly(*, as_json: bool) -> None:
     url = address_of(settings.load().database)
     if not url:
-        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set: name the database as chromogen_audit")
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set: name the database as chromogen_audit"
+        )
     engine = connect(url)
     with transaction(engine) as connection:
         verdict = verify_chains(connection)

@@ -1,4 +1,4 @@
-"""`chromogen check`: every dependency looked at, and what to mend."""
+"""`chromogen check`: every dependency checked, and what to do."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,31 +8,31 @@ import click
 
 from inference.errors import ChromogenError
 from server import settings
-from server.cli import looks
-from server.cli.looks import Found
+from server.cli import checks
+from server.cli.checks import Found
 from server.cli.main import FAILURE
 from server.observability import set_up
 from server.settings import Settings
 
-LOOKS: dict[str, Callable[[Settings], Found]] = {
-    "models": looks.models,
-    "engine": looks.engine,
-    "data": looks.folder,
-    "database": looks.database,
-    "archive": looks.archive,
-    "mllp": looks.mllp,
-    "lis": looks.lis,
-    "api": looks.api,
-    "keys": looks.keys,
-    "certificates": looks.certificates,
+CHECKS: dict[str, Callable[[Settings], Found]] = {
+    "models": checks.models,
+    "engine": checks.engine,
+    "data": checks.folder,
+    "database": checks.database,
+    "archive": checks.archive,
+    "mllp": checks.mllp,
+    "lis": checks.lis,
+    "api": checks.api,
+    "keys": checks.keys,
+    "certificates": checks.certificates,
 }
 
-OK, SOON, FAIL = "ok", "mend", "FAIL"
+OK, WARN, FAIL = "ok", "warn", "FAIL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One dependency: `state` is ok, mend (it works, but look at it) or FAIL."""
+    """One dependency: `state` is ok, warn (it works, but look at it) or FAIL."""
 
     name: str
     state: str
@@ -42,7 +42,7 @@ class Line:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="print JSON, one object a line")
 def check(as_json: bool) -> None:
-    """Look at every dependency and say what to mend. Exit code 1 if one is not as it must be."""
+    """Look at every dependency and say what to do. Exit code 1 if one is not as it must be."""
     wanted = settings.load()
     set_up(level="error")
     failed = False
@@ -55,13 +55,13 @@ def check(as_json: bool) -> None:
 
 def lines(wanted: Settings) -> Iterator[Line]:
     """Each dependency, as soon as it was looked at."""
-    for name, look in LOOKS.items():
+    for name, check_one in CHECKS.items():
         try:
-            found = look(wanted)
+            found = check_one(wanted)
         except ChromogenError as error:
             yield Line(name=name, state=FAIL, text=str(error))
-        except Exception as error:  # a look that breaks is an answer too; the text may hold what is nobody's business
-            yield Line(name=name, state=FAIL, text=f"the look broke ({type(error).__name__})")
+        except Exception as error:  # a check that breaks is an answer too; the text may hold what is nobody's business
+            yield Line(name=name, state=FAIL, text=f"the check broke ({type(error).__name__})")
         else:
-            text = f"{found.text}; {found.mend}" if found.mend else found.text
-            yield Line(name=name, state=SOON if found.mend else OK, text=text)
+            text = f"{found.text}; {found.advice}" if found.advice else found.text
+            yield Line(name=name, state=WARN if found.advice else OK, text=text)

@@ -1,4 +1,6 @@
-"""What the clients of the API share: a channel by the settings, errors as one line, tables on a terminal, JSON where asked for."""
+"""What the clients of the API share: a channel by the settings, errors as one line, tables on a terminal, JSON where
+asked for.
+"""
 
 import json
 import sys
@@ -41,7 +43,14 @@ WIDE = 200
 
 _CODE = grpc.StatusCode
 _INPUT = frozenset(
-    {_CODE.INVALID_ARGUMENT, _CODE.NOT_FOUND, _CODE.ALREADY_EXISTS, _CODE.FAILED_PRECONDITION, _CODE.ABORTED, _CODE.UNIMPLEMENTED}
+    {
+        _CODE.INVALID_ARGUMENT,
+        _CODE.NOT_FOUND,
+        _CODE.ALREADY_EXISTS,
+        _CODE.FAILED_PRECONDITION,
+        _CODE.ABORTED,
+        _CODE.UNIMPLEMENTED,
+    }
 )
 _REASONS = {str(reason): reason for kind in (Reason, ServiceReason) for reason in kind}
 
@@ -64,7 +73,10 @@ class Api:
 
 @contextmanager
 def api() -> Iterator[Api]:
-    """Connected as CHROMOGEN_CLIENT_* say. An error of the API leaves as Refused or Failed with its reason and mend."""
+    """Connected as CHROMOGEN_CLIENT_* say.
+
+    An error of the API leaves as Refused or Failed with its reason and advice.
+    """
     wanted = settings.load().client
     try:
         with _channel(wanted) as channel:
@@ -80,11 +92,17 @@ def told(error: grpc.RpcError, server: str) -> ChromogenError:
     info = ErrorInfo()
     if status is None or not status.details or not status.details[0].Unpack(info):
         code = error.code()
-        message = f"{server} does not answer as the API ({code.name}): check CHROMOGEN_CLIENT_SERVER, _CA, _CERT and _KEY"
+        message = (
+            f"{server} does not answer as the API ({code.name}): check CHROMOGEN_CLIENT_SERVER, _CA, _CERT and _KEY"
+        )
         return Failed(ServiceReason.INTERNAL, message, retryable=code is grpc.StatusCode.UNAVAILABLE)
     reason = _REASONS.get(info.reason, ServiceReason.INTERNAL)
-    text = f"{status.message}; {info.metadata['mend']}"
-    return Refused(reason, text) if error.code() in _INPUT else Failed(reason, text, retryable=info.metadata["retryable"] == "true")
+    text = f"{status.message}; {info.metadata['advice']}"
+    return (
+        Refused(reason, text)
+        if error.code() in _INPUT
+        else Failed(reason, text, retryable=info.metadata["retryable"] == "true")
+    )
 
 
 def show(message: Message, columns: Mapping[str, str], *, as_json: bool) -> None:
@@ -111,7 +129,9 @@ def show_all(messages: Sequence[Message], columns: Mapping[str, str], *, as_json
         fields = to_dict(message)
         table.add_row(*(_at(fields, name) for name in columns))
     on_terminal = sys.stdout.isatty()
-    Console(file=sys.stdout, width=None if on_terminal else WIDE, color_system="auto" if on_terminal else None).print(table)
+    Console(file=sys.stdout, width=None if on_terminal else WIDE, color_system="auto" if on_terminal else None).print(
+        table
+    )
 
 
 def to_dict(message: Message) -> dict[str, Any]:
@@ -168,7 +188,9 @@ def _channel(wanted: settings.Client) -> grpc.Channel:
     if wanted.ca is None:
         host = wanted.server.rpartition(":")[0].strip("[]")
         if host not in ("127.0.0.1", "localhost", "::1"):
-            raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_CLIENT_CA is not set: only loopback is spoken to unencrypted")
+            raise Refused(
+                ServiceReason.SETTING_INVALID, "CHROMOGEN_CLIENT_CA is not set: only loopback is spoken to unencrypted"
+            )
         return grpc.insecure_channel(wanted.server, options=options)
     if (wanted.cert is None) != (wanted.key is None):
         raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_CLIENT_CERT and _KEY belong together: set both")
@@ -204,7 +226,9 @@ class _Defaults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         timeout = self._timeout_s if details.timeout is None else details.timeout
-        return continuation(details._replace(metadata=[*(details.metadata or ()), *self._metadata], timeout=timeout), request)
+        return continuation(
+            details._replace(metadata=[*(details.metadata or ()), *self._metadata], timeout=timeout), request
+        )
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         return continuation(details._replace(metadata=[*(details.metadata or ()), *self._metadata]), request)

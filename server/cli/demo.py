@@ -10,7 +10,9 @@ from server.observability import set_up
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-out"), help="folder for what it makes")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-out"), help="folder for what it makes"
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, help="which slide is drawn")
 @click.option("--h-score", type=click.FloatRange(0, 300), default=150.0, help="the drawn slide's H-score, about")
 @click.option("--keep", is_flag=True, help="leave the database, archive and case in OUT/service")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from inference.analyze import find_nuclei
-from inference.engines.named import make_engine
+from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import grades
 from inference.infer import Engine
@@ -16,7 +16,7 @@ from inference.quality import Warning, looks_like_he
 from inference.slide import Slide
 from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN
-from server.retrieve.slide import open_slide
+from server.slides.opening import open_slide
 
 LARGEST_PX = 8192 * 8192
 
@@ -47,11 +47,17 @@ def found_in(slide: Slide, engine: Engine, min_confidence: float) -> dict[str, A
     grade = grades(n, BUILT_IN.thresholds)
     nuclei = [
         {
-            "x": round(float(n.x[i]), 2), "y": round(float(n.y[i]), 2), "class": COMPARTMENTS[n.compartment[i]],
-            "confidence": round(float(n.confidence[i]), 5), "hue": int(n.hue[i]), "value": int(n.value[i]),
-            "dab_od": int(n.dab_od_centi[i]) / 100, "grade": int(grade[i]),
+            "x": round(float(n.x[i]), 2),
+            "y": round(float(n.y[i]), 2),
+            "class": COMPARTMENTS[n.compartment[i]],
+            "confidence": round(float(n.confidence[i]), 5),
+            "hue": int(n.hue[i]),
+            "value": int(n.value[i]),
+            "dab_od": int(n.dab_od_centi[i]) / 100,
+            "grade": int(grade[i]),
         }
-        for i in range(len(n)) if n.confidence[i] >= min_confidence
-    ]  # fmt: skip
+        for i in range(len(n))
+        if n.confidence[i] >= min_confidence
+    ]
     picture, _ = slide.overview(2.0)
     return {"nuclei": nuclei} | ({"warnings": [Warning.NOT_IHC.value]} if looks_like_he(picture) else {})

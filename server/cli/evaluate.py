@@ -10,14 +10,14 @@ import click
 import cv2
 import numpy as np
 
-from inference.appraisal import Annotated, Appraisal, appraise, robustness
-from inference.engines.named import make_engine
+from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
-from inference.metric import EPITHELIUM, STROMA, Points
+from inference.evaluation.appraisal import Annotated, Appraisal, appraise, robustness
+from inference.evaluation.metric import EPITHELIUM, STROMA, Points
 from inference.slide import Rgb
 from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN
-from server.retrieve.codec import on_white
+from server.slides.codec import on_white
 
 DIGITS = 4
 
@@ -27,7 +27,10 @@ DIGITS = 4
 @click.option("--mpp", type=click.FloatRange(min=0.05, max=0.625), default=0.5, help="pixel size of the images in µm")
 @click.option("--model", type=click.Path(path_type=Path), help="folder of another model; the shipped one else")
 @click.option(
-    "--robustness", "with_robustness", is_flag=True, help="also under other stains, brightness, blur, JPEG, scale (minutes)"
+    "--robustness",
+    "with_robustness",
+    is_flag=True,
+    help="also under other stains, brightness, blur, JPEG, scale (minutes)",
 )
 def evaluate(dataset: Path, mpp: float, model: Path | None, with_robustness: bool) -> None:
     """Figures on DATASET: images/N.png and labels/N.txt (x y class a line; 0 stroma, 1 epithelium, 2 other).
@@ -38,7 +41,9 @@ def evaluate(dataset: Path, mpp: float, model: Path | None, with_robustness: boo
     images = sorted((dataset / "images").glob("*.png"))
     if not images:
         raise Refused(Reason.DATASET_INVALID, f"{dataset} holds no images/*.png")
-    tiles = [Annotated(picture=read_picture(p), points=read_labels(dataset / "labels" / f"{p.stem}.txt")) for p in images]
+    tiles = [
+        Annotated(picture=read_picture(p), points=read_labels(dataset / "labels" / f"{p.stem}.txt")) for p in images
+    ]
     engine = make_engine("local", model)
     with progress_bar("evaluating") as progress:
         figures = figures_of(appraise(engine, tiles, mpp=mpp, thresholds=BUILT_IN.thresholds, progress=progress))
@@ -82,7 +87,10 @@ def read_picture(path: Path) -> Rgb:
 
 
 def read_labels(path: Path) -> Points:
-    """Annotations of one picture; class 2 (other) counts as stroma. Raises Refused DATASET_INVALID naming file and line."""
+    """Annotations of one picture; class 2 (other) counts as stroma.
+
+    Raises Refused DATASET_INVALID naming file and line.
+    """
     try:
         lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):

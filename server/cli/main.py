@@ -27,7 +27,9 @@ BAD_INPUT, FAILURE = 2, 1
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name, and loads one when asked for it: `--help` of one needn't import the libraries of all."""
+    """Knows its commands by name, and loads one when asked for it: `--help` of one needn't import
+    the libraries of all.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -55,7 +57,9 @@ def chromogen(debug: bool) -> None:
 def main() -> None:
     """Entry point: turns errors into one line and an exit code."""
     try:
-        code = chromogen.main(standalone_mode=False)  # click gives back the code of an Exit, or what the command returned
+        code = chromogen.main(
+            standalone_mode=False
+        )  # click gives back the code of an Exit, or what the command returned
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         sys.exit(130)
@@ -64,7 +68,10 @@ def main() -> None:
     except ChromogenError as error:
         _fail(str(error), BAD_INPUT if isinstance(error, Refused) else FAILURE)
     except OSError as error:
-        _fail(f"OUTPUT_NOT_WRITABLE: {error.strerror or type(error).__name__} ({error.filename or 'no file named'})", FAILURE)
+        _fail(
+            f"OUTPUT_NOT_WRITABLE: {error.strerror or type(error).__name__} ({error.filename or 'no file named'})",
+            FAILURE,
+        )
     except Exception as error:
         if "--debug" in sys.argv[1:2]:
             raise

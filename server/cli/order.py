@@ -11,20 +11,40 @@ from server.cli.client import Api, api, as_json_option, limit_option, pages, sho
 from server.cli.progress import progress_bar
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Priority
-from server.domain.states import State
+from server.domain.states import OrderState
 
 FIELDS = {
-    "id": "order", "state": "state", "reason": "reason", "detail": "detail", "progress": "progress", "result_id": "result",
-    "placer_order_number": "placer number", "marker": "marker", "priority": "priority", "slide.container_id": "container",
-    "slide.series_uid": "series", "attempt": "attempt", "create_time": "received", "update_time": "changed",
-}  # fmt: skip
+    "id": "order",
+    "state": "state",
+    "reason": "reason",
+    "detail": "detail",
+    "progress": "progress",
+    "result_id": "result",
+    "placer_order_number": "placer number",
+    "marker": "marker",
+    "priority": "priority",
+    "slide.container_id": "container",
+    "slide.series_uid": "series",
+    "attempt": "attempt",
+    "create_time": "received",
+    "update_time": "changed",
+}
 COLUMNS = {
-    "id": "order", "state": "state", "reason": "reason", "marker": "marker", "priority": "priority",
-    "placer_order_number": "placer number", "slide.container_id": "container", "create_time": "received",
-}  # fmt: skip
+    "id": "order",
+    "state": "state",
+    "reason": "reason",
+    "marker": "marker",
+    "priority": "priority",
+    "placer_order_number": "placer number",
+    "slide.container_id": "container",
+    "create_time": "received",
+}
 ENDS = {
-    order_pb2.ORDER_STATE_DONE, order_pb2.ORDER_STATE_REFUSED, order_pb2.ORDER_STATE_DEAD, order_pb2.ORDER_STATE_CANCELLED,
-}  # fmt: skip
+    order_pb2.ORDER_STATE_DONE,
+    order_pb2.ORDER_STATE_REFUSED,
+    order_pb2.ORDER_STATE_DEAD,
+    order_pb2.ORDER_STATE_CANCELLED,
+}
 
 
 @click.group()
@@ -44,16 +64,31 @@ def order() -> None:
 @click.option("--series-uid", default="", show_default=False, help="DICOM Series Instance UID of the slide")
 @click.option("--study-uid", default="", show_default=False, help="DICOM Study Instance UID of the slide")
 @click.option("--specimen-id", default="", show_default=False)
-@click.option("--site", default="", show_default=False, metavar="CODE^TEXT^SCHEME", help="body site, e.g. 2739003^Endometrium^SCT")
+@click.option(
+    "--site", default="", show_default=False, metavar="CODE^TEXT^SCHEME", help="body site, e.g. 2739003^Endometrium^SCT"
+)
 @click.option("--priority", type=click.Choice([str(p) for p in Priority], case_sensitive=False), default="ROUTINE")
 @click.option("--request-id", help="UUID; the same again is the same order. A new one where left out")
 @click.option("--wait", is_flag=True, help="wait until the order ends; exit code 1 unless it is DONE")
 @as_json_option
 def submit(
-    placer_number: str, marker: str, patient_id: str, family_name: str, given_name: str, birth_date: date | None, sex: str | None,
-    container_id: str, series_uid: str, study_uid: str, specimen_id: str, site: str, priority: str, request_id: str | None,
-    wait: bool, as_json: bool,
-) -> None:  # fmt: skip
+    placer_number: str,
+    marker: str,
+    patient_id: str,
+    family_name: str,
+    given_name: str,
+    birth_date: date | None,
+    sex: str | None,
+    container_id: str,
+    series_uid: str,
+    study_uid: str,
+    specimen_id: str,
+    site: str,
+    priority: str,
+    request_id: str | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
     """Order the score of one slide."""
     code, text, scheme = (*site.split("^"), "", "")[:3]
     wanted = order_pb2.Order(
@@ -67,15 +102,21 @@ def submit(
             birth_date=birth_date.strftime("%Y-%m-%d") if birth_date else "",
             sex=sex or "",
         ),
-        specimen=order_pb2.Specimen(id=specimen_id, container_id=container_id, site_code=code, site_text=text, site_scheme=scheme),
+        specimen=order_pb2.Specimen(
+            id=specimen_id, container_id=container_id, site_code=code, site_text=text, site_scheme=scheme
+        ),
         slide=order_pb2.SlideReference(container_id=container_id, series_uid=series_uid, study_uid=study_uid),
     )
     with api() as server:
-        made = server.orders.CreateOrder(pb.CreateOrderRequest(request_id=request_id or str(uuid.uuid4()), order=wanted)).order
+        made = server.orders.CreateOrder(
+            pb.CreateOrderRequest(request_id=request_id or str(uuid.uuid4()), order=wanted)
+        ).order
         last = follow(server, made.id, quiet=True) if wait else made
     show(last, FIELDS, as_json=as_json)
     if wait and last.state != order_pb2.ORDER_STATE_DONE:
-        raise Failed(ServiceReason.ORDER_STATE, f"the order ended {order_pb2.OrderState.Name(last.state)[12:]}: {last.reason}")
+        raise Failed(
+            ServiceReason.ORDER_STATE, f"the order ended {order_pb2.OrderState.Name(last.state)[12:]}: {last.reason}"
+        )
 
 
 @order.command()
@@ -88,13 +129,17 @@ def get(order_id: str, as_json: bool) -> None:
 
 
 @order.command("list")
-@click.option("--state", multiple=True, type=click.Choice([str(s) for s in State], case_sensitive=False), help="only these")
+@click.option(
+    "--state", multiple=True, type=click.Choice([str(s) for s in OrderState], case_sensitive=False), help="only these"
+)
 @click.option("--marker", default="", show_default=False)
 @click.option("--container-id", default="", show_default=False)
 @click.option("--placer-number", default="", show_default=False)
 @limit_option
 @as_json_option
-def list_(state: tuple[str, ...], marker: str, container_id: str, placer_number: str, limit: int, as_json: bool) -> None:
+def list_(
+    state: tuple[str, ...], marker: str, container_id: str, placer_number: str, limit: int, as_json: bool
+) -> None:
     """List orders, newest first."""
     request = pb.ListOrdersRequest(
         states=[f"ORDER_STATE_{s.upper()}" for s in state],
@@ -146,6 +191,7 @@ def follow(server: Api, order_id: str, *, quiet: bool) -> order_pb2.Order:
             progress(last.progress)
     if last is None or last.state not in ENDS:
         raise Refused(
-            ServiceReason.ORDER_STATE, "the server stopped watching before the order ended: `chromogen order get` shows it"
+            ServiceReason.ORDER_STATE,
+            "the server stopped watching before the order ended: `chromogen order get` shows it",
         )
     return last

@@ -4,13 +4,20 @@ import click
 from chromogen.v1 import admin_service_pb2 as pb
 
 from server.cli.client import api, as_json_option, limit_option, pages, show_all
-from server.domain.desks import DeliveryState
 from server.domain.errors import Refused, ServiceReason
+from server.domain.states import DeliveryState
 
 COLUMNS = {
-    "id": "delivery", "state": "state", "kind": "kind", "destination": "destination", "attempts": "tries", "reason": "reason",
-    "result_id": "result", "create_time": "queued", "due_time": "next try",
-}  # fmt: skip
+    "id": "delivery",
+    "state": "state",
+    "kind": "kind",
+    "destination": "destination",
+    "attempts": "tries",
+    "reason": "reason",
+    "result_id": "result",
+    "create_time": "queued",
+    "due_time": "next try",
+}
 DESTINATIONS = {"name": "destination", "waiting": "waiting", "dead": "dead", "oldest_waiting_time": "oldest waiting"}
 
 
@@ -26,7 +33,9 @@ def outbox() -> None:
 @as_json_option
 def list_(state: str | None, destination: str, limit: int, as_json: bool) -> None:
     """List deliveries, newest first."""
-    request = pb.ListDeliveriesRequest(state=f"DELIVERY_STATE_{(state or 'unspecified').upper()}", destination=destination)
+    request = pb.ListDeliveriesRequest(
+        state=f"DELIVERY_STATE_{(state or 'unspecified').upper()}", destination=destination
+    )
     with api() as server:
         show_all(pages(server.admin.ListDeliveries, request, "deliveries", limit), COLUMNS, as_json=as_json)
 

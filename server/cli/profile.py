@@ -12,18 +12,33 @@ from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.cli.client import api, as_json_option, limit_option, pages, show, show_all
 from server.cli.profile_file import read_profile
 from server.cli.result import revision_of
-from server.domain.desks import ProfileState
+from server.domain.states import ProfileState
 
 FIELDS = {
-    "name": "profile", "revision": "revision", "state": "state", "lab": "lab", "marker": "marker", "clone": "clone",
-    "stainer": "stainer", "scanner": "scanner", "thresholds.hue_value": "hue and value", "thresholds.density": "density, 1/100",
-    "valid_from": "valid from", "valid_until": "valid until", "source": "source", "create_time": "made",
-}  # fmt: skip
+    "name": "profile",
+    "revision": "revision",
+    "state": "state",
+    "lab": "lab",
+    "marker": "marker",
+    "clone": "clone",
+    "stainer": "stainer",
+    "scanner": "scanner",
+    "thresholds.hue_value": "hue and value",
+    "thresholds.density": "density, 1/100",
+    "valid_from": "valid from",
+    "valid_until": "valid until",
+    "source": "source",
+    "create_time": "made",
+}
 COLUMNS = {"name": "profile", "revision": "rev", "state": "state", "marker": "marker", "lab": "lab", "source": "source"}
 COMPARED = {
-    "result_id": "result", "nuclei": "nuclei", "first_h_score": "H, first", "second_h_score": "H, second",
-    "first_percent_positive": "positive %, first", "second_percent_positive": "second",
-}  # fmt: skip
+    "result_id": "result",
+    "nuclei": "nuclei",
+    "first_h_score": "H, first",
+    "second_h_score": "H, second",
+    "first_percent_positive": "positive %, first",
+    "second_percent_positive": "second",
+}
 
 
 @click.group()
@@ -38,9 +53,14 @@ def create(file: Path, as_json: bool) -> None:
     """Make revision 1 of a profile from a JSON FILE, as a draft. Its `revision` and `lab` are the server's to give."""
     read = read_profile(file)
     made = profile_pb2.Profile(
-        name=read.name, marker=read.key.marker, clone=read.key.clone, stainer=read.key.stainer, scanner=read.key.scanner,
-        thresholds=thresholds_message(read.thresholds), source=read.source,
-    )  # fmt: skip
+        name=read.name,
+        marker=read.key.marker,
+        clone=read.key.clone,
+        stainer=read.key.stainer,
+        scanner=read.key.scanner,
+        thresholds=thresholds_message(read.thresholds),
+        source=read.source,
+    )
     with api() as server:
         answer = server.profiles.CreateProfile(pb.CreateProfileRequest(request_id=str(uuid.uuid4()), profile=made))
         show(answer.profile, FIELDS, as_json=as_json)

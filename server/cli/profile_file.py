@@ -1,7 +1,7 @@
 """A profile as a JSON file: what `--profile` reads.
 
-{"name": "er-sp1", "revision": 3, "marker": "ER", "thresholds": {"method": "hue_value", "hue": 130, "left": 60, "right": 105}}
-{"name": "er-od", "revision": 1, "thresholds": {"method": "dab_od", "weak": 0.2, "moderate": 0.4, "strong": 0.6}}
+{"name": "er-sp1", "revision": 3, "marker": "ER", "thresholds": {"method": "hue_value", "hue": 130, "left": 60, "right":
+105}} {"name": "er-od", "revision": 1, "thresholds": {"method": "dab_od", "weak": 0.2, "moderate": 0.4, "strong": 0.6}}
 """
 
 import json
@@ -32,7 +32,11 @@ def read_profile(path: Path) -> Profile:
         raise Refused(Reason.PROFILE_INVALID, f"{path}: revision must be a whole number from 1")
     thresholds = read_thresholds(path, fields["thresholds"])
     return Profile(
-        name=str(fields["name"]), revision=fields["revision"], key=key, thresholds=thresholds, source=str(fields.get("source", ""))
+        name=str(fields["name"]),
+        revision=fields["revision"],
+        key=key,
+        thresholds=thresholds,
+        source=str(fields.get("source", "")),
     )
 
 

@@ -7,23 +7,44 @@ from chromogen.v1 import profile_service_pb2, result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
 from server.cli.client import api, as_json_option, limit_option, pages, show, show_all, to_json
-from server.domain.desks import ResultState
 from server.domain.errors import Refused, ServiceReason
+from server.domain.states import ResultState
 
 FIELDS = {
-    "id": "result", "state": "state", "order_id": "order", "predecessor_id": "predecessor", "profile.name": "profile",
-    "profile.revision": "revision", "scores.all.nuclei": "nuclei", "scores.all.h_score": "H-score",
-    "scores.all.h_score_ci95.low": "  from (95 %)", "scores.all.h_score_ci95.high": "  to (95 %)",
-    "scores.all.percent_positive": "positive %", "scores.all.allred.total": "Allred", "scores.all.irs": "IRS",
-    "scores.epithelium.h_score": "H, epithelium", "scores.stroma.h_score": "H, stroma", "warnings": "warnings",
-    "signed_by": "signed by", "sign_time": "signed", "reason": "reason", "model.name": "model", "model.version": "model version",
+    "id": "result",
+    "state": "state",
+    "order_id": "order",
+    "predecessor_id": "predecessor",
+    "profile.name": "profile",
+    "profile.revision": "revision",
+    "scores.all.nuclei": "nuclei",
+    "scores.all.h_score": "H-score",
+    "scores.all.h_score_ci95.low": "  from (95 %)",
+    "scores.all.h_score_ci95.high": "  to (95 %)",
+    "scores.all.percent_positive": "positive %",
+    "scores.all.allred.total": "Allred",
+    "scores.all.irs": "IRS",
+    "scores.epithelium.h_score": "H, epithelium",
+    "scores.stroma.h_score": "H, stroma",
+    "warnings": "warnings",
+    "signed_by": "signed by",
+    "sign_time": "signed",
+    "reason": "reason",
+    "model.name": "model",
+    "model.version": "model version",
     "create_time": "made",
-}  # fmt: skip
+}
 COLUMNS = {
-    "id": "result", "state": "state", "order_id": "order", "profile.name": "profile", "profile.revision": "rev",
-    "scores.all.nuclei": "nuclei", "scores.all.h_score": "H-score", "scores.all.percent_positive": "positive %",
+    "id": "result",
+    "state": "state",
+    "order_id": "order",
+    "profile.name": "profile",
+    "profile.revision": "rev",
+    "scores.all.nuclei": "nuclei",
+    "scores.all.h_score": "H-score",
+    "scores.all.percent_positive": "positive %",
     "create_time": "made",
-}  # fmt: skip
+}
 
 
 @click.group()

@@ -9,7 +9,7 @@ import click
 
 from inference.analyze import Options
 from inference.assay import marker_named
-from inference.engines.named import make_engine
+from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from server.cli.profile_file import read_profile
@@ -17,8 +17,8 @@ from server.cli.progress import progress_bar
 from server.domain.profile import BUILT_IN
 from server.domain.result import Result, Scores
 from server.pipeline import score_slide
-from server.retrieve.slide import open_slide
 from server.settings import Engine
+from server.slides.opening import open_slide
 from server.tls import engine_secure
 
 PEM = click.Path(path_type=Path, dir_okay=False)
@@ -26,29 +26,51 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("slide", type=click.Path(path_type=Path))
-@click.option("--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong")
+@click.option(
+    "--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong"
+)
 @click.option("--marker", default="ER", help="the stain: ER, PR or KI67")
 @click.option(
-    "--profile", "profile_file", type=click.Path(path_type=Path), help="JSON file with thresholds; the built-in ones else"
+    "--profile",
+    "profile_file",
+    type=click.Path(path_type=Path),
+    help="JSON file with thresholds; the built-in ones else",
 )
 @click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
 @click.option("--engine", default="local", help="local, triton://host:port, or by TLS tritons://host:port")
-@click.option("--engine-ca", type=PEM, envvar="CHROMOGEN_ENGINE_CA", help="authority that tritons:// servers are trusted by")
-@click.option("--engine-cert", type=PEM, envvar="CHROMOGEN_ENGINE_CERT", help="our certificate, for tritons:// servers that ask")
+@click.option(
+    "--engine-ca", type=PEM, envvar="CHROMOGEN_ENGINE_CA", help="authority that tritons:// servers are trusted by"
+)
+@click.option(
+    "--engine-cert", type=PEM, envvar="CHROMOGEN_ENGINE_CERT", help="our certificate, for tritons:// servers that ask"
+)
 @click.option("--engine-key", type=PEM, envvar="CHROMOGEN_ENGINE_KEY", help="its key")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="folder for result.json, nuclei, overlay, QuPath file"
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="folder for result.json, nuclei, overlay, QuPath file",
 )
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
-    slide: Path, mpp: float | None, marker: str, profile_file: Path | None, region: str | None, engine: str, out: Path | None,
-    as_json: bool, engine_ca: Path | None, engine_cert: Path | None, engine_key: Path | None,
-) -> None:  # fmt: skip
+    slide: Path,
+    mpp: float | None,
+    marker: str,
+    profile_file: Path | None,
+    region: str | None,
+    engine: str,
+    out: Path | None,
+    as_json: bool,
+    engine_ca: Path | None,
+    engine_cert: Path | None,
+    engine_key: Path | None,
+) -> None:
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
     marker_named(marker, "--marker")  # before the slide is opened
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else BUILT_IN
-    wanted = Engine.model_construct(name=engine, ca=engine_ca, cert=engine_cert, key=engine_key)  # make_engine looks at the name
+    wanted = Engine.model_construct(
+        name=engine, ca=engine_ca, cert=engine_cert, key=engine_key
+    )  # make_engine looks at the name
     secure = None if engine == "local" else engine_secure(wanted)
     with ExitStack() as stack:
         opened = open_slide(slide, mpp=mpp)
@@ -94,7 +116,10 @@ def show(result: Result, out: Path | None) -> None:
             click.echo(f"{name:<11}{0:>8}  no nuclei, no score")
             continue
         interval = f"{s.h_score_ci95[0]:.0f} to {s.h_score_ci95[1]:.0f}" if s.h_score_ci95 else "-"
-        click.echo(f"{name:<11}{s.n:>8}{s.h_score:>9.1f}{interval:>14}{s.percent_positive:>8.1f} %{s.allred.total:>8}{s.irs:>5}")
+        click.echo(
+            f"{name:<11}{s.n:>8}{s.h_score:>9.1f}{interval:>14}{s.percent_positive:>8.1f} "
+            f"%{s.allred.total:>8}{s.irs:>5}"
+        )
     facts = result.analysis
     click.echo(f"profile {result.profile.label}, model {facts.model.name} {facts.model.version}; research use only")
     click.echo(f"{facts.tissue_mm2:.2f} mm² of tissue, {facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s")

@@ -6,21 +6,21 @@ import threading
 import click
 import structlog
 
-from inference.engines.named import look, make_engine
+from inference.engines.factory import check_ready, make_engine
 from server import api_service, metrics, settings
 from server.api.server import is_loopback
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
+from server.hl7.intake import Intake
+from server.hl7.listener import MllpListener
 from server.metrics import served
 from server.observability import set_up
-from server.order.intake import Intake
-from server.order.mllp import MllpListener
-from server.pipeline import Desk, run_case
+from server.pipeline import CaseServices, run_case
 from server.settings import Mllp
 from server.store.database import address_of
-from server.store.depth import Depth
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
+from server.store.queue_metrics import QueueMetrics
 from server.tls import engine_secure, listener_context
 from server.traces import traced
 from server.worker import leave_at_once
@@ -32,7 +32,10 @@ STOP_S = 3.0
 
 @click.command()
 def serve() -> None:
-    """Take orders by HL7 over MLLP and gRPC until told to stop. Settings are CHROMOGEN_... variables (docs/operations.md)."""
+    """Take orders by HL7 over MLLP and gRPC until told to stop. Settings are CHROMOGEN_...
+
+    variables (docs/operations.md).
+    """
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
     tls = listener_context(wanted.mllp)
@@ -42,17 +45,21 @@ def serve() -> None:
     with (
         bootstrap(wanted, sends=False) as service,
         traced(wanted.traces, "serve"),
-        served(wanted.metrics, Depth(service.engine)) as scraped,
+        served(wanted.metrics, QueueMetrics(service.database)) as scraped,
     ):
         listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
-        sweeping = threading.Thread(target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True)
+        sweeping = threading.Thread(
+            target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True
+        )
         sweeping.start()
         port = listener.start()
         if tls is None and not is_loopback(wanted.mllp.host):
-            mend = "patients cross the network readable: set CHROMOGEN_MLLP_TLS_CERT and _KEY"
-            log.warning("orders_in_plain_text", mllp_host=wanted.mllp.host, mend=mend)
-        log.info("serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp), metrics_port=scraped)
+            advice = "patients cross the network readable: set CHROMOGEN_MLLP_TLS_CERT and _KEY"
+            log.warning("orders_in_plain_text", mllp_host=wanted.mllp.host, advice=advice)
+        log.info(
+            "serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp), metrics_port=scraped
+        )
         stopped.wait()
         listener.stop()
         if api is not None:
@@ -75,26 +82,38 @@ def work(until_idle: bool) -> None:
     set_up(level=wanted.log.level, format=wanted.log.format)
     with bootstrap(wanted) as service, traced(wanted.traces, "work"), served(wanted.metrics) as scraped:
         engine = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
-        desk = Desk(
-            store=service.store, archive=service.archive, open_slide=service.open_slide, engine=engine,
-            cases=service.results_folder, lease_s=wanted.worker.lease_s, destinations=service.destinations,
-        )  # fmt: skip
-        metrics.runs(desk.engine.facts)
+        case_services = CaseServices(
+            store=service.store,
+            archive=service.archive,
+            open_slide=service.open_slide,
+            engine=engine,
+            cases=service.results_folder,
+            lease_s=wanted.worker.lease_s,
+            destinations=service.destinations,
+        )
+        metrics.runs(case_services.engine.facts)
         log.info("working", engine=wanted.engine.name, metrics_port=scraped)
         if until_idle:
-            service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+            service.worker(lambda claim: run_case(claim, case_services)).run_until_idle()
             in_time = True
         else:
-            in_time = service.work(lambda claim: run_case(claim, desk), lambda: look(desk.engine))
+            in_time = service.work(
+                lambda claim: run_case(claim, case_services), lambda: check_ready(case_services.engine)
+            )
     if not in_time:
         leave_at_once()
 
 
 @click.command()
 def migrate() -> None:
-    """Bring the configured database's tables up to date; run it as their owner, before `serve` and `work` of a new version."""
+    """Bring the configured database's tables up to date.
+
+    Run it as their owner, before `serve` and `work` of a new version.
+    """
     url = address_of(settings.load().database)
     if not url:
-        raise Refused(ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set; the private database needs no migrate")
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "CHROMOGEN_DATABASE_URL is not set; the private database needs no migrate"
+        )
     bring_up_to_date(url)
     click.echo("the database is up to date")

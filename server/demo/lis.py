@@ -1,4 +1,6 @@
-"""A laboratory system for the demo and for tests: it writes an order for an invented patient, and keeps what it is sent."""
+"""A laboratory system for the demo and for tests: it writes an order for an invented patient, and keeps what it is
+sent.
+"""
 
 import threading
 from dataclasses import dataclass, field
@@ -7,9 +9,9 @@ from pathlib import Path
 
 from server.domain.errors import ChromogenError, Refused
 from server.domain.order import Priority
-from server.er7 import UTF8, composed, escape, read_header, segment
-from server.order.acknowledge import Answer, acknowledgments
-from server.order.mllp import MllpListener
+from server.hl7.acknowledge import Answer, acknowledgments
+from server.hl7.er7 import UTF8, composed, escape, read_header, segment
+from server.hl7.listener import MllpListener
 from server.report.codes import percent_positive_code, tissue_of
 
 APPLICATION, LAB = "DEMO-LIS", "DEMO-LAB"
@@ -18,35 +20,66 @@ _LETTERS = {Priority.STAT: "S", Priority.ASAP: "A", Priority.ROUTINE: "R"}  # HL
 
 
 def order_message(
-    *, placer_number: str, marker: str, control_id: str, container_id: str = "", study_uid: str = "", series_uid: str = "",
-    specimen_id: str = "", site: tuple[str, str, str] = ENDOMETRIUM, priority: Priority = Priority.ROUTINE,
-    family_name: str = "TEST-INVENTED", at: datetime | None = None,
-) -> bytes:  # fmt: skip
-    """An OML^O21 (v2.5.1, UTF-8) for one slide of an invented patient. `site` is code, text, scheme; `at` is now unless given."""
+    *,
+    placer_number: str,
+    marker: str,
+    control_id: str,
+    container_id: str = "",
+    study_uid: str = "",
+    series_uid: str = "",
+    specimen_id: str = "",
+    site: tuple[str, str, str] = ENDOMETRIUM,
+    priority: Priority = Priority.ROUTINE,
+    family_name: str = "TEST-INVENTED",
+    at: datetime | None = None,
+) -> bytes:
+    """An OML^O21 (v2.5.1, UTF-8) for one slide of an invented patient. `site` is code, text, scheme.
+
+    `at` is now unless given.
+    """
     code = percent_positive_code(marker, tissue_of(site[0], site[2], site[1]))
-    procedure = composed(code.value, code.meaning, "LN") if code.scheme == "LN" else composed(marker, f"{marker} score", "L")
+    procedure = (
+        composed(code.value, code.meaning, "LN") if code.scheme == "LN" else composed(marker, f"{marker} score", "L")
+    )
     time = (at or datetime.now(UTC)).astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
     placer = composed(placer_number, APPLICATION)
     uids = [("110180", "Study Instance UID", study_uid), ("112002", "Series Instance UID", series_uid)]
     observed = [segment("OBX", "", "ST", composed(c, t, "DCM"), "", u, *[""] * 5, "O") for c, t, u in uids if u]
     patient = [composed("INVENTED-1", "", "", LAB, "MR"), "", composed(family_name, "NOBODY"), "", "19500101", "F"]
     lines = [
-        segment("MSH", "^~\\&", APPLICATION, LAB, "CHROMOGEN", LAB, time, "", "OML^O21^OML_O21", escape(control_id), "T", "2.5.1",
-                *[""] * 5, UTF8),
+        segment(
+            "MSH",
+            "^~\\&",
+            APPLICATION,
+            LAB,
+            "CHROMOGEN",
+            LAB,
+            time,
+            "",
+            "OML^O21^OML_O21",
+            escape(control_id),
+            "T",
+            "2.5.1",
+            *[""] * 5,
+            UTF8,
+        ),
         segment("PID", "1", "", *patient),
         segment("ORC", "NW", placer, *[""] * 6, time),
         segment("TQ1", "1", *[""] * 7, _LETTERS[priority]),
         segment("OBR", "1", placer, "", procedure),
         *observed,
-        segment("SPM", "1", escape(specimen_id), "", composed("TISS", "Tissue", "HL70487"), "", "", "", composed(*site)),
+        segment(
+            "SPM", "1", escape(specimen_id), "", composed("TISS", "Tissue", "HL70487"), "", "", "", composed(*site)
+        ),
         *([segment("SAC", "", "", escape(container_id))] if container_id else []),
-    ]  # fmt: skip
+    ]
     return ("\r".join(lines) + "\r").encode()
 
 
 @dataclass(slots=True)
 class ReceivingLis:
-    """Keeps each message it receives as `NAME.hl7` in `folder` (NAME is MSH-10) and acknowledges it; `port` 0 takes a free one.
+    """Keeps each message it receives as `NAME.hl7` in `folder` (NAME is MSH-10) and acknowledges it; `port` 0 takes a
+    free one.
 
     A context manager; `received` fills in the order of arrival. A message that comes twice is kept once.
     """

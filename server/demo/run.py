@@ -1,7 +1,7 @@
 """The demo: a drawn slide of known truth goes the whole way, from an HL7 order to the reports, over real parts.
 
-PostgreSQL (private), an MLLP listener, a worker, a folder archive and a receiving LIS; only the patient and the slide are
-invented.
+PostgreSQL (private), an MLLP listener, a worker, a folder archive and a receiving LIS; only the patient and the slide
+are invented.
 """
 
 import os
@@ -17,7 +17,7 @@ import pydicom
 from chromogen.v1 import order_pb2, result_pb2
 
 from inference.draw import draw_slide
-from inference.engines.named import make_engine
+from inference.engines.factory import make_engine
 from inference.geometry import Size
 from inference.score import score
 from server import settings
@@ -27,10 +27,10 @@ from server.demo.lis import APPLICATION, LAB, ReceivingLis, order_message
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.errors import Failed, ServiceReason
 from server.domain.result import Result, ResultId, Scores
-from server.order.intake import Intake
-from server.order.mllp import MllpListener
-from server.pipeline import Desk, run_case
-from server.report.mllp_sender import send
+from server.hl7.intake import Intake
+from server.hl7.listener import MllpListener
+from server.hl7.sender import send
+from server.pipeline import CaseServices, run_case
 from server.report.result_json import compartments_json, write_json
 from server.tls import engine_secure
 
@@ -54,12 +54,19 @@ class Outcome:
 
 
 def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side: int = SIDE_PX) -> Outcome:
-    """Draw, order, score, report; leaves its files in `out`. `keep` leaves the database and the archive in `out/service` too."""
+    """Draw, order, score, report; leaves its files in `out`.
+
+    `keep` leaves the database and the archive in `out/service` too.
+    """
     out.mkdir(parents=True, exist_ok=True)
     say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
     identity, truth = make_slide(out, seed, h_score, side)
     with ExitStack() as stack:
-        work = out / "service" if keep else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
+        work = (
+            out / "service"
+            if keep
+            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
+        )
         work.mkdir(exist_ok=True)
         work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
         fill_archive(out / "slide", work / "archive")
@@ -68,8 +75,8 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
         service = stack.enter_context(bootstrap(settings_for(work, lis.port)))
         order = order_slide(service, identity, say)
         say(f"scoring order {order}")
-        desk = desk_of(service, work)
-        service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+        services = case_services_of(service, work)
+        service.worker(lambda claim: run_case(claim, services)).run_until_idle()
         with serving(service) as port:
             say("asking the gRPC API for the result")
             found, answered = order_and_result(port, f"{order}^{APPLICATION}")
@@ -115,12 +122,19 @@ def settings_for(work: Path, lis_port: int) -> settings.Settings:
 
 
 def order_slide(service: Service, identity: SlideIdentity, say: Say) -> str:
-    """Send the order through a real MLLP connection; returns its placer number. Raises Failed when it isn't acknowledged."""
+    """Send the order through a real MLLP connection; returns its placer number.
+
+    Raises Failed when it isn't acknowledged.
+    """
     number = f"DEMO-{uuid.uuid4().hex[:12].upper()}"
     message = order_message(
-        placer_number=number, marker=MARKER, control_id=number, container_id=identity.container_id,
-        series_uid=identity.series_uid, specimen_id=identity.specimen_id,
-    )  # fmt: skip
+        placer_number=number,
+        marker=MARKER,
+        control_id=number,
+        container_id=identity.container_id,
+        series_uid=identity.series_uid,
+        specimen_id=identity.specimen_id,
+    )
     with listening(service) as port:
         send(message, host="127.0.0.1", port=port, timeout_s=SEND_TIMEOUT_S)
     say(f"order {number} sent as OML^O21 and acknowledged")
@@ -138,22 +152,36 @@ def listening(service: Service) -> Iterator[int]:
         listener.stop()
 
 
-def desk_of(service: Service, work: Path) -> Desk:
+def case_services_of(service: Service, work: Path) -> CaseServices:
     wanted = service.settings.engine
-    return Desk(
-        store=service.store, archive=service.archive, open_slide=service.open_slide,
-        engine=make_engine(wanted.name, secure=engine_secure(wanted)), cases=work / "cases", lease_s=LEASE_S,
+    return CaseServices(
+        store=service.store,
+        archive=service.archive,
+        open_slide=service.open_slide,
+        engine=make_engine(wanted.name, secure=engine_secure(wanted)),
+        cases=work / "cases",
+        lease_s=LEASE_S,
         destinations=service.destinations,
-    )  # fmt: skip
+    )
 
 
 def collect(
-    out: Path, work: Path, service: Service, order: order_pb2.Order, answered: result_pb2.Result, truth: Scores, lis: ReceivingLis
+    out: Path,
+    work: Path,
+    service: Service,
+    order: order_pb2.Order,
+    answered: result_pb2.Result,
+    truth: Scores,
+    lis: ReceivingLis,
 ) -> Outcome:
-    """Bring what reached the LIS and the archive, and the case's own files, to `out`. Raises Failed where something is missing."""
+    """Bring what reached the LIS and the archive, and the case's own files, to `out`.
+
+    Raises Failed where something is missing.
+    """
     if not lis.received or service.outbox.waiting():
         raise Failed(
-            ServiceReason.DELIVERY_FAILED, f"{service.outbox.waiting()} reports of the demo didn't reach their destination"
+            ServiceReason.DELIVERY_FAILED,
+            f"{service.outbox.waiting()} reports of the demo didn't reach their destination",
         )
     (case,) = (work / "cases" / order.id).glob(f"{order.attempt}-*")
     made = [Path(shutil.copy(case / name, out / name)) for name in CASE_FILES]

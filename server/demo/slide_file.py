@@ -1,8 +1,8 @@
 """Writes slides as DICOM: one file a level, frames streamed to disk, lower levels made from the one above as it passes.
 
-No library kept here writes a whole slide from frames: wsidicom saves from a slide it has opened or from a whole array in memory,
-highdicom has no writer for this class. Frames pass through once: each row of a level is decoded, halved by 2 x 2 averaging, and
-handed on to the next level, so memory holds two rows of frames a level, however large the slide.
+No library kept here writes a whole slide from frames: wsidicom saves from a slide it has opened or from a whole array
+in memory, highdicom has no writer for this class. Frames pass through once: each row of a level is decoded, halved by 2
+x 2 averaging, and handed on to the next level, so memory holds two rows of frames a level, however large the slide.
 """
 
 import shutil
@@ -77,10 +77,11 @@ class JpegFrames:
 def write_dicom_slide(
     folder: Path, frames: FrameSource, *, mpp: float, identity: SlideIdentity, levels: int = 3, quality: int = 90
 ) -> list[Path]:
-    """Write `level-0.dcm` (the frames as they are) and up to `levels` - 1 halved ones; returns the files, largest first.
+    """Write `level-0.dcm` (the frames as they are) and up to `levels` - 1 halved ones; returns the files, largest
+    first.
 
-    `mpp` µm/px of the largest level, `quality` of the JPEG of the lower ones. A level of one frame is the last. On an error
-    nothing half-written remains. Raises Failed OUTPUT_NOT_WRITABLE.
+    `mpp` µm/px of the largest level, `quality` of the JPEG of the lower ones. A level of one frame is the last. On an
+    error nothing half-written remains. Raises Failed OUTPUT_NOT_WRITABLE.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,9 @@ def encode(rgb: Rgb, quality: int) -> bytes:
 
 
 class _LevelSpool:
-    """The frames of one level as encapsulated items in a file of their own, until all are there and the header can be written."""
+    """The frames of one level as encapsulated items in a file of their own, until all are there and the header can be
+    written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,11 +1,19 @@
-"""What a made slide says of itself: invented identity, and the attributes of a VL Whole Slide Microscopy Image (PS3.3 A.32.8)."""
+"""What a made slide says of itself: invented identity, and the attributes of a VL Whole Slide Microscopy Image (PS3.3
+A.32.8).
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from uuid import UUID, uuid5
 
-from highdicom import SpecimenCollection, SpecimenDescription, SpecimenPreparationStep, SpecimenSampling, SpecimenStaining
+from highdicom import (
+    SpecimenCollection,
+    SpecimenDescription,
+    SpecimenPreparationStep,
+    SpecimenSampling,
+    SpecimenStaining,
+)
 from PIL import ImageCms
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -55,7 +63,9 @@ class SlideIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelFacts:
-    """One level: index from 0 (largest), size in px, pixel side in µm, frames' side in px, frames, compressed bytes in all."""
+    """One level: index from 0 (largest), size in px, pixel side in µm, frames' side in px, frames, compressed bytes in
+    all.
+    """
 
     index: int
     size: Size
@@ -120,7 +130,9 @@ def _preparation(identity: SlideIdentity) -> list[SpecimenPreparationStep]:
     part = identity.accession_number
     fixed = {"fixative": codes.SCT.Formalin, "embedding_medium": codes.SCT.ParaffinWax}
     collection = SpecimenCollection(procedure=codes.SCT.Excision)
-    cut = SpecimenSampling(method=codes.SCT.BlockSectioning, parent_specimen_id=part, parent_specimen_type=codes.SCT.TissueSpecimen)
+    cut = SpecimenSampling(
+        method=codes.SCT.BlockSectioning, parent_specimen_id=part, parent_specimen_type=codes.SCT.TissueSpecimen
+    )
     staining = SpecimenStaining(substances=[codes.SCT.HematoxylinStain, f"{identity.marker} antibody, DAB"])
     return [
         SpecimenPreparationStep(part, processing_procedure=collection, **fixed),
@@ -144,7 +156,9 @@ def _describe_matrix(ds: Dataset, identity: SlideIdentity, level: LevelFacts) ->
     """The total pixel matrix, its place on the slide, and the frames' order (TILED_FULL)."""
     ds.TotalPixelMatrixColumns, ds.TotalPixelMatrixRows = level.size.width, level.size.height
     ds.TotalPixelMatrixFocalPlanes = ds.NumberOfOpticalPaths = 1
-    ds.ImagedVolumeWidth, ds.ImagedVolumeHeight = (side * level.mpp / 1000 for side in (level.size.width, level.size.height))
+    ds.ImagedVolumeWidth, ds.ImagedVolumeHeight = (
+        side * level.mpp / 1000 for side in (level.size.width, level.size.height)
+    )
     ds.ImagedVolumeDepth = THICKNESS_MM * 1000  # µm (PS3.3 C.8.12.4), the sides are mm
     origin = Dataset()
     origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = ORIGIN_MM

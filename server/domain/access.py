@@ -1,4 +1,7 @@
-"""Who calls, of which laboratory, and what roles they have. Nothing is allowed that is not said here or in the API's table."""
+"""Who calls, of which laboratory, and what roles they have.
+
+Nothing is allowed that is not said here or in the API's table.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

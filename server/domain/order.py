@@ -9,7 +9,10 @@ OrderId = NewType("OrderId", str)
 """UUID, canonical text."""
 
 EARLIEST_BIRTH = date(1800, 1, 1)
-"""What lies before stands for a date that isn't known, as 00010101 does; years below 1000 can't be written back as HL7."""
+"""What lies before stands for a date that isn't known, as 00010101 does.
+
+Years below 1000 can't be written back as HL7.
+"""
 
 
 class Priority(StrEnum):
@@ -45,7 +48,9 @@ class Specimen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlideReference:
-    """How the slide is found in the archive: by series or study UID, else by its container's identifier (the slide label)."""
+    """How the slide is found in the archive: by series or study UID, else by its container's identifier (the slide
+    label).
+    """
 
     study_uid: str = ""
     series_uid: str = ""
@@ -81,8 +86,8 @@ class Request:
 class Order:
     """A request that was accepted, with its identity and the time of the database at its acceptance (UTC).
 
-    `run` is 1, and one more each time that the order is begun anew after an end without a result; `begun_at` is when this one
-    began (UTC), None: at its acceptance.
+    `run` is 1, and one more each time that the order is begun anew after an end without a result; `begun_at` is when
+    this one began (UTC), None: at its acceptance.
     """
 
     id: OrderId

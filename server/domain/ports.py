@@ -10,7 +10,7 @@ from inference.slide import Slide
 from server.domain.order import Order, OrderId, Request, SlideReference
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
-from server.domain.states import State
+from server.domain.states import OrderState
 
 LIS, ARCHIVE = "lis", "archive"
 """The destinations of deliveries."""
@@ -20,7 +20,10 @@ class Archive(Protocol):
     """Where slides are kept (a PACS, a folder) and objects are stored."""
 
     def fetch(self, slide: SlideReference, spool: Path) -> Path:
-        """Bring the slide's instances to a local folder and name it. Raises Refused SLIDE_NOT_FOUND, Failed ARCHIVE_UNREACHABLE."""
+        """Bring the slide's instances to a local folder and name it.
+
+        Raises Refused SLIDE_NOT_FOUND, Failed ARCHIVE_UNREACHABLE.
+        """
         ...
 
     def store(self, objects: Sequence[Path]) -> None:
@@ -29,7 +32,7 @@ class Archive(Protocol):
 
 
 class OpenSlide(Protocol):
-    """Opens a slide from a local path (`server.retrieve.slide.open_slide`)."""
+    """Opens a slide from a local path (`server.slides.opening.open_slide`)."""
 
     def __call__(self, path: Path) -> Slide: ...
 
@@ -59,7 +62,7 @@ class OrderView:
     """An order with where it stands."""
 
     order: Order
-    state: State
+    state: OrderState
     attempt: int
     reason: str
     detail: str
@@ -81,12 +84,13 @@ class Store(Protocol):
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         """Take a QUEUED order (or a RUNNING one whose lease is over); None when there is nothing to do.
 
-        One that is spent, whose last permitted worker vanished, becomes DEAD; one whose end couldn't be told ends so now.
+        One that is abandoned, whose last permitted worker vanished, becomes DEAD; one whose end couldn't be told ends
+        so now.
         """
         ...
 
     def take(self, lease_s: float) -> Claim | None:
-        """Claim the most urgent due order; None when there is none that is free, and not spent (see `claim`)."""
+        """Claim the most urgent due order; None when there is none that is free, and not abandoned (see `claim`)."""
         ...
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
@@ -94,19 +98,26 @@ class Store(Protocol):
         ...
 
     def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
-        """Result, outbox and state DONE in one transaction, WHERE attempt = token; ATTEMPT_LOST when the claim is lost."""
+        """Result, outbox and state DONE in one transaction, WHERE attempt = token.
+
+        ATTEMPT_LOST when the claim is lost.
+        """
         ...
 
-    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
-        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS), and what tells of an end, in one transaction.
+    def end(self, claim: Claim, state: OrderState, reason: str, detail: str) -> OrderState:
+        """REFUSED, or a failed attempt (QUEUED again, DEAD after MAX_ATTEMPTS), and what tells of an end, in one
+        transaction.
 
-        Returns the state reached: QUEUED too for a slide that isn't there yet, or while the database refuses a statement. Raises
-        Failed ATTEMPT_LOST when the claim is lost.
+        Returns the state reached: QUEUED too for a slide that isn't there yet, or while the database refuses a
+        statement. Raises Failed ATTEMPT_LOST when the claim is lost.
         """
         ...
 
     def release(self, claim: Claim) -> None:
-        """Give an order back unharmed (the worker stops): QUEUED at once, the attempt not counted. Raises Failed ATTEMPT_LOST."""
+        """Give an order back unharmed (the worker stops): QUEUED at once, the attempt not counted.
+
+        Raises Failed ATTEMPT_LOST.
+        """
         ...
 
     def order(self, order_id: OrderId) -> OrderView: ...
@@ -128,7 +139,10 @@ class Outbox(Protocol):
     """Deliveries that wait, FIFO per destination."""
 
     def send_due(self) -> int:
-        """Try every destination's oldest waiting delivery, in turn until none is due; returns how many were delivered."""
+        """Try every destination's oldest waiting delivery, in turn until none is due.
+
+        Returns how many were delivered.
+        """
         ...
 
     def waiting(self) -> int: ...

@@ -43,7 +43,8 @@ BUILT_IN = Profile(
     revision=1,
     key=ProfileKey(),
     thresholds=HueValueThresholds(hue=130, left=60, right=105),
-    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: middle of the gap between brown and blue in EndoNuke (docs/models)",
+    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: middle of the gap between brown and "
+    "blue in EndoNuke (docs/models)",
 )
 
 
@@ -58,7 +59,9 @@ def choose(profiles: list[Profile], *, lab: str, marker: str, today: date) -> Pr
     among = [p for p in fitting if _closeness(p) == closest]
     if len({p.name for p in among}) > 1:
         names = ", ".join(sorted({p.name for p in among}))
-        raise Refused(ServiceReason.NO_PROFILE, f"several profiles fit marker {marker} equally ({names}): retire all but one")
+        raise Refused(
+            ServiceReason.NO_PROFILE, f"several profiles fit marker {marker} equally ({names}): retire all but one"
+        )
     return max(among, key=lambda p: p.revision, default=None)
 
 

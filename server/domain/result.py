@@ -27,7 +27,8 @@ class Scores:
 class ResultSummary:
     """A result as lists have it, without its histograms.
 
-    `nuclei_file` is the Parquet file of its nuclei; `software` the version of chromogen that made it, empty where that wasn't kept.
+    `nuclei_file` is the Parquet file of its nuclei; `software` the version of chromogen that made it, empty where that
+    wasn't kept.
     """
 
     id: ResultId

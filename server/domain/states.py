@@ -1,11 +1,13 @@
-"""The life of an order, as a table of transitions."""
+"""Every state machine: the life of an order, of a result, of a profile's revision, of a delivery, as tables of
+transitions.
+"""
 
 from enum import StrEnum
 
 from server.domain.errors import Refused, ServiceReason
 
 
-class State(StrEnum):
+class OrderState(StrEnum):
     """QUEUED waits for a worker; RUNNING holds an attempt token; DONE has a result; the rest are ends without one."""
 
     QUEUED = "QUEUED"
@@ -16,21 +18,66 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
-    State.RUNNING: frozenset({State.DONE, State.REFUSED, State.DEAD, State.QUEUED, State.CANCELLED}),
-    State.DONE: frozenset(),
-    State.REFUSED: frozenset({State.QUEUED}),  # begun anew, by a person or by the LIS that orders again
-    State.DEAD: frozenset({State.QUEUED}),
-    State.CANCELLED: frozenset({State.QUEUED}),
+ORDER_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.QUEUED: frozenset({OrderState.RUNNING, OrderState.CANCELLED}),
+    OrderState.RUNNING: frozenset(
+        {OrderState.DONE, OrderState.REFUSED, OrderState.DEAD, OrderState.QUEUED, OrderState.CANCELLED}
+    ),
+    OrderState.DONE: frozenset(),
+    OrderState.REFUSED: frozenset({OrderState.QUEUED}),  # begun anew, by a person or by the LIS that orders again
+    OrderState.DEAD: frozenset({OrderState.QUEUED}),
+    OrderState.CANCELLED: frozenset({OrderState.QUEUED}),
 }
-LIVE = frozenset({State.QUEUED, State.RUNNING})  # the others are ends, though some may be begun anew
-ENDED_WITHOUT_RESULT = frozenset({State.REFUSED, State.DEAD, State.CANCELLED})
+LIVE = frozenset({OrderState.QUEUED, OrderState.RUNNING})  # the others are ends, though some may be begun anew
+ENDED_WITHOUT_RESULT = frozenset({OrderState.REFUSED, OrderState.DEAD, OrderState.CANCELLED})
 
 MAX_ATTEMPTS = 3
 
 
-def check_transition(old: State, new: State) -> None:
+def check_transition(old: OrderState, new: OrderState) -> None:
     """Refuse a change of state that the table does not hold."""
-    if new not in TRANSITIONS[old]:
+    if new not in ORDER_TRANSITIONS[old]:
         raise Refused(ServiceReason.ORDER_STATE, f"an order that is {old} cannot become {new}")
+
+
+class ResultState(StrEnum):
+    """What a pathologist has said of a result."""
+
+    PRELIMINARY = "PRELIMINARY"
+    FINAL = "FINAL"
+    REJECTED = "REJECTED"
+    CORRECTED = "CORRECTED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+SIGNED = frozenset({ResultState.FINAL, ResultState.CORRECTED})
+RESULT_TRANSITIONS: dict[ResultState, frozenset[ResultState]] = {
+    ResultState.PRELIMINARY: frozenset({ResultState.FINAL, ResultState.REJECTED, ResultState.CORRECTED}),
+    ResultState.FINAL: frozenset({ResultState.SUPERSEDED}),
+    ResultState.CORRECTED: frozenset({ResultState.SUPERSEDED}),
+    ResultState.REJECTED: frozenset(),
+    ResultState.SUPERSEDED: frozenset(),
+}
+
+
+class ProfileState(StrEnum):
+    """DRAFT and RETIRED revisions are not chosen for orders."""
+
+    DRAFT = "DRAFT"
+    ACTIVE = "ACTIVE"
+    RETIRED = "RETIRED"
+
+
+class DeliveryState(StrEnum):
+    """As the outbox has it."""
+
+    WAITING = "WAITING"
+    SENT = "SENT"
+    DEAD = "DEAD"
+
+
+PROFILE_TRANSITIONS: dict[ProfileState, frozenset[ProfileState]] = {
+    ProfileState.DRAFT: frozenset({ProfileState.ACTIVE, ProfileState.RETIRED}),
+    ProfileState.ACTIVE: frozenset({ProfileState.RETIRED}),
+    ProfileState.RETIRED: frozenset({ProfileState.ACTIVE}),
+}

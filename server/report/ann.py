@@ -1,7 +1,7 @@
 """The nuclei of a result as Microscopy Bulk Simple Annotations: a group of points for each compartment and grade.
 
-Points are columns and rows of the largest image's total pixel matrix, its top-left corner being (0, 0) and the centre of
-its first pixel (0.5, 0.5) (PS3.3 C.37.1.2.1), or millimetres in the slide's frame of reference.
+Points are columns and rows of the largest image's total pixel matrix, its top-left corner being (0, 0) and the centre
+of its first pixel (0.5, 0.5) (PS3.3 C.37.1.2.1), or millimetres in the slide's frame of reference.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,8 @@ class _Columns:
 def build_ann(
     result: Result, source: Sequence[Dataset], *, coordinates: Coordinates = Coordinates.PIXELS, confidence: bool = True
 ) -> Dataset | None:
-    """The annotations of a result's nuclei file, 12 bytes a nucleus (8 without `confidence`); None where it has no nucleus.
+    """The annotations of a result's nuclei file, 12 bytes a nucleus (8 without `confidence`); None where it has no
+    nucleus.
 
     Raises Refused as `source.main_image`.
     """
@@ -110,7 +111,9 @@ def _group(result: Result, number: int, key: tuple[int, int], columns: _Columns,
 
 
 def _filled(group: AnnotationGroup, points: Points, confidence: npt.NDArray[np.float32] | None) -> AnnotationGroup:
-    """Put all points where the first stands: highdicom's constructor visits each in Python, seconds and gigabytes a million."""
+    """Put all points where the first stands: highdicom's constructor visits each in Python, seconds and gigabytes a
+    million.
+    """
     group.NumberOfAnnotations = len(points)
     if points.shape[1] == 3:
         group.CommonZCoordinateValue = float(points[0, 2])  # a slide is flat: every nucleus has the plane's z

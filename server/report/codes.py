@@ -1,8 +1,8 @@
 """Every code that a report carries: the one table, imported by the HL7 and the DICOM writers alike. Imports no library.
 
-A value, its scheme as DICOM and HL7 name it (LN, SCT, DCM, UCUM, 99CHROMOGEN), a meaning, the unit where the concept is a
-quantity, and where the pair comes from. Meanings fit DICOM's LO (64 characters), values its SH (16).
-85329-1 is the percentage for ER; Ki-67's is 85330-9.
+A value, its scheme as DICOM and HL7 name it (LN, SCT, DCM, UCUM, 99CHROMOGEN), a meaning, the unit where the concept is
+a quantity, and where the pair comes from. Meanings fit DICOM's LO (64 characters), values its SH (16). 85329-1 is the
+percentage for ER; Ki-67's is 85330-9.
 """
 
 from dataclasses import dataclass
@@ -167,7 +167,9 @@ _MARKERS = {
         interpretation=_loinc("16113-3", "PR interpretation, tissue"),
         percent=_loinc("14230-7", "PR percent of nuclei, tissue", PERCENT),
     ),
-    ("KI67", Tissue.BREAST): MarkerCodes(percent=_loinc("85330-9", "Ki-67 percent of nuclei, breast cancer specimen", PERCENT)),
+    ("KI67", Tissue.BREAST): MarkerCodes(
+        percent=_loinc("85330-9", "Ki-67 percent of nuclei, breast cancer specimen", PERCENT)
+    ),
     ("KI67", Tissue.OTHER): MarkerCodes(
         presence=_loinc("33055-5", "Ki-67 presence, tissue"),
         percent=_loinc("29593-1", "Ki-67 percent of nuclei, tissue", PERCENT),
@@ -193,7 +195,10 @@ def percent_positive_code(marker: str, tissue: Tissue) -> Code:
 
 
 def tissue_of(site_code: str, site_scheme: str, site_text: str = "") -> Tissue:
-    """BREAST for the breast's own code (SNOMED CT, SNOMED RT, ICD-O C50) or, where nothing is coded, its name; else OTHER."""
+    """BREAST for the breast's own code (SNOMED CT, SNOMED RT, ICD-O C50) or, where nothing is coded, its name.
+
+    Else OTHER.
+    """
     if site_code:
         icd_o = site_scheme.upper().startswith(("ICDO", "ICD-O", "I10")) and site_code.upper().startswith("C50")
         return Tissue.BREAST if icd_o or (site_scheme.upper(), site_code) in _BREAST_SITES else Tissue.OTHER

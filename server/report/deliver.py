@@ -13,9 +13,11 @@ DICOM_KINDS = frozenset({"SR", "ANN", "SEG"})
 
 
 class SendMllp(Protocol):
-    """`server.report.mllp_sender.send`."""
+    """`server.hl7.sender.send`."""
 
-    def __call__(self, message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None) -> None: ...
+    def __call__(
+        self, message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,9 @@ class Deliverer:
             message = delivery.path.read_bytes()
         except OSError as error:
             kind = type(error).__name__
-            raise Failed(ServiceReason.DELIVERY_FAILED, f"{delivery.path.name} can't be read ({kind})", retryable=True) from None
+            raise Failed(
+                ServiceReason.DELIVERY_FAILED, f"{delivery.path.name} can't be read ({kind})", retryable=True
+            ) from None
         self._send(message, host=receiver.host, port=receiver.port, timeout_s=receiver.timeout_s, tls=receiver.tls)
 
     def _object(self, delivery: Delivery) -> None:

@@ -63,7 +63,9 @@ def identity(result: Result, kind: str, *, series_number: int, description: str)
 
 def _own_scheme() -> CodingSchemeIdentificationItem:
     name = "Codes of chromogen, defined in its DICOM conformance statement"
-    return CodingSchemeIdentificationItem(codes.Scheme.CHROMOGEN.value, name=name, responsible_organization=MANUFACTURER)
+    return CodingSchemeIdentificationItem(
+        codes.Scheme.CHROMOGEN.value, name=name, responsible_organization=MANUFACTURER
+    )
 
 
 def derived_uid(result_id: ResultId, part: str) -> str:
@@ -114,7 +116,12 @@ def algorithm_parameters(result: Result) -> dict[str, str]:
     """What a result depends on beside the slide: name to value, for Algorithm Parameters."""
     model, slide = result.analysis.model, result.analysis.slide
     icc = {} if slide.icc_sha256 is None else {"icc_sha256": slide.icc_sha256}
-    fixed = {"result": str(result.id), "model_sha256": model.sha256, "engine": model.engine, "profile": result.profile.label}
+    fixed = {
+        "result": str(result.id),
+        "model_sha256": model.sha256,
+        "engine": model.engine,
+        "profile": result.profile.label,
+    }
     return fixed | thresholds_as_text(result.profile.thresholds) | icc
 
 
@@ -177,4 +184,6 @@ def write(report: Dataset, path: Path) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise Failed(Reason.OUTPUT_NOT_WRITABLE, f"{path.name} can't be written: is the disk full?", retryable=True) from error
+        raise Failed(
+            Reason.OUTPUT_NOT_WRITABLE, f"{path.name} can't be written: is the disk full?", retryable=True
+        ) from error

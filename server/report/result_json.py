@@ -38,7 +38,11 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
 
 def compartments_json(scores: Scores) -> Json:
     """stroma, epithelium, all."""
-    return {"stroma": score_json(scores.stroma), "epithelium": score_json(scores.epithelium), "all": score_json(scores.all)}
+    return {
+        "stroma": score_json(scores.stroma),
+        "epithelium": score_json(scores.epithelium),
+        "all": score_json(scores.all),
+    }
 
 
 def score_json(score: CompartmentScore) -> Json:
@@ -72,7 +76,11 @@ def slide_json(facts: SlideFacts) -> Json:
     """Facts that name the slide; absent ones are left out."""
     names: Json = {"sha256": facts.sha256}
     if facts.sop_instance_uids:
-        names["uids"] = {"study": facts.study_uid, "series": facts.series_uid, "sop_instances": list(facts.sop_instance_uids)}
+        names["uids"] = {
+            "study": facts.study_uid,
+            "series": facts.series_uid,
+            "sop_instances": list(facts.sop_instance_uids),
+        }
     more = {"container_id": facts.container_id, "specimen_id": facts.specimen_id, "icc_sha256": facts.icc_sha256}
     return {
         "mpp": facts.mpp,

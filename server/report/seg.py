@@ -61,7 +61,9 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
         source_images=[image],
         pixel_array=found[None],
         segmentation_type="BINARY",
-        segment_descriptions=[_description(result, number, segment) for number, segment in enumerate(SEGMENTS, start=1)],
+        segment_descriptions=[
+            _description(result, number, segment) for number, segment in enumerate(SEGMENTS, start=1)
+        ],
         pixel_measures=_measures(image, slide, side),
         plane_orientation=_orientation(slide),
         plane_positions=[_position(slide, side)],
@@ -76,12 +78,17 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
 
 
 def cell_pixels(slide: SlideGeometry) -> int:
-    """Pixels of the largest image along the side of one pixel of the map, so that it is as near 32 µm as whole pixels give."""
+    """Pixels of the largest image along the side of one pixel of the map, so that it is as near 32 µm as whole pixels
+    give.
+    """
     return max(round(CELL_UM / 1000 / slide.spacing[1]), 1)
 
 
 def density_map(result: Result, slide: SlideGeometry, side: int) -> Map:
-    """Which cells hold a nucleus of the stroma, of the epithelium, of grade 1 or above; cell (0, 0) at the matrix's corner."""
+    """Which cells hold a nucleus of the stroma, of the epithelium, of grade 1 or above.
+
+    Cell (0, 0) at the matrix's corner.
+    """
     found = np.zeros((-(-slide.rows // side), -(-slide.columns // side), len(SEGMENTS)), np.uint8)
     for nuclei in read_nuclei(result.nuclei_file):
         row = _cell(nuclei.y, side, found.shape[0])

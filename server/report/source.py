@@ -21,14 +21,26 @@ CHARACTER_SET = "ISO_IR 192"
 """UTF-8: the source's text in whatever character set it came, and ours, are written in it."""
 
 _NEEDED = (
-    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID",
-    "TotalPixelMatrixColumns", "TotalPixelMatrixRows",
-)  # fmt: skip
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "FrameOfReferenceUID",
+    "TotalPixelMatrixColumns",
+    "TotalPixelMatrixRows",
+)
 # Type 2 in what is written, so present there even where a source without them breaks the standard.
 _MAY_BE_EMPTY = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime",
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
     "ReferringPhysicianName",
-)  # fmt: skip
+)
 _SEXES = ("M", "F", "O", "")
 
 KEPT_HEADER = "source.dcm"
@@ -53,11 +65,16 @@ class SlideGeometry:
 
     def to_slide(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n,) columns and rows, the first pixel's centre being (0, 0), to (n, 3) mm in the frame of reference."""
-        return self.origin + np.outer(x * self.spacing[1], self.along_row) + np.outer(y * self.spacing[0], self.along_column)
+        return (
+            self.origin
+            + np.outer(x * self.spacing[1], self.along_row)
+            + np.outer(y * self.spacing[0], self.along_column)
+        )
 
 
 def read_source(folder: Path) -> list[Dataset]:
-    """Headers, without pixels, of the volume images of a slide (a folder, searched through, or one file), largest first.
+    """Headers, without pixels, of the volume images of a slide (a folder, searched through, or one file), largest
+    first.
 
     Label, overview and thumbnail, other objects and files that are not DICOM are passed over.
     Raises Refused NOT_A_SLIDE where no volume image is found.
@@ -74,7 +91,9 @@ def _header(path: Path) -> Dataset | None:
         with path.open("rb") as file:  # up to the items for each frame of a sparse slide, which no report needs
             header = read_partial(file, lambda tag, vr, length: tag >= _PER_FRAME)
         kind = header.get("ImageType") or []
-        wanted = header.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage and len(kind) > 2 and kind[2] == "VOLUME"
+        wanted = (
+            header.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage and len(kind) > 2 and kind[2] == "VOLUME"
+        )
     except InvalidDicomError:
         return None
     except OSError as error:
@@ -91,7 +110,8 @@ def _area(header: Dataset) -> int:
 def check_same_specimen(order: Order, source: Sequence[Dataset]) -> None:
     """Raise Refused SPECIMEN_MISMATCH where an identifier that the order and the slide both give differs.
 
-    Patients are compared where the identifiers may come from one authority: two that differ by name issue numbers apart.
+    Patients are compared where the identifiers may come from one authority: two that differ by name issue numbers
+    apart.
     """
     asked, containers = order.request, {_text(h, "ContainerIdentifier") for h in source}
     specimens = {_text(s, "SpecimenIdentifier") for h in source for s in h.get("SpecimenDescriptionSequence") or []}
@@ -116,19 +136,25 @@ def _text(item: Dataset, keyword: str) -> str:
 
 
 def main_image(result: Result, source: Sequence[Dataset]) -> Dataset:
-    """The largest image's header, made fit to be copied from: text decoded, missing type 2 elements empty, the caller's kept.
+    """The largest image's header, made fit to be copied from: text decoded, missing type 2 elements empty, the caller's
+    kept.
 
-    Raises Refused NOT_A_SLIDE without images or where identity is missing, SEVERAL_SLIDES where its size is not the result's.
+    Raises Refused NOT_A_SLIDE without images or where identity is missing, SEVERAL_SLIDES where its size is not the
+    result's.
     """
     if not source:
         raise Refused(Reason.NOT_A_SLIDE, "no image of the slide is given to report on")
     largest = max(source, key=_area)
     missing = [k for k in _NEEDED if not largest.get(k)]
     if missing:
-        raise Refused(Reason.NOT_A_SLIDE, f"the slide's image has no {missing[0]}, so no DICOM report can be tied to it")
+        raise Refused(
+            Reason.NOT_A_SLIDE, f"the slide's image has no {missing[0]}, so no DICOM report can be tied to it"
+        )
     size = result.analysis.slide.size
     if (largest.TotalPixelMatrixColumns, largest.TotalPixelMatrixRows) != (size.width, size.height):
-        raise Refused(Reason.SEVERAL_SLIDES, f"the largest image is not the one scored, which is {size.width} x {size.height} px")
+        raise Refused(
+            Reason.SEVERAL_SLIDES, f"the largest image is not the one scored, which is {size.width} x {size.height} px"
+        )
     return _completed(largest)
 
 
@@ -146,7 +172,10 @@ def _completed(header: Dataset) -> Dataset:
 
 
 def geometry(header: Dataset, *, mpp: float) -> SlideGeometry:
-    """The geometry of an image; without orientation, origin or spacing: upright at (0, 0), `mpp` micrometres a pixel."""
+    """The geometry of an image.
+
+    Without orientation, origin or spacing: upright at (0, 0), `mpp` micrometres a pixel.
+    """
     offset = (header.get("TotalPixelMatrixOriginSequence") or [Dataset()])[0]
     orientation = np.array([float(v) for v in header.get("ImageOrientationSlide") or (1, 0, 0, 0, 1, 0)])
     keys = ("XOffsetInSlideCoordinateSystem", "YOffsetInSlideCoordinateSystem", "ZOffsetInSlideCoordinateSystem")

@@ -1,7 +1,7 @@
 """A result as a DICOM structured report: Comprehensive 3D SR, TID 1500, one measurement group (TID 1501) a compartment.
 
-It is partial, preliminary and unverified until a pathologist signs; then another document, complete, final and verified by
-them, takes its place.
+It is partial, preliminary and unverified until a pathologist signs; then another document, complete, final and verified
+by them, takes its place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """Who signed (a token's subject), in which laboratory, when, to what state, and the document that the signed one replaces."""
+    """Who signed (a token's subject), in which laboratory, when, to what state, and the document that the signed one
+    replaces.
+    """
 
     by: str
     lab: str
@@ -52,7 +54,9 @@ def signed(result_id: ResultId, state: str, by: str) -> Document:
     return Document(result_id=result_id, part=f"SR/{state}/{by}")
 
 
-def build_sr(result: Result, order: Order | None, source: Sequence[Dataset], signature: Signature | None = None) -> Dataset:
+def build_sr(
+    result: Result, order: Order | None, source: Sequence[Dataset], signature: Signature | None = None
+) -> Dataset:
     """The report of a result on the slide whose headers are given (`source.read_source`); ready to be written.
 
     Raises Refused: SPECIMEN_MISMATCH where the order names another specimen, and as `source.main_image`.
@@ -92,7 +96,9 @@ def _replaced(result: Result, signature: Signature | None) -> Document | None:
 
 
 def _person(subject: str) -> str:
-    """A PN with a token's subject as family name: without what separates parts of a name, and as long as a PN may be."""
+    """A PN with a token's subject as family name: without what separates parts of a name, and as
+    long as a PN may be.
+    """
     return "".join(c if c.isprintable() and c not in "\\^=" else " " for c in subject)[:62].strip() + "^"
 
 
@@ -122,7 +128,14 @@ def _content(result: Result, order: Order | None, image: Dataset) -> Dataset:
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
         imaging_measurements=[
             _group(result, image, "stroma", codes.STROMA, result.scores.stroma, codes.PERCENT_POSITIVE),
-            _group(result, image, "epithelium", codes.EPITHELIUM, result.scores.epithelium, _percent_of_epithelium(result, order)),
+            _group(
+                result,
+                image,
+                "epithelium",
+                codes.EPITHELIUM,
+                result.scores.epithelium,
+                _percent_of_epithelium(result, order),
+            ),
             _group(result, image, "all", codes.ALL_COMPARTMENTS, result.scores.all, codes.PERCENT_POSITIVE),
         ],
     )
@@ -223,7 +236,9 @@ def _requested(order: Order, image: Dataset) -> Dataset:
 
 
 def _fitting(text: str) -> str | None:
-    """Text as an LO takes it (64 characters, no backslash, no control character), else nothing: half a number is none."""
+    """Text as an LO takes it (64 characters, no backslash, no control character), else nothing:
+    half a number is none.
+    """
     return text if 0 < len(text) <= 64 and "\\" not in text and text.isprintable() else None
 
 

@@ -1,8 +1,10 @@
-"""The audit: who did what to which object, when, with what outcome; no patient data. Hash-chained, so that a change shows.
+"""The audit: who did what to which object, when, with what outcome; no patient data. Hash-chained, so that a change
+shows.
 
-PostgreSQL writes it (migration 0003): triggers at the commit of every order's, result's, profile's and delivery's change, so
-that no code can forget it. Each laboratory has eight chains; a row's hash is of its fields and of the hash before it. Here
-the hashes are computed again, outside of the database, since who can change rows there can change functions as well.
+PostgreSQL writes it (migration 0003): triggers at the commit of every order's, result's, profile's and delivery's
+change, so that no code can forget it. Each laboratory has eight chains; a row's hash is of its fields and of the hash
+before it. Here the hashes are computed again, outside of the database, since who can change rows there can change
+functions as well.
 
 A cut-off end leaves a chain whole: `heads` are for writing down elsewhere.
 """
@@ -17,7 +19,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, cast, extract, select, text
 
 from server.domain.access import Actor
-from server.domain.desks import AuditEntry, AuditFilter, AuditVerdict, Page, PageKey
+from server.domain.views import AuditEntry, AuditFilter, AuditVerdict, Page, PageKey
 from server.store.scope import Scoped, given, of_lab, page_of
 from server.store.tables import audit
 
@@ -61,11 +63,20 @@ class Verdict:
 
 
 def digest(previous: str, row: Row) -> str:
-    """The hash that a row must have after `previous` (empty for the first): SHA-256 of all fields, each with its length."""
+    """The hash that a row must have after `previous` (empty for the first): SHA-256 of all fields, each with its
+    length.
+    """
     parts = (
-        previous, row.lab, str(row.chain), str(row.number), str(row.microseconds),
-        row.subject, row.action, row.object, row.outcome,
-    )  # fmt: skip
+        previous,
+        row.lab,
+        str(row.chain),
+        str(row.number),
+        str(row.microseconds),
+        row.subject,
+        row.action,
+        row.object,
+        row.outcome,
+    )
     encoded = [part.encode() for part in parts]
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in encoded)).hexdigest()
 
@@ -95,8 +106,8 @@ def _rows(connection: Connection) -> Iterator[Row]:
     return (Row(*row) for row in found)  # type: ignore[arg-type]
 
 
-class PostgresAuditDesk(Scoped):
-    """`desks.AuditDesk`."""
+class PostgresAuditRepository(Scoped):
+    """`repositories.AuditRepository`."""
 
     def query(self, actor: Actor, wanted: AuditFilter, limit: int, after: PageKey) -> Page[AuditEntry]:
         statement = page_of(_wanted(actor, wanted), (audit.c.id,), after, limit)

@@ -22,11 +22,20 @@ SCOPE = text("SELECT set_config('chromogen.lab', :lab, true), set_config('chromo
 """What row-level security and the audit ask for; it ends with the transaction."""
 SCOPE_UNSORTED = text(f"{SCOPE.text}, set_config('enable_sort', 'off', true)")
 
-_UNREACHABLE = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, psycopg2.OperationalError, psycopg2.InterfaceError)
+_UNREACHABLE = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.TimeoutError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+)
 
 
 def connect(url: str, *, pool: int = POOL) -> Engine:
-    """An engine; nothing connects yet. `url` is postgresql:// with or without a driver. Raises Refused SETTING_INVALID."""
+    """An engine; nothing connects yet. `url` is postgresql:// with or without a driver.
+
+    Raises Refused SETTING_INVALID.
+    """
     parsed = make_url(sqlalchemy_url(url))
     own_options = str(parsed.query.get("options", ""))
     return create_engine(
@@ -49,7 +58,10 @@ def connect(url: str, *, pool: int = POOL) -> Engine:
 
 
 def address_of(wanted: Database) -> str:
-    """The configured database with its password, wherever that comes from; empty: none is. Raises Refused SETTING_INVALID."""
+    """The configured database with its password, wherever that comes from; empty: none is.
+
+    Raises Refused SETTING_INVALID.
+    """
     url, file = wanted.url.get_secret_value(), wanted.password_file
     if file is None:
         return url
@@ -57,12 +69,15 @@ def address_of(wanted: Database) -> str:
     if parsed.password or not parsed.username:
         raise Refused(
             ServiceReason.SETTING_INVALID,
-            "CHROMOGEN_DATABASE_PASSWORD_FILE: CHROMOGEN_DATABASE_URL must name a user, and no password beside the file's",
+            "CHROMOGEN_DATABASE_PASSWORD_FILE: CHROMOGEN_DATABASE_URL must name a user, and no "
+            "password beside the file's",
         )
     try:
         password = file.read_text().strip("\r\n")
     except (OSError, ValueError):
-        raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_DATABASE_PASSWORD_FILE: {file} can't be read") from None
+        raise Refused(
+            ServiceReason.SETTING_INVALID, f"CHROMOGEN_DATABASE_PASSWORD_FILE: {file} can't be read"
+        ) from None
     if not password:
         raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_DATABASE_PASSWORD_FILE: {file} is empty")
     return parsed.set(password=password).render_as_string(hide_password=False)
@@ -81,7 +96,11 @@ def sqlalchemy_url(url: str) -> str:
 
 def as_role(url: str, role: str) -> str:
     """The same address; who connects by it acts as `role` from the first statement on."""
-    return make_url(sqlalchemy_url(url)).update_query_dict({"options": f"-c role={role}"}).render_as_string(hide_password=False)
+    return (
+        make_url(sqlalchemy_url(url))
+        .update_query_dict({"options": f"-c role={role}"})
+        .render_as_string(hide_password=False)
+    )
 
 
 def libpq_url(url: str) -> str:
@@ -94,36 +113,49 @@ def unproven_hosts(url: str) -> list[str]:
     parsed = make_url(sqlalchemy_url(url))
     if parsed.query.get("sslmode") == "verify-full":
         return []
-    return [host for host in (parsed.host or "", *parsed.normalized_query.get("host", ())) if host and not host.startswith("/")]
+    return [
+        host
+        for host in (parsed.host or "", *parsed.normalized_query.get("host", ()))
+        if host and not host.startswith("/")
+    ]
 
 
 @contextmanager
-def transaction(engine: Engine, *, lab: str = ALL_LABS, subject: str = "", unsorted: bool = False) -> Iterator[Connection]:
+def transaction(
+    engine: Engine, *, lab: str = ALL_LABS, subject: str = "", unsorted: bool = False
+) -> Iterator[Connection]:
     """One transaction, committed on leaving, in which row-level security shows the rows of `lab` alone.
 
-    `subject` is who the audit names; empty: the role that is connected. `unsorted`: rows come in the order of an index, and
-    not by sorting all to take the first, which PostgreSQL prefers where it takes them for few: it can't estimate a policy, and
-    a queue grows faster than its statistics. Raises Failed DATABASE_UNREACHABLE (retryable),
+    `subject` is who the audit names; empty: the role that is connected. `unsorted`: rows come in the order of an index,
+    and not by sorting all to take the first, which PostgreSQL prefers where it takes them for few: it can't estimate a
+    policy, and a queue grows faster than its statistics. Raises Failed DATABASE_UNREACHABLE (retryable),
     DATABASE_FAILED. What the driver says is not chained: it quotes values.
     """
-    with _our_errors(), _begun(engine, SCOPE_UNSORTED if unsorted else SCOPE, {"lab": lab, "subject": subject}) as connection:
+    with (
+        _our_errors(),
+        _begun(engine, SCOPE_UNSORTED if unsorted else SCOPE, {"lab": lab, "subject": subject}) as connection,
+    ):
         yield connection
         connection.commit()
 
 
 def called(engine: Engine, function: str, given: Mapping[str, Any], *, again: bool = True) -> dict[str, Any] | None:
-    """The first row of one call of a function of the database, which says itself in whose name: a transaction of its own.
+    """The first row of one call of a function of the database, which says itself in whose name: a transaction of its
+    own.
 
-    One exchange with the server, where a `transaction` takes four; by the driver alone, as SQLAlchemy's own work for a statement
-    takes as long. A connection that died in the pool is replaced, and the call made once more (`again`): it may have died with
-    the answer, so the function has to bear that. Identifiers come as text. Raises as `transaction` does.
+    One exchange with the server, where a `transaction` takes four; by the driver alone, as SQLAlchemy's own work for a
+    statement takes as long. A connection that died in the pool is replaced, and the call made once more (`again`): it
+    may have died with the answer, so the function has to bear that. Identifiers come as text. Raises as `transaction`
+    does.
     """
     with _our_errors(), _autocommitting(engine) as connection:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(function, given)
                 row = cursor.fetchone()
-                return row and {column.name: _plain(value) for column, value in zip(cursor.description, row, strict=True)}
+                return row and {
+                    column.name: _plain(value) for column, value in zip(cursor.description, row, strict=True)
+                }
         except psycopg2.Error:
             if not (again and connection.closed):
                 raise
@@ -157,23 +189,34 @@ def _our_errors() -> Iterator[None]:
         yield
     except _UNREACHABLE as error:
         raise Failed(
-            ServiceReason.DATABASE_UNREACHABLE, f"the database doesn't answer or gave up ({_name(error)})", retryable=True
+            ServiceReason.DATABASE_UNREACHABLE,
+            f"the database doesn't answer or gave up ({_name(error)})",
+            retryable=True,
         ) from None
     except (exc.DBAPIError, psycopg2.Error) as error:
         if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-            raise Failed(ServiceReason.DATABASE_UNREACHABLE, "the database closed the connection", retryable=True) from None
-        raise Failed(ServiceReason.DATABASE_FAILED, f"the database refused a statement ({_name(error)}); is it migrated?") from None
+            raise Failed(
+                ServiceReason.DATABASE_UNREACHABLE, "the database closed the connection", retryable=True
+            ) from None
+        raise Failed(
+            ServiceReason.DATABASE_FAILED, f"the database refused a statement ({_name(error)}); is it migrated?"
+        ) from None
 
 
 def _begun(engine: Engine, scope: TextClause, values: Mapping[str, str], *, again: bool = True) -> Connection:
-    """A connection in a transaction of its own. One that died in the pool shows it at this first statement, and is replaced."""
+    """A connection in a transaction of its own.
+
+    One that died in the pool shows it at this first statement, and is replaced.
+    """
     connection = engine.connect()
     try:
         connection.execute(scope, values)
     except BaseException as error:
         connection.close()
         if again and isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-            return _begun(engine, scope, values, again=False)  # with the first, the pool has dropped all that are as old
+            return _begun(
+                engine, scope, values, again=False
+            )  # with the first, the pool has dropped all that are as old
         raise
     return connection
 

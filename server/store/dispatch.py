@@ -1,7 +1,7 @@
 """procrastinate, kept in here: it tells a free worker at once that a case has come, and sweeps up after dead workers.
 
-Which case is done, and by whom, is not its business: a job makes the worker look into our table. What it is not told of,
-or what it loses, the worker finds by looking there now and then.
+Which case is done, and by whom, is not its business: a job makes the worker look into our table. What it is not told
+of, or what it loses, the worker finds by looking there now and then.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ log = structlog.get_logger()
 HEARTBEAT_S, STALLED_S, SWEEP_S = 5.0, 30.0, 15.0
 RECONNECT_S = 5.0
 
-Look = Callable[[], "Future[None]"]
+WakeWorker = Callable[[], "Future[None]"]
 """Asks the worker's thread to look for a case; done when it has looked, and ended the case it found."""
 
 
 class Dispatcher:
     """Runs procrastinate's worker in an event loop of its own until `stop`."""
 
-    def __init__(self, url: str, look: Look, *, poll_s: float) -> None:
-        self._url, self._look, self._poll_s = libpq_url(url), look, poll_s
+    def __init__(self, url: str, wake: WakeWorker, *, poll_s: float) -> None:
+        self._url, self._wake, self._poll_s = libpq_url(url), wake, poll_s
         _hush()
 
     def run(self, stop: threading.Event) -> None:
@@ -50,7 +50,7 @@ class Dispatcher:
 
         @app.task(name=TASK)
         async def case(order_id: str) -> None:
-            await asyncio.wrap_future(self._look())
+            await asyncio.wrap_future(self._wake())
 
         async with app.open_async():
             await _sweep(app)
@@ -104,7 +104,9 @@ class Sweeper:
                 return
 
     async def _once(self) -> None:
-        app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=self._url, min_size=1, max_size=1, timeout=10))
+        app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(conninfo=self._url, min_size=1, max_size=1, timeout=10)
+        )
         async with app.open_async():
             await _sweep(app)
 

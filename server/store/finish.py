@@ -1,4 +1,5 @@
-"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them (migrations 0006, 0010).
+"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them (migrations
+0006, 0010).
 
 As statements of ours they would be parsed and planned anew for each case, which took longer than to run them.
 """
@@ -13,7 +14,8 @@ from server.domain.result import Result
 from server.store import outbox, results
 
 FINISH = """
-SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(hue_value)s, %(density)s, %(scores)s,
+SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(hue_value)s, %(density)s,
+%(scores)s,
     %(deliveries)s) AS done
 """
 """`done` is false where the claim is lost, and nothing is written."""

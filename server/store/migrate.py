@@ -36,7 +36,10 @@ class Tables:
         self._new_enough = False
 
     def check_once(self, engine: Engine) -> None:
-        """Asks until they once were new enough: no migration takes anything away. Raises Failed DATABASE_FAILED (retryable)."""
+        """Asks until they once were new enough: no migration takes anything away.
+
+        Raises Failed DATABASE_FAILED (retryable).
+        """
         if self._new_enough:
             return
         with transaction(engine) as connection:
@@ -46,7 +49,10 @@ class Tables:
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Up to `revision`, whether from empty or from an older one. Raises Failed DATABASE_UNREACHABLE, DATABASE_FAILED."""
+    """Up to `revision`, whether from empty or from an older one.
+
+    Raises Failed DATABASE_UNREACHABLE, DATABASE_FAILED.
+    """
     run(url, lambda config: command.upgrade(config, revision))
 
 
@@ -91,7 +97,9 @@ def run(url: str, step: Callable[[Config], None]) -> None:
             connection.commit()
     except (exc.OperationalError, exc.InterfaceError) as error:
         name = type(error.orig).__name__
-        raise Failed(ServiceReason.DATABASE_UNREACHABLE, f"the database can't be migrated ({name})", retryable=True) from None
+        raise Failed(
+            ServiceReason.DATABASE_UNREACHABLE, f"the database can't be migrated ({name})", retryable=True
+        ) from None
     except exc.DBAPIError as error:
         raise Failed(ServiceReason.DATABASE_FAILED, f"a migration failed ({type(error.orig).__name__})") from None
     finally:

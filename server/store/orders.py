@@ -1,4 +1,5 @@
-"""Orders as rows: accepted once, claimed by one worker under a token and a lease, ended once. The database's clock only.
+"""Orders as rows: accepted once, claimed by one worker under a token and a lease, ended once. The database's clock
+only.
 
 Each function is called inside a transaction and commits nothing itself.
 """
@@ -35,7 +36,7 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
 from server.domain.ports import Claim, OrderView
 from server.domain.result import ResultId
-from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, State, check_transition
+from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, OrderState, check_transition
 from server.store.tables import orders
 
 log = structlog.get_logger()
@@ -62,13 +63,16 @@ _NOTE_CORRECTION = text("SELECT chromogen_note(:lab, chromogen_subject(), 'order
 
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
-    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to commit.
+    """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to
+    commit.
 
-    A new message for an order that ended without a result begins it anew; it says what is so now, also of one that waits. One
-    that is more urgent makes one so that waits or runs. Raises Refused as `check_same`, where the message is new and its number
-    is not.
+    A new message for an order that ended without a result begins it anew; it says what is so now, also of one that
+    waits. One that is more urgent makes one so that waits or runs. Raises Refused as `check_same`, where the message is
+    new and its number is not.
     """
-    statement = upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
+    statement = (
+        upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
+    )
     row = connection.execute(statement).mappings().first()
     if row is not None:
         defer(connection, OrderId(row["id"]), request.priority)
@@ -87,13 +91,17 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     if row["state"] in ENDED_WITHOUT_RESULT:
         return begin_anew(connection, first.id, request.priority, heard | said)
     urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
-    corrections = said if row["state"] == State.QUEUED else {}
+    corrections = said if row["state"] == OrderState.QUEUED else {}
     values = heard | (_urgency(request.priority) if urged else {}) | corrections
     if values != heard:
         values["updated_at"] = func.now()
     if said and not corrections:
         log.warning("order_not_corrected", order=first.id, state=row["state"], columns=sorted(said))
-    changed = connection.execute(update(orders).where(orders.c.id == first.id).values(values).returning(orders)).mappings().one()
+    changed = (
+        connection.execute(update(orders).where(orders.c.id == first.id).values(values).returning(orders))
+        .mappings()
+        .one()
+    )
     if corrections:
         given = {"lab": row["lab"], "object": f"orders/{first.id}", "outcome": " ".join(sorted(corrections))}
         connection.execute(_NOTE_CORRECTION, given)
@@ -102,12 +110,21 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     return order_of(changed)
 
 
-def begin_anew(connection: Connection, order_id: OrderId, priority: Priority, heard: Mapping[str, Any] | None = None) -> Order:
-    """QUEUED with all its attempts before it, its job in: of an order that ended without a result. `heard` are columns more."""
-    fresh = {"state": State.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "ending": None}
+def begin_anew(
+    connection: Connection, order_id: OrderId, priority: Priority, heard: Mapping[str, Any] | None = None
+) -> Order:
+    """QUEUED with all its attempts before it, its job in: of an order that ended without a result.
+
+    `heard` are columns more.
+    """
+    fresh = {"state": OrderState.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "ending": None}
     times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
     values = {**fresh, "run": orders.c.run + 1, **times, **_urgency(priority), **(heard or {})}
-    row = connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders)).mappings().one()
+    row = (
+        connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders))
+        .mappings()
+        .one()
+    )
     defer(connection, order_id, priority)
     return order_of(row)
 
@@ -143,7 +160,7 @@ def defer(connection: Connection, order_id: OrderId, priority: Priority, *, dela
 
 
 def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
-    """The order under a new token, or None: also for one whose last permitted worker vanished (`burial`)."""
+    """The order under a new token, or None: also for one whose last permitted worker vanished (`abandoned`)."""
     given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": str(uuid.uuid4())}
     return taken(connection.execute(_CLAIM, given).mappings().first())
 
@@ -159,34 +176,40 @@ def progress(connection: Connection, claim: Claim, share: float, lease_s: float)
     change(connection, claim, values)
 
 
-def reached_by(claim: Claim, state: State, max_attempts: int) -> State:
+def reached_by(claim: Claim, state: OrderState, max_attempts: int) -> OrderState:
     """What `end` is to make of a case that ends so: a failed attempt is QUEUED, or DEAD after `max_attempts`.
 
     Raises Refused ORDER_STATE.
     """
-    reached = State.DEAD if state is State.QUEUED and claim.attempt >= max_attempts else state
-    check_transition(State.RUNNING, reached)
-    if reached is State.DONE:
+    reached = OrderState.DEAD if state is OrderState.QUEUED and claim.attempt >= max_attempts else state
+    check_transition(OrderState.RUNNING, reached)
+    if reached is OrderState.DONE:
         raise Refused(ServiceReason.ORDER_STATE, "an order is DONE by `finish`, with its result")
     return reached
 
 
-def end(connection: Connection, claim: Claim, reached: State, reason: str, detail: str) -> None:
+def end(connection: Connection, claim: Claim, reached: OrderState, reason: str, detail: str) -> None:
     """QUEUED waits with growing back-off. Raises Failed ATTEMPT_LOST."""
-    delay_s = min(RETRY_FIRST_S * 4 ** (claim.attempt - 1), RETRY_MOST_S) if reached is State.QUEUED else 0.0
+    delay_s = min(RETRY_FIRST_S * 4 ** (claim.attempt - 1), RETRY_MOST_S) if reached is OrderState.QUEUED else 0.0
     change(connection, claim, ended(reached) | {"reason": reason, "detail": detail, "due_at": _in(delay_s)})
-    if reached is State.QUEUED:
+    if reached is OrderState.QUEUED:
         defer(connection, claim.order.id, claim.order.request.priority, delay_s=delay_s)
 
 
 def wait(connection: Connection, claim: Claim, reason: str, detail: str, longest_s: float) -> bool:
-    """QUEUED, the attempt not counted, for longer each time; False, and nothing changed, once `longest_s` are over since it began.
+    """QUEUED, the attempt not counted, for longer each time; False, and nothing changed, once `longest_s` are over
+    since it began.
 
     Raises Failed ATTEMPT_LOST.
     """
     age = func.extract("epoch", func.now() - orders.c.begun_at)
     pause = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
-    values = ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": _in(pause), "reason": reason, "detail": detail}
+    values = ended(OrderState.QUEUED) | {
+        "attempt": orders.c.attempt - 1,
+        "due_at": _in(pause),
+        "reason": reason,
+        "detail": detail,
+    }
     if not connection.execute(select(age < longest_s).where(orders.c.id == claim.order.id)).scalar_one():
         return False
     change(connection, claim, values)
@@ -194,8 +217,11 @@ def wait(connection: Connection, claim: Claim, reason: str, detail: str, longest
 
 
 def release(connection: Connection, claim: Claim) -> None:
-    """QUEUED again at once, the attempt not counted: the worker stops, the case did nothing wrong. Raises Failed ATTEMPT_LOST."""
-    change(connection, claim, ended(State.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": func.now()})
+    """QUEUED again at once, the attempt not counted: the worker stops, the case did nothing wrong.
+
+    Raises Failed ATTEMPT_LOST.
+    """
+    change(connection, claim, ended(OrderState.QUEUED) | {"attempt": orders.c.attempt - 1, "due_at": func.now()})
     defer(connection, claim.order.id, claim.order.request.priority)
 
 
@@ -251,7 +277,9 @@ _PLAIN = (
 )
 
 _SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
-"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed (migration 0012)."""
+"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed (migration
+0012).
+"""
 
 
 def _columns(request: Request) -> dict[str, Any]:
@@ -286,22 +314,22 @@ def _first(connection: Connection, request: Request) -> RowMapping:
 
 def _is_due() -> ColumnElement[bool]:
     return or_(
-        and_(orders.c.state == State.QUEUED, orders.c.due_at <= func.now()),
-        and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now()),
+        and_(orders.c.state == OrderState.QUEUED, orders.c.due_at <= func.now()),
+        and_(orders.c.state == OrderState.RUNNING, orders.c.lease_until < func.now()),
     )
 
 
-def is_spent(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
-    """Without a worker, and to be given to none (`burial`)."""
+def is_abandoned(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
+    """Without a worker, and to be given to none (`abandoned`)."""
     over = or_(orders.c.attempt >= max_attempts, orders.c.ending.is_not(None))
-    return and_(orders.c.state == State.RUNNING, orders.c.lease_until < func.now(), over)
+    return and_(orders.c.state == OrderState.RUNNING, orders.c.lease_until < func.now(), over)
 
 
 def change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
     """The order, where it is still this claim's. Raises Failed ATTEMPT_LOST."""
     statement = (
         update(orders)
-        .where(orders.c.id == claim.order.id, orders.c.state == State.RUNNING, orders.c.token == claim.token)
+        .where(orders.c.id == claim.order.id, orders.c.state == OrderState.RUNNING, orders.c.token == claim.token)
         .values({**values, "updated_at": func.now()})
     )
     if connection.execute(statement).rowcount != 1:
@@ -309,10 +337,12 @@ def change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> N
 
 
 def lost(claim: Claim) -> Failed:
-    return Failed(ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})")
+    return Failed(
+        ServiceReason.ATTEMPT_LOST, f"order {claim.order.id} is no longer this worker's (attempt {claim.attempt})"
+    )
 
 
-def ended(state: State) -> dict[str, Any]:
+def ended(state: OrderState) -> dict[str, Any]:
     return {"state": state, "token": None, "lease_until": None, "ending": None}
 
 
@@ -330,7 +360,7 @@ def view_of(row: RowMapping) -> OrderView:
     result_id, updated_at = row["result_id"], row["updated_at"]
     return OrderView(
         order=order_of(row),
-        state=State(row["state"]),
+        state=OrderState(row["state"]),
         attempt=row["attempt"],
         reason=row["reason"],
         detail=row["detail"],
@@ -346,7 +376,7 @@ def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
         update(orders)
         .where(which)
         .values(
-            state=State.RUNNING,
+            state=OrderState.RUNNING,
             token=bindparam("new_token"),
             attempt=orders.c.attempt + 1,
             lease_until=_in(bindparam("lease_s", type_=Double)),
@@ -359,14 +389,15 @@ def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 def _claimable() -> ColumnElement[bool]:
-    return and_(_is_due(), not_(is_spent(bindparam("most", type_=Integer))))
+    return and_(_is_due(), not_(is_abandoned(bindparam("most", type_=Integer))))
 
 
 # Made once: to build it for each case takes longer than to run it.
 _CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
 
 TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(stat_only)s, %(new_token)s)"
-"""The most urgent due order under a new token (migration 0010), or none. Those that other workers are just taking are passed over.
+"""The most urgent due order under a new token (migration 0010), or none. Those that other workers are just taking are
+passed over.
 
 An order whose last permitted worker vanished is left to `claim`.
 """

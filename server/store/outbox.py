@@ -1,7 +1,8 @@
-"""The outbox: what has to leave, first in first out for each destination, at least once, with the bytes that were finished.
+"""The outbox: what has to leave, first in first out for each destination, at least once, with the bytes that were
+finished.
 
-Only the oldest waiting row of a destination may be taken, under a token and a lease: so several workers never send two of
-one destination at once, a destination that doesn't answer holds up only itself, and a worker that dies is replaced.
+Only the oldest waiting row of a destination may be taken, under a token and a lease: so several workers never send two
+of one destination at once, a destination that doesn't answer holds up only itself, and a worker that dies is replaced.
 """
 
 import hashlib
@@ -42,10 +43,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, the lease.
+    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, the
+    lease.
 
-    The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner: it is
-    there, and others wait behind this one.
+    The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner:
+    it is there, and others wait behind this one.
     """
 
     first_s: float = 5
@@ -74,14 +76,21 @@ class _Lost(Exception):
     """The delivery has another sender now."""
 
 
-def add(connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]) -> None:
-    """Queue deliveries in this order, each with the digest of its file. A message that is there already is not queued again."""
+def add(
+    connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]
+) -> None:
+    """Queue deliveries in this order, each with the digest of its file.
+
+    A message that is there already is not queued again.
+    """
     rows = rows_of(order, result_id, deliveries)
     if rows:
         connection.execute(_QUEUE, rows)
 
 
-def rows_of(order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]) -> list[dict[str, Any]]:
+def rows_of(
+    order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]
+) -> list[dict[str, Any]]:
     """What is given of each row; the rest is the database's."""
     return [
         {
@@ -99,7 +108,10 @@ def rows_of(order: Order, result_id: ResultId | None, deliveries: Sequence[tuple
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file that is on the disk for good. Raises Failed DELIVERY_FAILED (retryable) when it can't be read."""
+    """SHA-256 of a file that is on the disk for good.
+
+    Raises Failed DELIVERY_FAILED (retryable) when it can't be read.
+    """
     try:
         with path.open("rb", buffering=0) as file:
             os.fsync(file.fileno())  # the database will say that it exists, and outlive a power cut
@@ -128,9 +140,15 @@ class PostgresOutbox:
             return connection.execute(select(func.count()).where(outbox.c.state == DEAD)).scalar_one()
 
     def send_due(self) -> int:
-        """Empty every destination's queue as far as it is due, destinations beside one another; how many were delivered."""
+        """Empty every destination's queue as far as it is due, destinations beside one another.
+
+        How many were delivered.
+        """
         delivered: list[int] = []
-        threads = [threading.Thread(target=lambda d=d: delivered.append(self.drain(d)), daemon=True) for d in self.destinations()]
+        threads = [
+            threading.Thread(target=lambda d=d: delivered.append(self.drain(d)), daemon=True)
+            for d in self.destinations()
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -158,7 +176,10 @@ class PostgresOutbox:
             return list(connection.execute(statement).scalars())
 
     def drain(self, destination: str, stop: threading.Event | None = None) -> int:
-        """Deliver to one destination until nothing of it is due; how many were delivered. Raises nothing: what fails, waits."""
+        """Deliver to one destination until nothing of it is due; how many were delivered.
+
+        Raises nothing: what fails, waits.
+        """
         delivered = 0
         try:
             while (stop is None or not stop.is_set()) and (taken := self._take(destination)) is not None:
@@ -262,7 +283,9 @@ def _in(seconds: float) -> ColumnElement[Any]:
 
 
 def _taken(row: RowMapping, token: str) -> _Taken:
-    delivery = Delivery(kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"])
+    delivery = Delivery(
+        kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"]
+    )
     counts = {"attempts": row["attempts"], "errors": row["errors"]}
     return _Taken(id=row["id"], token=token, sha256=row["sha256"], delivery=delivery, **counts)
 

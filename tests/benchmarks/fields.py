@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.fields [--fields 30]
 
-1024 x 1024 px at 0.5 µm/px of laid tissue as JPEG; no field twice. One JSON line: p50_ms and p99_ms as the client sees them,
-server_p50_ms of the server's own part. The client is in the same process, on the same cores.
+1024 x 1024 px at 0.5 µm/px of laid tissue as JPEG; no field twice. One JSON line: p50_ms and p99_ms as the client sees
+them, server_p50_ms of the server's own part. The client is in the same process, on the same cores.
 """
 
 import argparse
@@ -38,24 +38,37 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=30)
     fields = parser.parse_args().fields
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    images = [simplejpeg.encode_jpeg(np.ascontiguousarray(t), quality=90) for t in tiles_in_memory(fields + BEFORE, SIDE)]
+    images = [
+        simplejpeg.encode_jpeg(np.ascontiguousarray(t), quality=90) for t in tiles_in_memory(fields + BEFORE, SIDE)
+    ]
     with tempfile.TemporaryDirectory(prefix="chromogen-bench-") as name:
         authority, issuer = Authority(), Issuer()
         with bootstrap(prepared(Path(name), authority, issuer)) as service:
             server = start(service)
             assert server is not None
-            with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(authority.pem)) as channel:
+            with grpc.secure_channel(
+                f"localhost:{server.port}", grpc.ssl_channel_credentials(authority.pem)
+            ) as channel:
                 took, own, nuclei = timed(Caller(channel, issuer.token("pathologist")), images)
             server.stop(1)
     p50, p99, server_p50 = (round(1e3 * float(np.percentile(s, p)), 1) for s, p in ((took, 50), (took, 99), (own, 50)))
     report(
-        "fields", side=SIDE, fields=fields, p50_ms=p50, p99_ms=p99, server_p50_ms=server_p50,
-        nuclei=round(float(np.mean(nuclei))), source=source(),
-    )  # fmt: skip
+        "fields",
+        side=SIDE,
+        fields=fields,
+        p50_ms=p50,
+        p99_ms=p99,
+        server_p50_ms=server_p50,
+        nuclei=round(float(np.mean(nuclei))),
+        source=source(),
+    )
 
 
 def timed(caller: Caller, images: list[bytes]) -> tuple[list[float], list[float], list[int]]:
-    """Seconds of each field to the client, seconds the server says, and nuclei; the next is sent when one is answered."""
+    """Seconds of each field to the client, seconds the server says, and nuclei.
+
+    The next is sent when one is answered.
+    """
     waiting: SimpleQueue[bytes | None] = SimpleQueue()
 
     def sent() -> Iterator[pb.AnalyzeFieldsRequest]:

@@ -2,12 +2,12 @@
 
     python -m tests.benchmarks.jobs [--clients 8] [--seconds 4] [--nuclei 500]
 
-The database is a fresh private one, with its commits on disk, and its clients are bound by row-level security as a worker is.
-Each runs `server.worker.Worker` on the one queue of all: the most urgent order is taken, its result finished with its scores
-and four deliveries whose files are synced and hashed, one after the other. Left out are the slide's computation, and fetching
-and deleting procrastinate's job of the order, which the worker doesn't wait for. The database's own limit is pgbench's, of
-one-row updates with as many clients: a case is two commits, so 500 cases a second or a quarter of that limit in cases is the
-promise (half of it in commits).
+The database is a fresh private one, with its commits on disk, and its clients are bound by row-level security as a
+worker is. Each runs `server.worker.Worker` on the one queue of all: the most urgent order is taken, its result finished
+with its scores and four deliveries whose files are synced and hashed, one after the other. Left out are the slide's
+computation, and fetching and deleting procrastinate's job of the order, which the worker doesn't wait for. The
+database's own limit is pgbench's, of one-row updates with as many clients: a case is two commits, so 500 cases a second
+or a quarter of that limit in cases is the promise (half of it in commits).
 """
 
 import argparse
@@ -29,10 +29,10 @@ import structlog
 from server.domain.ports import Claim, Delivery
 from server.domain.result import ResultId
 from server.store import private
+from server.store.account_check import SERVICE
 from server.store.database import as_role, connect
 from server.store.migrate import migrate
 from server.store.outbox import PostgresOutbox
-from server.store.security import SERVICE
 from server.store.store import PostgresStore
 from server.worker import Worker
 from tests.benchmarks.measure import report
@@ -46,7 +46,16 @@ def raw_commits(url_folder: Path, clients: int, seconds: int) -> float:
     script = url_folder / "one_row.sql"
     script.write_text("\\set i random(1, 1000)\nBEGIN;\nUPDATE raw SET n = n + 1 WHERE i = :i;\nCOMMIT;\n")
     program = str(private._programs() / "pgbench")
-    arguments = [program, "-n", f"-c{clients}", "-j1", f"-T{seconds}", f"-f{script}", f"-h{url_folder / 'postgres'}", "-Uchromogen"]
+    arguments = [
+        program,
+        "-n",
+        f"-c{clients}",
+        "-j1",
+        f"-T{seconds}",
+        f"-f{script}",
+        f"-h{url_folder / 'postgres'}",
+        "-Uchromogen",
+    ]
     done = subprocess.run([*arguments, "chromogen"], check=True, capture_output=True, text=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("tps = "))
     return float(line.split()[2])
@@ -64,7 +73,9 @@ def work(url: str, folder: Path, seconds: float, nuclei: int, start: Barrier, do
     def finish(claim: Claim) -> None:
         order_id = claim.order.id
         deliveries = [
-            Delivery(kind=kind, destination="lis" if kind == "ORU" else "archive", path=path, message_id=f"{order_id} {kind}")
+            Delivery(
+                kind=kind, destination="lis" if kind == "ORU" else "archive", path=path, message_id=f"{order_id} {kind}"
+            )
             for kind, path in files.items()
         ]
         store.finish(claim, replace(made, id=ResultId(order_id), order_id=order_id), deliveries)

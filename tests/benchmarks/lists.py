@@ -17,17 +17,17 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from server.domain.access import Actor, Role
-from server.domain.desks import OrderFilter, ResultFilter, SlideName
 from server.domain.order import Priority
 from server.domain.result import ResultId
-from server.domain.states import State
+from server.domain.states import OrderState
+from server.domain.views import OrderFilter, ResultFilter, SlideName
 from server.store import private, tables
+from server.store.account_check import SERVICE
 from server.store.database import as_role, connect
-from server.store.depth import Depth
 from server.store.migrate import migrate
-from server.store.order_desk import PostgresOrderDesk
-from server.store.result_desk import PostgresResults
-from server.store.security import SERVICE
+from server.store.order_repository import PostgresOrderRepository
+from server.store.queue_metrics import QueueMetrics
+from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
 
@@ -39,19 +39,22 @@ ORDERS = """
 INSERT INTO orders ({columns}) SELECT {made} FROM orders o, generate_series(1, :number) i, CAST(:state AS text) wanted,
     jsonb_populate_record(o, jsonb_build_object(
         'id', gen_random_uuid(), 'message_control_id', wanted || i, 'placer_order_number', wanted || i, 'state', wanted,
-        'received_at', o.received_at - make_interval(secs => i), 'slide', jsonb_build_object('container_id', wanted || i),
+        'received_at', o.received_at - make_interval(secs => i),
+        'slide', jsonb_build_object('container_id', wanted || i),
         'result_id', CASE WHEN wanted = 'DONE' THEN gen_random_uuid() END
     )) made WHERE o.id = :first
 """
 RESULTS = """
 INSERT INTO results ({columns}) SELECT {made} FROM orders, results r, jsonb_populate_record(r, jsonb_build_object(
     'id', orders.result_id, 'order_id', orders.id, 'created_at', orders.received_at,
-    'slide', r.slide || jsonb_build_object('series_uid', orders.placer_order_number, 'container_id', orders.placer_order_number)
+    'slide', r.slide || jsonb_build_object(
+        'series_uid', orders.placer_order_number, 'container_id', orders.placer_order_number)
 )) made WHERE orders.state = 'DONE' AND orders.id <> :first AND r.id = :first
 """
 SCORES = """
 INSERT INTO scores SELECT made.* FROM results, scores s,
-    jsonb_populate_record(s, jsonb_build_object('result_id', results.id)) made WHERE results.id <> :first AND s.result_id = :first
+    jsonb_populate_record(s, jsonb_build_object('result_id', results.id)) made WHERE results.id <> :first AND
+    s.result_id = :first
 """
 
 
@@ -91,7 +94,7 @@ def slowest(act: Callable[[], object]) -> float:
 
 
 def measured(engine: sa.Engine, store: PostgresStore, done: int) -> dict[str, float]:
-    orders, results = PostgresOrderDesk(engine), PostgresResults(engine)
+    orders, results = PostgresOrderRepository(engine), PostgresResultRepository(engine)
     after = orders.list(ACTOR, OrderFilter(), PAGE, ()).next
     middle = orders.list(ACTOR, OrderFilter(container_id=f"DONE{done // 2}"), PAGE, ()).items[0]
     deep = (middle.order.received_at.isoformat(), middle.order.id)
@@ -99,8 +102,8 @@ def measured(engine: sa.Engine, store: PostgresStore, done: int) -> dict[str, fl
         "orders_first": lambda: orders.list(ACTOR, OrderFilter(), PAGE, ()),
         "orders_second": lambda: orders.list(ACTOR, OrderFilter(), PAGE, after or ()),
         "orders_deep": lambda: orders.list(ACTOR, OrderFilter(), PAGE, deep),
-        "orders_waiting": lambda: orders.list(ACTOR, OrderFilter(states=(State.QUEUED,)), PAGE, ()),
-        "orders_dead": lambda: orders.list(ACTOR, OrderFilter(states=(State.DEAD, State.REFUSED)), PAGE, ()),
+        "orders_waiting": lambda: orders.list(ACTOR, OrderFilter(states=(OrderState.QUEUED,)), PAGE, ()),
+        "orders_dead": lambda: orders.list(ACTOR, OrderFilter(states=(OrderState.DEAD, OrderState.REFUSED)), PAGE, ()),
         "orders_stat": lambda: orders.list(ACTOR, OrderFilter(priority=Priority.STAT), PAGE, ()),
         "orders_container": lambda: orders.list(ACTOR, OrderFilter(container_id=f"DONE{done // 2}"), PAGE, ()),
         "orders_number": lambda: orders.list(ACTOR, OrderFilter(placer_order_number=f"DONE{done // 2}"), PAGE, ()),
@@ -108,7 +111,7 @@ def measured(engine: sa.Engine, store: PostgresStore, done: int) -> dict[str, fl
         "results_slide": lambda: results.history(ACTOR, SlideName(series_uid=f"DONE{done // 2}"), PAGE),
         "results_container": lambda: results.history(ACTOR, SlideName(container_id=f"DONE{done // 2}"), PAGE),
         "newest": lambda: store.orders(PAGE),
-        "depth": lambda: list(Depth(engine).collect()),
+        "depth": lambda: list(QueueMetrics(engine).collect()),
         "take": lambda: store.take(60),
     }
     return {name: slowest(act) for name, act in acts.items()}
@@ -127,7 +130,14 @@ def main() -> None:
         store = PostgresStore(engine)
         fill(owner, store, asked.done, asked.waiting)
         print(
-            json.dumps({"benchmark": "lists", "done": asked.done, "waiting": asked.waiting, **measured(engine, store, asked.done)})
+            json.dumps(
+                {
+                    "benchmark": "lists",
+                    "done": asked.done,
+                    "waiting": asked.waiting,
+                    **measured(engine, store, asked.done),
+                }
+            )
         )
         engine.dispose()
         owner.dispose()

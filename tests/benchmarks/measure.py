@@ -1,4 +1,7 @@
-"""Measuring in a process of one's own, so that its peak memory is its own; one JSON line a benchmark, and the set of them kept."""
+"""Measuring in a process of one's own, so that its peak memory is its own.
+
+One JSON line a benchmark, and the set of them kept.
+"""
 
 import importlib
 import json
@@ -33,7 +36,10 @@ class Cost:
 
     def figures(self) -> Figures:
         rounded = {k: round(v, 3) for k, v in asdict(self).items()}
-        per_mm2 = {"s_per_mm2": round(self.seconds / self.mm2, 4), "cpu_s_per_mm2": round(self.cpu_seconds / self.mm2, 4)}
+        per_mm2 = {
+            "s_per_mm2": round(self.seconds / self.mm2, 4),
+            "cpu_s_per_mm2": round(self.cpu_seconds / self.mm2, 4),
+        }
         return {**rounded, **per_mm2, "peak_mb": peak_mb()}
 
 

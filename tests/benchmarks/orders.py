@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.orders
 
-One JSON line: orders_per_s, p50_ms, p99_ms, commits_per_s (eight connections), share (orders_per_s / commits_per_s), load.
-The client is in the same process, on the same cores.
+One JSON line: orders_per_s, p50_ms, p99_ms, commits_per_s (eight connections), share (orders_per_s / commits_per_s),
+load. The client is in the same process, on the same cores.
 """
 
 import logging
@@ -37,15 +37,21 @@ def main() -> None:
             server = start(service)
             assert server is not None
             commits = commits_per_s(service)
-            with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(authority.pem)) as channel:
+            with grpc.secure_channel(
+                f"localhost:{server.port}", grpc.ssl_channel_credentials(authority.pem)
+            ) as channel:
                 seconds, took = timed(Caller(channel, issuer.token("lis")).order)
             server.stop(1)
     rate = ORDERS / took
     report(
-        "orders", orders_per_s=round(rate), p50_ms=round(seconds[ORDERS // 2] * 1e3, 1),
-        p99_ms=round(seconds[ORDERS * 99 // 100] * 1e3, 1), commits_per_s=round(commits), share=round(rate / commits, 2),
+        "orders",
+        orders_per_s=round(rate),
+        p50_ms=round(seconds[ORDERS // 2] * 1e3, 1),
+        p99_ms=round(seconds[ORDERS * 99 // 100] * 1e3, 1),
+        commits_per_s=round(commits),
+        share=round(rate / commits, 2),
         load=round(os.getloadavg()[0], 1),
-    )  # fmt: skip
+    )
 
 
 def prepared(folder: Path, authority: Authority, issuer: Issuer) -> settings.Settings:

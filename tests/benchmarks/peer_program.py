@@ -51,7 +51,9 @@ def blob_log(path: str) -> int:
 
     def one(tile: Any) -> None:
         stains = color.rgb2hed(tile)
-        feature.blob_log(np.maximum(stains[..., 0], stains[..., 2]), min_sigma=4, max_sigma=8, num_sigma=4, threshold=0.02)
+        feature.blob_log(
+            np.maximum(stains[..., 0], stains[..., 2]), min_sigma=4, max_sigma=8, num_sigma=4, threshold=0.02
+        )
 
     return _over(path, one)
 

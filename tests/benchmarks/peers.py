@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.peers [--side 4096] [--python PEERS/bin/python] [--repeat 3]
 
-They are installed by pip into a folder that goes with the benchmark (or run in the environment of `--python`); wsidicom is
-ours too. Peers that need a network (TIAToolbox, LazySlide) are in `tests.benchmarks.same_network`.
+They are installed by pip into a folder that goes with the benchmark (or run in the environment of `--python`); wsidicom
+is ours too. Peers that need a network (TIAToolbox, LazySlide) are in `tests.benchmarks.same_network`.
 """
 
 import argparse
@@ -95,7 +95,11 @@ def wsidicom_alone(folder: str) -> Figures:
 
 def peer(python: Path, program: str, path: Path) -> Figures:
     done = subprocess.run(
-        [str(python), str(PROGRAM), program, str(path)], env=os.environ | ONE_THREAD, check=True, stdout=subprocess.PIPE, text=True
+        [str(python), str(PROGRAM), program, str(path)],
+        env=os.environ | ONE_THREAD,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     figures: Figures = json.loads(done.stdout)
     return figures

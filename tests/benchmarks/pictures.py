@@ -58,7 +58,10 @@ def rows(header: Sequence[str], body: Sequence[Sequence[object]]) -> str:
 
 def stages(lines: list[Line]) -> list[Line]:
     return [
-        line for name in ("decode_alone", "network_alone", "end_to_end") for line in lines if line["benchmark"] == f"slide_{name}"
+        line
+        for name in ("decode_alone", "network_alone", "end_to_end")
+        for line in lines
+        if line["benchmark"] == f"slide_{name}"
     ]
 
 
@@ -70,7 +73,8 @@ def slide_table(lines: list[Line]) -> str:
     table = rows(["stage", "s/mm²", "core-seconds/mm²", "peak MB"], body)
     (s,) = [line for line in lines if line["benchmark"] == "slide"]
     told = (
-        f"\n\n{s['side']} x {s['side']} px ({s['source']} tiles), {s['cores']} cores, median of {s['runs']} run(s): efficiency "
+        f"\n\n{s['side']} x {s['side']} px ({s['source']} tiles), {s['cores']} cores, median of "
+        f"{s['runs']} run(s): efficiency "
         f"{s['efficiency']} by the clock, {s['efficiency_cpu']} by processor seconds; {s['peak_mb']:.0f} MB, and "
         f"{s['peak_mb_of_a_sixteenth']} MB for a sixteenth of it."
     )
@@ -101,23 +105,32 @@ def engine_picture(lines: list[Line]) -> None:
 
 def triton_table(lines: list[Line]) -> str:
     body = [
-        [t["model"], t["way"], t["side"], t["batch"], t["tiles_per_s"], t["ratio"], t["ratio_cpu"]] for t in lines if "way" in t
+        [t["model"], t["way"], t["side"], t["batch"], t["tiles_per_s"], t["ratio"], t["ratio_cpu"]]
+        for t in lines
+        if "way" in t
     ]
     return rows(
-        ["model", "pixels go by", "tile px", "batch", "tiles/s", "of in process, clock", "of in process, core-seconds"], body
+        ["model", "pixels go by", "tile px", "batch", "tiles/s", "of in process, clock", "of in process, core-seconds"],
+        body,
     )
 
 
 def triton_picture(lines: list[Line]) -> None:
     shown = [t for t in lines if "way" in t]
     plt.figure(figsize=(6.5, 3))
-    plt.barh([f"{t['way']}, {t['batch']} x {t['side']} px" for t in shown][::-1], [t["ratio_cpu"] for t in shown][::-1], color=BLUE)
+    plt.barh(
+        [f"{t['way']}, {t['batch']} x {t['side']} px" for t in shown][::-1],
+        [t["ratio_cpu"] for t in shown][::-1],
+        color=BLUE,
+    )
     plt.axvline(0.93, color=BROWN, linestyle="--")
     plt.xlabel("of in process, by core-seconds (aim 0.93)")
 
 
 def peers_table(lines: list[Line]) -> str:
-    return rows(["who", "core-seconds a gigapixel"], [[p["who"], p["core_s_per_gigapixel"]] for p in lines if "who" in p])
+    return rows(
+        ["who", "core-seconds a gigapixel"], [[p["who"], p["core_s_per_gigapixel"]] for p in lines if "who" in p]
+    )
 
 
 def peers_picture(lines: list[Line]) -> None:
@@ -135,7 +148,14 @@ def same_network_table(lines: list[Line]) -> str:
     lines = [p for p in lines if "who" in p]
     header = ["network", "who", "core-seconds a gigapixel", "of it the network", "nuclei kept", "peak MB"]
     body = [
-        [p["network"], p["who"], p["core_s_per_gigapixel"], p["of_it_network"], f"{p['found']:,.0f}", f"{p['peak_mb']:,.0f}"]
+        [
+            p["network"],
+            p["who"],
+            p["core_s_per_gigapixel"],
+            p["of_it_network"],
+            f"{p['found']:,.0f}",
+            f"{p['peak_mb']:,.0f}",
+        ]
         + [p.get(share, "") for share in SHARES]
         for p in lines
     ]
@@ -154,9 +174,15 @@ def same_network_picture(lines: list[Line]) -> None:
 
 def scaling_table(lines: list[Line]) -> str:
     threads = [[s["threads"], s["s_per_mm2"], s["speedup"]] for s in lines if s["benchmark"] == "scaling_threads"]
-    nuclei = [[f"{s['nuclei']:,}", s["seconds"], s["peak_mb"], s["file_mb"]] for s in lines if s["benchmark"] == "scaling_nuclei"]
+    nuclei = [
+        [f"{s['nuclei']:,}", s["seconds"], s["peak_mb"], s["file_mb"]]
+        for s in lines
+        if s["benchmark"] == "scaling_nuclei"
+    ]
     slides = [
-        [s["side"], s["mm2"], s["s_per_mm2"], s["cpu_s_per_mm2"], s["peak_mb"]] for s in lines if s["benchmark"] == "scaling_slide"
+        [s["side"], s["mm2"], s["s_per_mm2"], s["cpu_s_per_mm2"], s["peak_mb"]]
+        for s in lines
+        if s["benchmark"] == "scaling_slide"
     ]
     return "\n\n".join(
         [

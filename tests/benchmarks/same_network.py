@@ -1,11 +1,12 @@
-"""Peers with our network inside, beside ours: core-seconds a gigapixel and peak memory, on the same slide in the same run.
+"""Peers with our network inside, beside ours: core-seconds a gigapixel and peak memory, on the same slide in the same
+run.
 
     python -m tests.benchmarks.same_network --tiatoolbox PYTHON --lazyslide PYTHON [--side 8192] [--repeat 3] [--small]
 
-PYTHON is the interpreter of an environment with that peer and OpenVINO (docs/performance.md says how to make it, and the
-variables TIATOOLBOX_PYTHON and LAZYSLIDE_PYTHON do as well); a peer without one is named as not run. Everything runs on one
-core with one thread. Starting, loading and compiling aren't counted for anybody; opening the slide, finding its tissue and
-storing every nucleus are. `--small` puts a network of half the multiply-adds into all of them.
+PYTHON is the interpreter of an environment with that peer and OpenVINO (docs/performance.md says how to make it, and
+the variables TIATOOLBOX_PYTHON and LAZYSLIDE_PYTHON do as well); a peer without one is named as not run. Everything
+runs on one core with one thread. Starting, loading and compiling aren't counted for anybody; opening the slide, finding
+its tissue and storing every nucleus are. `--small` puts a network of half the multiply-adds into all of them.
 """
 
 import argparse
@@ -27,8 +28,19 @@ from inference.engines.local import LocalEngine, ModelFolder, read_model_folder,
 from inference.geometry import Size
 from inference.infer import Detections
 from inference.tile import TileShape
-from server.retrieve.slide import open_slide
-from tests.benchmarks.measure import Clock, Figures, in_process, laid, median, one_core, peak_mb, report, slide_folder, source
+from server.slides.opening import open_slide
+from tests.benchmarks.measure import (
+    Clock,
+    Figures,
+    in_process,
+    laid,
+    median,
+    one_core,
+    peak_mb,
+    report,
+    slide_folder,
+    source,
+)
 from tests.benchmarks.peers import ONE_THREAD
 from tests.benchmarks.same_network_graphs import heat_map_graph
 from tests.laid import lay_svs_slide
@@ -42,7 +54,10 @@ OURS, OURS_DICOM = "chromogen", "chromogen, the slide as DICOM"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How a peer is used: its environment, the program and the graph for it; its tiles as in `same_network_program.Task`."""
+    """How a peer is used: its environment, the program and the graph for it.
+
+    Its tiles as in `same_network_program.Task`.
+    """
 
     who: str
     environment: str
@@ -58,19 +73,38 @@ class Way:
 DETECTOR, FEATURES = "TIAToolbox NucleusDetector", "LazySlide feature_extraction"
 WAYS = (
     Way(who=f"{DETECTOR}, our tiles", environment="tiatoolbox", program="tiatoolbox", graph="map"),
-    Way(who=f"{DETECTOR}, our tiles, arrays in Zarr", environment="tiatoolbox", program="tiatoolbox", graph="map", stored="zarr"),
     Way(
-        who=f"{DETECTOR}, the tiles of its own models", environment="tiatoolbox", program="tiatoolbox", graph="map",
-        tile=256, kept=256, stride=152, batch=8,
+        who=f"{DETECTOR}, our tiles, arrays in Zarr",
+        environment="tiatoolbox",
+        program="tiatoolbox",
+        graph="map",
+        stored="zarr",
+    ),
+    Way(
+        who=f"{DETECTOR}, the tiles of its own models",
+        environment="tiatoolbox",
+        program="tiatoolbox",
+        graph="map",
+        tile=256,
+        kept=256,
+        stride=152,
+        batch=8,
     ),
     Way(who="LazySlide seg.cells, our tiles", environment="lazyslide", program="lazyslide_cells", graph="peaks"),
     Way(who=f"{FEATURES}, our tiles", environment="lazyslide", program="lazyslide_features", graph="peaks"),
     Way(
-        who=f"{FEATURES}, the tiles of its guide", environment="lazyslide", program="lazyslide_features", graph="peaks",
-        tile=256, kept=256, stride=256, batch=32,
+        who=f"{FEATURES}, the tiles of its guide",
+        environment="lazyslide",
+        program="lazyslide_features",
+        graph="peaks",
+        tile=256,
+        kept=256,
+        stride=256,
+        batch=32,
     ),
-)  # fmt: skip
-"""TIAToolbox's own models (mapde-conic, mapde-crchisto) take 252 px every 150: here what our network's strides allow."""
+)
+"""TIAToolbox's own models (mapde-conic, mapde-crchisto) take 252 px every 150: here what our network's strides allow.
+"""
 
 
 def main() -> None:
@@ -81,7 +115,9 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="with a small network in place of the shipped one")
     for name in ENVIRONMENTS:
         there = os.environ.get(f"{name.upper()}_PYTHON")
-        parser.add_argument(f"--{name}", type=Path, default=there, metavar="PYTHON", help=f"an interpreter that has {name}")
+        parser.add_argument(
+            f"--{name}", type=Path, default=there, metavar="PYTHON", help=f"an interpreter that has {name}"
+        )
     args = parser.parse_args()
     pythons = {name: Path(getattr(args, name)) for name in ENVIRONMENTS if getattr(args, name)}
     for name, peer_name in ENVIRONMENTS.items():
@@ -97,8 +133,13 @@ def main() -> None:
 
 
 def compare(folder: Path, side: int, models: ModelFolder, pythons: dict[str, Path], repeat: int, out: Path) -> None:
-    """A line for each way, medians of alternating runs; peers' lines say what share of their cost ours is in the same run."""
-    slide, warm_up = (lay_svs_slide(folder / f"laid-{s}.svs", size=Size(width=s, height=s)) for s in (side, WARM_UP_SIDE))
+    """A line for each way, medians of alternating runs.
+
+    Peers' lines say what share of their cost ours is in the same run.
+    """
+    slide, warm_up = (
+        lay_svs_slide(folder / f"laid-{s}.svs", size=Size(width=s, height=s)) for s in (side, WARM_UP_SIDE)
+    )
     dicom = laid(folder, side)
     ways = [w for w in WAYS if w.environment in pythons]
     graphs = write_graphs(models, out)
@@ -107,7 +148,12 @@ def compare(folder: Path, side: int, models: ModelFolder, pythons: dict[str, Pat
         for who, path in ((OURS, slide), (OURS_DICOM, dicom)):
             runs.setdefault(who, []).append(in_process(whole, path, warm_up, models.path))
         for way in ways:
-            given = {"slide": slide, "warm_up": warm_up, "graph": graphs[way.graph], "threshold": models.counting_threshold}
+            given = {
+                "slide": slide,
+                "warm_up": warm_up,
+                "graph": graphs[way.graph],
+                "threshold": models.counting_threshold,
+            }
             runs.setdefault(way.who, []).append(peer(way, pythons[way.environment], given, out))
     for who, figures in runs.items():
         shares = our_share(runs[OURS], figures) if who not in (OURS, OURS_DICOM) else {}

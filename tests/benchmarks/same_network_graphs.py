@@ -6,7 +6,8 @@ from onnx.utils import Extractor
 
 
 def heat_map_graph(detection: onnx.ModelProto) -> onnx.ModelProto:
-    """`nuclei_detection` cut before its search for peaks: tiles to `map` (b, h, w, 2) float32, at the tile's resolution.
+    """`nuclei_detection` cut before its search for peaks: tiles to `map` (b, h, w, 2) float32, at the tile's
+    resolution.
 
     A channel for each compartment: the nucleus's probability in that of the likelier one, 0 in the other's.
     """

@@ -1,10 +1,12 @@
-"""What a peer does with our network inside, run by the interpreter of the peer's own environment: prints its costs as JSON.
+"""What a peer does with our network inside, run by the interpreter of the peer's own environment: prints its costs as
+JSON.
 
     python same_network_program.py tiatoolbox|lazyslide_features|lazyslide_cells TASK.json
 
-The peer reads, cuts, batches, joins, finds peaks where the graph doesn't, and stores, each as its documentation has it; only
-the network's forward pass is ours: the same ONNX graph in OpenVINO with the settings of `inference/engines/graphs.py`, on one
-thread. A small slide goes first and isn't counted, so that nothing is imported or compiled within the measured time.
+The peer reads, cuts, batches, joins, finds peaks where the graph doesn't, and stores, each as its documentation has it;
+only the network's forward pass is ours: the same ONNX graph in OpenVINO with the settings of
+`inference/engines/graphs.py`, on one thread. A small slide goes first and isn't counted, so that nothing is imported or
+compiled within the measured time.
 """
 
 import json
@@ -30,8 +32,8 @@ COMPARTMENTS = {0: "stroma", 1: "epithelium"}
 class Task:
     """Sides in px of 0.5 µm: the network's `tile`, the middle of it that is `kept`, from one to the next `stride`.
 
-    `batch` tiles a call; a nucleus counts from probability `threshold`; slides are SVS, `graph` ONNX. `stored` is TIAToolbox's
-    output_type.
+    `batch` tiles a call; a nucleus counts from probability `threshold`; slides are SVS, `graph` ONNX. `stored` is
+    TIAToolbox's output_type.
     """
 
     slide: str
@@ -53,7 +55,12 @@ class Network:
         core = openvino.Core()
         model = core.read_model(task.graph)
         model.reshape({"tiles": [task.batch, task.tile, task.tile, 3]})
-        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+        settings = {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,
+        }
         self._request = core.compile_model(model, "CPU", settings).create_infer_request()
         self._outputs, self._batch = len(model.outputs), task.batch
         self.core_seconds = 0.0
@@ -74,7 +81,9 @@ Count = Callable[[Any], int]
 
 
 def tiatoolbox(task: Task, network: Network) -> tuple[Run, Count]:
-    """NucleusDetector on a map of two channels, one a compartment: its own peaks, an annotation store in SQLite or Zarr."""
+    """NucleusDetector on a map of two channels, one a compartment: its own peaks, an annotation store in SQLite or
+    Zarr.
+    """
     import zarr  # type: ignore[import-not-found,unused-ignore]
     from tiatoolbox import logger  # type: ignore[import-not-found,unused-ignore]
     from tiatoolbox.annotation.storage import SQLiteStore  # type: ignore[import-not-found,unused-ignore]
@@ -104,16 +113,28 @@ def tiatoolbox(task: Task, network: Network) -> tuple[Run, Count]:
 
     at = [{"units": "mpp", "resolution": 0.5}]
     config = IOSegmentorConfig(
-        input_resolutions=at, output_resolutions=at, save_resolution=at[0], patch_input_shape=(task.tile, task.tile),
-        patch_output_shape=(task.kept, task.kept), stride_shape=(task.stride, task.stride),
-    )  # fmt: skip
+        input_resolutions=at,
+        output_resolutions=at,
+        save_resolution=at[0],
+        patch_input_shape=(task.tile, task.tile),
+        patch_output_shape=(task.kept, task.kept),
+        stride_shape=(task.stride, task.stride),
+    )
     detector = NucleusDetector(model=HeatMap(), batch_size=task.batch, num_workers=0, device="cpu", verbose=False)
 
     def run(slide: str) -> Any:
         stored = detector.run(
-            images=[Path(slide)], patch_mode=False, ioconfig=config, save_dir=Path(task.out), overwrite=True, device="cpu",
-            output_type=task.stored, auto_get_mask=True, threshold_abs=task.threshold, class_dict=COMPARTMENTS,
-        )  # fmt: skip
+            images=[Path(slide)],
+            patch_mode=False,
+            ioconfig=config,
+            save_dir=Path(task.out),
+            overwrite=True,
+            device="cpu",
+            output_type=task.stored,
+            auto_get_mask=True,
+            threshold_abs=task.threshold,
+            class_dict=COMPARTMENTS,
+        )
         return next(iter(stored.values()))
 
     if task.stored == "zarr":
@@ -122,7 +143,10 @@ def tiatoolbox(task: Task, network: Network) -> tuple[Run, Count]:
 
 
 def lazyslide_features(task: Task, network: Network) -> tuple[Run, Count]:
-    """feature_extraction with our peaks as each tile's row of features: the least that LazySlide does a tile; joins no seams."""
+    """feature_extraction with our peaks as each tile's row of features: the least that LazySlide does a tile.
+
+    Joins no seams.
+    """
 
     def peaks(tiles: Any) -> Any:
         x, y, label, nucleus, *_ = network(tiles.numpy())
@@ -131,7 +155,13 @@ def lazyslide_features(task: Task, network: Network) -> tuple[Run, Count]:
     def run(slide: str) -> Any:
         zs, wsi = _tiled(task, slide)
         zs.tl.feature_extraction(
-            wsi, model=peaks, model_name="peaks", transform=torch.from_numpy, batch_size=task.batch, device="cpu", pbar=False
+            wsi,
+            model=peaks,
+            model_name="peaks",
+            transform=torch.from_numpy,
+            batch_size=task.batch,
+            device="cpu",
+            pbar=False,
         )
         wsi.write(str(_fresh(task, slide)))
         return wsi
@@ -159,7 +189,9 @@ def lazyslide_cells(task: Task, network: Network) -> tuple[Run, Count]:
             discs = np.zeros(image.shape[:3], np.int32)
             for tile in range(len(discs)):
                 for i in np.flatnonzero(nucleus[tile] >= task.threshold):
-                    cv2.circle(discs[tile], (round(float(x[tile, i])), round(float(y[tile, i]))), RADIUS, int(i) + 1, -1)
+                    cv2.circle(
+                        discs[tile], (round(float(x[tile, i])), round(float(y[tile, i]))), RADIUS, int(i) + 1, -1
+                    )
             return SegmentationOutput(instance_map=discs)
 
     def run(slide: str) -> Any:
@@ -189,7 +221,9 @@ def _fresh(task: Task, slide: str) -> Path:
 
 
 def _name_operators_of_torchvision() -> None:
-    """A torchvision whose operators don't load beside this torch (another build) can be imported all the same: none is used."""
+    """A torchvision whose operators don't load beside this torch (another build) can be imported all the same: none is
+    used.
+    """
     try:
         import torchvision  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
     except RuntimeError:

@@ -1,4 +1,5 @@
-"""How the path grows: with cores, with the slide's size, with the number of nuclei (to 5,000,000; no network in that one).
+"""How the path grows: with cores, with the slide's size, with the number of nuclei (to 5,000,000; no network in that
+one).
 
 python -m tests.benchmarks.scaling [--folder DIR] [--sides 2048 4096 8192] [--repeat 3]
 """
@@ -19,7 +20,18 @@ from inference.geometry import Grid, Region, Size
 from inference.infer import Detections
 from inference.slide import Level, Rgb, SlideFacts
 from inference.tile import TileShape
-from tests.benchmarks.measure import Clock, Figures, in_process, laid, median, mm2, report, slide_folder, source, tiles_in_memory
+from tests.benchmarks.measure import (
+    Clock,
+    Figures,
+    in_process,
+    laid,
+    median,
+    mm2,
+    report,
+    slide_folder,
+    source,
+    tiles_in_memory,
+)
 from tests.benchmarks.slide import end_to_end
 
 NUCLEI = (100_000, 1_000_000, 5_000_000)
@@ -37,10 +49,16 @@ class CrowdEngine:
         random, side = np.random.default_rng(0), TileShape().side
         x, y = random.uniform(32, side - 33, (2, n)).astype(np.float32)
         self._found = Detections(
-            x=x, y=y, label=random.integers(0, 2, n).astype(np.uint8), nucleus=np.full(n, 0.9, np.float32),
-            confidence=random.uniform(0.5, 0.9, n).astype(np.float32), hue=random.integers(0, 360, n).astype(np.uint16),
-            value=random.integers(0, 256, n).astype(np.uint8), dab_od_centi=random.integers(0, 301, n).astype(np.uint16), found=n,
-        )  # fmt: skip
+            x=x,
+            y=y,
+            label=random.integers(0, 2, n).astype(np.uint8),
+            nucleus=np.full(n, 0.9, np.float32),
+            confidence=random.uniform(0.5, 0.9, n).astype(np.float32),
+            hue=random.integers(0, 360, n).astype(np.uint16),
+            value=random.integers(0, 256, n).astype(np.uint8),
+            dab_od_centi=random.integers(0, 301, n).astype(np.uint16),
+            found=n,
+        )
 
     def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
         return [self._found] * len(tiles)
@@ -59,7 +77,9 @@ class PlainSlide:
     def overview(self, mpp: float) -> tuple[Rgb, Grid]:
         factor = int(mpp / 0.5)
         size = Size(width=self.working.size.width // factor, height=self.working.size.height // factor)
-        return np.full((size.height, size.width, 3), TISSUE, np.uint8), Grid(size=size, mpp=0.5 * factor, scale=float(factor))
+        return np.full((size.height, size.width, 3), TISSUE, np.uint8), Grid(
+            size=size, mpp=0.5 * factor, scale=float(factor)
+        )
 
     def close(self) -> None:
         pass

@@ -1,10 +1,12 @@
-"""One slide laid of tiles: decoding alone, the network alone, end to end, in the same run; time by area and peak memory.
+"""One slide laid of tiles: decoding alone, the network alone, end to end, in the same run; time by area and peak
+memory.
 
     python -m tests.benchmarks.slide [--side 20480] [--folder DIR] [--repeat 3]
 
-Efficiency is the throughput end to end over that of the slower of decoding alone and the network alone. Runs alternate, each in
-a process of its own, and medians are compared: other work on the machine then slows all of them alike. `efficiency_cpu` is the
-same ratio in processor seconds, which other work hardly touches: what the path costs beyond its network.
+Efficiency is the throughput end to end over that of the slower of decoding alone and the network alone. Runs alternate,
+each in a process of its own, and medians are compared: other work on the machine then slows all of them alike.
+`efficiency_cpu` is the same ratio in processor seconds, which other work hardly touches: what the path costs beyond its
+network.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from inference.analyze import Options, analyze
 from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
 from inference.tile import Tile, TileShape, pixels, plan
-from server.retrieve.slide import open_slide
+from server.slides.opening import open_slide
 from tests.benchmarks.measure import Clock, Figures, in_process, laid, median, mm2, report, slide_folder, source
 
 NETWORK_TILES = 60
@@ -93,12 +95,17 @@ def summarise(runs: dict[str, list[Figures]], small: Figures, *, side: int) -> N
     alone = ("decode_alone", "network_alone")
     limit, cpu_limit = (max(middle(s, f) for s in alone) for f in ("s_per_mm2", "cpu_s_per_mm2"))
     report(
-        "slide", source=source(), side=side, runs=len(runs["end_to_end"]),
+        "slide",
+        source=source(),
+        side=side,
+        runs=len(runs["end_to_end"]),
         efficiency=round(limit / middle("end_to_end", "s_per_mm2"), 3),
         efficiency_cpu=round(cpu_limit / middle("end_to_end", "cpu_s_per_mm2"), 3),
-        s_per_mm2=middle("end_to_end", "s_per_mm2"), network_s_per_mm2=middle("network_alone", "s_per_mm2"),
-        peak_mb=middle("end_to_end", "peak_mb"), peak_mb_of_a_sixteenth=small["peak_mb"],
-    )  # fmt: skip
+        s_per_mm2=middle("end_to_end", "s_per_mm2"),
+        network_s_per_mm2=middle("network_alone", "s_per_mm2"),
+        peak_mb=middle("end_to_end", "peak_mb"),
+        peak_mb_of_a_sixteenth=small["peak_mb"],
+    )
 
 
 def _all_tiles(size: Size, shape: TileShape) -> list[Tile]:

@@ -1,7 +1,8 @@
 """A network of half the shipped one's multiply-adds in its place, for what a path adds to a network that costs less.
 
-It learnt nothing: its weights are random, in int8 as the shipped one's are, and its answer is too faint to count. What counts
-is added behind it, a filter for dark spots, so that peaks are searched, graded and kept in about the true number.
+It learnt nothing: its weights are random, in int8 as the shipped one's are, and its answer is too faint to count. What
+counts is added behind it, a filter for dark spots, so that peaks are searched, graded and kept in about the true
+number.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from inference.engines.graphs import DETECTION, GRADING
 from inference.engines.local import read_model_folder, shipped_models
-from inference.metric import Points
+from inference.evaluation.metric import Points
 from inference.training import data
 from inference.training.export import FINGERPRINTS, add_fingerprint, file_of, write
 from inference.training.graphs import DETECTION_OUTPUTS, Detection
@@ -30,7 +31,10 @@ from tests.benchmarks.measure import tiles_in_memory
 WIDTHS = (16, 32, 64, 128, 160)  # 1.95 GFLOP for 256 x 256 px, 2 operations a multiply-add
 FAINT = 1e-6
 NEAR, FAR, REACH = 1.5, 3.0, 4  # heat-map px: widths of the filter's two Gaussians, and its half side
-SLOPE, OFFSET = 60.0, 3.0  # logits: for about as many nuclei on the tissue of `tests.laid` as the shipped network counts
+SLOPE, OFFSET = (
+    60.0,
+    3.0,
+)  # logits: for about as many nuclei on the tissue of `tests.laid` as the shipped network counts
 
 
 class DarkSpots(NucleusNet):

@@ -14,6 +14,11 @@ def test_a_benchmark_of_the_set_prints_and_keeps_its_lines(
     monkeypatch.setenv("BENCH_LINES", str(tmp_path / "lines"))
     run("slide", "--side", "1024", "--repeat", "1", "--folder", str(tmp_path))
     printed = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [line["benchmark"] for line in printed] == ["slide_decode_alone", "slide_network_alone", "slide_end_to_end", "slide"]
+    assert [line["benchmark"] for line in printed] == [
+        "slide_decode_alone",
+        "slide_network_alone",
+        "slide_end_to_end",
+        "slide",
+    ]
     assert printed[-1]["efficiency"] > 0
     assert [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()] == printed

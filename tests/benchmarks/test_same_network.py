@@ -14,7 +14,7 @@ import onnxruntime
 from inference.engines.graphs import DETECTION
 from inference.engines.local import read_model_folder, shipped_models
 from inference.geometry import Region, Size
-from server.retrieve.slide import open_slide
+from server.slides.opening import open_slide
 from tests.benchmarks.measure import tiles_in_memory
 from tests.benchmarks.same_network import ENVIRONMENTS, WAYS
 from tests.benchmarks.same_network_graphs import heat_map_graph
@@ -36,7 +36,9 @@ def test_the_map_that_a_peer_searches_is_as_high_at_our_peaks_as_they_are() -> N
     found = nucleus >= 0.55
     assert found.sum() > 50
     rows, columns = (np.round((v[found] - 0.5) / 2).astype(int) * 2 for v in (y, x))
-    near = np.max([heat[0, rows + dy, columns + dx, label[found].astype(int)] for dy in (0, 1) for dx in (0, 1)], axis=0)
+    near = np.max(
+        [heat[0, rows + dy, columns + dx, label[found].astype(int)] for dy in (0, 1) for dx in (0, 1)], axis=0
+    )
     # enlarged linearly, a peak of one pixel keeps 9/16 of itself and gets the rest of its neighbours
     assert (near > 0.5 * nucleus[found]).mean() > 0.98
     assert heat.max() <= nucleus.max()

@@ -1,13 +1,15 @@
-"""The real Triton server on this processor against the same networks in this process: tiles a second, in alternating runs.
+"""The real Triton server on this processor against the same networks in this process: tiles a second, in alternating
+runs.
 
     python -m tests.benchmarks.triton [--repeat 5] [--seconds 4]
 
-One thread computes either way: one instance behind the server's Python backend, one stream in the process. `ratio` is the
-server's throughput over the process's by the wall's clock, `ratio_cpu` the same by processor seconds, server and client
-together. JPEG frames are decoded by the server, and their decoding counts.
+One thread computes either way: one instance behind the server's Python backend, one stream in the process. `ratio` is
+the server's throughput over the process's by the wall's clock, `ratio_cpu` the same by processor seconds, server and
+client together. JPEG frames are decoded by the server, and their decoding counts.
 
-The last requests don't count: where requests have priorities, the server's batcher looks only every half a second for those
-that still wait when no new one comes (seen here: 500 ms before each of the last one to three). That is once a slide.
+The last requests don't count: where requests have priorities, the server's batcher looks only every half a second for
+those that still wait when no new one comes (seen here: 500 ms before each of the last one to three). That is once a
+slide.
 """
 
 import argparse
@@ -48,7 +50,8 @@ class TritonPythonModel(RIGHT):
     """Takes frames, (b, bytes) filled up with zeros, in place of tiles."""
 
     def initialize(self, args):
-        super().initialize(args | {"model_config": args["model_config"].replace("nuclei_detection_jpeg", "nuclei_detection")})
+        config = args["model_config"].replace("nuclei_detection_jpeg", "nuclei_detection")
+        super().initialize(args | {"model_config": config})
 
     def _input(self, request, name):
         return np.stack([simplejpeg.decode_jpeg(f.tobytes()) for f in super()._input(request, "frames")])
@@ -135,7 +138,10 @@ def encoded(tiles: Rgb) -> npt.NDArray[np.uint8]:
 
 
 def timed(ask: Ask, batch: int, seconds: float, in_flight: int, processes: list[psutil.Process]) -> Run:
-    """For about `seconds`, `in_flight` calls at a time; the rate from the first answer to the last while all of them ask."""
+    """For about `seconds`, `in_flight` calls at a time.
+
+    The rate from the first answer to the last while all of them ask.
+    """
     with ThreadPoolExecutor(in_flight) as pool:
         cpu, end = _cpu(processes), time.perf_counter() + seconds
 
@@ -160,7 +166,10 @@ def compare(side: int, batch: int, repeat: int, seconds: float) -> None:
     """A line a way of asking."""
     tiles = tiles_in_memory(batch, side)
     frames = encoded(tiles)
-    graph, engine = DetectionGraph(read_model_folder(shipped_models()).graph(DETECTION), threads=1), LocalEngine(threads=1)
+    graph, engine = (
+        DetectionGraph(read_model_folder(shipped_models()).graph(DETECTION), threads=1),
+        LocalEngine(threads=1),
+    )
     with tempfile.TemporaryDirectory() as temporary, TritonServer(render(Path(temporary), side, batch)) as server:
         assert server.process is not None
         served = psutil.Process(server.process.pid)
@@ -185,9 +194,18 @@ def compare(side: int, batch: int, repeat: int, seconds: float) -> None:
     for way, (base, told) in PAIRS.items():
         rates, cpus = ([median((getattr(r, f) for r in runs[w]), 5) for w in (way, base)] for f in ("rate", "cpu"))
         report(
-            "triton", way=way, against=base, model=told, side=side, batch=batch, runs=repeat, tiles_per_s=round(rates[0], 2),
-            ratio=round(rates[0] / rates[1], 3), ratio_cpu=round(cpus[1] / cpus[0], 3), source=source(),
-        )  # fmt: skip
+            "triton",
+            way=way,
+            against=base,
+            model=told,
+            side=side,
+            batch=batch,
+            runs=repeat,
+            tiles_per_s=round(rates[0], 2),
+            ratio=round(rates[0] / rates[1], 3),
+            ratio_cpu=round(cpus[1] / cpus[0], 3),
+            source=source(),
+        )
 
 
 PAIRS = {

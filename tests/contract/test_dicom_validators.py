@@ -1,4 +1,7 @@
-"""SR, ANN and SEG before validators that others wrote: dciodvfy (dicom3tools), dsrdump and dcmdump (dcmtk). Promise I-4."""
+"""SR, ANN and SEG before validators that others wrote: dciodvfy (dicom3tools), dsrdump and dcmdump (dcmtk).
+
+Promise I-4.
+"""
 
 import os
 import shutil
@@ -113,11 +116,15 @@ def test_reports_on_a_slide_that_the_demo_wrote_pass_too(result: Result, tmp_pat
     write(source[0], tmp_path / KEPT_HEADER)
     kept = read_source(tmp_path / KEPT_HEADER)
     assert (tmp_path / KEPT_HEADER).stat().st_size < 20_000  # no pixels
-    signature = Signature(by="dr-test", lab="LAB", at=result.created_at, state="FINAL", replaces=Document(result_id=result.id))
+    signature = Signature(
+        by="dr-test", lab="LAB", at=result.created_at, state="FINAL", replaces=Document(result_id=result.id)
+    )
     for kind, report in {
-        "sr": build_sr(scored, None, source), "sr-signed": build_sr(scored, None, kept, signature),
-        "ann-2D": build_ann(scored, source), "seg": build_seg(scored, source),
-    }.items():  # fmt: skip
+        "sr": build_sr(scored, None, source),
+        "sr-signed": build_sr(scored, None, kept, signature),
+        "ann-2D": build_ann(scored, source),
+        "seg": build_seg(scored, source),
+    }.items():
         assert report is not None
         write(report, tmp_path / f"{kind}.dcm")
         lines = run("dciodvfy", str(tmp_path / f"{kind}.dcm")).stderr.splitlines()

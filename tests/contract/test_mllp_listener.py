@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from server.demo.lis import order_message
 from server.domain.errors import ChromogenError, Failed
 from server.domain.order import Order, OrderId, Request
-from server.er7 import END, START
-from server.order.intake import Intake
-from server.order.mllp import MllpListener
-from server.order.oml import parse_order
-from server.report.mllp_sender import send
+from server.hl7.er7 import END, START
+from server.hl7.intake import Intake
+from server.hl7.listener import MllpListener
+from server.hl7.oml import parse_order
+from server.hl7.sender import send
 
 
 @dataclass
@@ -92,7 +92,11 @@ def test_messages_may_be_cut_anywhere() -> None:
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
-        st.lists(st.binary(max_size=40).filter(lambda b: not set(b) & set(b"\x0b\x1c") and b != b"break"), min_size=1, max_size=4),
+        st.lists(
+            st.binary(max_size=40).filter(lambda b: not set(b) & set(b"\x0b\x1c") and b != b"break"),
+            min_size=1,
+            max_size=4,
+        ),
         st.lists(st.integers(0, 200), max_size=8),
     )
     def check(messages: list[bytes], cuts: list[int]) -> None:
@@ -233,7 +237,14 @@ def test_a_port_in_use_is_a_failure_with_its_name(listen: Listen) -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tls")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(path / "key"), "-out", str(path / "crt")]
+    command += [
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-keyout",
+        str(path / "key"),
+        "-out",
+        str(path / "crt"),
+    ]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except OSError:
@@ -284,7 +295,9 @@ def test_an_order_goes_in_over_tls_and_its_acknowledgment_is_matched(certificate
 
     def accept(request: Request) -> tuple[Order, bool]:
         kept.append(request)
-        return Order(id=OrderId("4d4f9c3e-0000-4000-8000-000000000000"), request=request, received_at=datetime.now(UTC)), True
+        return Order(
+            id=OrderId("4d4f9c3e-0000-4000-8000-000000000000"), request=request, received_at=datetime.now(UTC)
+        ), True
 
     listener = MllpListener(Intake(accept), tls=server)
     port = listener.start()

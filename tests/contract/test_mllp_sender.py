@@ -10,9 +10,9 @@ import pytest
 
 from server.demo.lis import ReceivingLis, order_message
 from server.domain.errors import Failed, ServiceReason
-from server.er7 import END, START
-from server.report.mllp_sender import send
-from server.report.oru import build_oru, control_id
+from server.hl7.er7 import END, START
+from server.hl7.oru import build_oru, control_id
+from server.hl7.sender import send
 from tests.made import made_order, made_result
 
 MESSAGE = order_message(placer_number="P", marker="ER", control_id="M-7", container_id="C")
@@ -71,9 +71,12 @@ def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None
 
 
 @pytest.mark.parametrize(
-    "answer", [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-1]]
+    "answer",
+    [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-1]],
 )
-def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is_closed(peer: Peer, answer: bytes) -> None:
+def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is_closed(
+    peer: Peer, answer: bytes
+) -> None:
     closed: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:

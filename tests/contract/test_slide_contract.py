@@ -1,7 +1,7 @@
 """What every open slide does, whatever file it lies in: one set of checks on DICOM, TIFF and PNG of one picture.
 
-DICOM comes in order in one file (`dicom`, by our index) and by wsidicom: split over files by wsidicom itself (`parts`), with
-positions in any order (`sparse`), and with frames that overlap beside the grid (`scattered`).
+DICOM comes in order in one file (`dicom`, by our index) and by wsidicom: split over files by wsidicom itself (`parts`),
+with positions in any order (`sparse`), and with frames that overlap beside the grid (`scattered`).
 """
 
 import shutil
@@ -24,8 +24,8 @@ from inference.errors import Reason
 from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable, Slide
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
-from server.retrieve.framed_slide import FramedSlide
-from server.retrieve.slide import open_framed
+from server.slides.framed_slide import FramedSlide
+from server.slides.opening import open_framed
 
 WIDTH, HEIGHT, FRAME = 700, 500, 128
 KINDS = ["dicom", "tiff", "png", "parts", "sparse", "scattered"]
@@ -178,7 +178,8 @@ def test_what_is_seen_lies_where_the_grid_says(slide):
 
 
 @pytest.mark.parametrize(
-    "outside", [(-1, 0, 5, 5), (0, -1, 5, 5), (0, 0, 5, 0), (0, 0, 0, 5), (0, 0, -2, 5), (10**6, 0, 1, 1), (0, 0, 10**6, 1)]
+    "outside",
+    [(-1, 0, 5, 5), (0, -1, 5, 5), (0, 0, 5, 0), (0, 0, 0, 5), (0, 0, -2, 5), (10**6, 0, 1, 1), (0, 0, 10**6, 1)],
 )
 def test_a_region_outside_of_the_grid_is_an_error(slide, outside):
     x, y, width, height = outside
@@ -221,7 +222,9 @@ def test_the_same_damaged_frame_is_named_alike_in_every_file(files, tmp_path):
     for kind in ("dicom", *SAME_FRAMES):
         bad = tmp_path / kind
         shutil.copytree(files[kind], bad) if files[kind].is_dir() else shutil.copy(files[kind], bad)
-        holding = [path for path in (bad.rglob("*.dcm") if bad.is_dir() else [bad]) if victim[200:] in path.read_bytes()]
+        holding = [
+            path for path in (bad.rglob("*.dcm") if bad.is_dir() else [bad]) if victim[200:] in path.read_bytes()
+        ]
         assert len(holding) == 1
         holding[0].write_bytes(holding[0].read_bytes().replace(victim[200:], bytes(len(victim) - 200)))
         with pytest.raises(FrameUnreadable) as caught:

@@ -16,7 +16,9 @@ from inference.geometry import Region, Size
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 
 SLIDES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "slides"
-needs_slides = pytest.mark.skipif(not SLIDES.is_dir(), reason="the development slides (../shared/data/slides) are not here")
+needs_slides = pytest.mark.skipif(
+    not SLIDES.is_dir(), reason="the development slides (../shared/data/slides) are not here"
+)
 SIDE = 1024
 
 
@@ -58,7 +60,12 @@ def test_score_prints_one_object_and_leaves_its_files(drawn: Path, tmp_path: Pat
     assert abs(everything["h_score"] - 150) < 20
     assert found["slide"]["size"] == [SIDE, SIDE]
     assert found["slide"]["uids"]["series"].startswith("2.25.")
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"result.json", "nuclei.parquet", "overlay.png", "nuclei.geojson"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        "result.json",
+        "nuclei.parquet",
+        "overlay.png",
+        "nuclei.geojson",
+    }
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == found
     assert pq.read_metadata(tmp_path / "out" / "nuclei.parquet").num_rows == everything["n"]
     groups = json.loads((tmp_path / "out" / "nuclei.geojson").read_text())["features"]
@@ -66,7 +73,11 @@ def test_score_prints_one_object_and_leaves_its_files(drawn: Path, tmp_path: Pat
 
 
 def test_a_profile_of_ones_own_changes_the_counts_and_is_named(drawn: Path, tmp_path: Path) -> None:
-    profile = {"name": "strict", "revision": 7, "thresholds": {"method": "dab_od", "weak": 0.3, "moderate": 0.6, "strong": 0.9}}
+    profile = {
+        "name": "strict",
+        "revision": 7,
+        "thresholds": {"method": "dab_od", "weak": 0.3, "moderate": 0.6, "strong": 0.9},
+    }
     (tmp_path / "p.json").write_text(json.dumps(profile))
     done = chromogen("score", drawn / "slide", "--profile", tmp_path / "p.json", "--region", "0,0,512,512", "--json")
     assert done.returncode == 0, done.stderr
@@ -129,7 +140,13 @@ def test_slides_that_cannot_be_scored_are_refused_in_one_line(name: str, reason:
 
 @pytest.mark.parametrize(
     ("region", "word"),
-    [("0,0,0,10", "empty"), ("1,2,3", "X,Y,W,H"), ("0,0,5000,10", "outside"), ("a,b,c,d", "X,Y,W,H"), ("-5,0,9,9", "outside")],
+    [
+        ("0,0,0,10", "empty"),
+        ("1,2,3", "X,Y,W,H"),
+        ("0,0,5000,10", "outside"),
+        ("a,b,c,d", "X,Y,W,H"),
+        ("-5,0,9,9", "outside"),
+    ],
 )
 def test_a_bad_region_is_refused(drawn: Path, region: str, word: str) -> None:
     assert word in refused(chromogen("score", drawn / "slide", "--region", region), "REGION_INVALID")
@@ -138,13 +155,15 @@ def test_a_bad_region_is_refused(drawn: Path, region: str, word: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "not json", "{}", '{"name": "a", "revision": 0, "thresholds": {}}',
+        "not json",
+        "{}",
+        '{"name": "a", "revision": 0, "thresholds": {}}',
         '{"name": "a", "revision": 1, "thresholds": {"hue": 1}}',
         '{"name": "a", "revision": 1, "typo": 1, "thresholds": {}}',
         '{"name": "a", "revision": 1, "thresholds": {"method": "hue_value", "hue": 130, "left": 105, "right": 60}}',
         '{"name": "a", "revision": 1, "thresholds": {"method": "dab_od", "weak": "x", "moderate": 0.4, "strong": 0.6}}',
     ],
-)  # fmt: skip
+)
 def test_a_bad_profile_is_refused(drawn: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "p.json").write_text(text)
     refused(chromogen("score", drawn / "slide", "--profile", tmp_path / "p.json"), "PROFILE_INVALID")
@@ -176,7 +195,9 @@ def test_a_full_disk_leaves_nothing_half_written(drawn: Path, tmp_path: Path) ->
 
 
 def test_every_command_explains_itself() -> None:
-    assert all(name in chromogen("--help").stdout for name in ("score", "detect", "evaluate", "demo", "serve", "work", "check"))
+    assert all(
+        name in chromogen("--help").stdout for name in ("score", "detect", "evaluate", "demo", "serve", "work", "check")
+    )
     for name in ("score", "detect", "evaluate", "demo", "serve", "work", "migrate", "check"):
         done = chromogen(name, "--help")
         assert done.returncode == 0

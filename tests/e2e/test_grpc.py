@@ -1,4 +1,6 @@
-"""The whole of it as a hospital runs it: `serve` and `work` as processes, mutual TLS, tokens, the clients, a LIS that receives."""
+"""The whole of it as a hospital runs it: `serve` and `work` as processes, mutual TLS, tokens, the clients, a LIS that
+receives.
+"""
 
 import json
 import os
@@ -39,7 +41,9 @@ class Hospital:
     lis: ReceivingLis
     identity: SlideIdentity
 
-    def run(self, *arguments: str, role: str, lab: str = "LAB-A", **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str, role: str, lab: str = "LAB-A", **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         """A client as a process of its own."""
         command = [sys.executable, "-m", "server.cli.main", *arguments]
         own = self.client_environment(role, lab) | environment
@@ -62,8 +66,25 @@ class Hospital:
 
     def ordering(self, number: str) -> list[str]:
         slide = ["--series-uid", self.identity.series_uid, "--container-id", self.identity.container_id]
-        patient = ["--patient-id", "INVENTED-1", "--family-name", "TEST-INVENTED-MARKER", "--site", "2739003^Endometrium^SCT"]
-        return ["--placer-number", number, "--marker", "ER", "--wait", "--specimen-id", self.identity.specimen_id, *slide, *patient]
+        patient = [
+            "--patient-id",
+            "INVENTED-1",
+            "--family-name",
+            "TEST-INVENTED-MARKER",
+            "--site",
+            "2739003^Endometrium^SCT",
+        ]
+        return [
+            "--placer-number",
+            number,
+            "--marker",
+            "ER",
+            "--wait",
+            "--specimen-id",
+            self.identity.specimen_id,
+            *slide,
+            *patient,
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +104,12 @@ def hospital(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     identity = SlideIdentity(key="e2e/grpc", marker="ER")
     (folder / "received").mkdir()
     write_dicom_slide(
-        folder / "archive" / "slide", JpegFrames(draw_slide(size=Size(width=SIDE, height=SIDE), seed=3, h_score=150)), mpp=0.5,
-        identity=identity, levels=2,
-    )  # fmt: skip
+        folder / "archive" / "slide",
+        JpegFrames(draw_slide(size=Size(width=SIDE, height=SIDE), seed=3, h_score=150)),
+        mpp=0.5,
+        identity=identity,
+        levels=2,
+    )
     authority, issuer = Authority(), Issuer()
     with ReceivingLis(folder / "received") as lis:
         environment = _environment(folder, database, lis.port, authority, issuer)
@@ -105,22 +129,37 @@ def hospital(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def _environment(folder: Path, database: str, lis_port: int, authority: Authority, issuer: Issuer) -> dict[str, str]:
     server, client = authority.issue("server", server=True), authority.issue("lis")
     files = {
-        "ca.pem": authority.pem, "cert.pem": server.cert, "key.pem": server.key, "client.pem": client.cert,
-        "client-key.pem": client.key, "jwks.json": issuer.jwks(),
-    }  # fmt: skip
+        "ca.pem": authority.pem,
+        "cert.pem": server.cert,
+        "key.pem": server.key,
+        "client.pem": client.cert,
+        "client-key.pem": client.key,
+        "jwks.json": issuer.jwks(),
+    }
     for name, data in files.items():
         (folder / name).write_bytes(data)
     own = {name: value for name, value in os.environ.items() if not name.startswith("CHROMOGEN_")}
     return own | {
-        "OMP_NUM_THREADS": "1", "CHROMOGEN_DATABASE_URL": database, "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
-        "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"), "CHROMOGEN_ARCHIVE_WAIT_S": "0",
-        "CHROMOGEN_LIS_HOST": "127.0.0.1", "CHROMOGEN_LIS_PORT": str(lis_port),
-        "CHROMOGEN_MLLP_PORT": "0", "CHROMOGEN_GRPC_PORT": "0", "CHROMOGEN_LOG_FORMAT": "json",
-        "CHROMOGEN_TLS_CERT": str(folder / "cert.pem"), "CHROMOGEN_TLS_KEY": str(folder / "key.pem"),
-        "CHROMOGEN_TLS_CLIENT_CA": str(folder / "ca.pem"), "CHROMOGEN_OIDC_ISSUER": ISSUER, "CHROMOGEN_OIDC_AUDIENCE": AUDIENCE,
-        "CHROMOGEN_OIDC_JWKS": str(folder / "jwks.json"), "CHROMOGEN_CLIENT_CA": str(folder / "ca.pem"),
-        "CHROMOGEN_CLIENT_CERT": str(folder / "client.pem"), "CHROMOGEN_CLIENT_KEY": str(folder / "client-key.pem"),
-    }  # fmt: skip
+        "OMP_NUM_THREADS": "1",
+        "CHROMOGEN_DATABASE_URL": database,
+        "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+        "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"),
+        "CHROMOGEN_ARCHIVE_WAIT_S": "0",
+        "CHROMOGEN_LIS_HOST": "127.0.0.1",
+        "CHROMOGEN_LIS_PORT": str(lis_port),
+        "CHROMOGEN_MLLP_PORT": "0",
+        "CHROMOGEN_GRPC_PORT": "0",
+        "CHROMOGEN_LOG_FORMAT": "json",
+        "CHROMOGEN_TLS_CERT": str(folder / "cert.pem"),
+        "CHROMOGEN_TLS_KEY": str(folder / "key.pem"),
+        "CHROMOGEN_TLS_CLIENT_CA": str(folder / "ca.pem"),
+        "CHROMOGEN_OIDC_ISSUER": ISSUER,
+        "CHROMOGEN_OIDC_AUDIENCE": AUDIENCE,
+        "CHROMOGEN_OIDC_JWKS": str(folder / "jwks.json"),
+        "CHROMOGEN_CLIENT_CA": str(folder / "ca.pem"),
+        "CHROMOGEN_CLIENT_CERT": str(folder / "client.pem"),
+        "CHROMOGEN_CLIENT_KEY": str(folder / "client-key.pem"),
+    }
 
 
 def _started(command: str, environment: dict[str, str], log: object) -> "subprocess.Popen[bytes]":
@@ -168,7 +207,9 @@ def test_an_order_by_the_client_is_scored_signed_and_reaches_the_lis_each_time(h
     result = hospital.answer("result", "get", str(order["result_id"]), role="pathologist")
     found = result["scores"]["all"]["h_score"]  # type: ignore[index]
     assert float(_observed(message, "HSCORE")) == pytest.approx(found, abs=0.01)
-    assert hospital.answer("result", "sign", str(order["result_id"]), role="pathologist")["state"] == "RESULT_STATE_FINAL"
+    assert (
+        hospital.answer("result", "sign", str(order["result_id"]), role="pathologist")["state"] == "RESULT_STATE_FINAL"
+    )
     assert str(_received(hospital, 2)[1].segment("OBR")[25]) == "F"
 
 

@@ -14,11 +14,11 @@ from inference.geometry import Region, Size
 from inference.slide import Rgb
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.run import desk_of, listening, run_demo, settings_for
+from server.demo.run import case_services_of, listening, run_demo, settings_for
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
-from server.domain.states import State
+from server.domain.states import OrderState
+from server.hl7.sender import send
 from server.pipeline import run_case
-from server.report.mllp_sender import send
 
 pytestmark = pytest.mark.postgres
 SIDE = 1536
@@ -33,7 +33,17 @@ def test_the_demo_scores_a_drawn_slide_near_its_truth(tmp_path: Path, h_score: f
     assert abs(found["all"]["h_score"] - truth["all"]["h_score"]) < 15
     assert set(found) == set(truth)
     assert set(found["all"]) == set(truth["all"])
-    made = {"result.json", "truth.json", "oru.hl7", "sr.dcm", "ann.dcm", "seg.dcm", "nuclei.parquet", "overlay.png", "slide"}
+    made = {
+        "result.json",
+        "truth.json",
+        "oru.hl7",
+        "sr.dcm",
+        "ann.dcm",
+        "seg.dcm",
+        "nuclei.parquet",
+        "overlay.png",
+        "slide",
+    }
     assert {p.name for p in tmp_path.iterdir()} >= made | {"unrelated.txt"}
     assert outcome.result.warnings == ()
     observations = hl7.parse((tmp_path / "oru.hl7").read_bytes().decode()).segments("OBX")
@@ -79,10 +89,10 @@ def test_a_slide_that_cannot_be_scored_is_refused_and_the_lis_is_told_why(
         with listening(service) as port:
             send(message, host="127.0.0.1", port=port, timeout_s=20)
             send(message, host="127.0.0.1", port=port, timeout_s=20)  # a resend makes no second order
-        desk = desk_of(service, tmp_path)
-        assert service.worker(lambda claim: run_case(claim, desk)).run_until_idle() == 1
+        services = case_services_of(service, tmp_path)
+        assert service.worker(lambda claim: run_case(claim, services)).run_until_idle() == 1
         (view,) = service.store.orders()
-        assert (view.state, view.reason) == (State.REFUSED, reason)
+        assert (view.state, view.reason) == (OrderState.REFUSED, reason)
         (received,) = lis.received
         answer = hl7.parse(received.read_bytes().decode())
         assert str(answer.segment("OBR")[25]) == "X"

@@ -1,5 +1,6 @@
-"""The same slide, model and profile give the same score: exactly, whatever the batch, workers or file format; within 0.5 % of
-the nuclei and 1 point of H-score whatever the tile's size (DESIGN, decision 2). Real networks on a laid slide."""
+"""The same slide, model and profile give the same score: exactly, whatever the batch, workers or file format; within
+0.5 % of the nuclei and 1 point of H-score whatever the tile's size (DESIGN, decision 2). Real networks on a laid
+slide."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from inference.tile import TileShape
 from server.domain.profile import BUILT_IN
 from server.domain.result import Scores
 from server.pipeline import scores_of
-from server.retrieve.slide import open_slide
+from server.slides.opening import open_slide
 from tests.laid import lay_tiles, write_tiff_slide
 
 SIDE_PX = 2100
@@ -69,7 +70,10 @@ def test_batches_change_nothing(laid: Laid, engine: LocalEngine, reference: Scor
 
 def test_the_number_of_workers_changes_nothing(laid: Laid, reference: Scores, tmp_path: Path) -> None:
     for threads in (1, 3):
-        assert scored(laid.dicom, tmp_path, LocalEngine(threads=threads), Options(shape=TileShape(core=448)))[0] == reference
+        assert (
+            scored(laid.dicom, tmp_path, LocalEngine(threads=threads), Options(shape=TileShape(core=448)))[0]
+            == reference
+        )
 
 
 def test_dicom_and_tiff_of_the_same_frames_score_the_same(

@@ -47,9 +47,16 @@ class DotEngine:
         xy = centres[1:][: self._places].astype(np.float32)
         n = len(xy)
         return Detections(
-            x=xy[:, 0], y=xy[:, 1], label=np.zeros(n, np.uint8), nucleus=np.ones(n, np.float32), confidence=np.ones(n, np.float32),
-            hue=np.full(n, 220, np.uint16), value=np.full(n, 160, np.uint8), dab_od_centi=np.zeros(n, np.uint16), found=count - 1,
-        )  # fmt: skip
+            x=xy[:, 0],
+            y=xy[:, 1],
+            label=np.zeros(n, np.uint8),
+            nucleus=np.ones(n, np.float32),
+            confidence=np.ones(n, np.float32),
+            hue=np.full(n, 220, np.uint16),
+            value=np.full(n, 160, np.uint8),
+            dab_od_centi=np.zeros(n, np.uint16),
+            found=count - 1,
+        )
 
 
 def dotted(width: int, height: int, seed: int = 0, step: int = 16) -> tuple[ArraySlide, set[tuple[int, int]]]:
@@ -109,12 +116,16 @@ def test_a_region_holds_exactly_its_own_nuclei(tmp_path_factory: pytest.TempPath
         ((290, 0, 20, 10), "outside"),
         ((0, 500, 9, 9), "outside"),
     ],
-)  # fmt: skip
-def test_a_region_that_is_empty_or_reaches_outside_is_refused(tmp_path: Path, region: tuple[int, int, int, int], why: str) -> None:
+)
+def test_a_region_that_is_empty_or_reaches_outside_is_refused(
+    tmp_path: Path, region: tuple[int, int, int, int], why: str
+) -> None:
     slide, _ = dotted(300, 200)
     x, y, width, height = region
     with pytest.raises(Refused, match=f"REGION_INVALID.*{why}"):
-        analyze(slide, DotEngine(), tmp_path / "n.parquet", Options(region=Region(x=x, y=y, width=width, height=height)))
+        analyze(
+            slide, DotEngine(), tmp_path / "n.parquet", Options(region=Region(x=x, y=y, width=width, height=height))
+        )
 
 
 def test_glass_alone_is_refused(tmp_path: Path) -> None:
@@ -133,12 +144,16 @@ def test_an_he_slide_is_refused_where_asked_and_warned_of_otherwise(tmp_path: Pa
 
 def test_an_unreadable_tile_is_named_and_past_a_share_the_slide_is_refused(tmp_path: Path) -> None:
     slide, dots = dotted(64 * 20, 64 * 10)
-    one = ArraySlide(slide.read(Region(x=0, y=0, width=1280, height=640)), broken=(Region(x=70, y=70, width=20, height=20),))
+    one = ArraySlide(
+        slide.read(Region(x=0, y=0, width=1280, height=640)), broken=(Region(x=70, y=70, width=20, height=20),)
+    )
     result = analyze(one, DotEngine(), tmp_path / "n.parquet", Options(shape=TileShape(core=64, halo=0)))
     assert (result.tiles.unreadable, result.tiles.analysed) == (1, 199)
     assert "TILES_UNREADABLE" in result.warnings
     assert found(tmp_path / "n.parquet") == {d for d in dots if not (64 <= d[0] < 128 and 64 <= d[1] < 128)}
-    many = ArraySlide(slide.read(Region(x=0, y=0, width=1280, height=640)), broken=(Region(x=0, y=0, width=1280, height=20),))
+    many = ArraySlide(
+        slide.read(Region(x=0, y=0, width=1280, height=640)), broken=(Region(x=0, y=0, width=1280, height=20),)
+    )
     with pytest.raises(Refused, match=r"TILES_UNREADABLE: 20 of 200 tiles don't decode: tile 0 at working px \(0, 0\)"):
         analyze(many, DotEngine(), tmp_path / "m.parquet", Options(shape=TileShape(core=64, halo=0)))
     assert not (tmp_path / "m.parquet").exists()

@@ -26,19 +26,31 @@ T = HueValueThresholds(hue=130, left=60, right=105)
 def random_nuclei(n: int, seed: int) -> Nuclei:
     r = np.random.default_rng(seed)
     return Nuclei(
-        x=np.floor(r.uniform(0, 20_000, n)), y=np.floor(r.uniform(0, 20_000, n)), compartment=r.integers(0, 2, n).astype(np.uint8),
-        confidence=r.random(n).astype(np.float32), hue=r.integers(0, 360, n).astype(np.uint16),
-        value=r.integers(0, 256, n).astype(np.uint8), dab_od_centi=r.integers(0, 301, n).astype(np.uint16),
-    )  # fmt: skip
+        x=np.floor(r.uniform(0, 20_000, n)),
+        y=np.floor(r.uniform(0, 20_000, n)),
+        compartment=r.integers(0, 2, n).astype(np.uint8),
+        confidence=r.random(n).astype(np.float32),
+        hue=r.integers(0, 360, n).astype(np.uint16),
+        value=r.integers(0, 256, n).astype(np.uint8),
+        dab_od_centi=r.integers(0, 301, n).astype(np.uint16),
+    )
 
 
 @pytest.mark.parametrize(
     ("hue", "value", "grade"),
     [
-        (0, 59, 3), (0, 60, 2), (0, 104, 2), (0, 105, 1), (129, 10, 3), (130, 10, 0), (300, 10, 0), (301, 10, 3), (359, 255, 1),
+        (0, 59, 3),
+        (0, 60, 2),
+        (0, 104, 2),
+        (0, 105, 1),
+        (129, 10, 3),
+        (130, 10, 0),
+        (300, 10, 0),
+        (301, 10, 3),
+        (359, 255, 1),
         (220, 0, 0),
     ],
-)  # fmt: skip
+)
 def test_edges_of_hue_and_value(hue: int, value: int, grade: int) -> None:
     assert grades_by_hue_value(hue, value, T) == grade
 
@@ -49,7 +61,8 @@ def test_edges_of_density(centi: int, grade: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hue", "left", "right"), [(0, 60, 105), (301, 60, 105), (130, 105, 60), (130, 60, 60), (130, -1, 60), (130, 60, 256)]
+    ("hue", "left", "right"),
+    [(0, 60, 105), (301, 60, 105), (130, 105, 60), (130, 60, 60), (130, -1, 60), (130, 60, 256)],
 )
 def test_thresholds_that_make_no_sense_are_refused(hue: int, left: int, right: int) -> None:
     with pytest.raises(Refused, match="PROFILE_INVALID"):

@@ -1,4 +1,7 @@
-"""Scores: every edge of every table (SCORING: EndoNet 2023; Harvey 1999 by the CAP template; Remmele & Stegner 1987)."""
+"""Scores: every edge of every table (SCORING: EndoNet 2023; Harvey 1999 by the CAP template.
+
+Remmele & Stegner 1987).
+"""
 
 import numpy as np
 import pytest
@@ -26,12 +29,27 @@ def test_h_score_weighs_percentages_by_grade() -> None:
 
 def test_no_nuclei_is_no_score_not_zero() -> None:
     empty = score(np.zeros(4, np.int64), np.zeros((3, 4), np.int64))
-    assert (empty.n, empty.h_score, empty.h_score_ci95, empty.percent_positive, empty.allred, empty.irs) == (0, *[None] * 5)
+    assert (empty.n, empty.h_score, empty.h_score_ci95, empty.percent_positive, empty.allred, empty.irs) == (
+        0,
+        *[None] * 5,
+    )
 
 
 @pytest.mark.parametrize(
     ("percent", "ps"),
-    [(0, 0), (0.01, 1), (0.99, 1), (1, 2), (10, 2), (10.01, 3), (33.33, 3), (33.34, 4), (66.66, 4), (66.67, 5), (100, 5)],
+    [
+        (0, 0),
+        (0.01, 1),
+        (0.99, 1),
+        (1, 2),
+        (10, 2),
+        (10.01, 3),
+        (33.33, 3),
+        (33.34, 4),
+        (66.66, 4),
+        (66.67, 5),
+        (100, 5),
+    ],
 )
 def test_allred_proportion_has_the_edges_of_the_cap_template(percent: float, ps: int) -> None:
     found = allred(of(percent, 2))
@@ -46,13 +64,16 @@ def test_allred_is_zero_or_two_to_eight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "factor"), [(0, 0), (0.01, 1), (9.99, 1), (10, 2), (50, 2), (50.01, 3), (51, 3), (80, 3), (80.01, 4), (100, 4)]
+    ("percent", "factor"),
+    [(0, 0), (0.01, 1), (9.99, 1), (10, 2), (50, 2), (50.01, 3), (51, 3), (80, 3), (80.01, 4), (100, 4)],
 )
 def test_irs_proportion_has_the_edges_of_remmele_and_stegner(percent: float, factor: int) -> None:
     assert irs(of(percent, 3)) == 3 * factor
 
 
-@pytest.mark.parametrize(("counts", "mean"), [((0, 3, 1, 0), 1), ((0, 1, 1, 0), 2), ((0, 0, 1, 1), 3), ((5, 0, 0, 0), 0)])
+@pytest.mark.parametrize(
+    ("counts", "mean"), [((0, 3, 1, 0), 1), ((0, 1, 1, 0), 2), ((0, 0, 1, 1), 3), ((5, 0, 0, 0), 0)]
+)
 def test_mean_intensity_rounds_half_up(counts: Counts, mean: int) -> None:
     assert mean_intensity(counts) == mean
 
@@ -63,7 +84,9 @@ def test_scores_stay_in_their_ranges(counts: Counts) -> None:
     assert s.h_score is not None
     assert s.percent_positive is not None
     assert s.allred is not None
-    assert s.percent_positive <= s.h_score <= 3 * s.percent_positive or s.h_score == pytest.approx(3 * s.percent_positive)
+    assert s.percent_positive <= s.h_score <= 3 * s.percent_positive or s.h_score == pytest.approx(
+        3 * s.percent_positive
+    )
     assert s.allred.total in {0, 2, 3, 4, 5, 6, 7, 8}
     assert s.irs in {0, 1, 2, 3, 4, 6, 8, 9, 12}
 

@@ -1,6 +1,7 @@
 """The shipped networks: sizes, odd pictures, and how far int8, float32 and the runtimes may be apart.
 
-Tolerances (stated in docs/models/nuclei.md): between runtimes and precisions at most 1 % of the nuclei and 1 point of H-score.
+Tolerances (stated in docs/models/nuclei.md): between runtimes and precisions at most 1 % of the nuclei and 1 point of
+H-score.
 """
 
 import functools

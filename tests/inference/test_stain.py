@@ -18,11 +18,16 @@ def colour(rgb: tuple[float, float, float]) -> tuple[int, int, int]:
 @pytest.mark.parametrize(
     ("rgb", "hue", "value"),
     [
-        ((255, 0, 0), 0, 255), ((0, 255, 0), 120, 255), ((0, 0, 255), 240, 255), ((255, 255, 0), 60, 255),
+        ((255, 0, 0), 0, 255),
+        ((0, 255, 0), 120, 255),
+        ((0, 0, 255), 240, 255),
+        ((255, 255, 0), 60, 255),
         ((128, 128, 128), 0, 128),
-        ((200, 0, 1), 0, 200), ((120, 80, 40), 30, 120), ((0, 0, 0), 0, 0),
+        ((200, 0, 1), 0, 200),
+        ((120, 80, 40), 30, 120),
+        ((0, 0, 0), 0, 0),
     ],
-)  # fmt: skip
+)
 def test_hue_and_value_of_known_colours(rgb: tuple[float, float, float], hue: int, value: int) -> None:
     assert colour(rgb)[:2] == (hue, value)
 

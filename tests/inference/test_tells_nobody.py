@@ -1,4 +1,6 @@
-"""The libraries that run the networks leave an identifier in the home folder when they get ready to report to their makers."""
+"""The libraries that run the networks leave an identifier in the home folder when they get ready to report to their
+makers.
+"""
 
 import os
 import subprocess
@@ -13,7 +15,13 @@ RUN = (
 
 
 def test_running_the_networks_leaves_no_identifier(tmp_path: Path) -> None:
-    own = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY", "CI")}
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY", "CI")
+    }
     command = [sys.executable, "-c", RUN]
-    subprocess.run(command, cwd=ROOT, env=own | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}, check=True, timeout=120)
+    subprocess.run(
+        command, cwd=ROOT, env=own | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}, check=True, timeout=120
+    )
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,6 @@
-"""Real processes of an installation for the tests of reliability: `serve`, light workers that are born by the dozen, PostgreSQL."""
+"""Real processes of an installation for the tests of reliability: `serve`, light workers that are born by the dozen,
+PostgreSQL.
+"""
 
 import json
 import os
@@ -13,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.er7 import END, START
+from server.hl7.er7 import END, START
 from server.store import private
 from server.store.migrate import migrate
 from tests import quick_postgres
@@ -52,8 +54,10 @@ class Serving:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
         settings = {
-            "CHROMOGEN_DATABASE_URL": self.url, "CHROMOGEN_DATA_FOLDER": str(self.folder), "CHROMOGEN_MLLP_PORT": str(self.port),
-        }  # fmt: skip
+            "CHROMOGEN_DATABASE_URL": self.url,
+            "CHROMOGEN_DATA_FOLDER": str(self.folder),
+            "CHROMOGEN_MLLP_PORT": str(self.port),
+        }
         command = [sys.executable, "-m", "server.cli.main", "serve"]
         with (self.folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=log, stderr=log)
@@ -110,8 +114,13 @@ class Nursery:
         with (folder / "log").open("a") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.integration.nursery", *arguments],
-                cwd=ROOT, env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-            )  # fmt: skip
+                cwd=ROOT,
+                env=environment({}),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         return Nursery(process=process)
 
     def bear(self) -> int:

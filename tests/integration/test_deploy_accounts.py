@@ -43,14 +43,19 @@ def test_each_account_gets_the_password_of_its_own_file(database: OwnPostgres, t
         (tmp_path / name).write_text(f"invented 'of' {name} $HOME\n")
     parts = urlsplit(database.owner_url.replace("+psycopg2", ""))
     environment = os.environ | {
-        "PATH": f"{private._programs()}:{os.environ['PATH']}", "PGHOST": parse_qs(parts.query)["host"][0],
-        "POSTGRES_USER": parts.username or "", "POSTGRES_DB": parts.path[1:], "SECRETS_FOLDER": str(tmp_path),
+        "PATH": f"{private._programs()}:{os.environ['PATH']}",
+        "PGHOST": parse_qs(parts.query)["host"][0],
+        "POSTGRES_USER": parts.username or "",
+        "POSTGRES_DB": parts.path[1:],
+        "SECRETS_FOLDER": str(tmp_path),
         "ROLES": str(ROOT / "deploy" / "roles.sql"),
-    }  # fmt: skip
+    }
     subprocess.run(["sh", str(ROOT / "deploy" / "roles.sh")], env=environment, check=True, capture_output=True)
     owner = connect(database.owner_url)
     with owner.connect() as connection:
-        rows = connection.execute(sa.text("SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL")).all()
+        rows = connection.execute(
+            sa.text("SELECT rolname, rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL")
+        ).all()
     owner.dispose()
     stored = {row.rolname: row.rolpassword for row in rows}
     assert set(stored) == {f"chromogen_{account}" for account in ACCOUNTS.values()}
@@ -87,7 +92,9 @@ def test_the_password_of_a_file_comes_into_the_address_whatever_is_in_it(tmp_pat
         ("postgresql://a@h/d", "empty", "is empty"),
     ],
 )
-def test_a_password_file_that_says_nothing_or_too_much_is_refused(tmp_path: Path, url: str, file: str, said: str) -> None:
+def test_a_password_file_that_says_nothing_or_too_much_is_refused(
+    tmp_path: Path, url: str, file: str, said: str
+) -> None:
     (tmp_path / "password").write_text("s3cret-too")
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(Refused, match=said) as refused:

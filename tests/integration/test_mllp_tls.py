@@ -18,9 +18,9 @@ from server.demo.lis import ReceivingLis, order_message
 from server.domain.errors import Failed
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
-from server.er7 import END, START
-from server.order.mllp import MllpListener
-from server.report.mllp_sender import send
+from server.hl7.er7 import END, START
+from server.hl7.listener import MllpListener
+from server.hl7.sender import send
 from server.settings import Lis, Mllp
 from server.store.database import connect
 from server.store.store import PostgresStore
@@ -67,7 +67,9 @@ def order(number: str) -> bytes:
 
 
 def base(url: str, folder: Path) -> dict[str, str]:
-    return environment({"CHROMOGEN_DATABASE_URL": url, "CHROMOGEN_DATA_FOLDER": str(folder), "CHROMOGEN_MLLP_PORT": "0"})
+    return environment(
+        {"CHROMOGEN_DATABASE_URL": url, "CHROMOGEN_DATA_FOLDER": str(folder), "CHROMOGEN_MLLP_PORT": "0"}
+    )
 
 
 @contextmanager
@@ -182,10 +184,11 @@ def test_i3_a_worker_sends_over_mutual_tls_to_the_lis_that_the_settings_name_and
     pair = {"tls_cert": folder / "lis-server.cert", "tls_key": folder / "lis-server.key"}
     listener = MllpListener(lis, host="0.0.0.0", tls=listener_context(Mllp(**pair, tls_client_ca=folder / "ca")))  # type: ignore[arg-type]
     own = {
-        "CHROMOGEN_LIS_PORT": str(listener.start()), "CHROMOGEN_LIS_TLS_CA": str(folder / "ca"),
+        "CHROMOGEN_LIS_PORT": str(listener.start()),
+        "CHROMOGEN_LIS_TLS_CA": str(folder / "ca"),
         "CHROMOGEN_LIS_TLS_CERT": str(folder / "chromogen-client.cert"),
         "CHROMOGEN_LIS_TLS_KEY": str(folder / "chromogen-client.key"),
-    }  # fmt: skip
+    }
     try:
         for host, received in (("127.0.0.2", 0), ("127.0.0.1", 1)):  # the certificate names only the second
             engine = connect(service_url)
@@ -195,7 +198,13 @@ def test_i3_a_worker_sends_over_mutual_tls_to_the_lis_that_the_settings_name_and
             engine.dispose()
             settings = base(service_url, folder) | own | {"CHROMOGEN_LIS_HOST": host}
             done = subprocess.run(
-                [*COMMAND, "work", "--until-idle"], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120, check=False
+                [*COMMAND, "work", "--until-idle"],
+                cwd=ROOT,
+                env=settings,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
             )
             assert done.returncode == 0, done.stderr
             assert len(lis.received) == received, done.stderr
@@ -204,9 +213,13 @@ def test_i3_a_worker_sends_over_mutual_tls_to_the_lis_that_the_settings_name_and
 
 
 @pytest.mark.parametrize(("command", "name"), [("serve", "CHROMOGEN_MLLP_TLS_CERT"), ("work", "CHROMOGEN_LIS_TLS_CA")])
-def test_half_a_configuration_stops_the_start_in_one_line(service_url: str, folder: Path, command: str, name: str) -> None:
+def test_half_a_configuration_stops_the_start_in_one_line(
+    service_url: str, folder: Path, command: str, name: str
+) -> None:
     settings = base(service_url, folder) | {name: str(folder / "ca"), "CHROMOGEN_LOG_LEVEL": "error"}
-    done = subprocess.run([*COMMAND, command], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*COMMAND, command], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("chromogen: SETTING_INVALID: CHROMOGEN_")

@@ -23,7 +23,7 @@ from inference.draw import draw_slide
 from inference.geometry import Size
 from server.demo.lis import ReceivingLis, order_message
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
-from server.report.mllp_sender import send
+from server.hl7.sender import send
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.integration.processes import ROOT, environment, events, until
@@ -111,9 +111,14 @@ def folder(tmp_path: Path) -> Path:
 
 def order(number: str, container: str = IDENTITY.container_id) -> bytes:
     return order_message(
-        placer_number=number, marker="ER", control_id=number, container_id=container, specimen_id=IDENTITY.specimen_id,
-        series_uid=IDENTITY.series_uid, family_name="TEST-INVENTED-MARKER",
-    )  # fmt: skip
+        placer_number=number,
+        marker="ER",
+        control_id=number,
+        container_id=container,
+        specimen_id=IDENTITY.specimen_id,
+        series_uid=IDENTITY.series_uid,
+        family_name="TEST-INVENTED-MARKER",
+    )
 
 
 def test_an_order_is_seen_in_the_metrics_and_is_one_trace_from_its_acceptance_to_its_reports(
@@ -123,12 +128,18 @@ def test_an_order_is_seen_in_the_metrics_and_is_one_trace_from_its_acceptance_to
     store = PostgresStore(engine)
     with ExitStack() as stack:
         lis = stack.enter_context(ReceivingLis(folder / "received"))
-        settings = environment({
-            "CHROMOGEN_DATABASE_URL": service_url, "CHROMOGEN_DATA_FOLDER": str(folder / "data"), "CHROMOGEN_MLLP_PORT": "0",
-            "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"), "CHROMOGEN_LIS_HOST": "127.0.0.1",
-            "CHROMOGEN_LIS_PORT": str(lis.port), "CHROMOGEN_METRICS_PORT": "0",
-            "CHROMOGEN_TRACES_ENDPOINT": f"http://127.0.0.1:{collector.port}/v1/traces",
-        })  # fmt: skip
+        settings = environment(
+            {
+                "CHROMOGEN_DATABASE_URL": service_url,
+                "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+                "CHROMOGEN_MLLP_PORT": "0",
+                "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"),
+                "CHROMOGEN_LIS_HOST": "127.0.0.1",
+                "CHROMOGEN_LIS_PORT": str(lis.port),
+                "CHROMOGEN_METRICS_PORT": "0",
+                "CHROMOGEN_TRACES_ENDPOINT": f"http://127.0.0.1:{collector.port}/v1/traces",
+            }
+        )
         serving = stack.enter_context(process("serve", folder, settings, "serving"))
         send(order("P-1"), host="127.0.0.1", port=int(str(serving["mllp_port"])), timeout_s=20)
         send(order("P-1"), host="127.0.0.1", port=int(str(serving["mllp_port"])), timeout_s=20)
@@ -185,14 +196,21 @@ def test_a_case_that_ends_without_a_score_has_its_reason_in_metrics_and_trace_an
     with engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO outbox (lab, destination, kind, message_id, path, sha256, state)"
-            " VALUES ('LAB', 'lis', 'ORU', 'M', '/nowhere', '', 'DEAD'), ('LAB', 'lis', 'ORU', 'N', '/nowhere', '', 'WAITING')"
+            " VALUES ('LAB', 'lis', 'ORU', 'M', '/nowhere', '', 'DEAD'), ('LAB', 'lis', 'ORU', 'N', "
+            "'/nowhere', '', 'WAITING')"
         )
     engine.dispose()
-    settings = environment({
-        "CHROMOGEN_DATABASE_URL": service_url, "CHROMOGEN_DATA_FOLDER": str(folder / "data"), "CHROMOGEN_MLLP_PORT": "0",
-        "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"), "CHROMOGEN_ARCHIVE_WAIT_S": "0", "CHROMOGEN_METRICS_PORT": "0",
-        "CHROMOGEN_TRACES_ENDPOINT": f"http://127.0.0.1:{collector.port}/v1/traces",
-    })  # fmt: skip
+    settings = environment(
+        {
+            "CHROMOGEN_DATABASE_URL": service_url,
+            "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+            "CHROMOGEN_MLLP_PORT": "0",
+            "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"),
+            "CHROMOGEN_ARCHIVE_WAIT_S": "0",
+            "CHROMOGEN_METRICS_PORT": "0",
+            "CHROMOGEN_TRACES_ENDPOINT": f"http://127.0.0.1:{collector.port}/v1/traces",
+        }
+    )
     with process("serve", folder, settings, "serving") as serving:
         send(order("P-2", "INVENTED-ABSENT"), host="127.0.0.1", port=int(str(serving["mllp_port"])), timeout_s=20)
         _, found = scraped(serving["metrics_port"])
@@ -203,16 +221,24 @@ def test_a_case_that_ends_without_a_score_has_its_reason_in_metrics_and_trace_an
             until(lambda: "SLIDE_NOT_FOUND" in scraped(working["metrics_port"])[0], 30)
             _, found = scraped(working["metrics_port"])
             assert found["chromogen_cases_total", labels(outcome="REFUSED", reason="SLIDE_NOT_FOUND")] == 1
-    failed = {span.name: span.status.message for _, span in collector.spans() if span.status.code == Status.STATUS_CODE_ERROR}
+    failed = {
+        span.name: span.status.message for _, span in collector.spans() if span.status.code == Status.STATUS_CODE_ERROR
+    }
     assert failed == {"case": "SLIDE_NOT_FOUND", "retrieve": "SLIDE_NOT_FOUND"}
-    assert not [event for _, span in collector.spans() for event in span.events]  # a recorded exception would quote its text
+    assert not [
+        event for _, span in collector.spans() for event in span.events
+    ]  # a recorded exception would quote its text
 
 
 def test_without_a_database_the_scrape_says_so_and_the_rest_goes_on(folder: Path) -> None:
-    settings = environment({
-        "CHROMOGEN_DATABASE_URL": "postgresql://a@127.0.0.1:1/none", "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
-        "CHROMOGEN_MLLP_PORT": "0", "CHROMOGEN_METRICS_PORT": "0",
-    })  # fmt: skip
+    settings = environment(
+        {
+            "CHROMOGEN_DATABASE_URL": "postgresql://a@127.0.0.1:1/none",
+            "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+            "CHROMOGEN_MLLP_PORT": "0",
+            "CHROMOGEN_METRICS_PORT": "0",
+        }
+    )
     with process("serve", folder, settings, "serving") as serving:
         _, found = scraped(serving["metrics_port"])
     assert found["chromogen_database_up", labels()] == 0
@@ -251,11 +277,18 @@ def test_a_collector_that_is_away_delays_neither_the_case_nor_the_end(tmp_path: 
 
 def test_a_port_that_is_taken_stops_the_start_by_its_setting_s_name(folder: Path, service_url: str) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as taken:
-        settings = environment({
-            "CHROMOGEN_DATABASE_URL": service_url, "CHROMOGEN_DATA_FOLDER": str(folder / "data"), "CHROMOGEN_MLLP_PORT": "0",
-            "CHROMOGEN_METRICS_PORT": str(taken.server_port), "CHROMOGEN_LOG_LEVEL": "error",
-        })  # fmt: skip
-        done = subprocess.run([*COMMAND, "serve"], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False)
+        settings = environment(
+            {
+                "CHROMOGEN_DATABASE_URL": service_url,
+                "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+                "CHROMOGEN_MLLP_PORT": "0",
+                "CHROMOGEN_METRICS_PORT": str(taken.server_port),
+                "CHROMOGEN_LOG_LEVEL": "error",
+            }
+        )
+        done = subprocess.run(
+            [*COMMAND, "serve"], cwd=ROOT, env=settings, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode != 0
     assert re.fullmatch(r"chromogen: SETTING_INVALID: CHROMOGEN_METRICS_HOST and _PORT.*\n", done.stderr)
 

@@ -13,11 +13,11 @@ import pytest
 
 from inference.analysis import Analysis, ModelFacts
 from inference.analyze import Options, analyze
+from inference.checkpoint import Checkpoint
 from inference.draw import draw_slide
 from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
 from inference.infer import Detections
-from inference.journal import Checkpoint
 from inference.tile import TileShape
 from tests.integration.processes import ROOT, environment
 from tests.made_slide import ArraySlide

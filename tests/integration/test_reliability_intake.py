@@ -1,4 +1,7 @@
-"""Intake by HL7 loses nothing and takes nothing twice: `serve` killed, its database gone. INTEROP.md R-1, R-2, R-3, R-10."""
+"""Intake by HL7 loses nothing and takes nothing twice: `serve` killed, its database gone.
+
+INTEROP.md R-1, R-2, R-3, R-10.
+"""
 
 import os
 import random
@@ -40,7 +43,9 @@ def values(engine: sa.Engine, statement: str) -> list[object]:
 
 
 @pytest.mark.timeout(3600 if SOAK else 200)
-def test_r1_of_orders_sent_while_serve_is_killed_none_is_lost_and_none_is_there_twice(serving: Serving, engine: sa.Engine) -> None:
+def test_r1_of_orders_sent_while_serve_is_killed_none_is_lost_and_none_is_there_twice(
+    serving: Serving, engine: sa.Engine
+) -> None:
     answers: Counter[str] = Counter()
     done, given_up = threading.Semaphore(0), threading.Event()
 
@@ -79,7 +84,9 @@ def test_r3_the_same_message_at_once_and_the_same_order_in_another_message_make_
     assert values(engine, "SELECT count(*) FROM procrastinate_jobs") == [1]
 
 
-def test_r2_without_its_database_no_order_is_said_to_be_taken_and_with_it_intake_goes_on_by_itself(tmp_path: Path) -> None:
+def test_r2_without_its_database_no_order_is_said_to_be_taken_and_with_it_intake_goes_on_by_itself(
+    tmp_path: Path,
+) -> None:
     database = OwnPostgres()
     database.stop("fast")
     serving = Serving(url=database.url, folder=tmp_path)

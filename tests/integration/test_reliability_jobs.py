@@ -1,4 +1,7 @@
-"""Workers killed by the dozen, PostgreSQL restarted and frozen, urgent orders, deliveries. INTEROP.md R-4, R-6, R-8, R-9."""
+"""Workers killed by the dozen, PostgreSQL restarted and frozen, urgent orders, deliveries.
+
+INTEROP.md R-4, R-6, R-8, R-9.
+"""
 
 import os
 import random
@@ -21,10 +24,10 @@ from server.domain.errors import Failed
 from server.domain.order import Order, Priority
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
-from server.domain.states import State
-from server.report import mllp_sender
+from server.domain.states import OrderState
+from server.hl7 import sender
 from server.report.deliver import Deliverer, Receiver
-from server.store.admin_desk import PostgresAdminDesk
+from server.store.admin_repository import PostgresAdminRepository
 from server.store.database import connect
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
@@ -94,7 +97,9 @@ def test_r4_of_workers_killed_again_and_again_each_order_gets_one_result_and_eac
         nursery.bear()
     until(all_done(engine, ORDERS), ORDERS * CASE_S + 30)
     assert (
-        values(engine, "SELECT count(*) FROM results") == values(engine, "SELECT count(DISTINCT order_id) FROM results") == [ORDERS]
+        values(engine, "SELECT count(*) FROM results")
+        == values(engine, "SELECT count(DISTINCT order_id) FROM results")
+        == [ORDERS]
     )
     until(lambda: values(engine, "SELECT count(*) FROM outbox WHERE state = 'SENT'") == [ORDERS], 30)
     delivered = (tmp_path / "delivered").read_text().splitlines()
@@ -105,7 +110,9 @@ def test_r4_of_workers_killed_again_and_again_each_order_gets_one_result_and_eac
 
 
 @pytest.mark.timeout(400 if SOAK else 150)
-def test_r6_over_a_restart_and_a_partition_of_the_database_nothing_is_lost_and_nothing_hangs(tmp_path: Path, nurse: Nurse) -> None:
+def test_r6_over_a_restart_and_a_partition_of_the_database_nothing_is_lost_and_nothing_hangs(
+    tmp_path: Path, nurse: Nurse
+) -> None:
     database = OwnPostgres()
     engine = connect(database.owner_url)
     store = PostgresStore(engine)
@@ -197,7 +204,7 @@ def test_r12_taking_an_order_is_one_call_and_finishing_it_another_each_its_own_t
     reports = [Delivery(kind="ORU", destination="lis", path=Path(__file__), message_id=f"M{i}") for i in range(4)]
     store.finish(claim, result(order.id), reports)
     assert Noting.asked == [("SELECT * FROM chromogen_take", True), ("SELECT chromogen_finish", True)]
-    assert store.order(order.id).state is State.DONE  # the connection is as it was
+    assert store.order(order.id).state is OrderState.DONE  # the connection is as it was
     assert Noting.asked[-1][1] is False
 
 
@@ -206,7 +213,9 @@ def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(
     store: PostgresStore, engine: sa.Engine, number: int
 ) -> None:
     order, _ = store.accept(request(1))
-    kill = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL")
+    kill = sa.text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL"
+    )
 
     def die() -> None:
         other = connect(engine.url.render_as_string(hide_password=False))
@@ -225,7 +234,7 @@ def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(
     assert claim is not None
     die_all()
     store.finish(claim, result(order.id), [])
-    assert store.order(order.id).state is State.DONE
+    assert store.order(order.id).state is OrderState.DONE
 
 
 PLENTY = Patience(first_s=0.05, most_s=0.2, lease_s=5)
@@ -255,7 +264,7 @@ def test_r8_a_dead_receiver_delays_no_other_its_letters_die_are_replayed_and_com
             "alive": Receiver(host="127.0.0.1", port=alive.port, timeout_s=2),
             "dead": Receiver(host="127.0.0.1", port=port_of_the_dead, timeout_s=2),
         }
-        deliverer = Deliverer(receivers=receivers, archives={}, send=mllp_sender.send)
+        deliverer = Deliverer(receivers=receivers, archives={}, send=sender.send)
         sending = PostgresOutbox(engine, deliverer, patience=PLENTY)
         for number in range(10):
             finished(store, number, tmp_path, ("dead", "alive"))
@@ -266,14 +275,16 @@ def test_r8_a_dead_receiver_delays_no_other_its_letters_die_are_replayed_and_com
             until(lambda: len(alive.received) == 10, 10)
             assert [path.stem for path in alive.received] == [f"R{i}" for i in range(10)]
             with engine.begin() as connection:  # 73 hours go by
-                connection.exec_driver_sql("UPDATE outbox SET created_at = created_at - interval '73 h' WHERE destination = 'dead'")
+                connection.exec_driver_sql(
+                    "UPDATE outbox SET created_at = created_at - interval '73 h' WHERE destination = 'dead'"
+                )
             until(lambda: sending.dead() == 10, 20)
             with ReceivingLis(tmp_path / "dead", port=port_of_the_dead) as back:
-                assert PostgresAdminDesk(engine).replay(OPERATOR, None, "dead") == 10
+                assert PostgresAdminRepository(engine).replay(OPERATOR, None, "dead") == 10
                 until(lambda: len(back.received) == 10, 20)
                 assert [path.stem for path in back.received] == [f"R{i}" for i in range(10)]
         finally:
             stop.set()
             thread.join(10)
     assert values(engine, "SELECT DISTINCT state FROM outbox") == ["SENT"]
-    assert [v.state for v in store.orders()] == [State.DONE] * 10
+    assert [v.state for v in store.orders()] == [OrderState.DONE] * 10

@@ -12,7 +12,7 @@ from inference.draw import draw_slide
 from inference.geometry import Size
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.order import Request, SlideReference, Specimen
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store.store import PostgresStore
 from tests.integration.processes import ROOT, environment, until
 from tests.server.store.invented import request
@@ -26,10 +26,13 @@ class Workers:
 
     def __init__(self, url: str, folder: Path) -> None:
         self._settings = {
-            "CHROMOGEN_DATABASE_URL": url, "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
-            "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"), "CHROMOGEN_WORKER_LEASE_S": "2", "CHROMOGEN_WORKER_POLL_S": "0.2",
+            "CHROMOGEN_DATABASE_URL": url,
+            "CHROMOGEN_DATA_FOLDER": str(folder / "data"),
+            "CHROMOGEN_ARCHIVE_FOLDER": str(folder / "archive"),
+            "CHROMOGEN_WORKER_LEASE_S": "2",
+            "CHROMOGEN_WORKER_POLL_S": "0.2",
             "CHROMOGEN_WORKER_GRACE_S": "1",
-        }  # fmt: skip
+        }
         self._log = folder / "work.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -83,7 +86,7 @@ def test_r4_and_r5_a_case_whose_worker_is_killed_twice_and_stopped_once_goes_on_
         getattr(process, how)()
         process.wait(30)
     workers.start()
-    until(lambda: store.order(order.id).state is State.DONE, 90)
+    until(lambda: store.order(order.id).state is OrderState.DONE, 90)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar_one() == 1
         kinds = connection.exec_driver_sql("SELECT kind FROM outbox ORDER BY id").scalars().all()

@@ -1,4 +1,5 @@
-"""An installation as docs/operations.md has it made: the accounts of deploy/roles.sql, a backup restored, an upgrade under way.
+"""An installation as docs/operations.md has it made: the accounts of deploy/roles.sql, a backup restored, an upgrade
+under way.
 
 INTEROP.md S-5, R-6; the programs are those of the private PostgreSQL.
 """
@@ -19,7 +20,7 @@ from server.bootstrap import bootstrap
 from server.domain.errors import Failed
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.settings import Settings
 from server.store import audit, private
 from server.store.database import connect, transaction
@@ -37,14 +38,18 @@ def program(name: str, *arguments: str, url: str) -> None:
     """Run one of PostgreSQL's programs on a database."""
     parts = urlsplit(url.replace("+psycopg2", ""))
     where = {"PGHOST": parse_qs(parts.query)["host"][0], "PGUSER": parts.username or "", "PGDATABASE": parts.path[1:]}
-    subprocess.run([private._programs() / name, *arguments], check=True, env=os.environ | PASSWORDS | where, capture_output=True)
+    subprocess.run(
+        [private._programs() / name, *arguments], check=True, env=os.environ | PASSWORDS | where, capture_output=True
+    )
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[OwnPostgres]:
     """One whose accounts roles.sql made, and nobody else."""
     made = OwnPostgres(migrated=False)
-    program("psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={ROOT / 'deploy' / 'roles.sql'}", url=made.owner_url)
+    program(
+        "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={ROOT / 'deploy' / 'roles.sql'}", url=made.owner_url
+    )
     migrate(made.url_as("chromogen_migrate"))
     yield made
     made.close()
@@ -62,7 +67,9 @@ def finished(store: PostgresStore, working: PostgresStore, number: int, folder: 
     return order.id
 
 
-def test_s5_each_account_of_roles_sql_does_its_part_and_no_superuser_is_needed(database: OwnPostgres, tmp_path: Path) -> None:
+def test_s5_each_account_of_roles_sql_does_its_part_and_no_superuser_is_needed(
+    database: OwnPostgres, tmp_path: Path
+) -> None:
     serve, work = connect(database.url_as("chromogen_serve")), connect(database.url_as("chromogen_work"))
     finished(PostgresStore(serve), PostgresStore(work), 1, tmp_path)
     with pytest.raises(Failed):
@@ -75,7 +82,9 @@ def test_s5_each_account_of_roles_sql_does_its_part_and_no_superuser_is_needed(d
         engine.dispose()
 
 
-def test_s5_start_up_takes_the_services_accounts_and_refuses_the_one_that_migrates(database: OwnPostgres, tmp_path: Path) -> None:
+def test_s5_start_up_takes_the_services_accounts_and_refuses_the_one_that_migrates(
+    database: OwnPostgres, tmp_path: Path
+) -> None:
     def settings(account: str) -> Settings:
         return Settings(database={"url": database.url_as(account)}, data={"folder": tmp_path})  # type: ignore[arg-type]
 
@@ -103,7 +112,9 @@ def test_the_query_that_kubernetes_scales_by_counts_and_sees_nothing_else(databa
     scaler.dispose()
 
 
-def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(database: OwnPostgres, tmp_path: Path) -> None:
+def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(
+    database: OwnPostgres, tmp_path: Path
+) -> None:
     serve, work = connect(database.url_as("chromogen_serve")), connect(database.url_as("chromogen_work"))
     done = finished(PostgresStore(serve), PostgresStore(work), 10, tmp_path)
     waits, _ = PostgresStore(serve).accept(request(11))
@@ -115,7 +126,7 @@ def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(datab
     program("pg_restore", "--exit-on-error", "--dbname=restored", str(tmp_path / "chromogen.dump"), url=restored)
     engine = connect(restored.replace("//chromogen@", "//chromogen_work@"))
     store = PostgresStore(engine)
-    assert store.order(done).state is State.DONE  # type: ignore[arg-type]
+    assert store.order(done).state is OrderState.DONE  # type: ignore[arg-type]
     assert store.result(ResultId(done)).analysis.histograms.density.sum() == 500
     claim = store.claim(waits.id, 60)
     assert claim is not None
@@ -132,22 +143,24 @@ def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(datab
 def test_an_upgrade_with_a_case_in_flight_loses_nothing(
     engine: sa.Engine, database_url: str, service_url: str, tmp_path: Path
 ) -> None:
-    """The last version's tables become this one's while a worker computes, which touches them again when it has done."""
+    """The last version's tables become this one's while a worker computes, which touches them again
+    when it has done.
+    """
     store = PostgresStore(engine)  # the worker of before had the owner's rights
     orders = [store.accept(request(number))[0] for number in range(3)]
     nursery = Nursery.of(database_url, tmp_path, lease_s=10, seconds=4)
     try:
         nursery.bear()
-        until(lambda: store.order(orders[0].id).state is State.RUNNING, 20)
+        until(lambda: store.order(orders[0].id).state is OrderState.RUNNING, 20)
         revert(database_url, "0003")
         migrate(database_url)
-        until(lambda: store.order(orders[0].id).state is State.DONE, 20)
+        until(lambda: store.order(orders[0].id).state is OrderState.DONE, 20)
         assert store.order(orders[0].id).attempt == 1
         nursery.kill(nursery.alive[0])
         after = Nursery.of(service_url, tmp_path, lease_s=10, seconds=0.1)
         try:
             after.bear()
-            until(lambda: all(store.order(order.id).state is State.DONE for order in orders), 30)
+            until(lambda: all(store.order(order.id).state is OrderState.DONE for order in orders), 30)
         finally:
             after.close()
     finally:

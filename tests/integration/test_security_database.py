@@ -1,4 +1,6 @@
-"""The audit's chains (INTEROP.md S-2) and the fences between laboratories (S-5), on a real PostgreSQL with its real roles."""
+"""The audit's chains (INTEROP.md S-2) and the fences between laboratories (S-5), on a real PostgreSQL with its real
+roles.
+"""
 
 import json
 import os
@@ -16,12 +18,12 @@ from click.testing import CliRunner
 from server.bootstrap import bootstrap
 from server.cli.audit import audit as audit_command
 from server.domain.access import ALL_LABS, Actor, Role
-from server.domain.desks import AuditFilter
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Delivery
 from server.domain.profile import BUILT_IN, ProfileKey
 from server.domain.result import ResultId
-from server.domain.states import State
+from server.domain.states import OrderState
+from server.domain.views import AuditFilter
 from server.settings import Database, Settings
 from server.store import audit
 from server.store.database import connect, transaction
@@ -43,7 +45,9 @@ def service(service_url: str) -> Iterator[sa.Engine]:
 
 
 def scored(store: PostgresStore, lab: str, number: int, folder: Path) -> None:
-    """An order of the laboratory, from its acceptance to its result, with a profile, a signature and something to send."""
+    """An order of the laboratory, from its acceptance to its result, with a profile, a signature
+    and something to send.
+    """
     order, _ = store.accept(request(f"{lab}{number}", lab=lab))
     claim = store.claim(order.id, 60)
     assert claim is not None
@@ -97,9 +101,11 @@ def test_s2_what_was_rolled_back_is_not_in_the_audit_and_what_ended_is_with_its_
     claim = store.claim(order.id, 60)
     assert claim is not None
     with pytest.raises(Failed):
-        store.finish(claim, result(order.id), [Delivery(kind="X" * 17, destination="lis", path=Path(__file__), message_id="M")])
-    store.end(claim, State.REFUSED, "NOT_IHC", "looks like H&E")
-    page = audit.PostgresAuditDesk(service).query(AUDITOR, AuditFilter(object=f"orders/{order.id}"), 10, ())
+        store.finish(
+            claim, result(order.id), [Delivery(kind="X" * 17, destination="lis", path=Path(__file__), message_id="M")]
+        )
+    store.end(claim, OrderState.REFUSED, "NOT_IHC", "looks like H&E")
+    page = audit.PostgresAuditRepository(service).query(AUDITOR, AuditFilter(object=f"orders/{order.id}"), 10, ())
     assert [(e.action, e.outcome) for e in page.items] == [
         ("order.refused", "attempt 1 NOT_IHC"),
         ("order.claim", "attempt 1"),
@@ -138,7 +144,10 @@ def test_s2_eight_transactions_that_have_noted_something_hold_up_no_other(servic
 def filled(engine: sa.Engine, rows: int) -> None:
     with transaction(engine) as connection:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-        note = "SELECT count(chromogen_note('LAB', 'invented', 'order.claim', 'orders/' || i, 'é')) FROM generate_series(1, {}) i"
+        note = (
+            "SELECT count(chromogen_note('LAB', 'invented', 'order.claim', 'orders/' || i, 'é')) "
+            "FROM generate_series(1, {}) i"
+        )
         connection.exec_driver_sql(note.format(rows))
 
 
@@ -152,12 +161,12 @@ def tampered(engine: sa.Engine, statement: str) -> None:
 
 def test_s2_one_changed_row_among_many_is_found_in_time(engine: sa.Engine, service: sa.Engine) -> None:
     filled(engine, ROWS)
-    desk = audit.PostgresAuditDesk(service)
-    assert desk.verify(AUDITOR).entries == ROWS
-    assert desk.verify(AUDITOR).first_broken == 0
+    repository = audit.PostgresAuditRepository(service)
+    assert repository.verify(AUDITOR).entries == ROWS
+    assert repository.verify(AUDITOR).first_broken == 0
     tampered(engine, f"UPDATE audit SET outcome = 'e' WHERE id = {ROWS // 2}")
     began = time.monotonic()
-    assert desk.verify(AUDITOR).first_broken == ROWS // 2
+    assert repository.verify(AUDITOR).first_broken == ROWS // 2
     assert time.monotonic() - began < 60 * max(ROWS / 1_000_000, 0.1)
 
 
@@ -235,7 +244,9 @@ def copied_to_b(table: str) -> str:
     """SQL that puts a row of the table in again as laboratory B's."""
     names = [column.name for column in metadata.tables[table].c if column.identity is None and column.computed is None]
     values, chosen = 'jsonb_populate_record(t, \'{"lab": "B"}\')', ", ".join(f"(p).{name}" for name in names)
-    return f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} FROM (SELECT {values} AS p FROM {table} t LIMIT 1) s"
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} FROM (SELECT {values} AS p FROM {table} t LIMIT 1) s"
+    )
 
 
 def test_s5_the_built_in_laboratory_s_profiles_are_seen_by_all_and_changed_by_none(service: sa.Engine) -> None:
@@ -251,18 +262,23 @@ def test_s5_the_built_in_laboratory_s_profiles_are_seen_by_all_and_changed_by_no
     assert store.profiles("A", "ER") == [BUILT_IN, shared]
 
 
-SAID = ["patient = '{}'", 'patient = patient || \'{"family_name": "OTHER"}\'', "procedure_code = 'x'", "charset = 'ASCII'"]
+SAID = [
+    "patient = '{}'",
+    'patient = patient || \'{"family_name": "OTHER"}\'',
+    "procedure_code = 'x'",
+    "charset = 'ASCII'",
+]
 ANOTHERS = "state = 'QUEUED', run = run + 1, patient = patient || '{\"id\": \"OTHER\"}'"
 
 
 @pytest.mark.parametrize("change", [*SAID, ANOTHERS])
-@pytest.mark.parametrize("state", [State.QUEUED, State.DEAD])
+@pytest.mark.parametrize("state", [OrderState.QUEUED, OrderState.DEAD])
 def test_s5_what_an_order_says_changes_only_with_the_message_that_begins_it_anew(
-    service: sa.Engine, change: str, state: State
+    service: sa.Engine, change: str, state: OrderState
 ) -> None:
     store = PostgresStore(service)
     order, _ = store.accept(replace(request(1), lab="A"))
-    if state is State.DEAD:
+    if state is OrderState.DEAD:
         claim = store.claim(order.id, 60)
         assert claim is not None
         store.end(claim, state, "INTERNAL", "")
@@ -290,7 +306,12 @@ FORBIDDEN = {
         "DELETE FROM outbox",
         "SELECT chromogen_note('A', '', '', '', '')",
     ],
-    "chromogen_audit": ["SELECT * FROM orders", "SELECT * FROM results", "UPDATE audit SET lab = 'A'", "DELETE FROM audit"],
+    "chromogen_audit": [
+        "SELECT * FROM orders",
+        "SELECT * FROM results",
+        "UPDATE audit SET lab = 'A'",
+        "DELETE FROM audit",
+    ],
 }
 
 
@@ -325,7 +346,12 @@ def test_s5_start_up_refuses_who_is_not_bound_by_the_fences(
     with engine.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE results OWNER TO {owner.split('//')[1].split('@')[0]}")
     hidden = f"{database_url}&options=-c%20role%3Dchromogen_service"
-    for url, what in ((database_url, "superuser"), (hidden, "superuser"), (account("BYPASSRLS"), "BYPASSRLS"), (owner, "owner")):
+    for url, what in (
+        (database_url, "superuser"),
+        (hidden, "superuser"),
+        (account("BYPASSRLS"), "BYPASSRLS"),
+        (owner, "owner"),
+    ):
         with pytest.raises(Refused, match=what) as refused:
             bootstrap(configured(url, tmp_path))
         assert refused.value.reason == ServiceReason.SETTING_INVALID

@@ -14,7 +14,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 from server.bootstrap import bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, Claim, Delivery
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.settings import Settings
 from tests.server.store.invented import request, result
 
@@ -32,7 +32,10 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def report(path: Path) -> Delivery:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ComprehensiveSRStorage, "1.2.826.0.1.3680043.10.999.1"
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = (
+        ComprehensiveSRStorage,
+        "1.2.826.0.1.3680043.10.999.1",
+    )
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
@@ -56,10 +59,12 @@ def test_an_order_is_scored_and_its_report_is_in_the_archive_and_all_is_there_af
         assert [p.read_bytes() for p in stored] == [(data / "results" / "sr.dcm").read_bytes()]
         assert service.destinations == (ARCHIVE,)
     with bootstrap(Settings()) as service:
-        assert service.store.order(order.id).state is State.DONE
+        assert service.store.order(order.id).state is OrderState.DONE
 
 
-def test_a_configured_database_that_does_not_answer_is_said_when_it_is_asked(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_database_that_does_not_answer_is_said_when_it_is_asked(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CHROMOGEN_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     with bootstrap(Settings()) as service, pytest.raises(Failed) as failed:
         service.store.due()
@@ -77,5 +82,7 @@ def test_an_address_of_no_postgresql_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_importing_the_service_connects_nothing_and_needs_no_torch() -> None:
-    code = "import sys, socket; socket.socket.connect = None; import server.bootstrap; assert 'torch' not in sys.modules"
+    code = (
+        "import sys, socket; socket.socket.connect = None; import server.bootstrap; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

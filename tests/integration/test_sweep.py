@@ -29,7 +29,8 @@ def test_serve_puts_the_jobs_of_silent_workers_in_again_and_leaves_those_of_livi
         silent, living = (
             connection.execute(
                 sa.text(
-                    "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => :ago)) RETURNING id"
+                    "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - "
+                    "make_interval(secs => :ago)) RETURNING id"
                 ),
                 {"ago": ago},
             ).scalar_one()
@@ -42,9 +43,13 @@ def test_serve_puts_the_jobs_of_silent_workers_in_again_and_leaves_those_of_livi
                 sa.text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE id = :job"), given
             )
     assert statuses(engine) == ["doing", "doing", "todo"]
-    settings = environment({
-        "CHROMOGEN_DATABASE_URL": service_url, "CHROMOGEN_DATA_FOLDER": str(tmp_path), "CHROMOGEN_MLLP_PORT": "0",
-    })  # fmt: skip
+    settings = environment(
+        {
+            "CHROMOGEN_DATABASE_URL": service_url,
+            "CHROMOGEN_DATA_FOLDER": str(tmp_path),
+            "CHROMOGEN_MLLP_PORT": "0",
+        }
+    )
     serving = subprocess.Popen([sys.executable, "-m", "server.cli.main", "serve"], cwd=ROOT, env=settings)
     try:
         until(lambda: statuses(engine) == ["todo", "doing", "todo"], 30)

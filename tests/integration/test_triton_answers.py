@@ -25,7 +25,9 @@ def right(seed: int = 0) -> Arrays:
     arrays: Arrays = {n: np.zeros((B, K), np.float32) for n in ("x", "y", "nucleus", "confidence")}
     arrays |= {n: np.zeros((B, K), np.int32) for n in ("label", "hue", "value", "dab_od_centi")}
     arrays["count"] = np.array([[5], [0]], np.int32)
-    arrays["detection_fingerprint"], arrays["grading_fingerprint"] = random.integers(-(2**31), 2**31, (2, B, 8)).astype(np.int32)
+    arrays["detection_fingerprint"], arrays["grading_fingerprint"] = random.integers(-(2**31), 2**31, (2, B, 8)).astype(
+        np.int32
+    )
     arrays["nucleus"][0, :5] = np.sort(random.uniform(0.1, 0.9, 5))[::-1]
     arrays["confidence"][0, :5] = arrays["nucleus"][0, :5] / 2
     arrays["x"][0, :5], arrays["y"][0, :5] = random.uniform(0, SIDE - 1, (2, 5))
@@ -59,15 +61,26 @@ def put(name: str, value: float) -> Callable[[Arrays], None]:
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (put("x", np.nan), "finite"), (put("nucleus", np.inf), "finite"), (put("confidence", np.nan), "finite"),
-        (put("x", SIDE), "outside of the tile"), (put("y", -1), "outside of the tile"), (put("nucleus", 1.5), "above 1"),
-        (put("label", 2), "compartment"), (put("hue", 360), "hue"), (put("hue", -1), "hue"), (put("value", 256), "value"),
-        (put("dab_od_centi", 301), "density"), (put("count", 6), "another number"), (put("nucleus", 0), "another number"),
-        (lambda a: a.pop("hue"), "lacks a tensor"), (lambda a: a.pop("grading_fingerprint"), "lacks a tensor"),
+        (put("x", np.nan), "finite"),
+        (put("nucleus", np.inf), "finite"),
+        (put("confidence", np.nan), "finite"),
+        (put("x", SIDE), "outside of the tile"),
+        (put("y", -1), "outside of the tile"),
+        (put("nucleus", 1.5), "above 1"),
+        (put("label", 2), "compartment"),
+        (put("hue", 360), "hue"),
+        (put("hue", -1), "hue"),
+        (put("value", 256), "value"),
+        (put("dab_od_centi", 301), "density"),
+        (put("count", 6), "another number"),
+        (put("nucleus", 0), "another number"),
+        (lambda a: a.pop("hue"), "lacks a tensor"),
+        (lambda a: a.pop("grading_fingerprint"), "lacks a tensor"),
         (lambda a: a.update(x=a["x"][:, 1:]), "wrong shape"),
-        (lambda a: a.update(x=a["x"].astype(np.float64)), "wrong shape"), (lambda a: a.update(y=a["y"][:1]), "wrong shape"),
+        (lambda a: a.update(x=a["x"].astype(np.float64)), "wrong shape"),
+        (lambda a: a.update(y=a["y"][:1]), "wrong shape"),
     ],
-)  # fmt: skip
+)
 def test_an_answer_that_cannot_be_is_refused_with_the_reason(spoil: Callable[[Arrays], object], why: str) -> None:
     arrays = right()
     spoil(arrays)

@@ -26,7 +26,7 @@ from tests.integration.triton_cases import (
     assert_same_score,
     regions,
     requests_of,
-)  # fmt: skip
+)
 from tests.made_slide import ArraySlide
 from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port
@@ -52,7 +52,9 @@ def test_the_same_whatever_the_batch(well: tuple[TritonServer, ...], engine_of: 
     assert_same([engine.detect(tile[None], 0.2)[0] for tile in tiles], together)
 
 
-def test_no_tiles_and_a_tile_without_nuclei_answer_with_none(well: tuple[TritonServer, ...], engine_of: StartEngine) -> None:
+def test_no_tiles_and_a_tile_without_nuclei_answer_with_none(
+    well: tuple[TritonServer, ...], engine_of: StartEngine
+) -> None:
     engine = engine_of(well[0].address)
     assert engine.detect(np.empty((0, SIDE, SIDE, 3), np.uint8), 0.28) == []
     (glass,) = engine.detect(np.full((1, SIDE, SIDE, 3), 245, np.uint8), 0.28)
@@ -82,7 +84,9 @@ def test_a_slide_scores_the_same_as_in_process(
     assert result.model.engine == "triton"
 
 
-def test_a_tile_over_the_places_is_counted_beyond_them(well: tuple[TritonServer, ...], engine_of: StartEngine, tiles: Rgb) -> None:
+def test_a_tile_over_the_places_is_counted_beyond_them(
+    well: tuple[TritonServer, ...], engine_of: StartEngine, tiles: Rgb
+) -> None:
     set_fault(well[0].repository, "overflow")
     (found,) = engine_of(well[0].address).detect(tiles[:1], 0.28)
     assert (len(found.x), found.found, found.overflowed) == (1024, 1029, True)
@@ -94,7 +98,9 @@ def test_a_tile_over_the_places_is_counted_beyond_them(well: tuple[TritonServer,
 def test_one_of_two_killed_in_mid_slide_gives_the_same_score_in_at_most_twice_the_time(
     well: tuple[TritonServer, ...], engine_of: StartEngine, local: LocalEngine, wide_slide: ArraySlide, tmp_path: Path
 ) -> None:
-    """24 tiles of an eighth of a second each: 1.5 s with both servers, half as much again with one alone from the middle."""
+    """24 tiles of an eighth of a second each: 1.5 s with both servers, half as much again with one alone from the
+    middle.
+    """
     for server in well:
         set_fault(server.repository, "slow 0.125")
     addresses, rules = [s.address for s in well], Rules(in_flight=2)
@@ -103,7 +109,9 @@ def test_one_of_two_killed_in_mid_slide_gives_the_same_score_in_at_most_twice_th
         engine = engine_of(*addresses, rules=rules)
         engine.detect(drawn_tiles(2), 0.28)
         began = time.monotonic()
-        return analysed(wide_slide, KillAfter(engine, 14, strike), tmp_path), time.monotonic() - began  # 10 are done by then
+        return analysed(
+            wide_slide, KillAfter(engine, 14, strike), tmp_path
+        ), time.monotonic() - began  # 10 are done by then
 
     undisturbed, whole_s = timed(lambda: None)
     struck, struck_s = timed(well[1].kill)
@@ -126,7 +134,12 @@ def test_one_of_two_that_hangs_in_mid_slide_gives_the_same_score(
 
 @pytest.mark.parametrize("fault", ["slow 5", "nan", "half", "outside", "shape", "crash"])
 def test_one_of_two_that_answers_badly_gives_the_same_score(
-    well: tuple[TritonServer, ...], engine_of: StartEngine, local: LocalEngine, slide: ArraySlide, tmp_path: Path, fault: str
+    well: tuple[TritonServer, ...],
+    engine_of: StartEngine,
+    local: LocalEngine,
+    slide: ArraySlide,
+    tmp_path: Path,
+    fault: str,
 ) -> None:
     engine = engine_of(*(s.address for s in well), rules=IMPATIENT)
     result = analysed(slide, KillAfter(engine, 3, lambda: set_fault(well[1].repository, fault)), tmp_path)
@@ -196,12 +209,17 @@ def test_an_absent_server_is_named_within_patience(engine_of: StartEngine, tiles
     assert time.monotonic() - began < HASTY.patience_s + 2
 
 
-def test_s3_another_version_or_another_graph_is_refused_before_any_tile(engine_of: StartEngine, tmp_path: Path, tiles: Rgb) -> None:
+def test_s3_another_version_or_another_graph_is_refused_before_any_tile(
+    engine_of: StartEngine, tmp_path: Path, tiles: Rgb
+) -> None:
     with TritonServer(render_faulty(tmp_path / "v2", version="2")) as server, pytest.raises(ChromogenError) as failed:
         engine_of(server.address).detect(tiles, 0.28)
     assert failed.value.reason is Reason.MODEL_INVALID
     assert "doesn't serve version 1" in failed.value.message
-    with TritonServer(render_faulty(tmp_path / "hash", sha256="0" * 64)) as server, pytest.raises(ChromogenError) as failed:
+    with (
+        TritonServer(render_faulty(tmp_path / "hash", sha256="0" * 64)) as server,
+        pytest.raises(ChromogenError) as failed,
+    ):
         engine_of(server.address).detect(tiles, 0.28)
     assert failed.value.reason is Reason.MODEL_INVALID
     assert "SHA-256 differs" in failed.value.message
@@ -238,7 +256,9 @@ def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 def test_a_balancer_that_hides_a_server_with_other_weights_ends_the_slide_without_a_score(
     well: tuple[TritonServer, ...], another: TritonServer, engine_of: StartEngine, slide: ArraySlide, tmp_path: Path
 ) -> None:
-    """The first server answers for what is served, and every second tile would be the other's: no such answer is taken."""
+    """The first server answers for what is served, and every second tile would be the other's: no
+    such answer is taken.
+    """
     with Balancer([well[0].address, another.address]) as before, pytest.raises(Failed, match="another graph") as failed:
         analysed(slide, engine_of(before.address), tmp_path)
     assert failed.value.reason is Reason.MODEL_INVALID
@@ -247,10 +267,16 @@ def test_a_balancer_that_hides_a_server_with_other_weights_ends_the_slide_withou
 
 
 def test_with_another_way_to_go_a_hidden_server_with_other_weights_changes_no_tile(
-    well: tuple[TritonServer, ...], another: TritonServer, engine_of: StartEngine, local: LocalEngine, slide: ArraySlide,
+    well: tuple[TritonServer, ...],
+    another: TritonServer,
+    engine_of: StartEngine,
+    local: LocalEngine,
+    slide: ArraySlide,
     tmp_path: Path,
-) -> None:  # fmt: skip
-    mixed = analysed(slide, engine_of(another.address, rules=RULES, models=another.repository.parent / "models"), tmp_path)
+) -> None:
+    mixed = analysed(
+        slide, engine_of(another.address, rules=RULES, models=another.repository.parent / "models"), tmp_path
+    )
     assert mixed.n != analysed(slide, local, tmp_path).n  # the other weights do find other nuclei
     with Balancer([well[0].address, another.address]) as before:
         result = analysed(slide, engine_of(before.address, well[1].address), tmp_path)
@@ -301,7 +327,9 @@ def test_stat_overtakes_asap_and_asap_overtakes_routine(engine_of: StartEngine, 
             engines[urgency].detect(tiles[:1], 0.28)
             ended.append(urgency)
 
-        threads = [threading.Thread(target=ask, args=(u,)) for u in [Urgency.ROUTINE] * 12 + [Urgency.ASAP, Urgency.STAT]]
+        threads = [
+            threading.Thread(target=ask, args=(u,)) for u in [Urgency.ROUTINE] * 12 + [Urgency.ASAP, Urgency.STAT]
+        ]
         for thread in threads:
             thread.start()
             time.sleep(1.0 if thread is threads[11] else 0)  # the first routine one is computed now, for three seconds

@@ -23,12 +23,12 @@ from server import api_service
 from server.bootstrap import Service, bootstrap
 from server.cli.main import chromogen
 from server.demo.lis import ReceivingLis
-from server.demo.run import desk_of, settings_for
+from server.demo.run import case_services_of, settings_for
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.order import Priority
 from server.domain.ports import OrderView
 from server.domain.result import Result
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.pipeline import run_case
 from server.settings import Database, Engine, Grpc
 from tests.integration.processes import ROOT, START_S, environment, until
@@ -52,7 +52,14 @@ class Hospital:
     def submit(self, number: str, priority: Priority = Priority.ROUTINE) -> None:
         """By gRPC."""
         asked = ["order", "submit", "--placer-number", number, "--marker", "ER", "--patient-id", "INVENTED-1"]
-        asked += ["--family-name", "TEST-INVENTED", "--site", "2739003^Endometrium^SCT", "--specimen-id", IDENTITY.specimen_id]
+        asked += [
+            "--family-name",
+            "TEST-INVENTED",
+            "--site",
+            "2739003^Endometrium^SCT",
+            "--specimen-id",
+            IDENTITY.specimen_id,
+        ]
         asked += ["--series-uid", IDENTITY.series_uid, "--container-id", IDENTITY.container_id, "--priority", priority]
         done = CliRunner().invoke(chromogen, asked, env={"CHROMOGEN_CLIENT_SERVER": self.address})
         assert done.exception is None, done.output
@@ -64,10 +71,10 @@ class Hospital:
     def score(self, number: str, priority: Priority = Priority.ROUTINE) -> Result:
         """Submit an order and have a worker run it."""
         self.submit(number, priority)
-        desk = desk_of(self.service, self.work)
-        self.service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+        services = case_services_of(self.service, self.work)
+        self.service.worker(lambda claim: run_case(claim, services)).run_until_idle()
         view = self.view(number)
-        assert view.state is State.DONE, view.reason
+        assert view.state is OrderState.DONE, view.reason
         assert view.result_id is not None
         return self.service.store.result(view.result_id)
 
@@ -90,8 +97,10 @@ def hospital(work: Path, database_url: str, engine: str) -> Iterator[Hospital]:
     with ReceivingLis(work / "received") as lis:
         port = free_port()
         own = {
-            "grpc": Grpc(insecure=True, port=port), "database": Database(url=SecretStr(database_url)), "engine": Engine(name=engine)
-        }  # fmt: skip
+            "grpc": Grpc(insecure=True, port=port),
+            "database": Database(url=SecretStr(database_url)),
+            "engine": Engine(name=engine),
+        }
         wanted = settings_for(work, lis.port).model_copy(update=own)
         with bootstrap(wanted) as service:
             api = api_service.start(service)
@@ -110,7 +119,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
         yield server
 
 
-def test_orders_and_pictures_by_grpc_score_on_triton_as_in_process(tmp_path: Path, service_url: str, server: TritonServer) -> None:
+def test_orders_and_pictures_by_grpc_score_on_triton_as_in_process(
+    tmp_path: Path, service_url: str, server: TritonServer
+) -> None:
     with hospital(tmp_path / "triton", service_url, f"triton://{server.address}") as there:
         by_triton, seen = there.score("P-1"), there.analyze(1024)
     with hospital(tmp_path / "local", service_url, "local") as there:
@@ -124,7 +135,9 @@ def test_orders_and_pictures_by_grpc_score_on_triton_as_in_process(tmp_path: Pat
     assert len(seen.nuclei) > 300
 
 
-def test_each_tile_goes_to_triton_with_the_priority_of_its_order(tmp_path: Path, service_url: str, server: TritonServer) -> None:
+def test_each_tile_goes_to_triton_with_the_priority_of_its_order(
+    tmp_path: Path, service_url: str, server: TritonServer
+) -> None:
     with Balancer([server.address]) as before, hospital(tmp_path, service_url, f"triton://{before.address}") as there:
         asked: dict[str, set[int]] = {}
         for what, ask in {
@@ -146,10 +159,12 @@ def test_a_worker_told_to_stop_while_triton_hangs_gives_its_case_back_and_ends(
         there.submit("P-1")
         before.answers.clear()
         settings = {
-            "CHROMOGEN_DATABASE_URL": service_url, "CHROMOGEN_DATA_FOLDER": str(tmp_path / "worker"),
-            "CHROMOGEN_ARCHIVE_FOLDER": str(tmp_path / "archive"), "CHROMOGEN_ENGINE_NAME": f"triton://{before.address}",
+            "CHROMOGEN_DATABASE_URL": service_url,
+            "CHROMOGEN_DATA_FOLDER": str(tmp_path / "worker"),
+            "CHROMOGEN_ARCHIVE_FOLDER": str(tmp_path / "archive"),
+            "CHROMOGEN_ENGINE_NAME": f"triton://{before.address}",
             "CHROMOGEN_WORKER_GRACE_S": "1",
-        }  # fmt: skip
+        }
         with (tmp_path / "log").open("wb") as log:
             command = [sys.executable, "-m", "server.cli.main", "work"]
             worker = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stdout=log, stderr=log)
@@ -161,4 +176,4 @@ def test_a_worker_told_to_stop_while_triton_hangs_gives_its_case_back_and_ends(
             worker.kill()
             worker.wait()
         given_back = there.view("P-1")
-    assert (given_back.state, given_back.attempt) == (State.QUEUED, 0)
+    assert (given_back.state, given_back.attempt) == (OrderState.QUEUED, 0)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tritonclient.grpc import model_config_pb2
 
+from inference.engines.factory import make_engine
 from inference.engines.graphs import DETECTION, GRADING
 from inference.engines.local import read_model_folder, shipped_models
-from inference.engines.named import make_engine
 from inference.engines.triton_repository import (
     ENSEMBLE,
     PIXELS_PER_PLACE,
@@ -22,7 +22,7 @@ from inference.engines.triton_repository import (
     render_cpu,
     sha256_of,
     stamp,
-)  # fmt: skip
+)
 from inference.engines.triton_server import FINGERPRINT_NUMBERS
 from inference.errors import Refused
 from inference.infer import Urgency
@@ -50,7 +50,9 @@ def test_the_cpu_variant_is_production_field_by_field_but_for_the_backend(tmp_pa
     render_cpu(shipped_models(), tmp_path, instances=2)
     ours, theirs = production(name), read_config(tmp_path / name / "config.pbtxt")
     different = {f.name for f in Config.DESCRIPTOR.fields if getattr(ours, f.name) != getattr(theirs, f.name)}
-    assert different == (set() if name == ENSEMBLE else ON_A_PROCESSOR & (different | {"backend", "default_model_filename"}))
+    assert different == (
+        set() if name == ENSEMBLE else ON_A_PROCESSOR & (different | {"backend", "default_model_filename"})
+    )
     assert name == ENSEMBLE or (theirs.backend, theirs.default_model_filename) == ("python", "model.py")
     assert all(g.kind == model_config_pb2.ModelInstanceGroup.KIND_CPU for g in theirs.instance_group)
 
@@ -74,7 +76,9 @@ def test_production_takes_the_tiles_that_the_path_cuts() -> None:
 def test_the_shipped_repository_is_stamped_with_the_graphs_it_holds() -> None:
     check(shipped_models())
     folder = read_model_folder(shipped_models())
-    assert {n: sha256_of(production(n)) for n in (DETECTION, GRADING)} == {n: folder.sha256[n] for n in (DETECTION, GRADING)}
+    assert {n: sha256_of(production(n)) for n in (DETECTION, GRADING)} == {
+        n: folder.sha256[n] for n in (DETECTION, GRADING)
+    }
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -107,7 +111,9 @@ def test_queues_are_bounded_reject_and_let_stat_pass_asap_and_that_routine(name:
 
 def test_tensorrt_is_a_choice_that_changes_the_accelerator_alone() -> None:
     chosen = read_config(shipped_models() / DETECTION / "configs" / "tensorrt.pbtxt")
-    different = {f.name for f in Config.DESCRIPTOR.fields if getattr(chosen, f.name) != getattr(production(DETECTION), f.name)}
+    different = {
+        f.name for f in Config.DESCRIPTOR.fields if getattr(chosen, f.name) != getattr(production(DETECTION), f.name)
+    }
     assert different == {"optimization"}
     assert [a.name for a in chosen.optimization.execution_accelerators.gpu_execution_accelerator] == ["tensorrt"]
 
@@ -123,7 +129,9 @@ def test_a_new_graph_needs_a_new_stamp(copied: Path) -> None:
     card = json.loads((copied / "model.json").read_text())
     new = (copied / GRADING / VERSION / "model.onnx").read_bytes()
     (copied / DETECTION / VERSION / "model.onnx").write_bytes(new)
-    (copied / "model.json").write_text(json.dumps(card | {"sha256": card["sha256"] | {DETECTION: card["sha256"][GRADING]}}))
+    (copied / "model.json").write_text(
+        json.dumps(card | {"sha256": card["sha256"] | {DETECTION: card["sha256"][GRADING]}})
+    )
     with pytest.raises(Refused, match="run the stamp command"):
         check(copied)
     main(["stamp", str(copied)])

@@ -15,7 +15,15 @@ from inference.engines.triton import Rules, TritonEngine
 from inference.errors import Failed
 from inference.slide import Rgb
 from tests.faulty_triton import SIDE, set_fault
-from tests.integration.triton_cases import RULES, KillAfter, StartEngine, analysed, assert_same_score, regions, unregister_all
+from tests.integration.triton_cases import (
+    RULES,
+    KillAfter,
+    StartEngine,
+    analysed,
+    assert_same_score,
+    regions,
+    unregister_all,
+)
 from tests.made_slide import ArraySlide
 from tests.triton_server import TritonServer
 
@@ -74,7 +82,9 @@ def test_the_region_of_a_killed_process_is_swept_by_the_next_one(
     )
     subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, timeout=60)
     (left,) = regions(well[0])
-    deadline = time.monotonic() + 10  # the system's keeper of shared memory needs a moment to see that its process is gone
+    deadline = (
+        time.monotonic() + 10
+    )  # the system's keeper of shared memory needs a moment to see that its process is gone
     while (FOLDER / left).exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     engine_of(well[0].address).detect(tiles[:1], 0.28)

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from inference.draw import draw_slide
+from inference.engines.factory import check_ready, make_engine
 from inference.engines.local import LocalEngine, shipped_models
-from inference.engines.named import look, make_engine
 from inference.engines.triton_repository import render_cpu
 from inference.engines.triton_tls import Secure
 from inference.errors import Failed, Reason
@@ -71,7 +71,9 @@ def server(laboratory: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> 
     """Of 256 px tiles, by TLS, reached by addresses that its certificate names and by others."""
     arguments = laboratory.arguments("--grpc-use-ssl=true", "--grpc-address=0.0.0.0")
     credentials = grpc.ssl_channel_credentials(laboratory.authority.pem)
-    with TritonServer(render_faulty(tmp_path_factory.mktemp("a")), arguments=arguments, credentials=credentials) as server:
+    with TritonServer(
+        render_faulty(tmp_path_factory.mktemp("a")), arguments=arguments, credentials=credentials
+    ) as server:
         yield server
 
 
@@ -99,7 +101,10 @@ def test_a_server_of_another_authority_or_name_gets_no_tile_and_is_not_waited_fo
 ) -> None:
     stranger = Secure(authority=Authority("Another authority (invented)").pem)
     elsewhere = server.address.replace("127.0.0.1", "127.0.0.2")
-    cases = ((server.address, stranger, NOT_OF_THE_AUTHORITY), (elsewhere, laboratory.secure, "its certificate names another host"))
+    cases = (
+        (server.address, stranger, NOT_OF_THE_AUTHORITY),
+        (elsewhere, laboratory.secure, "its certificate names another host"),
+    )
     for address, secure, why in cases:
         engine = engine_of(address, secure=lambda secure=secure: secure)
         began = time.monotonic()
@@ -108,7 +113,7 @@ def test_a_server_of_another_authority_or_name_gets_no_tile_and_is_not_waited_fo
         assert time.monotonic() - began < 3
         assert (failed.value.reason, failed.value.retryable) == (Reason.ENGINE_FAILED, True)
         with pytest.raises(Failed, match=why):
-            look(engine)
+            check_ready(engine)
 
 
 def test_tls_to_a_server_without_it_and_the_other_way_round_say_what_they_miss(
@@ -125,7 +130,7 @@ def test_tls_to_a_server_without_it_and_the_other_way_round_say_what_they_miss(
     assert failed.value.reason == Reason.ENGINE_FAILED
     assert time.monotonic() - began < PATIENCE_S
     with pytest.raises(Failed, match=r"tritons://"):
-        look(plain)
+        check_ready(plain)
 
 
 def test_the_other_server_does_what_one_that_is_not_trusted_may_not(
@@ -144,12 +149,14 @@ def test_a_server_that_asks_for_certificates_is_shown_the_newest(mutual: TritonS
     for wrong in (laboratory.secure, laboratory.shows(stranger)):
         shown = wrong
         with pytest.raises(Failed, match=WANTS_OURS):
-            look(engine)
+            check_ready(engine)
     shown = laboratory.mutual  # as after a renewal of the files
-    look(engine)
+    check_ready(engine)
 
 
-def test_score_reaches_a_server_that_asks_for_certificates(mutual: TritonServer, laboratory: Laboratory, tmp_path: Path) -> None:
+def test_score_reaches_a_server_that_asks_for_certificates(
+    mutual: TritonServer, laboratory: Laboratory, tmp_path: Path
+) -> None:
     drawing = draw_slide(size=Size(width=SIDE, height=SIDE), seed=3, h_score=150)
     assert cv2.imwrite(str(tmp_path / "slide.png"), drawing.read(Region(x=0, y=0, width=SIDE, height=SIDE))[..., ::-1])
     asked = ["score", str(tmp_path / "slide.png"), "--mpp", "0.5", "--json"]
@@ -157,7 +164,9 @@ def test_score_reaches_a_server_that_asks_for_certificates(mutual: TritonServer,
     own = {f"CHROMOGEN_ENGINE_{name.upper()}": str(laboratory.folder / f"own-{name}") for name in ("cert", "key")}
     options = ["--engine-ca", str(laboratory.folder / "ca")]
     there = CliRunner().invoke(chromogen, [*asked, *by_tls, *options], env=own)
-    here = CliRunner().invoke(chromogen, asked, env=own)  # where the environment is that of a service, it is not in the way
+    here = CliRunner().invoke(
+        chromogen, asked, env=own
+    )  # where the environment is that of a service, it is not in the way
     assert (there.exception, here.exception) == (None, None)
     by_triton, in_process = json.loads(there.stdout), json.loads(here.stdout)
     assert (by_triton["model"]["engine"], in_process["model"]["engine"]) == ("triton", "local")

@@ -1,4 +1,6 @@
-"""The wheel, built and installed elsewhere, scores a slide with torch not importable, and brings its models and migrations."""
+"""The wheel, built and installed elsewhere, scores a slide with torch not importable, and brings its models and
+migrations.
+"""
 
 import json
 import os

@@ -17,7 +17,7 @@ from inference.errors import Reason
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Claim
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store.dispatch import Dispatcher
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
@@ -52,7 +52,9 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
             str(seconds),
         ]
         log = (tmp_path / "log").open("ab")
-        processes.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"}))
+        processes.append(
+            subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        )
         log.close()
         return processes[-1]
 
@@ -63,7 +65,7 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
 
 
 def is_done(store: PostgresStore, order: Order) -> Callable[[], bool]:
-    return lambda: store.order(order.id).state is State.DONE
+    return lambda: store.order(order.id).state is OrderState.DONE
 
 
 def lines(path: Path) -> list[str]:
@@ -108,14 +110,16 @@ def test_r4_a_paused_worker_that_comes_back_commits_nothing(
     assert count(engine, "results") == count(engine, "outbox") == 1
 
 
-def test_r10_a_worker_told_to_stop_gives_its_case_back_and_ends(store: PostgresStore, start: Start, tmp_path: Path) -> None:
+def test_r10_a_worker_told_to_stop_gives_its_case_back_and_ends(
+    store: PostgresStore, start: Start, tmp_path: Path
+) -> None:
     order, _ = store.accept(request())
     process = start(60)
     until(lambda: lines(tmp_path / "started") == [order.id], 20)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
     view = store.order(order.id)
-    assert (view.state, view.attempt) == (State.QUEUED, 0)
+    assert (view.state, view.attempt) == (OrderState.QUEUED, 0)
     assert store.due() == [order.id]
     start(0.1)
     until(is_done(store, order), 20)
@@ -127,13 +131,13 @@ def test_r10_a_worker_told_to_stop_while_it_waits_ends_at_once_and_takes_nothing
     worker = Worker(store, PostgresOutbox(engine, lambda _: None), lambda _: None, lease_s=60, poll_s=4)
     running = threading.Thread(target=worker.run)
     running.start()
-    worker.look().result(10)
+    worker.wake().result(10)
     order, _ = store.accept(request())
     worker.stop()
     running.join(8)
     assert not running.is_alive()
     assert [t.name for t in threading.enumerate() if t.name == "cases"] == []
-    assert (store.order(order.id).state, store.order(order.id).attempt) == (State.QUEUED, 0)
+    assert (store.order(order.id).state, store.order(order.id).attempt) == (OrderState.QUEUED, 0)
 
 
 def test_r7_and_r9_poison_is_dead_after_three_workers_and_the_urgent_are_served_first(
@@ -146,14 +150,16 @@ def test_r7_and_r9_poison_is_dead_after_three_workers_and_the_urgent_are_served_
         assert start(0.05, lease_s=0.3).wait(timeout=20) == -signal.SIGKILL
         time.sleep(0.4)
     start(0.05)
-    until(lambda: all(store.order(o.id).state is State.DONE for o in [urgent, *routine]), 20)
+    until(lambda: all(store.order(o.id).state is OrderState.DONE for o in [urgent, *routine]), 20)
     view = store.order(poison.id)
-    assert (view.state, view.reason, view.attempt) == (State.DEAD, "WORKER_LOST", 3)
+    assert (view.state, view.reason, view.attempt) == (OrderState.DEAD, "WORKER_LOST", 3)
     started = [i for i in lines(tmp_path / "started") if i != poison.id]
     assert started == [urgent.id, routine[0].id, routine[1].id]
 
 
-def test_a_new_order_is_begun_at_once_though_polling_is_rare(store: PostgresStore, engine: sa.Engine, database_url: str) -> None:
+def test_a_new_order_is_begun_at_once_though_polling_is_rare(
+    store: PostgresStore, engine: sa.Engine, database_url: str
+) -> None:
     begun = threading.Event()
 
     def run_case(claim: Claim) -> None:
@@ -161,7 +167,7 @@ def test_a_new_order_is_begun_at_once_though_polling_is_rare(store: PostgresStor
         begun.set()
 
     worker = Worker(store, PostgresOutbox(engine, lambda _: None), run_case, lease_s=60, poll_s=30, grace_s=1)
-    thread = threading.Thread(target=worker.run, args=(Dispatcher(database_url, worker.look, poll_s=30),))
+    thread = threading.Thread(target=worker.run, args=(Dispatcher(database_url, worker.wake, poll_s=30),))
     thread.start()
     try:
         until(lambda: listening(engine), 10)
@@ -187,16 +193,20 @@ def idle(store: PostgresStore, engine: sa.Engine, run_case: Callable[[Claim], No
 @pytest.mark.parametrize(
     ("error", "state", "reason"),
     [
-        (Refused(Reason.NOT_IHC, "an H&E slide"), State.REFUSED, "NOT_IHC"),
-        (Failed(ServiceReason.ARCHIVE_UNREACHABLE, "no answer", retryable=True), State.QUEUED, "ARCHIVE_UNREACHABLE"),
-        (Failed(Reason.MODEL_INVALID, "another release's models", retryable=True), State.QUEUED, "MODEL_INVALID"),
-        (Failed(Reason.OUTPUT_NOT_WRITABLE, "disk full"), State.DEAD, "OUTPUT_NOT_WRITABLE"),
-        (ValueError("TEST-INVENTED"), State.QUEUED, "INTERNAL"),
+        (Refused(Reason.NOT_IHC, "an H&E slide"), OrderState.REFUSED, "NOT_IHC"),
+        (
+            Failed(ServiceReason.ARCHIVE_UNREACHABLE, "no answer", retryable=True),
+            OrderState.QUEUED,
+            "ARCHIVE_UNREACHABLE",
+        ),
+        (Failed(Reason.MODEL_INVALID, "another release's models", retryable=True), OrderState.QUEUED, "MODEL_INVALID"),
+        (Failed(Reason.OUTPUT_NOT_WRITABLE, "disk full"), OrderState.DEAD, "OUTPUT_NOT_WRITABLE"),
+        (ValueError("TEST-INVENTED"), OrderState.QUEUED, "INTERNAL"),
     ],
     ids=["refused", "failed for now", "other models", "failed for good", "unexpected"],
 )
 def test_a_case_that_raises_ends_its_order_as_the_error_says(
-    store: PostgresStore, engine: sa.Engine, error: Exception, state: State, reason: str
+    store: PostgresStore, engine: sa.Engine, error: Exception, state: OrderState, reason: str
 ) -> None:
     order, _ = store.accept(request())
 
@@ -217,7 +227,7 @@ def test_while_the_engine_is_away_orders_wait_unclaimed_and_lose_no_attempt(
     away, looks = threading.Event(), []
     away.set()
 
-    def look_first() -> None:
+    def ready_check() -> None:
         looks.append(store.order(order.id).state)
         if away.is_set():
             raise Failed(Reason.ENGINE_FAILED, "no server answers", retryable=True)
@@ -226,12 +236,12 @@ def test_while_the_engine_is_away_orders_wait_unclaimed_and_lose_no_attempt(
         store.finish(claim, result(claim.order.id), [])
 
     sending = PostgresOutbox(engine, lambda _: None)
-    worker = Worker(store, sending, run_case, lease_s=60, poll_s=0.05, grace_s=1, look_first=look_first)
+    worker = Worker(store, sending, run_case, lease_s=60, poll_s=0.05, grace_s=1, ready_check=ready_check)
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
         until(lambda: len(looks) > 5, 10)
-        assert (store.order(order.id).state, store.order(order.id).attempt) == (State.QUEUED, 0)
+        assert (store.order(order.id).state, store.order(order.id).attempt) == (OrderState.QUEUED, 0)
         away.clear()
         until(is_done(store, order), 10)
     finally:
@@ -246,7 +256,10 @@ def test_while_the_engine_is_away_orders_wait_unclaimed_and_lose_no_attempt(
 def test_until_idle_all_orders_are_done_the_urgent_first_and_everything_is_sent(
     store: PostgresStore, engine: sa.Engine, tmp_path: Path
 ) -> None:
-    ids = [store.accept(request(i, priority=p))[0].id for i, p in enumerate([Priority.ROUTINE, Priority.STAT, Priority.ASAP])]
+    ids = [
+        store.accept(request(i, priority=p))[0].id
+        for i, p in enumerate([Priority.ROUTINE, Priority.STAT, Priority.ASAP])
+    ]
     seen: list[OrderId] = []
 
     def run_case(claim: Claim) -> None:
@@ -255,7 +268,7 @@ def test_until_idle_all_orders_are_done_the_urgent_first_and_everything_is_sent(
 
     assert idle(store, engine, run_case).run_until_idle() == 3
     assert seen == [ids[1], ids[2], ids[0]]
-    assert [v.state for v in store.orders()] == [State.DONE] * 3
+    assert [v.state for v in store.orders()] == [OrderState.DONE] * 3
     assert idle(store, engine, run_case).run_until_idle() == 0
 
 
@@ -270,7 +283,7 @@ def test_a_job_that_procrastinate_believes_to_be_running_is_swept_up(
         store.finish(claim, result(claim.order.id), [])
 
     worker = Worker(store, PostgresOutbox(engine, lambda _: None), run_case, lease_s=60, poll_s=30, grace_s=1)
-    thread = threading.Thread(target=worker.run, args=(Dispatcher(database_url, worker.look, poll_s=0.2),))
+    thread = threading.Thread(target=worker.run, args=(Dispatcher(database_url, worker.wake, poll_s=0.2),))
     thread.start()
     until(is_done(store, order), 10)
     until(lambda: count(engine, "procrastinate_jobs") == 0, 5)
@@ -286,7 +299,8 @@ def test_a_worker_goes_on_after_the_database_dropped_all_its_connections(
     until(is_done(store, first), 20)
     with engine.connect() as connection:
         drop = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
+            "pg_backend_pid() AND datname = current_database()"
         )
         connection.exec_driver_sql(drop)
     second, _ = store.accept(request(2))

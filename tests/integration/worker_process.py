@@ -42,9 +42,11 @@ def main(url: str, folder: Path, lease_s: float, seconds: float, *, max_attempts
         report.write_bytes(b"invented")
         store.finish(claim, found, [Delivery(kind="ORU", destination="lis", path=report, message_id=claim.order.id)])
 
-    outbox = PostgresOutbox(engine, lambda delivery: note("delivered", delivery.message_id), patience=Patience(lease_s=5))
+    outbox = PostgresOutbox(
+        engine, lambda delivery: note("delivered", delivery.message_id), patience=Patience(lease_s=5)
+    )
     worker = Worker(store, outbox, run_case, lease_s=lease_s, poll_s=0.2, grace_s=1.0)
-    worker.run(Dispatcher(url, worker.look, poll_s=0.5))
+    worker.run(Dispatcher(url, worker.wake, poll_s=0.5))
 
 
 if __name__ == "__main__":

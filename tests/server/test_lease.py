@@ -89,8 +89,12 @@ def test_one_thread_renews_them_all_and_ends_when_none_is_held() -> None:
         assert lease_threads() == before + 1
 
 
-def test_a_thread_that_could_not_be_started_leaves_no_lease_and_the_next_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine out of threads for a moment: later leases would lapse unseen, and this one be renewed though nobody holds it."""
+def test_a_thread_that_could_not_be_started_leaves_no_lease_and_the_next_starts_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine out of threads for a moment: later leases would lapse unseen, and this one be renewed though nobody
+    holds it.
+    """
     leases, never, renewed = Leases(), list[int](), list[int]()
 
     def refused(_: threading.Thread) -> None:

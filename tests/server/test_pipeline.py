@@ -7,13 +7,13 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 
+from inference.checkpoint import PATTERN
 from inference.infer import Engine
-from inference.journal import PATTERN
 from inference.slide import Slide
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import Claim
-from server.pipeline import Desk, attempt_folder, run_case
+from server.pipeline import CaseServices, attempt_folder, run_case
 from server.store.store import PostgresStore
 from tests.server.store.invented import request
 
@@ -32,11 +32,17 @@ def no_slide(path: Path) -> Slide:
     raise AssertionError("no slide is opened")
 
 
-def desk_of(store: PostgresStore, folder: Path) -> Desk:
+def case_services_of(store: PostgresStore, folder: Path) -> CaseServices:
     engine = cast(Engine, None)  # never reached
-    return Desk(
-        store=store, archive=EmptyArchive(), open_slide=no_slide, engine=engine, cases=folder, lease_s=60, destinations=()
-    )  # fmt: skip
+    return CaseServices(
+        store=store,
+        archive=EmptyArchive(),
+        open_slide=no_slide,
+        engine=engine,
+        cases=folder,
+        lease_s=60,
+        destinations=(),
+    )
 
 
 def journal_of(claim: Claim, folder: Path) -> Path:
@@ -56,8 +62,8 @@ def test_r5_a_refused_case_leaves_no_journal_but_a_zombie_s_refusal_leaves_the_l
     assert live is not None
     journal = journal_of(live, tmp_path)
     with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
-        run_case(zombie, desk_of(store, tmp_path))
+        run_case(zombie, case_services_of(store, tmp_path))
     assert journal.exists()
     with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
-        run_case(live, desk_of(store, tmp_path))
+        run_case(live, case_services_of(store, tmp_path))
     assert not journal.exists()

@@ -109,7 +109,9 @@ def test_another_key_names_another_slide() -> None:
 
 def test_a_slide_of_one_frame_has_one_level(tmp_path: Path) -> None:
     drawing = draw_slide(size=Size(width=300, height=260), seed=1, h_score=100)
-    assert [p.name for p in write_dicom_slide(tmp_path, JpegFrames(drawing), mpp=0.5, identity=IDENTITY)] == ["level-0.dcm"]
+    assert [p.name for p in write_dicom_slide(tmp_path, JpegFrames(drawing), mpp=0.5, identity=IDENTITY)] == [
+        "level-0.dcm"
+    ]
 
 
 class Breaking:

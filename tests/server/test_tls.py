@@ -19,9 +19,18 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own, other = authority.issue("own", server=True), authority.issue("other")
     key = serialization.load_pem_private_key(own.key, None)
     locked = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"invented")
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"invented"),
     )
-    files = {"ca": authority.pem, "cert": own.cert, "key": own.key, "other-key": other.key, "locked-key": locked, "nonsense": b"x"}
+    files = {
+        "ca": authority.pem,
+        "cert": own.cert,
+        "key": own.key,
+        "other-key": other.key,
+        "locked-key": locked,
+        "nonsense": b"x",
+    }
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return folder
@@ -78,7 +87,11 @@ def test_half_a_listener_is_refused_by_the_setting_s_name(pem: Path, names: dict
     ("host", "names", "said"),
     [
         ("lis.invalid", {"cert": "cert", "key": "key"}, "CHROMOGEN_LIS_TLS_CA is not"),
-        ("lis.invalid", {"ca": "ca", "cert": "cert"}, "CHROMOGEN_LIS_TLS_CERT and CHROMOGEN_LIS_TLS_KEY belong together"),
+        (
+            "lis.invalid",
+            {"ca": "ca", "cert": "cert"},
+            "CHROMOGEN_LIS_TLS_CERT and CHROMOGEN_LIS_TLS_KEY belong together",
+        ),
         ("lis.invalid", {"ca": "ca", "key": "key"}, "CHROMOGEN_LIS_TLS_CERT and CHROMOGEN_LIS_TLS_KEY belong together"),
         ("lis.invalid", {"ca": "nonsense"}, "CHROMOGEN_LIS_TLS_CA: .* holds no PEM"),
         ("lis.invalid", {"ca": "ca", "cert": "cert", "key": "other-key"}, "not a PEM certificate with its own key"),
@@ -104,7 +117,9 @@ def test_what_tritons_asks_with_is_what_the_files_hold_and_no_log_of_it_shows_th
     newest = engine_secure(engine(pem, "tritons://host:1", {"ca": "ca", "cert": "cert", "key": "key"}))
     assert newest is not None
     found = newest()
-    assert (found.authority, found.cert, found.key) == tuple((pem / name).read_bytes() for name in ("ca", "cert", "key"))
+    assert (found.authority, found.cert, found.key) == tuple(
+        (pem / name).read_bytes() for name in ("ca", "cert", "key")
+    )
     assert "PRIVATE KEY" not in repr(found)
 
 
@@ -116,15 +131,29 @@ def test_what_tritons_asks_with_is_what_the_files_hold_and_no_log_of_it_shows_th
         ("triton://host:1", {"cert": "cert", "key": "key"}, "CHROMOGEN_ENGINE_NAME isn't tritons://"),
         ("tritons://host:1", {}, "CHROMOGEN_ENGINE_CA .* is not set"),
         ("tritons://host:1", {"cert": "cert", "key": "key"}, "CHROMOGEN_ENGINE_CA .* is not set"),
-        ("tritons://host:1", {"ca": "ca", "cert": "cert"}, "CHROMOGEN_ENGINE_CERT and CHROMOGEN_ENGINE_KEY belong together"),
-        ("tritons://host:1", {"ca": "ca", "key": "key"}, "CHROMOGEN_ENGINE_CERT and CHROMOGEN_ENGINE_KEY belong together"),
+        (
+            "tritons://host:1",
+            {"ca": "ca", "cert": "cert"},
+            "CHROMOGEN_ENGINE_CERT and CHROMOGEN_ENGINE_KEY belong together",
+        ),
+        (
+            "tritons://host:1",
+            {"ca": "ca", "key": "key"},
+            "CHROMOGEN_ENGINE_CERT and CHROMOGEN_ENGINE_KEY belong together",
+        ),
         ("tritons://host:1", {"ca": "absent"}, "CHROMOGEN_ENGINE_CA: .*absent can't be read"),
         ("tritons://host:1", {"ca": "nonsense"}, "CHROMOGEN_ENGINE_CA: .* holds no PEM"),
-        ("tritons://host:1", {"ca": "ca", "cert": "cert", "key": "other-key"}, "not a PEM certificate with its own key"),
+        (
+            "tritons://host:1",
+            {"ca": "ca", "cert": "cert", "key": "other-key"},
+            "not a PEM certificate with its own key",
+        ),
         ("tritons://host:1", {"ca": "ca", "cert": "cert", "key": "locked-key"}, "has no password"),
     ],
 )
-def test_half_a_tritons_is_refused_by_the_setting_s_name(pem: Path, name: str, names: dict[str, str], said: str) -> None:
+def test_half_a_tritons_is_refused_by_the_setting_s_name(
+    pem: Path, name: str, names: dict[str, str], said: str
+) -> None:
     with pytest.raises(Refused, match=said) as refused:
         engine_secure(engine(pem, name, names))
     assert refused.value.reason == ServiceReason.SETTING_INVALID

@@ -13,12 +13,12 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from server import renewed
+from server import reloading
 from server.demo.lis import ReceivingLis, order_message
 from server.domain.errors import Failed, Refused
-from server.er7 import END, START
-from server.order.mllp import MllpListener
-from server.report.mllp_sender import send
+from server.hl7.er7 import END, START
+from server.hl7.listener import MllpListener
+from server.hl7.sender import send
 from server.settings import Lis, Mllp, Tls
 from server.tls import api_credentials, listener_context, sender_context
 from tests.server.api.issuer import Authority, Pair
@@ -28,7 +28,7 @@ MESSAGE = order_message(placer_number="P", marker="ER", control_id="M-7", contai
 
 @pytest.fixture(autouse=True)
 def looked_at_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewed, "LOOK_S", 0.0)
+    monkeypatch.setattr(reloading, "LOOK_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def put(folder: Path, pair: Pair, name: str = "") -> None:
 
 @contextmanager
 def mllp(folder: Path, *, mutual: bool = False) -> Iterator[int]:
-    files = {"tls_cert": folder / "cert", "tls_key": folder / "key"} | ({"tls_client_ca": folder / "client-ca"} if mutual else {})
+    files = {"tls_cert": folder / "cert", "tls_key": folder / "key"} | (
+        {"tls_client_ca": folder / "client-ca"} if mutual else {}
+    )
     (folder / "received").mkdir()
     listener = MllpListener(ReceivingLis(folder / "received"), tls=listener_context(Mllp(**files)))  # type: ignore[arg-type]
     try:
@@ -120,7 +122,7 @@ def test_a_renewed_certificate_is_shown_to_the_next_connection_and_told_once(
 def test_files_are_not_looked_at_again_within_the_seconds_said(
     folder: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewed, "LOOK_S", 3600.0)
+    monkeypatch.setattr(reloading, "LOOK_S", 3600.0)
     with mllp(folder) as port:
         first = shown(port, folder)
         put(folder, authority.issue("second", server=True))
@@ -135,7 +137,11 @@ BROKEN: dict[str, Callable[[Pair, Path], dict[str, bytes | None]]] = {
     "empty": lambda _new, _: {"cert": b""},
     "no certificate": lambda _new, _: {"cert": b"TEST-INVENTED"},
     "gone": lambda _new, _: {"key": None},
-    "half of the authority": lambda new, f: {"cert": new.cert, "key": new.key, "client-ca": (f / "ca").read_bytes()[:300]},
+    "half of the authority": lambda new, f: {
+        "cert": new.cert,
+        "key": new.key,
+        "client-ca": (f / "ca").read_bytes()[:300],
+    },
     "the authority gone": lambda new, _: {"cert": new.cert, "key": new.key, "client-ca": None},
 }
 """What the files are, None: there is none."""
@@ -209,7 +215,9 @@ def test_a_client_of_the_old_authority_is_not_heard_after_its_renewal_not_even_b
 
 
 def wrapped(context: ssl.SSLContext, port: int, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), 20), server_hostname="localhost", session=session)
+    return context.wrap_socket(
+        socket.create_connection(("127.0.0.1", port), 20), server_hostname="localhost", session=session
+    )
 
 
 def lis(folder: Path, who: str) -> Lis:
@@ -232,7 +240,9 @@ def test_an_api_client_of_the_old_authority_is_not_heard_after_its_renewal(folde
         assert (heard(old), heard(new)) == (False, True)
 
 
-def test_a_sender_shows_its_renewed_certificate_and_believes_the_renewed_authority(folder: Path, authority: Authority) -> None:
+def test_a_sender_shows_its_renewed_certificate_and_believes_the_renewed_authority(
+    folder: Path, authority: Authority
+) -> None:
     put(folder, authority.issue("own"), "own-")
     tls = sender_context(lis(folder, "own-"))
     successor = Authority("Its successor (invented)")

@@ -73,11 +73,15 @@ def test_pixels_are_the_same_whatever_the_height_of_bands(whole: np.ndarray, hei
 def test_any_region_is_that_part_of_the_whole(drawing: Drawing, whole: np.ndarray, data: st.DataObject) -> None:
     x, y = data.draw(st.integers(0, SMALL.width - 1)), data.draw(st.integers(0, SMALL.height - 1))
     width, height = data.draw(st.integers(1, SMALL.width - x)), data.draw(st.integers(1, SMALL.height - y))
-    assert np.array_equal(drawing.read(Region(x=x, y=y, width=width, height=height)), whole[y : y + height, x : x + width])
+    assert np.array_equal(
+        drawing.read(Region(x=x, y=y, width=width, height=height)), whole[y : y + height, x : x + width]
+    )
 
 
-@pytest.mark.parametrize("region", [Region(x=-1, y=0, width=5, height=5), Region(x=1099, y=0, width=2, height=1),
-                                    Region(x=4, y=4, width=0, height=3)])  # fmt: skip
+@pytest.mark.parametrize(
+    "region",
+    [Region(x=-1, y=0, width=5, height=5), Region(x=1099, y=0, width=2, height=1), Region(x=4, y=4, width=0, height=3)],
+)
 def test_a_region_outside_or_empty_is_refused(drawing: Drawing, region: Region) -> None:
     with pytest.raises(ValueError, match="not within"):
         drawing.read(region)
@@ -101,9 +105,13 @@ def test_centres_lie_inside_and_apart(drawing: Drawing) -> None:
 
 
 def test_grades_look_apart_at_the_centres(drawing: Drawing, whole: np.ndarray) -> None:
-    """Blue or brown, and the browns in order of depth with room between: what the drawing means by a grade can be seen."""
+    """Blue or brown, and the browns in order of depth with room between: what the drawing means by
+    a grade can be seen.
+    """
     truth = drawing.truth
-    mean = cv2.blur(whole.astype(np.float32), (WINDOW, WINDOW))[np.rint(truth.y).astype(int), np.rint(truth.x).astype(int)]
+    mean = cv2.blur(whole.astype(np.float32), (WINDOW, WINDOW))[
+        np.rint(truth.y).astype(int), np.rint(truth.x).astype(int)
+    ]
     red, blue = mean[:, 0], mean[:, 2]
     assert ((blue > red) == (truth.grade == 0)).mean() > 0.995
     weak, moderate, strong = (red[truth.grade == g] for g in (1, 2, 3))
@@ -118,7 +126,9 @@ def test_epithelium_stains_more_and_the_whole_holds(drawing: Drawing) -> None:
 
 def test_a_good_part_is_tissue_and_the_edges_are_glass() -> None:
     drawing = draw_slide(size=Size(width=2048, height=2048), seed=5, h_score=100)
-    small = np.concatenate([cv2.resize(b, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA) for b in drawing.bands()])
+    small = np.concatenate(
+        [cv2.resize(b, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA) for b in drawing.bands()]
+    )
     glass = small.min(axis=2) > 236
     assert 0.2 < 1 - glass.mean() < 0.7
     assert glass[[0, -1]].all()

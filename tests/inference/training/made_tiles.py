@@ -1,9 +1,12 @@
-"""Invented tiles: dark discs on pale ground, blue ones stroma, brown ones epithelium. Nothing of a real slide is in them."""
+"""Invented tiles: dark discs on pale ground, blue ones stroma, brown ones epithelium.
+
+Nothing of a real slide is in them.
+"""
 
 import cv2
 import numpy as np
 
-from inference.metric import Points
+from inference.evaluation.metric import Points
 from inference.training.data import Tile
 
 COLOURS = ((90, 90, 160), (130, 80, 50))

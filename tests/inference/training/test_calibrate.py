@@ -12,7 +12,9 @@ def test_the_slope_and_offset_that_made_the_samples_are_found() -> None:
     nucleus, epithelium = random.normal(0, 1.5, n), random.normal(0, 2, n)
     hit = random.random(n) < 1 / (1 + np.exp(-(2.0 * nucleus - 0.5)))
     truly = (random.random(n) < 1 / (1 + np.exp(-0.7 * epithelium))).astype(float)
-    samples = Samples(nucleus=nucleus, epithelium=epithelium, hit=hit, truly_epithelium=truly, annotations=int(hit.sum()))
+    samples = Samples(
+        nucleus=nucleus, epithelium=epithelium, hit=hit, truly_epithelium=truly, annotations=int(hit.sum())
+    )
     c = fit(samples).calibration
     assert c.nucleus_slope == pytest.approx(2.0, abs=0.1)
     assert c.nucleus_offset == pytest.approx(-0.5, abs=0.1)

@@ -12,9 +12,16 @@ from inference.training.augment import STRONG, disturbed, restained
 from tests.inference.training.made_tiles import made_tile
 
 STILL = replace(
-    STRONG, stain_share=0, hue_share=0, blur_share=0, jpeg_share=0, gamma_share=0, white_balance_share=0, noise_share=0,
+    STRONG,
+    stain_share=0,
+    hue_share=0,
+    blur_share=0,
+    jpeg_share=0,
+    gamma_share=0,
+    white_balance_share=0,
+    noise_share=0,
     brightness=(1.0, 1.0),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -31,7 +31,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network whose norms have seen tiles: its peaks mean nothing, and there are plenty."""
     torch.manual_seed(3)
     net = NucleusNet().train()
-    images = torch.from_numpy(np.stack([made_tile(i).image[:192, :192] for i in range(4)])).permute(0, 3, 1, 2).float() / 255
+    images = (
+        torch.from_numpy(np.stack([made_tile(i).image[:192, :192] for i in range(4)])).permute(0, 3, 1, 2).float() / 255
+    )
     with torch.no_grad():
         for _ in range(20):
             net(images)
@@ -46,7 +48,13 @@ def models(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("models")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the quantiser's libraries
-        export(checkpoint, Fitted(calibration=CALIBRATION, counting_threshold=0.4), out, "7", [made_tile(i) for i in range(3)])
+        export(
+            checkpoint,
+            Fitted(calibration=CALIBRATION, counting_threshold=0.4),
+            out,
+            "7",
+            [made_tile(i) for i in range(3)],
+        )
     return out
 
 
@@ -63,7 +71,9 @@ def in_onnxruntime(graph: bytes, tiles: np.ndarray) -> Peaks:  # type: ignore[ty
 
 
 def by_place(p: Peaks, i: int) -> np.ndarray:  # type: ignore[type-arg]
-    """x, y, nucleus, confidence of a tile's peaks, (n, 4) from top to bottom: runtimes order equal peaks in their own ways."""
+    """x, y, nucleus, confidence of a tile's peaks, (n, 4) from top to bottom: runtimes order equal peaks in their own
+    ways.
+    """
     rows = np.stack([p.x[i], p.y[i], p.nucleus[i], p.confidence[i]], axis=1)[p.nucleus[i] > 0]
     return rows[np.lexsort((np.floor((rows[:, 0] + 0.5) / 2), np.floor((rows[:, 1] + 0.5) / 2)))]
 
@@ -106,7 +116,8 @@ def test_every_tiles_answer_says_which_graph_it_came_of(models: Path) -> None:
     tiles = np.stack([made_tile(i).image[:64, :96] for i in range(3)])
     points = np.zeros((3, 4), np.float32)
     answers = {
-        f"nuclei_detection/{p}": DetectionGraph(folder.graph("nuclei_detection", p), threads=1).answer(tiles)[-1] for p in Precision
+        f"nuclei_detection/{p}": DetectionGraph(folder.graph("nuclei_detection", p), threads=1).answer(tiles)[-1]
+        for p in Precision
     }
     grading = GradingGraph(folder.graph("staining_grading"))
     answers["staining_grading/1"] = grading.answer(tiles, points, points, np.zeros(3, np.int32))[-1]

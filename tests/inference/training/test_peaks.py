@@ -41,7 +41,9 @@ def test_the_compartment_is_that_of_the_larger_probability_and_the_confidence_th
     logits[0, 1] = 1.0
     p = find_peaks(logits, 1, RAW)
     assert int(p.label) == 1
-    assert float(p.confidence) == pytest.approx(float(torch.sigmoid(torch.tensor(2.0)) * torch.sigmoid(torch.tensor(1.0))))
+    assert float(p.confidence) == pytest.approx(
+        float(torch.sigmoid(torch.tensor(2.0)) * torch.sigmoid(torch.tensor(1.0)))
+    )
 
 
 def test_peaks_beyond_the_places_are_counted() -> None:
@@ -59,7 +61,9 @@ def test_a_picture_of_nothing_has_no_peak() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 4), st.floats(-2, 2), st.floats(0.3, 3))
-def test_calibration_changes_neither_places_nor_order_nor_compartment(seed: int, slope: float, offset: float, share: float) -> None:
+def test_calibration_changes_neither_places_nor_order_nor_compartment(
+    seed: int, slope: float, offset: float, share: float
+) -> None:
     logits = torch.randn(1, 2, 12, 12, generator=torch.Generator().manual_seed(seed)).double()
     raw = find_peaks(logits, 20, RAW, faintest=0)
     calibration = Calibration(nucleus_slope=slope, nucleus_offset=offset, compartment_slope=share)

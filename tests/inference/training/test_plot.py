@@ -10,9 +10,14 @@ pytest.importorskip("matplotlib", reason="Matplotlib comes with the train extra"
 from inference.training.plot import draw_reliability, draw_robustness
 
 FIGURES = {
-    "reliability": {"error": 0.02, "bins": [{"n": 9, "confidence": 0.1, "hits": 0.2}, {"n": 5, "confidence": 0.9, "hits": 0.8}]},
+    "reliability": {
+        "error": 0.02,
+        "bins": [{"n": 9, "confidence": 0.1, "hits": 0.2}, {"n": 5, "confidence": 0.9, "hits": 0.8}],
+    },
     "robustness": [
-        {"curve": c, "unit": "factor", "level": v, "mAP": 0.8} for c in ("stain_density", "hue", "scale") for v in (0.5, 1.0)
+        {"curve": c, "unit": "factor", "level": v, "mAP": 0.8}
+        for c in ("stain_density", "hue", "scale")
+        for v in (0.5, 1.0)
     ],
 }
 

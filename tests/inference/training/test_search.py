@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.metric import Points
+from inference.evaluation.metric import Points
 from inference.training import comparison, simclr
 from inference.training.model import NucleusNet, multiply_adds_per_pixel
 from inference.training.recipe import Recipe
@@ -61,7 +61,9 @@ def test_pre_training_runs_and_only_the_encoder_moves(monkeypatch: pytest.Monkey
     net = NucleusNet((8, 8, 8, 8, 8))
     before = {k: v.clone() for k, v in net.state_dict().items()}
     losses = simclr.pretrain(net, [made_tile(i) for i in range(3)], 2, seed=1)
-    moved = {k.split(".")[0] for k, v in net.state_dict().items() if v.is_floating_point() and not torch.equal(v, before[k])}
+    moved = {
+        k.split(".")[0] for k, v in net.state_dict().items() if v.is_floating_point() and not torch.equal(v, before[k])
+    }
     assert len(losses) == 2
     assert moved == {"down", "encode"}
 

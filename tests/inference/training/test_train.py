@@ -1,4 +1,6 @@
-"""Training on invented tiles: it learns, it repeats itself, and a run that was stopped ends where an unbroken one does."""
+"""Training on invented tiles: it learns, it repeats itself, and a run that was stopped ends where
+an unbroken one does.
+"""
 
 import json
 import subprocess
@@ -22,7 +24,9 @@ MATERIAL = Material(training=[made_tile(i) for i in range(6)], validation=[made_
 SHORT = Recipe(steps=4, batch=2, warm_up=0.25)
 
 
-def trained(recipe: Recipe, out: Path, material: Material = MATERIAL, every: int = 100) -> tuple[list[float], NucleusNet]:
+def trained(
+    recipe: Recipe, out: Path, material: Material = MATERIAL, every: int = 100
+) -> tuple[list[float], NucleusNet]:
     torch.manual_seed(recipe.seed)
     net = NucleusNet()
     return train(net, recipe, material, out, every=every), net
@@ -60,7 +64,9 @@ class UntilTheMachineGoesDown(list[Tile]):
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     whole, expected = trained(SHORT, tmp_path / "whole")
     with pytest.raises(Stopped):
-        trained(SHORT, tmp_path / "cut", replace(MATERIAL, training=UntilTheMachineGoesDown(MATERIAL.training)), every=2)
+        trained(
+            SHORT, tmp_path / "cut", replace(MATERIAL, training=UntilTheMachineGoesDown(MATERIAL.training)), every=2
+        )
     assert torch.load(tmp_path / "cut" / "last.pt", weights_only=True)["step"] == 2
     rest, net = trained(SHORT, tmp_path / "cut")
     assert rest == whole[2:]
@@ -68,7 +74,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> N
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("change", [{"loss": Loss.HUBER}, {"epithelium_weight": 4.0}, {"schedule": Schedule.PLATEAU, "warm_up": 2}])
+@pytest.mark.parametrize(
+    "change", [{"loss": Loss.HUBER}, {"epithelium_weight": 4.0}, {"schedule": Schedule.PLATEAU, "warm_up": 2}]
+)
 def test_every_choice_of_the_recipe_trains(tmp_path: Path, change: dict[str, object]) -> None:
     losses, _ = trained(replace(SHORT, steps=2, **change), tmp_path)  # type: ignore[arg-type]
     assert np.isfinite(losses).all()

@@ -1,4 +1,6 @@
-"""One server with TLS and tokens for all tests of the API, each test in laboratories of its own where it counts rows."""
+"""One server with TLS and tokens for all tests of the API, each test in laboratories of its own
+where it counts rows.
+"""
 
 import shutil
 import tempfile

@@ -35,7 +35,7 @@ class Told:
 
     code: grpc.StatusCode
     reason: str
-    mend: str
+    advice: str
     message: str
 
 
@@ -55,7 +55,7 @@ def told_by(error: grpc.RpcError) -> Told:
     assert status is not None, f"no details: {error.code()} {error.details()}"
     assert status.details[0].Unpack(info)
     assert info.domain == "chromogen"
-    return Told(error.code(), info.reason, info.metadata["mend"], status.message)
+    return Told(error.code(), info.reason, info.metadata["advice"], status.message)
 
 
 class Caller:
@@ -126,4 +126,6 @@ def order_request(
         "patient": order_pb2.Patient(id="TEST-0001", family_name=family_name),
         "slide": order_pb2.SlideReference(container_id="S26-TEST-1-A-2"),
     }
-    return order_service_pb2.CreateOrderRequest(request_id=request_id or str(uuid.uuid4()), order=order_pb2.Order(**(order | more)))
+    return order_service_pb2.CreateOrderRequest(
+        request_id=request_id or str(uuid.uuid4()), order=order_pb2.Order(**(order | more))
+    )

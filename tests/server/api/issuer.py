@@ -30,7 +30,8 @@ class Issuer:
     def jwks(self) -> bytes:
         keys = [
             json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.rsa_key.public_key())) | {"kid": "rsa-1", "use": "sig"},
-            json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.ec_key.public_key())) | {"kid": "ec-1", "use": "sig", "alg": "ES256"},
+            json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.ec_key.public_key()))
+            | {"kid": "ec-1", "use": "sig", "alg": "ES256"},
         ]
         return json.dumps({"keys": keys}).encode()
 
@@ -43,7 +44,13 @@ class Issuer:
         return self.sign(self.claims(*roles, **claims), algorithm=algorithm, kid=kid)
 
     def sign(
-        self, claims: dict[str, Any], *, algorithm: str = "ES256", kid: str | None = None, key: Any = None, headers: Any = None
+        self,
+        claims: dict[str, Any],
+        *,
+        algorithm: str = "ES256",
+        kid: str | None = None,
+        key: Any = None,
+        headers: Any = None,
     ) -> str:
         own = self.ec_key if algorithm.startswith("ES") else self.rsa_key
         named = {"kid": kid or ("ec-1" if algorithm.startswith("ES") else "rsa-1")} | (headers or {})
@@ -80,7 +87,9 @@ class Authority:
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         cert = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False).sign(self._key, hashes.SHA256())
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         return Pair(cert=cert.public_bytes(serialization.Encoding.PEM), key=private)
 
     def _builder(

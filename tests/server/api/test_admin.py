@@ -20,7 +20,8 @@ def dead_letter(api: Api, lab: str, seed: int = 0) -> int:
     api.caller("pathologist", lab=lab).results.SignResult(results.SignResultRequest(result_id=made.id))
     with api.owner.begin() as connection:
         change = (
-            "UPDATE outbox SET state = 'DEAD', reason = 'DELIVERY_FAILED', attempts = 7, ended_at = now() WHERE result_id = :id"
+            "UPDATE outbox SET state = 'DEAD', reason = 'DELIVERY_FAILED', attempts = 7, "
+            "ended_at = now() WHERE result_id = :id"
         )
         found = connection.execute(sa.text(f"{change} RETURNING id"), {"id": made.id}).scalar_one()
     return int(found)
@@ -51,8 +52,12 @@ def test_all_dead_letters_of_a_destination_are_sent_again_and_of_no_other_labora
     assert replayed(api, lab, destination="lis") == 3
     assert told(lambda: replayed(api, lab, delivery_id=theirs)).reason == "DELIVERY_UNKNOWN"
     assert told(lambda: replayed(api, lab)).reason == "FIELD_MISSING"
-    destinations = api.caller("operator", lab=f"{lab}-2").admin.ListDestinations(pb.ListDestinationsRequest()).destinations
-    assert [(d.name, d.waiting, d.dead, d.HasField("oldest_waiting_time")) for d in destinations] == [("lis", 0, 1, False)]
+    destinations = (
+        api.caller("operator", lab=f"{lab}-2").admin.ListDestinations(pb.ListDestinationsRequest()).destinations
+    )
+    assert [(d.name, d.waiting, d.dead, d.HasField("oldest_waiting_time")) for d in destinations] == [
+        ("lis", 0, 1, False)
+    ]
 
 
 def test_a_message_that_a_later_one_of_its_order_overtook_is_not_sent_again(api: Api, lab: str) -> None:
@@ -60,7 +65,10 @@ def test_a_message_that_a_later_one_of_its_order_overtook_is_not_sent_again(api:
     old = dead_letter(api, lab)
     with api.owner.begin() as connection:
         copied = "lab, order_id, result_id, destination, kind, path, sha256"
-        copy = f"INSERT INTO outbox ({copied}, message_id, state) SELECT {copied}, 'LATER', 'SENT' FROM outbox WHERE id = {old}"
+        copy = (
+            f"INSERT INTO outbox ({copied}, message_id, state) SELECT {copied}, 'LATER', 'SENT' "
+            f"FROM outbox WHERE id = {old}"
+        )
         later = connection.exec_driver_sql(f"{copy} RETURNING id").scalar_one()
     answer = told(lambda: replayed(api, lab, delivery_id=old))
     assert (answer.code, answer.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DELIVERY_SUPERSEDED")
@@ -101,7 +109,10 @@ def test_the_audit_names_who_saw_a_patient_and_who_was_refused(api: Api, lab: st
     assert noted(api, lab, "dr-reader") == []
     reader.orders.GetOrder(orders.GetOrderRequest(order_id=order_id))
     assert noted(api, lab, "dr-reader") == [("patient.read", f"orders/{order_id}", "")]
-    assert told(lambda: reader.orders.RetryOrder(orders.RetryOrderRequest(order_id=order_id))).reason == "PERMISSION_DENIED"
+    assert (
+        told(lambda: reader.orders.RetryOrder(orders.RetryOrderRequest(order_id=order_id))).reason
+        == "PERMISSION_DENIED"
+    )
     assert noted(api, lab, "dr-reader")[0] == ("call.refuse", "methods/RetryOrder", "PERMISSION_DENIED")
     assert api.caller("auditor", lab=lab).admin.VerifyAudit(pb.VerifyAuditRequest()).intact
 
@@ -118,7 +129,9 @@ def test_archives_say_whether_they_answer(api: Api) -> None:
 
 def test_the_audit_names_who_signed_and_its_chain_holds(api: Api, lab: str) -> None:
     made = api.done(lab)
-    api.caller("pathologist", lab=lab, subject="dr-audited").results.SignResult(results.SignResultRequest(result_id=made.id))
+    api.caller("pathologist", lab=lab, subject="dr-audited").results.SignResult(
+        results.SignResultRequest(result_id=made.id)
+    )
     auditor = api.caller("auditor", lab=lab)
     entries = auditor.admin.QueryAudit(pb.QueryAuditRequest(subject="dr-audited")).entries
     assert entries

@@ -30,7 +30,9 @@ def encoded(pixels: Rgb, kind: str = ".png") -> bytes:
 @pytest.fixture(scope="module")
 def field() -> Rgb:
     side = 1024
-    return draw_slide(size=Size(width=side, height=side), seed=8, h_score=150).read(Region(x=0, y=0, width=side, height=side))
+    return draw_slide(size=Size(width=side, height=side), seed=8, h_score=150).read(
+        Region(x=0, y=0, width=side, height=side)
+    )
 
 
 def test_a_picture_is_scored_and_its_nuclei_lie_in_it(api: Api, field: Rgb) -> None:
@@ -66,11 +68,17 @@ def test_fields_are_answered_one_by_one_in_their_order(api: Api, field: Rgb) -> 
 
 
 def test_a_field_of_a_megapixel_takes_less_than_the_time_between_two_looks(api: Api, field: Rgb) -> None:
-    """The goal is 0.2 s on two free cores; here it may take as long as a shared machine takes, not as a hung one does."""
+    """The goal is 0.2 s on two free cores.
+
+    Here it may take as long as a shared machine takes, not as a hung one does.
+    """
     request = pb.AnalyzeFieldsRequest(image=pb.Image(data=encoded(field, ".jpg"), mpp=0.5))
     began = time.perf_counter()
     answers = list(api.caller("pathologist").analysis.AnalyzeFields(iter([request] * 3)))
-    print(f"{[round(a.seconds, 3) for a in answers]} s a field of 1024 x 1024 px, {time.perf_counter() - began:.2f} s in all")
+    print(
+        f"{[round(a.seconds, 3) for a in answers]} s a field of 1024 x 1024 px, "
+        f"{time.perf_counter() - began:.2f} s in all"
+    )
     assert min(a.seconds for a in answers) < 3
 
 

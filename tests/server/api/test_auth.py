@@ -76,7 +76,9 @@ FAULTY: dict[str, Faulty] = {
     "HS256 by a secret": lambda i: i.sign(i.claims("lis"), algorithm="HS256", key="s" * 32, kid="rsa-1"),
     "RS512": lambda i: i.token("lis", algorithm="RS512"),
     "PS256": lambda i: i.token("lis", algorithm="PS256"),
-    "ES384 by another curve": lambda i: i.sign(i.claims("lis"), algorithm="ES384", key=ec.generate_private_key(ec.SECP384R1())),
+    "ES384 by another curve": lambda i: i.sign(
+        i.claims("lis"), algorithm="ES384", key=ec.generate_private_key(ec.SECP384R1())
+    ),
     "another RSA key": lambda i: i.sign(i.claims("lis"), algorithm="RS256", key=rsa.generate_private_key(65537, 2048)),
     "another EC key": lambda i: i.sign(i.claims("lis"), key=ec.generate_private_key(ec.SECP256R1())),
     "unknown kid": lambda i: i.token("lis", kid="other"),
@@ -129,7 +131,9 @@ def test_g7_at_least_twenty_five_faults_are_tried() -> None:
 
 
 def test_g7_an_expired_token_is_said_to_be_so_beyond_the_leeway(issuer: Issuer) -> None:
-    assert refused(issuer, issuer.sign(issuer.claims("lis", iat=now() - 60, exp=now() - 6))) == ServiceReason.TOKEN_EXPIRED
+    assert (
+        refused(issuer, issuer.sign(issuer.claims("lis", iat=now() - 60, exp=now() - 6))) == ServiceReason.TOKEN_EXPIRED
+    )
     assert admitted(issuer, issuer.sign(issuer.claims("lis", exp=now() - 2))).subject == "tester"
 
 

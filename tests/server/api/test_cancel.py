@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from server.domain.access import Actor, Role
 from server.domain.ports import Claim
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store.database import connect
-from server.store.order_desk import PostgresOrderDesk
+from server.store.order_repository import PostgresOrderRepository
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
 from server.worker import Worker
@@ -28,7 +28,7 @@ def service(service_url: str) -> Iterator[sa.Engine]:
 
 
 def test_a_worker_whose_order_is_cancelled_is_free_within_seconds(service: sa.Engine) -> None:
-    store, desk = PostgresStore(service), PostgresOrderDesk(service)
+    store, repository = PostgresStore(service), PostgresOrderRepository(service)
     order, _ = store.accept(request(lab="LAB"))
     begun = threading.Event()
 
@@ -43,8 +43,8 @@ def test_a_worker_whose_order_is_cancelled_is_free_within_seconds(service: sa.En
     thread = threading.Thread(target=worker.step)
     thread.start()
     assert begun.wait(10)
-    desk.cancel(Actor(subject="lis", lab="LAB", roles=frozenset({Role.LIS})), order.id, "")
+    repository.cancel(Actor(subject="lis", lab="LAB", roles=frozenset({Role.LIS})), order.id, "")
     thread.join(5)
     assert not thread.is_alive()
     view = store.order(order.id)
-    assert (view.state, view.result_id) == (State.CANCELLED, None)
+    assert (view.state, view.result_id) == (OrderState.CANCELLED, None)

@@ -20,7 +20,7 @@ from server.cli.main import COMMANDS, chromogen
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import ResultId
-from server.domain.states import State
+from server.domain.states import OrderState
 from tests.made import made_result
 
 pytestmark = pytest.mark.postgres
@@ -109,13 +109,23 @@ def test_waiting_for_an_order_that_is_refused_ends_with_its_reason(api_service: 
                 if view.order.request.placer_order_number == "C-3":
                     claim = api_service.store.claim(view.order.id, 60)
                     assert claim is not None
-                    api_service.store.end(claim, State.REFUSED, "NO_TISSUE", "no tissue was found")
+                    api_service.store.end(claim, OrderState.REFUSED, "NO_TISSUE", "no tissue was found")
                     return
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(refuse)
         error = run(
-            "order", "submit", "--placer-number", "C-3", "--marker", "ER", "--patient-id", "T", "--container-id", "C", "--wait"
+            "order",
+            "submit",
+            "--placer-number",
+            "C-3",
+            "--marker",
+            "ER",
+            "--patient-id",
+            "T",
+            "--container-id",
+            "C",
+            "--wait",
         ).exception
         done.result()
     assert isinstance(error, ChromogenError)
@@ -144,7 +154,9 @@ def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Ser
     assert "second minus first" in compared
     again = str(answer("result", "rescore", result_id, "od/1")["id"])
     assert answer("result", "sign", result_id)["signed_by"] == "local"
-    assert answer("result", "amend", result_id, again, "--reason", "thresholds moved")["state"] == "RESULT_STATE_CORRECTED"
+    assert (
+        answer("result", "amend", result_id, again, "--reason", "thresholds moved")["state"] == "RESULT_STATE_CORRECTED"
+    )
     assert reason("result", "reject", result_id, "--reason", "too late") == ServiceReason.RESULT_STATE
     points = run("result", "nuclei", result_id, "--window", "0,0,20000,12000").stdout.splitlines()
     assert len(points) == 500

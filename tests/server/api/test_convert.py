@@ -10,19 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
-from server.api import pages, read
+from server.api import fields, pages
 from server.api.convert_admin import STATES as DELIVERY_STATES
 from server.api.convert_order import PRIORITIES, STATES, order_message, request_of
 from server.api.convert_profile import STATES as PROFILE_STATES
 from server.api.convert_profile import thresholds_message, thresholds_of
 from server.api.convert_result import STATES as RESULT_STATES
 from server.domain.access import Actor, Role
-from server.domain.desks import DeliveryState, ProfileState, ResultState
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
 from server.domain.ports import OrderView
-from server.domain.states import State
-from server.er7 import composed
+from server.domain.states import DeliveryState, OrderState, ProfileState, ResultState
+from server.hl7.er7 import composed
 
 ACTOR = Actor(subject="lis|1", lab="LAB A", roles=frozenset({Role.LIS}))
 WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
@@ -51,23 +50,39 @@ REQUESTS = st.builds(
     st.sampled_from(Priority),
     st.sampled_from(["ER", "PR", "KI67"]),
     st.builds(
-        Patient, id=NAMES, id_authority=WORDS, family_name=WORDS, given_name=WORDS, birth_date=st.none() | st.dates(),
+        Patient,
+        id=NAMES,
+        id_authority=WORDS,
+        family_name=WORDS,
+        given_name=WORDS,
+        birth_date=st.none() | st.dates(),
         sex=st.sampled_from(["", *"FMOUAN"]),
     ),
     st.builds(Specimen, id=WORDS, container_id=WORDS, site_code=WORDS, site_scheme=WORDS, site_text=WORDS),
     st.builds(SlideReference, study_uid=st.just("") | UIDS, series_uid=UIDS, container_id=WORDS),
     st.none() | st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)).map(lambda d: d.replace(tzinfo=UTC)),
     WORDS,
-)  # fmt: skip
+)
 
 
 @given(REQUESTS)
 def test_an_order_that_is_sent_back_as_it_was_shown_is_the_same_request(request: Request) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     order = Order(id=OrderId(str(uuid.uuid4())), request=request, received_at=at)
-    view = OrderView(order=order, state=State.QUEUED, attempt=0, reason="", detail="", progress=0.0, result_id=None, updated_at=at)
+    view = OrderView(
+        order=order,
+        state=OrderState.QUEUED,
+        attempt=0,
+        reason="",
+        detail="",
+        progress=0.0,
+        result_id=None,
+        updated_at=at,
+    )
     shown = order_message(view, with_patient=True)
-    assert request_of(order_pb2.Order.FromString(shown.SerializeToString()), request.message_control_id, ACTOR) == request
+    assert (
+        request_of(order_pb2.Order.FromString(shown.SerializeToString()), request.message_control_id, ACTOR) == request
+    )
     assert not order_message(view).HasField("patient")
 
 
@@ -87,18 +102,22 @@ def test_thresholds_come_back_as_they_went(thresholds: Thresholds) -> None:
 
 
 def test_every_state_has_its_number() -> None:
-    assert (set(STATES.values()), set(PRIORITIES.values())) == (set(State), set(Priority))
+    assert (set(STATES.values()), set(PRIORITIES.values())) == (set(OrderState), set(Priority))
     assert (set(RESULT_STATES.values()), set(PROFILE_STATES.values())) == (set(ResultState), set(ProfileState))
     assert set(DELIVERY_STATES.values()) == set(DeliveryState)
     assert 0 not in {*STATES, *PRIORITIES, *RESULT_STATES, *PROFILE_STATES, *DELIVERY_STATES}
 
 
-@given(st.lists(st.text(st.characters(categories=("L", "N", "P", "S")), max_size=50), min_size=1, max_size=3).map(tuple))
+@given(
+    st.lists(st.text(st.characters(categories=("L", "N", "P", "S")), max_size=50), min_size=1, max_size=3).map(tuple)
+)
 def test_g4_a_page_token_gives_back_where_the_page_ended(key: tuple[str, ...]) -> None:
     request = order_service_pb2.ListOrdersRequest(marker="ER", page_size=7)
     token = pages.token_for(key, request)
     if len(token) <= pages.LONGEST_TOKEN:
-        assert pages.key_of(token, order_service_pb2.ListOrdersRequest(marker="ER", page_size=9, page_token=token)) == key
+        assert (
+            pages.key_of(token, order_service_pb2.ListOrdersRequest(marker="ER", page_size=9, page_token=token)) == key
+        )
 
 
 @given(st.text(max_size=200))
@@ -117,16 +136,16 @@ def test_page_sizes_are_bounded() -> None:
 
 @pytest.mark.parametrize(("given_day", "expected"), [("", None), ("2024-02-29", date(2024, 2, 29))])
 def test_days_are_read(given_day: str, expected: date | None) -> None:
-    assert read.day(given_day, "day") == expected
+    assert fields.day(given_day, "day") == expected
 
 
 @pytest.mark.parametrize("wrong", ["2023-02-29", "20240229", "2024-2-9", "29.2.2024", "2024-W09-4", "x"])
 def test_what_is_no_day_is_refused(wrong: str) -> None:
     with pytest.raises(ChromogenError, match="day is not a date"):
-        read.day(wrong, "day")
+        fields.day(wrong, "day")
 
 
 def test_a_time_beyond_the_calendar_is_refused() -> None:
     request = order_service_pb2.ListOrdersRequest(created_from=Timestamp(seconds=10**15))
     with pytest.raises(ChromogenError, match="created_from is no time"):
-        read.moment(request, "created_from")
+        fields.moment(request, "created_from")

@@ -91,8 +91,8 @@ def test_g3_a_reason_has_its_status_and_says_what_to_do(name: str) -> None:
         info = ErrorInfo()
         assert status.details[0].Unpack(info)
         assert (info.reason, info.domain) == (name, DOMAIN)
-        assert len(info.metadata["mend"].split()) >= 3
-        assert "\n" not in info.metadata["mend"]
+        assert len(info.metadata["advice"].split()) >= 3
+        assert "\n" not in info.metadata["advice"]
         assert info.metadata["retryable"] in ("true", "false")
 
 

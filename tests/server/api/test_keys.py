@@ -117,9 +117,15 @@ def test_only_signing_keys_of_the_two_kinds_are_taken() -> None:
     curve = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP384R1()).public_key()))
     good = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key()))
     entries = [
-        weak | {"kid": "weak"}, curve | {"kid": "curve"}, good | {"kid": "enc", "use": "enc"}, good, good | {"kid": "good"},
-        good | {"kid": "as-rsa", "alg": "RS256"}, good | {"kid": "hs", "alg": "HS256"}, {"kty": "oct", "k": "AA", "kid": "oct"},
-    ]  # fmt: skip
+        weak | {"kid": "weak"},
+        curve | {"kid": "curve"},
+        good | {"kid": "enc", "use": "enc"},
+        good,
+        good | {"kid": "good"},
+        good | {"kid": "as-rsa", "alg": "RS256"},
+        good | {"kid": "hs", "alg": "HS256"},
+        {"kty": "oct", "k": "AA", "kid": "oct"},
+    ]
     assert set(parse_keys(json.dumps({"keys": entries}).encode())) == {"good"}
 
 

@@ -1,4 +1,6 @@
-"""The issuer's keys from a real https server with an authority of its own: rotation, cache, and an issuer that is away or odd."""
+"""The issuer's keys from a real https server with an authority of its own: rotation, cache, and an issuer that is away
+or odd.
+"""
 
 import json
 import ssl
@@ -79,7 +81,9 @@ def server(tmp_path: Path, issuer: Issuer) -> Iterator[KeyServer]:
     httpd.server_close()
 
 
-def test_a_token_is_taken_by_keys_that_are_fetched_once_and_again_when_they_are_old(server: KeyServer, issuer: Issuer) -> None:
+def test_a_token_is_taken_by_keys_that_are_fetched_once_and_again_when_they_are_old(
+    server: KeyServer, issuer: Issuer
+) -> None:
     clock = Clock()
     keys = KeySet(reader_of(server.url, server.authority), refresh_s=300, clock=clock)
     caller = TokenCaller(issuer=ISSUER, audience=AUDIENCE, keys=keys, leeway_s=0)
@@ -110,12 +114,19 @@ def test_a_rotated_key_is_fetched_at_its_first_token_and_the_old_one_is_not_take
 @pytest.mark.parametrize(
     "wrong",
     [
-        gives(b"no", code=500), gives(b"", code=404), gives(b"not json"), gives(b""), no_http, cut_off, gives(b"[" * 100_000),
+        gives(b"no", code=500),
+        gives(b"", code=404),
+        gives(b"not json"),
+        gives(b""),
+        no_http,
+        cut_off,
+        gives(b"[" * 100_000),
         gives(b'{"keys":"' + b"x" * (2 << 20)),
-        gives(b"", code=302, Location="https://localhost:1/elsewhere"), gives(b"", code=302, Location="file:///etc/passwd"),
+        gives(b"", code=302, Location="https://localhost:1/elsewhere"),
+        gives(b"", code=302, Location="file:///etc/passwd"),
     ],
     ids=["500", "404", "text", "empty", "no http", "cut off", "too deep", "too large", "elsewhere", "a file"],
-)  # fmt: skip
+)
 def test_an_issuer_that_is_odd_leaves_the_keys_that_there_are_and_is_its_own_trouble_where_there_are_none(
     server: KeyServer, issuer: Issuer, wrong: Answer
 ) -> None:
@@ -143,7 +154,9 @@ def test_an_issuer_that_is_not_there_at_the_start_is_found_when_it_is(tmp_path: 
     assert keys.key("ec-1", "ES256") is not None
 
 
-def test_a_certificate_of_another_authority_or_for_another_name_gives_no_keys(tmp_path: Path, server: KeyServer) -> None:
+def test_a_certificate_of_another_authority_or_for_another_name_gives_no_keys(
+    tmp_path: Path, server: KeyServer
+) -> None:
     (tmp_path / "other").write_bytes(Authority("Another authority (invented)").pem)
     for read in (
         reader_of(server.url, tmp_path / "other"),
@@ -155,7 +168,9 @@ def test_a_certificate_of_another_authority_or_for_another_name_gives_no_keys(tm
     assert server.asked == []
 
 
-@pytest.mark.parametrize("url", ["http://localhost/jwks", "HTTP://localhost", "file:///etc/passwd", "ftp://localhost/jwks"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost/jwks", "HTTP://localhost", "file:///etc/passwd", "ftp://localhost/jwks"]
+)
 def test_only_https_is_spoken(url: str) -> None:
     assert reason(lambda: reader_of(url)) == ServiceReason.SETTING_INVALID
 

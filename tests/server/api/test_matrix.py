@@ -41,9 +41,13 @@ def call(api: Api, method: str, request: Message, token: str | None) -> Any:
     found = described(method)
     answer = message_factory.GetMessageClass(found.output_type)
     kinds = {
-        (False, False): api.channel.unary_unary, (False, True): api.channel.unary_stream, (True, True): api.channel.stream_stream,
-    }  # fmt: skip
-    stub = kinds[found.client_streaming, found.server_streaming](method, type(request).SerializeToString, answer.FromString)
+        (False, False): api.channel.unary_unary,
+        (False, True): api.channel.unary_stream,
+        (True, True): api.channel.stream_stream,
+    }
+    stub = kinds[found.client_streaming, found.server_streaming](
+        method, type(request).SerializeToString, answer.FromString
+    )
     metadata = [] if token is None else [("authorization", f"Bearer {token}")]
     return stub(iter([request]) if found.client_streaming else request, metadata=metadata, timeout=20)
 
@@ -111,28 +115,44 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     result_id, request_id = result.id, str(uuid.uuid4())
     image = analysis.Image(data=b"\x89PNG\r\n\x1a\n", mpp=0.5)
     requests: list[Message] = [
-        order_request(), orders.GetOrderRequest(order_id=order_id), orders.ListOrdersRequest(),
-        orders.CancelOrderRequest(order_id=order_id), orders.RetryOrderRequest(order_id=order_id),
-        orders.WatchOrderRequest(order_id=order_id), results.GetResultRequest(result_id=result_id), results.ListResultsRequest(),
-        results.ListSlideHistoryRequest(container_id="S26-TEST-1-A-2"), results.ListNucleiRequest(result_id=result_id),
+        order_request(),
+        orders.GetOrderRequest(order_id=order_id),
+        orders.ListOrdersRequest(),
+        orders.CancelOrderRequest(order_id=order_id),
+        orders.RetryOrderRequest(order_id=order_id),
+        orders.WatchOrderRequest(order_id=order_id),
+        results.GetResultRequest(result_id=result_id),
+        results.ListResultsRequest(),
+        results.ListSlideHistoryRequest(container_id="S26-TEST-1-A-2"),
+        results.ListNucleiRequest(result_id=result_id),
         results.RescoreResultRequest(request_id=request_id, result_id=result_id, profile=revision),
-        results.SignResultRequest(result_id=result_id), results.RejectResultRequest(result_id=result_id, reason="because"),
+        results.SignResultRequest(result_id=result_id),
+        results.RejectResultRequest(result_id=result_id, reason="because"),
         results.AmendResultRequest(result_id=result_id, replacement_id=result_id, reason="because"),
         profiles.CreateProfileRequest(
             request_id=made.request_id, profile=profile_pb2.Profile(name="ours", thresholds=thresholds)
         ),
-        profiles.GetProfileRequest(name="theirs"), profiles.ListProfilesRequest(),
+        profiles.GetProfileRequest(name="theirs"),
+        profiles.ListProfilesRequest(),
         profiles.CreateProfileRevisionRequest(request_id=request_id, name="theirs", thresholds=thresholds),
-        profiles.ActivateProfileRequest(name="theirs", revision=1), profiles.RetireProfileRequest(name="theirs", revision=1),
+        profiles.ActivateProfileRequest(name="theirs", revision=1),
+        profiles.RetireProfileRequest(name="theirs", revision=1),
         profiles.CompareProfilesRequest(
             first=profiles.ProfileRevision(name="built-in", revision=1),
-            second=profiles.ProfileRevision(name="built-in", revision=1), result_ids=[result_id],
+            second=profiles.ProfileRevision(name="built-in", revision=1),
+            result_ids=[result_id],
         ),
-        profiles.CalibrateProfileRequest(name="theirs"), analysis.AnalyzeImageRequest(image=image, profile=revision),
-        analysis.AnalyzeFieldsRequest(image=image, profile=revision), admin.ListLabsRequest(), admin.ListDestinationsRequest(),
-        admin.ListArchivesRequest(), admin.ListDeliveriesRequest(), admin.ReplayDeliveriesRequest(delivery_id=delivery.id),
-        admin.QueryAuditRequest(), admin.VerifyAuditRequest(),
-    ]  # fmt: skip
+        profiles.CalibrateProfileRequest(name="theirs"),
+        analysis.AnalyzeImageRequest(image=image, profile=revision),
+        analysis.AnalyzeFieldsRequest(image=image, profile=revision),
+        admin.ListLabsRequest(),
+        admin.ListDestinationsRequest(),
+        admin.ListArchivesRequest(),
+        admin.ListDeliveriesRequest(),
+        admin.ReplayDeliveriesRequest(delivery_id=delivery.id),
+        admin.QueryAuditRequest(),
+        admin.VerifyAuditRequest(),
+    ]
     by_type = {type(r).DESCRIPTOR.full_name: r for r in requests}
     return {method: by_type[described(method).input_type.full_name] for method in METHODS}
 
@@ -187,7 +207,10 @@ def test_another_laboratory_s_things_are_as_they_were(api: Api, theirs: dict[str
     caller = api.caller("lis", "pathologist", "lab-admin", "operator", lab=THEIRS)
     get = theirs["/chromogen.v1.ResultService/GetResult"]
     assert caller.results.GetResult(get).result.state == result_pb2.RESULT_STATE_FINAL
-    assert caller.profiles.GetProfile(profiles.GetProfileRequest(name="theirs")).profile.state == profile_pb2.PROFILE_STATE_DRAFT
+    assert (
+        caller.profiles.GetProfile(profiles.GetProfileRequest(name="theirs")).profile.state
+        == profile_pb2.PROFILE_STATE_DRAFT
+    )
     deliveries = caller.admin.ListDeliveries(admin.ListDeliveriesRequest()).deliveries
     assert [d.state for d in deliveries] == [admin_pb2.DELIVERY_STATE_WAITING]
 
@@ -209,9 +232,15 @@ NASTY: dict[str, list[Any]] = {
     "enum": [99, -1],
 }
 KINDS = {
-    F.TYPE_STRING: "str", F.TYPE_BYTES: "bytes", F.TYPE_DOUBLE: "float", F.TYPE_FLOAT: "float", F.TYPE_BOOL: "bool",
-    F.TYPE_ENUM: "enum", F.TYPE_INT32: "int", F.TYPE_INT64: "long",
-}  # fmt: skip
+    F.TYPE_STRING: "str",
+    F.TYPE_BYTES: "bytes",
+    F.TYPE_DOUBLE: "float",
+    F.TYPE_FLOAT: "float",
+    F.TYPE_BOOL: "bool",
+    F.TYPE_ENUM: "enum",
+    F.TYPE_INT32: "int",
+    F.TYPE_INT64: "long",
+}
 
 
 def mutated(message: Message, depth: int = 4) -> Iterator[Message]:
@@ -240,12 +269,19 @@ def duplicate(message: Message) -> Message:
 
 
 def test_s6_no_field_of_any_method_can_be_filled_so_that_something_breaks(api: Api) -> None:
-    """Whatever comes, it is answered or refused with a reason; nothing ends as an error of ours that we did not foresee."""
+    """Whatever comes, it is answered or refused with a reason.
+
+    Nothing ends as an error of ours that we did not foresee.
+    """
     requests, tried = requests_for(api, "LAB-FUZZ"), 0
     token = api.issuer.token("lis", "pathologist", "lab-admin", "operator", "auditor", lab="LAB-FUZZ")
     for method, request in requests.items():
         for message in mutated(request):
             answer, tried = outcome(api, method, message, token), tried + 1
-            broken = isinstance(answer, Told) and answer.reason in ("INTERNAL", "DATABASE_FAILED", "DATABASE_UNREACHABLE")
+            broken = isinstance(answer, Told) and answer.reason in (
+                "INTERNAL",
+                "DATABASE_FAILED",
+                "DATABASE_UNREACHABLE",
+            )
             assert not broken, (method, str(message)[:300], answer)
     assert tried > 1000

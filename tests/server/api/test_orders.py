@@ -14,7 +14,7 @@ from chromogen.v1 import order_service_pb2 as pb
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from server.domain.order import OrderId
-from server.domain.states import State
+from server.domain.states import OrderState
 from tests.server.api.harness import Api, order_request, told
 
 pytestmark = pytest.mark.postgres
@@ -22,13 +22,17 @@ pytestmark = pytest.mark.postgres
 
 def count(api: Api, lab: str) -> int:
     with api.owner.connect() as connection:
-        return int(connection.execute(sa.text("SELECT count(*) FROM orders WHERE lab = :lab"), {"lab": lab}).scalar_one())
+        return int(
+            connection.execute(sa.text("SELECT count(*) FROM orders WHERE lab = :lab"), {"lab": lab}).scalar_one()
+        )
 
 
 def test_an_order_is_kept_and_read_back_as_it_was_sent(api: Api, lab: str) -> None:
     caller = api.caller("lis", lab=lab)
     slide = order_pb2.SlideReference(series_uid="1.2.3", container_id="C|1")
-    made = caller.orders.CreateOrder(order_request(number="P|1^x", slide=slide, priority=order_pb2.PRIORITY_STAT, marker="ki-67"))
+    made = caller.orders.CreateOrder(
+        order_request(number="P|1^x", slide=slide, priority=order_pb2.PRIORITY_STAT, marker="ki-67")
+    )
     assert made.created
     order = caller.orders.GetOrder(pb.GetOrderRequest(order_id=made.order.id)).order
     without_patient = order_pb2.Order()
@@ -147,7 +151,12 @@ def test_filters_are_joined(api: Api, lab: str) -> None:
     filters = [
         {"marker": "PR", "priority": order_pb2.PRIORITY_ASAP},
         {"placer_order_number": "P|9"},
-        {"marker": "PR", "created_from": wanted.create_time, "priority": order_pb2.PRIORITY_ASAP, "container_id": "S26-TEST-1-A-2"},
+        {
+            "marker": "PR",
+            "created_from": wanted.create_time,
+            "priority": order_pb2.PRIORITY_ASAP,
+            "container_id": "S26-TEST-1-A-2",
+        },
         {"states": [order_pb2.ORDER_STATE_QUEUED], "marker": "PR", "priority": order_pb2.PRIORITY_ASAP},
     ]
     for given in filters:
@@ -161,7 +170,10 @@ def test_a_running_order_is_cancelled_and_its_worker_loses_it(api: Api, lab: str
     order_id = caller.order().id
     claim = api.service.store.claim(OrderId(order_id), 60)
     assert claim is not None
-    assert caller.orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id)).order.state == order_pb2.ORDER_STATE_CANCELLED
+    assert (
+        caller.orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id)).order.state
+        == order_pb2.ORDER_STATE_CANCELLED
+    )
     with pytest.raises(Exception, match="ATTEMPT_LOST"):
         api.service.store.progress(claim, 0.5, 60)
     again = told(lambda: caller.orders.CancelOrder(pb.CancelOrderRequest(order_id=order_id)))
@@ -182,10 +194,12 @@ def test_a_dead_order_is_retried_by_who_may(api: Api, lab: str) -> None:
     order_id = api.caller("lis", lab=lab).order().id
     claim = api.service.store.claim(OrderId(order_id), 60)
     assert claim is not None
-    api.service.store.end(claim, State.DEAD, "ENGINE_FAILED", "it broke")
+    api.service.store.end(claim, OrderState.DEAD, "ENGINE_FAILED", "it broke")
     dead = api.caller("operator", lab=lab).orders.GetOrder(pb.GetOrderRequest(order_id=order_id)).order
     assert (dead.state, dead.reason, dead.detail) == (order_pb2.ORDER_STATE_DEAD, "ENGINE_FAILED", "it broke")
-    retried = api.caller("operator", lab=lab).orders.RetryOrder(pb.RetryOrderRequest(order_id=order_id, etag=dead.etag)).order
+    retried = (
+        api.caller("operator", lab=lab).orders.RetryOrder(pb.RetryOrderRequest(order_id=order_id, etag=dead.etag)).order
+    )
     assert (retried.state, retried.reason) == (order_pb2.ORDER_STATE_QUEUED, "")
     assert api.service.store.claim(OrderId(order_id), 60) is not None
 
@@ -202,7 +216,7 @@ def test_an_order_that_has_changed_since_its_etag_stays(api: Api, lab: str) -> N
     api.service.store.claim(OrderId(order.id), 60)
     answer = told(lambda: caller.orders.CancelOrder(pb.CancelOrderRequest(order_id=order.id, etag=order.etag)))
     assert (answer.code, answer.reason) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
-    assert api.service.store.order(OrderId(order.id)).state is State.RUNNING
+    assert api.service.store.order(OrderId(order.id)).state is OrderState.RUNNING
 
 
 def test_a_watch_tells_each_change_and_ends_with_the_order(api: Api, lab: str) -> None:
@@ -214,7 +228,7 @@ def test_a_watch_tells_each_change_and_ends_with_the_order(api: Api, lab: str) -
     assert claim is not None
     api.service.store.progress(claim, 0.5, 60)
     assert next(stream).order.progress == 0.5
-    api.service.store.end(claim, State.REFUSED, "NO_TISSUE", "no tissue was found")
+    api.service.store.end(claim, OrderState.REFUSED, "NO_TISSUE", "no tissue was found")
     last = list(stream)
     assert [m.order.state for m in last] == [order_pb2.ORDER_STATE_REFUSED]
     assert not last[0].order.HasField("patient")

@@ -21,7 +21,9 @@ def hue_value(hue: int = 120, left: int = 50, right: int = 100) -> profile_pb2.T
 
 def create(caller: Caller, name: str = "er", request_id: str | None = None, **more: object) -> profile_pb2.Profile:
     made = profile_pb2.Profile(**({"name": name, "thresholds": hue_value(), "marker": "ER"} | more))  # type: ignore[arg-type]
-    answer = caller.profiles.CreateProfile(pb.CreateProfileRequest(request_id=request_id or str(uuid.uuid4()), profile=made))
+    answer = caller.profiles.CreateProfile(
+        pb.CreateProfileRequest(request_id=request_id or str(uuid.uuid4()), profile=made)
+    )
     found: profile_pb2.Profile = answer.profile
     return found
 
@@ -59,7 +61,9 @@ def test_a_revision_takes_over_what_is_not_said_anew(api: Api, lab: str) -> None
     assert (second.valid_from, second.valid_until, second.thresholds.hue_value.hue) == ("2026-01-01", "2027-01-01", 110)
     latest = caller.profiles.GetProfile(pb.GetProfileRequest(name="er")).profile
     assert latest == second
-    assert caller.profiles.GetProfile(pb.GetProfileRequest(name="er", revision=1)).profile.thresholds.hue_value.hue == 120
+    assert (
+        caller.profiles.GetProfile(pb.GetProfileRequest(name="er", revision=1)).profile.thresholds.hue_value.hue == 120
+    )
 
 
 def test_g2_a_repeated_request_answers_as_the_first(api: Api, lab: str) -> None:
@@ -106,7 +110,9 @@ def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api
     assert seen == [("built-in", 1), ("a", 2), ("a", 1), ("b", 1), ("c", 1)]
     drafts = caller.profiles.ListProfiles(pb.ListProfilesRequest(state=profile_pb2.PROFILE_STATE_DRAFT)).profiles
     assert len(drafts) == 4
-    assert not caller.profiles.ListProfiles(pb.ListProfilesRequest(marker="PR", state=profile_pb2.PROFILE_STATE_DRAFT)).profiles
+    assert not caller.profiles.ListProfiles(
+        pb.ListProfilesRequest(marker="PR", state=profile_pb2.PROFILE_STATE_DRAFT)
+    ).profiles
 
 
 @pytest.mark.parametrize(
@@ -124,7 +130,11 @@ def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api
         ({"thresholds": hue_value(120, -1, 100)}, "PROFILE_INVALID"),
         ({"thresholds": hue_value(120, 0, 256)}, "PROFILE_INVALID"),
         (
-            {"thresholds": profile_pb2.Thresholds(density=profile_pb2.DensityThresholds(weak_centi=40, moderate_centi=20))},
+            {
+                "thresholds": profile_pb2.Thresholds(
+                    density=profile_pb2.DensityThresholds(weak_centi=40, moderate_centi=20)
+                )
+            },
             "PROFILE_INVALID",
         ),
         ({"valid_from": "1.1.2026"}, "ARGUMENT_INVALID"),

@@ -47,7 +47,9 @@ def rescored(caller: Caller, result_id: str, revision: profiles.ProfileRevision)
 def sent(api: Api, result_id: str) -> list[hl7.Message]:
     with api.owner.connect() as connection:
         query = sa.text("SELECT path FROM outbox WHERE result_id = :id AND kind = 'ORU' ORDER BY id")
-        return [hl7.parse(Path(p).read_bytes().decode()) for p in connection.execute(query, {"id": result_id}).scalars()]
+        return [
+            hl7.parse(Path(p).read_bytes().decode()) for p in connection.execute(query, {"id": result_id}).scalars()
+        ]
 
 
 def test_s4_a_result_says_what_was_found_and_that_it_is_for_research_only(api: Api, lab: str) -> None:
@@ -59,7 +61,9 @@ def test_s4_a_result_says_what_was_found_and_that_it_is_for_research_only(api: A
     assert result.scores.all.h_score_ci95.low < result.scores.all.h_score_ci95.high
 
 
-def test_s3_a_result_names_model_profile_software_and_slide_and_one_scored_anew_the_software_of_now(api: Api, lab: str) -> None:
+def test_s3_a_result_names_model_profile_software_and_slide_and_one_scored_anew_the_software_of_now(
+    api: Api, lab: str
+) -> None:
     made, caller = api.done(lab), api.caller("pathologist", lab=lab)
     result = caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result
     model = made.analysis.model
@@ -171,11 +175,17 @@ def test_signing_and_amending_send_the_archive_a_verified_report_that_names_the_
     made = api_here.done(lab)
     better = rescored(caller, made.id, profile(api, lab))
     caller.results.SignResult(pb.SignResultRequest(result_id=made.id))
-    caller.results.AmendResult(pb.AmendResultRequest(result_id=made.id, replacement_id=better.id, reason="threshold moved"))
+    caller.results.AmendResult(
+        pb.AmendResultRequest(result_id=made.id, replacement_id=better.id, reason="threshold moved")
+    )
     final, corrected = signed_reports(api, lab)
     first = derived_uid(made.id, "SR")
     for report, replaced in ((final, first), (corrected, final.SOPInstanceUID)):
-        assert (report.VerificationFlag, report.CompletionFlag, report.PreliminaryFlag) == ("VERIFIED", "COMPLETE", "FINAL")
+        assert (report.VerificationFlag, report.CompletionFlag, report.PreliminaryFlag) == (
+            "VERIFIED",
+            "COMPLETE",
+            "FINAL",
+        )
         (observer,) = report.VerifyingObserverSequence
         assert (observer.VerifyingObserverName, observer.VerifyingOrganization) == ("dr-test   x^", lab)
         assert observer.VerificationDateTime[:14] == report.ContentDate + report.ContentTime[:6]
@@ -282,7 +292,13 @@ def test_points_of_a_window_are_those_of_the_file_graded(api: Api, lab: str) -> 
     parts = list(caller.results.ListNuclei(request))
     found = [n for part in parts for n in part.nuclei]
     nuclei = joined(list(read_nuclei(made.nuclei_file)))
-    inside = (nuclei.x >= 999.5) & (nuclei.x < 9999.5) & (nuclei.y >= 1999.5) & (nuclei.y < 8999.5) & (nuclei.compartment == 1)
+    inside = (
+        (nuclei.x >= 999.5)
+        & (nuclei.x < 9999.5)
+        & (nuclei.y >= 1999.5)
+        & (nuclei.y < 8999.5)
+        & (nuclei.compartment == 1)
+    )
     np.testing.assert_allclose([n.x_px for n in found], nuclei.x[inside])
     assert [n.grade for n in found] == grades(nuclei, made.profile.thresholds)[inside].tolist()
     everything = list(caller.results.ListNuclei(pb.ListNucleiRequest(result_id=made.id)))

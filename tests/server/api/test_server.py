@@ -168,16 +168,16 @@ def test_g5_without_a_necessary_dependency_the_service_does_not_serve() -> None:
     def status(name: str) -> int:
         return int(health.servicer.Check(health_pb2.HealthCheckRequest(service=name), None).status)
 
-    health.look()
+    health.check()
     assert (status(""), status("database"), status("lis")) == (SERVING, SERVING, SERVING)
     answers["lis"] = False
-    health.look()
+    health.check()
     assert (status(""), status("lis")) == (SERVING, NOT_SERVING)
     del answers["database"]
-    health.look()
+    health.check()
     assert (status(""), status("database")) == (NOT_SERVING, NOT_SERVING)
     answers["database"] = True
-    health.look()
+    health.check()
     health.stop()
     assert status("") == NOT_SERVING
 
@@ -267,19 +267,23 @@ def test_s1_an_order_that_is_refused_is_quoted_neither_in_the_error_nor_in_the_l
 ) -> None:
     answer = told(lambda: api.caller("lis").orders.CreateOrder(order_request(**BAD_ORDERS[fault])))  # type: ignore[arg-type]
     assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert MARKER not in answer.message + answer.mend
+    assert MARKER not in answer.message + answer.advice
     out, err = capfd.readouterr()
     assert MARKER not in out + err
     assert "outcome" in out + err
 
 
 @pytest.mark.postgres
-def test_s1_neither_are_identifiers_names_of_profiles_tokens_and_request_ids(api: Api, capfd: pytest.CaptureFixture[str]) -> None:
+def test_s1_neither_are_identifiers_names_of_profiles_tokens_and_request_ids(
+    api: Api, capfd: pytest.CaptureFixture[str]
+) -> None:
     caller = api.caller("lis")
     for wrong in (MARKER, f"{uuid.uuid4()}{MARKER}", "x" * 10_000, "é"):
         assert told(lambda w=wrong: caller.orders.GetOrder(pb.GetOrderRequest(order_id=w))).reason == "ARGUMENT_INVALID"  # type: ignore[misc]
     assert told(lambda: caller.order(request_id=MARKER)).reason == "ARGUMENT_INVALID"
-    assert told(lambda: caller.orders.ListOrders(pb.ListOrdersRequest(page_token=MARKER))).reason == "PAGE_TOKEN_INVALID"
+    assert (
+        told(lambda: caller.orders.ListOrders(pb.ListOrdersRequest(page_token=MARKER))).reason == "PAGE_TOKEN_INVALID"
+    )
     assert told(lambda: api.stranger(MARKER).order()).reason == "TOKEN_INVALID"
     out, err = capfd.readouterr()
     assert MARKER not in out + err
@@ -289,12 +293,12 @@ def test_s1_neither_are_identifiers_names_of_profiles_tokens_and_request_ids(api
 def test_an_error_that_nobody_foresaw_says_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from server.store.order_desk import PostgresOrderDesk
+    from server.store.order_repository import PostgresOrderRepository
 
     def broken(*_: object) -> None:
         raise KeyError(MARKER)
 
-    monkeypatch.setattr(PostgresOrderDesk, "list", broken)
+    monkeypatch.setattr(PostgresOrderRepository, "list", broken)
     answer = told(lambda: api.caller("lis").orders.ListOrders(pb.ListOrdersRequest()))
     assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     out, err = capfd.readouterr()

@@ -52,7 +52,12 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("1 2", "line 1: expected"), ("1 2 0\n3 4 x", "line 2: expected"), ("1 2 7", "class 7"), ("nan 2 0", "isn't a place")],
+    [
+        ("1 2", "line 1: expected"),
+        ("1 2 0\n3 4 x", "line 2: expected"),
+        ("1 2 7", "class 7"),
+        ("nan 2 0", "isn't a place"),
+    ],
 )
 def test_a_bad_label_is_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "1.txt").write_text(text)

@@ -111,7 +111,11 @@ def test_no_container_runs_as_root_writes_to_its_root_or_grows_without_bound(one
     assert pod["automountServiceAccountToken"] is False
     for container in containers(one):
         held = container["securityContext"]
-        assert held == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        assert held == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
         assert "memory" in container["resources"]["limits"]
         assert {m["name"] for m in container["volumeMounts"]} <= {v["name"] for v in pod["volumes"]}
 
@@ -138,7 +142,10 @@ def test_settings_in_manifests_and_in_compose_are_known_ones() -> None:
     (settings,) = (one for one in objects() if one["kind"] == "ConfigMap")
     env = {e["name"] for one in workloads() for c in containers(one) for e in c.get("env", [])}
     in_compose = {
-        name for s in compose()["services"].values() for name in s.get("environment", {}) if name.startswith("CHROMOGEN_")
+        name
+        for s in compose()["services"].values()
+        for name in s.get("environment", {})
+        if name.startswith("CHROMOGEN_")
     }
     assert set(settings["data"]) | env | in_compose <= set(variables())
 
@@ -190,7 +197,9 @@ def test_in_kubernetes_each_container_has_its_own_passwords_and_keys_and_no_othe
         name = one["metadata"]["name"]
         pod = one["spec"]["template"]["spec"]
         mounted = {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
-        wanted = {"migrate": {"chromogen-migrate"}, "triton": set()}.get(name, {f"chromogen-{name}", f"chromogen-{name}-tls"})
+        wanted = {"migrate": {"chromogen-migrate"}, "triton": set()}.get(
+            name, {f"chromogen-{name}", f"chromogen-{name}-tls"}
+        )
         assert mounted == wanted, name
         in_environment = [e for c in containers(one) for e in c.get("env", []) if "valueFrom" in e]
         assert in_environment == [], name

@@ -15,9 +15,22 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[3]
 
 ALLOWED = (
-    "MIT", "BSD", "Apache", "Python Software Foundation", "PSF-2.0", "MPL", "Mozilla Public License", "LGPL", "Zlib", "CC0", "0BSD",
-    "BSL-1.0", "DFSG approved", "ISC", "Unlicense",
-)  # fmt: skip
+    "MIT",
+    "BSD",
+    "Apache",
+    "Python Software Foundation",
+    "PSF-2.0",
+    "MPL",
+    "Mozilla Public License",
+    "LGPL",
+    "Zlib",
+    "CC0",
+    "0BSD",
+    "BSL-1.0",
+    "DFSG approved",
+    "ISC",
+    "Unlicense",
+)
 """What an Apache-2.0 program may be shipped with (LGPL: as a library that can be exchanged)."""
 
 

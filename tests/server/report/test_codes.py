@@ -60,11 +60,17 @@ def test_only_the_five_agreed_units_are_used() -> None:
     assert all(c.unit.scheme is Scheme.UCUM for c in codes.table() if c.unit is not None)
 
 
-@pytest.mark.parametrize("code", [c for c in codes.table() if c.scheme in (Scheme.DICOM, Scheme.SNOMED_CT)], ids=lambda c: c.value)
+@pytest.mark.parametrize(
+    "code", [c for c in codes.table() if c.scheme in (Scheme.DICOM, Scheme.SNOMED_CT)], ids=lambda c: c.value
+)
 def test_meanings_agree_with_the_dictionary_of_the_standard(code: Code) -> None:
-    known = [meaning for entry in concepts[code.scheme].values() for v, (meaning, _) in entry.items() if v == code.value]
+    known = [
+        meaning for entry in concepts[code.scheme].values() for v, (meaning, _) in entry.items() if v == code.value
+    ]
     if not known:
-        assert code.source == "SNOMED CT", "a code that names a DICOM list as its source must be in the standard's dictionary"
+        assert code.source == "SNOMED CT", (
+            "a code that names a DICOM list as its source must be in the standard's dictionary"
+        )
     else:
         assert code.meaning.lower() in [m.lower() for m in known]
 
@@ -118,10 +124,13 @@ def test_each_marker_has_the_code_of_its_row_and_column_in_the_reference_list() 
     ]
     by_concept = {row[0]: row[1:] for row in rows}
     for concept, marker, field in (
-        ("ER presence", "ER", "presence"), ("ER percent of nuclei", "ER", "percent"), ("PR presence", "PR", "presence"),
-        ("PR percent of nuclei", "PR", "percent"), ("Ki-67 percent of nuclei", "KI67", "percent"),
+        ("ER presence", "ER", "presence"),
+        ("ER percent of nuclei", "ER", "percent"),
+        ("PR presence", "PR", "presence"),
+        ("PR percent of nuclei", "PR", "percent"),
+        ("Ki-67 percent of nuclei", "KI67", "percent"),
         ("HER2 by immune stain", "HER2", "presence"),
-    ):  # fmt: skip
+    ):
         for tissue, cell in zip((Tissue.BREAST, Tissue.OTHER), by_concept[concept], strict=True):
             code = getattr(codes.marker_codes(marker, tissue), field)
             assert cell.split(";")[0] == code.value

@@ -91,7 +91,8 @@ def test_it_stays_small_on_the_largest_slides(tmp_path: Path) -> None:
     width, height = 200_000, 180_000
     result = made_result(tmp_path, n=5_000)
     large = replace(
-        result, analysis=replace(result.analysis, slide=replace(result.analysis.slide, size=Size(width=width, height=height)))
+        result,
+        analysis=replace(result.analysis, slide=replace(result.analysis.slide, size=Size(width=width, height=height))),
     )
     report = build_seg(large, [made_header(width=width, height=height)])
     assert report is not None

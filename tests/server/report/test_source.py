@@ -1,4 +1,6 @@
-"""What reports take from the slide: which headers, the specimen check, geometry, and real headers that break the standard."""
+"""What reports take from the slide: which headers, the specimen check, geometry, and real headers that break the
+standard.
+"""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -162,9 +164,13 @@ def test_geometry_agrees_with_highdicoms_own_transform(
     turn: tuple[int, ...], origin: tuple[float, float], spacing: tuple[float, float], pixel: tuple[int, int]
 ) -> None:
     slide = SlideGeometry(
-        origin=np.array([*origin, 0.0]), along_row=np.array(turn[:3], float), along_column=np.array(turn[3:], float),
-        spacing=spacing, columns=1, rows=1,
-    )  # fmt: skip
+        origin=np.array([*origin, 0.0]),
+        along_row=np.array(turn[:3], float),
+        along_column=np.array(turn[3:], float),
+        spacing=spacing,
+        columns=1,
+        rows=1,
+    )
     transform = hd.spatial.PixelToReferenceTransformer([*origin, 0.0], [float(t) for t in turn], list(spacing))
     assert slide.to_slide(*np.array([pixel], float).T) == pytest.approx(transform(np.array([pixel])), abs=1e-6)
 
@@ -172,7 +178,9 @@ def test_geometry_agrees_with_highdicoms_own_transform(
 def test_geometry_without_any_of_it_is_upright_at_the_pixel_size_given() -> None:
     bare = Dataset()
     bare.TotalPixelMatrixColumns, bare.TotalPixelMatrixRows = 10, 20
-    assert geometry(bare, mpp=0.5).to_slide(np.array([2.0]), np.array([4.0])) == pytest.approx(np.array([[0.001, 0.002, 0]]))
+    assert geometry(bare, mpp=0.5).to_slide(np.array([2.0]), np.array([4.0])) == pytest.approx(
+        np.array([[0.001, 0.002, 0]])
+    )
 
 
 def test_derived_uids_are_valid_stable_and_apart(tmp_path: Path) -> None:
@@ -184,7 +192,9 @@ def test_derived_uids_are_valid_stable_and_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_headers_without_patient_specimen_or_origin_still_carry_all_three_reports(name: str, tmp_path: Path) -> None:
+def test_real_headers_without_patient_specimen_or_origin_still_carry_all_three_reports(
+    name: str, tmp_path: Path
+) -> None:
     path = DATA / "slides" / name
     if not path.exists():
         pytest.skip("../shared/data/slides is absent")
@@ -192,8 +202,10 @@ def test_real_headers_without_patient_specimen_or_origin_still_carry_all_three_r
     size = Size(width=header.TotalPixelMatrixColumns, height=header.TotalPixelMatrixRows)
     result = _of_size(made_result(tmp_path), size)
     for kind, report in {
-        "sr": build_sr(result, None, [header]), "ann": build_ann(result, [header]), "seg": build_seg(result, [header])
-    }.items():  # fmt: skip
+        "sr": build_sr(result, None, [header]),
+        "ann": build_ann(result, [header]),
+        "seg": build_seg(result, [header]),
+    }.items():
         assert report is not None
         write(report, tmp_path / f"{kind}.dcm")
         assert dcmread(tmp_path / f"{kind}.dcm").StudyInstanceUID == header.StudyInstanceUID
@@ -210,7 +222,8 @@ def _write_slide(header: Dataset, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("authority", "issuer", "refused"), [("", "", True), ("LAB", "LAB", True), ("LAB", "", True), ("LAB", "ELSEWHERE", False)]
+    ("authority", "issuer", "refused"),
+    [("", "", True), ("LAB", "LAB", True), ("LAB", "", True), ("LAB", "ELSEWHERE", False)],
 )
 def test_a_slide_of_another_patient_is_refused_where_their_numbers_come_from_one_authority(
     authority: str, issuer: str, refused: bool

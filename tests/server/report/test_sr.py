@@ -63,12 +63,16 @@ def test_every_number_of_the_result_reads_back(tmp_path: Path) -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(row=st.lists(st.integers(0, 2_000_000), min_size=4, max_size=4))
-def test_scores_of_any_counts_read_back_to_the_last_digit(row: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_scores_of_any_counts_read_back_to_the_last_digit(
+    row: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("sr")
     result = made_result(folder, n=1)
     any_score = score(np.array(row), np.array([row, row[::-1]]))
     found = numbers(
-        read_back(build_sr(replace(result, scores=replace(result.scores, stroma=any_score)), None, [made_header()]), folder)
+        read_back(
+            build_sr(replace(result, scores=replace(result.scores, stroma=any_score)), None, [made_header()]), folder
+        )
     )
     assert found["stroma"] == expected(any_score, codes.PERCENT_POSITIVE)
 
@@ -112,7 +116,9 @@ def test_an_interval_that_could_not_be_made_is_left_out(tmp_path: Path) -> None:
         ("P53", "", "PERCENT_POSITIVE"),
     ],
 )
-def test_the_epitheliums_percentage_has_the_markers_code_and_only_it(tmp_path: Path, marker: str, site: str, code: str) -> None:
+def test_the_epitheliums_percentage_has_the_markers_code_and_only_it(
+    tmp_path: Path, marker: str, site: str, code: str
+) -> None:
     order = made_order(marker=marker, site_code=site)
     found = numbers(read_back(build_sr(made_result(tmp_path), order, [made_header()]), tmp_path))
     assert code in found["epithelium"]
@@ -129,7 +135,11 @@ def test_without_an_order_the_marker_is_the_profiles(tmp_path: Path) -> None:
 def test_s4_it_is_preliminary_for_research_only_and_carries_the_warnings(tmp_path: Path) -> None:
     result = made_result(tmp_path, warnings=("OUT_OF_SCOPE", "FEW_NUCLEI"))
     report = read_back(build_sr(result, None, [made_header()]), tmp_path)
-    assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == ("PARTIAL", "UNVERIFIED", "PRELIMINARY")
+    assert (report.CompletionFlag, report.VerificationFlag, report.PreliminaryFlag) == (
+        "PARTIAL",
+        "UNVERIFIED",
+        "PRELIMINARY",
+    )
     evaluations = report.ContentSequence[-1]
     texts = [(i.ConceptNameCodeSequence[0].CodeValue, i.TextValue) for i in evaluations.ContentSequence]
     assert texts == [("INTENDED_USE", "Research use only"), ("WARNING", "OUT_OF_SCOPE"), ("WARNING", "FEW_NUCLEI")]
@@ -218,7 +228,10 @@ def test_times_are_in_the_offset_that_the_slide_names(tmp_path: Path, offset: st
 
 def test_a_slide_with_two_specimens_is_said_to_be_of_neither(tmp_path: Path) -> None:
     header = made_header()
-    header.SpecimenDescriptionSequence = [*header.SpecimenDescriptionSequence, *made_header().SpecimenDescriptionSequence]
+    header.SpecimenDescriptionSequence = [
+        *header.SpecimenDescriptionSequence,
+        *made_header().SpecimenDescriptionSequence,
+    ]
     report = read_back(build_sr(made_result(tmp_path), None, [header]), tmp_path)
     assert "121039" not in {i.ConceptNameCodeSequence[0].CodeValue for i in report.ContentSequence}
     assert report.ContainerIdentifier == CONTAINER

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from server.report.refusal import refusal_to
+from server.hl7.refusal import refusal_to
 from server.store.store import PostgresStore
 from tests.server.store.hospital import Hospital
 
@@ -14,4 +14,4 @@ from tests.server.store.hospital import Hospital
 @pytest.fixture
 def hospital(engine: sa.Engine, tmp_path: Path) -> Hospital:
     tell = partial(refusal_to, folder=tmp_path, destination="lis")
-    return Hospital(store=PostgresStore(engine, tell=tell), engine=engine, folder=tmp_path)
+    return Hospital(store=PostgresStore(engine, notify=tell), engine=engine, folder=tmp_path)

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from server.domain.access import Actor, Role
 from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Claim, Delivery
-from server.domain.states import State
-from server.report.refusal import refusal_to
-from server.store.order_desk import PostgresOrderDesk
+from server.domain.states import OrderState
+from server.hl7.refusal import refusal_to
+from server.store.notify import Notify
+from server.store.order_repository import PostgresOrderRepository
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
-from server.store.telling import Tell
 from server.worker import Worker
 from tests.server.store.invented import request, result
 
@@ -33,15 +33,15 @@ class Hospital:
     folder: Path
 
     @property
-    def desk(self) -> PostgresOrderDesk:
-        return PostgresOrderDesk(self.engine, self.tell)
+    def orders(self) -> PostgresOrderRepository:
+        return PostgresOrderRepository(self.engine, self.tell)
 
     @property
-    def tell(self) -> Tell:
+    def tell(self) -> Notify:
         return partial(refusal_to, folder=self.folder, destination="lis")
 
     @property
-    def told(self) -> list[tuple[str, str, str]]:
+    def notified(self) -> list[tuple[str, str, str]]:
         heard: list[tuple[str, str, str]] = []
 
         def lis(delivery: Delivery) -> None:
@@ -54,21 +54,21 @@ class Hospital:
         PostgresOutbox(self.engine, lis).send_due()
         return heard
 
-    def ended(self, state: State, number: int = 1) -> Order:
+    def ended(self, state: OrderState, number: int = 1) -> Order:
         """An order that came to this state."""
         order, _ = self.store.accept(request(number))
         self.end(order, state)
         assert self.store.order(order.id).state is state
         return order
 
-    def end(self, order: Order, state: State) -> None:
-        if state is State.CANCELLED:
-            self.desk.cancel(OPERATOR, order.id, "")
+    def end(self, order: Order, state: OrderState) -> None:
+        if state is OrderState.CANCELLED:
+            self.orders.cancel(OPERATOR, order.id, "")
             return
-        claim = None if state is State.QUEUED else self.claim(order.id)
-        if claim is not None and state is State.DONE:
+        claim = None if state is OrderState.QUEUED else self.claim(order.id)
+        if claim is not None and state is OrderState.DONE:
             self.store.finish(claim, result(order.id, seed=order.run), [])
-        elif claim is not None and state is not State.RUNNING:
+        elif claim is not None and state is not OrderState.RUNNING:
             self.store.end(claim, state, "NO_TISSUE", "no tissue was found")
 
     def claim(self, order_id: OrderId, lease_s: float = 60) -> Claim:
@@ -91,10 +91,12 @@ def worked_by(hospital: Hospital, error: Exception) -> bool:
     def run_case(_: Claim) -> None:
         raise error
 
-    return Worker(hospital.store, PostgresOutbox(hospital.engine, lambda _: None), run_case, lease_s=60, poll_s=0.1).step()
+    return Worker(
+        hospital.store, PostgresOutbox(hospital.engine, lambda _: None), run_case, lease_s=60, poll_s=0.1
+    ).step()
 
 
 def fails_thrice(hospital: Hospital, order: Order) -> None:
     for _ in range(3):
         make_due(hospital.engine)
-        hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "out of memory")
+        hospital.store.end(hospital.claim(order.id), OrderState.QUEUED, "ENGINE_FAILED", "out of memory")

@@ -32,16 +32,27 @@ def request(
         procedure_code="85310-1",
         procedure_text="Estrogen receptor",
         patient=Patient(
-            id="0000", family_name="TEST-INVENTED", given_name="Ünïcode \\ 'quoted' %s", birth_date=date(1950, 2, 28), sex="F"
+            id="0000",
+            family_name="TEST-INVENTED",
+            given_name="Ünïcode \\ 'quoted' %s",
+            birth_date=date(1950, 2, 28),
+            sex="F",
         ),
-        specimen=Specimen(id=f"S{number}", container_id=f"C{number}", site_code="76752008", site_scheme="SCT", site_text="Breast"),
+        specimen=Specimen(
+            id=f"S{number}", container_id=f"C{number}", site_code="76752008", site_scheme="SCT", site_text="Breast"
+        ),
         slide=SlideReference(container_id=f"C{number}"),
         requested_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
     )
 
 
 def result(
-    order_id: OrderId | None, *, seed: int = 0, nuclei: int = 500, profile: Profile = BUILT_IN, folder: Path = Path("/nowhere")
+    order_id: OrderId | None,
+    *,
+    seed: int = 0,
+    nuclei: int = 500,
+    profile: Profile = BUILT_IN,
+    folder: Path = Path("/nowhere"),
 ) -> Result:
     random = np.random.default_rng(seed)
     histograms = Histograms.empty()

@@ -1,4 +1,6 @@
-"""The way to PostgreSQL with sslmode=verify-full, as deploy/kubernetes asks for it: nothing is said to who can't prove its name."""
+"""The way to PostgreSQL with sslmode=verify-full, as deploy/kubernetes asks for it: nothing is said to who can't prove
+its name.
+"""
 
 import socket
 import ssl
@@ -73,7 +75,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("by", [by_psycopg2, by_psycopg3], ids=["ours", "procrastinate's"])
 @pytest.mark.parametrize(
     ("who", "host", "trusted"),
-    [("ours", "localhost", True), ("theirs", "localhost", False), ("ours", "127.0.0.2", False), (None, "localhost", False)],
+    [
+        ("ours", "localhost", True),
+        ("theirs", "localhost", False),
+        ("ours", "127.0.0.2", False),
+        (None, "localhost", False),
+    ],
     ids=["of our authority and of that name", "of another authority", "of another name", "plain text"],
 )
 def test_with_verify_full_the_account_is_told_to_the_right_server_alone(

@@ -17,7 +17,9 @@ class Neighbours:
         self.messages: list[tuple[bytes, str, int, float]] = []
         self.objects: list[Path] = []
 
-    def send(self, message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
+    def send(
+        self, message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.messages.append((message, host, port, timeout_s))
 
     def store(self, objects: Sequence[Path]) -> None:
@@ -35,7 +37,9 @@ def near() -> Neighbours:
 @pytest.fixture
 def deliver(near: Neighbours) -> Deliverer:
     return Deliverer(
-        receivers={"lis": Receiver(host="lis.example", port=2576, timeout_s=7)}, archives={"archive": near}, send=near.send
+        receivers={"lis": Receiver(host="lis.example", port=2576, timeout_s=7)},
+        archives={"archive": near},
+        send=near.send,
     )
 
 
@@ -51,8 +55,12 @@ def test_dicom_objects_go_to_the_archive(deliver: Deliverer, near: Neighbours, t
     assert near.objects == [tmp_path / "x.dcm"]
 
 
-@pytest.mark.parametrize(("kind", "destination"), [("PDF", "lis"), ("ORU", "archive"), ("SR", "lis"), ("ORU", "nobody")])
-def test_what_fits_no_sender_is_not_tried_again(deliver: Deliverer, tmp_path: Path, kind: str, destination: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "destination"), [("PDF", "lis"), ("ORU", "archive"), ("SR", "lis"), ("ORU", "nobody")]
+)
+def test_what_fits_no_sender_is_not_tried_again(
+    deliver: Deliverer, tmp_path: Path, kind: str, destination: str
+) -> None:
     with pytest.raises(Failed) as failed:
         deliver(Delivery(kind=kind, destination=destination, path=tmp_path / "missing", message_id="1"))
     assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, False)

@@ -11,7 +11,7 @@ from server.domain.access import Actor, Role
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, Priority
 from server.domain.ports import Delivery
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store.store import PostgresStore
 from tests.server.store.hospital import AGAIN, Hospital, fails_thrice, lapse, make_due, worked_by
 from tests.server.store.invented import request
@@ -25,7 +25,7 @@ def kills_thrice(hospital: Hospital, order: Order) -> None:
 
 
 def breaks_for_good(hospital: Hospital, order: Order) -> None:
-    hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "for now")
+    hospital.store.end(hospital.claim(order.id), OrderState.QUEUED, "ENGINE_FAILED", "for now")
     make_due(hospital.engine)
     worked_by(hospital, Failed(ServiceReason.INTERNAL, "a defect"))
 
@@ -33,15 +33,15 @@ def breaks_for_good(hospital: Hospital, order: Order) -> None:
 @pytest.mark.parametrize(
     ("happens", "state", "reason"),
     [
-        (fails_thrice, State.DEAD, "ENGINE_FAILED"),
-        (kills_thrice, State.DEAD, "WORKER_LOST"),
-        (breaks_for_good, State.DEAD, "INTERNAL"),
-        (lambda h, _: worked_by(h, Refused(Reason.NOT_IHC, "an H&E slide")), State.REFUSED, "NOT_IHC"),
+        (fails_thrice, OrderState.DEAD, "ENGINE_FAILED"),
+        (kills_thrice, OrderState.DEAD, "WORKER_LOST"),
+        (breaks_for_good, OrderState.DEAD, "INTERNAL"),
+        (lambda h, _: worked_by(h, Refused(Reason.NOT_IHC, "an H&E slide")), OrderState.REFUSED, "NOT_IHC"),
     ],
     ids=["failed three times", "killed three workers", "failed for good", "refused"],
 )
 def test_r7_whatever_ends_an_order_without_a_result_the_lis_is_told_once_and_why(
-    hospital: Hospital, happens: Callable[[Hospital, Order], None], state: State, reason: str
+    hospital: Hospital, happens: Callable[[Hospital, Order], None], state: OrderState, reason: str
 ) -> None:
     order, _ = hospital.store.accept(request())
     happens(hospital, order)
@@ -49,35 +49,39 @@ def test_r7_whatever_ends_an_order_without_a_result_the_lis_is_told_once_and_why
     assert [heard[1:] for heard in hospital.told] == [("X", reason)]
 
 
-@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
-def test_the_lis_is_told_of_an_order_that_somebody_else_cancelled(hospital: Hospital, state: State) -> None:
+@pytest.mark.parametrize("state", [OrderState.QUEUED, OrderState.RUNNING])
+def test_the_lis_is_told_of_an_order_that_somebody_else_cancelled(hospital: Hospital, state: OrderState) -> None:
     order = hospital.ended(state)
-    hospital.end(order, State.CANCELLED)
+    hospital.end(order, OrderState.CANCELLED)
     assert [heard[1:] for heard in hospital.told] == [("X", "CANCELLED")]
 
 
 @pytest.mark.parametrize("repeated", [False, True])
-def test_whoever_ordered_and_cancels_is_not_told_unless_another_ordered_it_too(hospital: Hospital, repeated: bool) -> None:
+def test_whoever_ordered_and_cancels_is_not_told_unless_another_ordered_it_too(
+    hospital: Hospital, repeated: bool
+) -> None:
     lis = Actor(subject="LIS", lab="LAB", roles=frozenset({Role.LIS}))
     order, _ = hospital.store.accept(request())
     if repeated:
         hospital.store.accept(replace(request(), sender="ANOTHER", message_control_id="ITS-OWN"))
-    hospital.desk.cancel(lis, order.id, "")
-    assert hospital.store.order(order.id).state is State.CANCELLED
+    hospital.orders.cancel(lis, order.id, "")
+    assert hospital.store.order(order.id).state is OrderState.CANCELLED
     assert [heard[1:] for heard in hospital.told] == [("X", "CANCELLED")] * repeated
 
 
 def test_while_the_message_cannot_be_written_nothing_is_cancelled(hospital: Hospital) -> None:
-    order = hospital.ended(State.QUEUED)
+    order = hospital.ended(OrderState.QUEUED)
     hospital.folder.joinpath(order.id).write_text("in the way")
     with pytest.raises(Failed, match="DELIVERY_FAILED"):
-        hospital.end(order, State.CANCELLED)
-    assert hospital.store.order(order.id).state is State.QUEUED
+        hospital.end(order, OrderState.CANCELLED)
+    assert hospital.store.order(order.id).state is OrderState.QUEUED
 
 
 def test_an_attempt_that_will_be_repeated_tells_nothing(hospital: Hospital) -> None:
     order, _ = hospital.store.accept(request())
-    assert hospital.store.end(hospital.claim(order.id), State.QUEUED, "ENGINE_FAILED", "for now") is State.QUEUED
+    assert (
+        hospital.store.end(hospital.claim(order.id), OrderState.QUEUED, "ENGINE_FAILED", "for now") is OrderState.QUEUED
+    )
     assert hospital.told == []
 
 
@@ -86,22 +90,26 @@ def test_a_zombie_s_end_tells_nothing(hospital: Hospital) -> None:
     zombie = hospital.claim(order.id, 0.0)
     hospital.claim(order.id)
     with pytest.raises(Failed, match="ATTEMPT_LOST"):
-        hospital.store.end(zombie, State.REFUSED, "NOT_IHC", "")
+        hospital.store.end(zombie, OrderState.REFUSED, "NOT_IHC", "")
     assert hospital.told == []
 
 
 def test_a_zombie_s_end_leaves_the_message_of_the_order_s_end_as_it_is(hospital: Hospital) -> None:
-    """Same run and reason, other words: by a file of the same name the end's message would no longer be what was kept."""
+    """Same run and reason, other words: by a file of the same name the end's message would no
+    longer be what was kept.
+    """
     order, _ = hospital.store.accept(request())
     zombie = hospital.claim(order.id, 0.0)
-    hospital.store.end(hospital.claim(order.id), State.REFUSED, "TILES_UNREADABLE", "3 of 10 tiles don't decode")
+    hospital.store.end(hospital.claim(order.id), OrderState.REFUSED, "TILES_UNREADABLE", "3 of 10 tiles don't decode")
     with pytest.raises(Failed, match="ATTEMPT_LOST"):
-        hospital.store.end(zombie, State.REFUSED, "TILES_UNREADABLE", "4 of 10 tiles don't decode")
+        hospital.store.end(zombie, OrderState.REFUSED, "TILES_UNREADABLE", "4 of 10 tiles don't decode")
     assert [heard[1:] for heard in hospital.told] == [("X", "TILES_UNREADABLE")]
 
 
-@pytest.mark.parametrize("state", [State.REFUSED, State.DEAD])
-def test_an_end_whose_message_cannot_be_written_keeps_its_reason_and_is_computed_once(hospital: Hospital, state: State) -> None:
+@pytest.mark.parametrize("state", [OrderState.REFUSED, OrderState.DEAD])
+def test_an_end_whose_message_cannot_be_written_keeps_its_reason_and_is_computed_once(
+    hospital: Hospital, state: OrderState
+) -> None:
     """The LIS is told the true reason once the disk has room, and no other worker scores the slide meanwhile."""
     order, _ = hospital.store.accept(request())
     hospital.folder.joinpath(order.id).write_text("in the way")
@@ -110,7 +118,7 @@ def test_an_end_whose_message_cannot_be_written_keeps_its_reason_and_is_computed
     assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, True)
     assert (hospital.store.claim(order.id, 60), hospital.store.take(60)) == (None, None)
     view = hospital.store.order(order.id)
-    assert (view.state, view.reason) == (State.RUNNING, "NO_PROFILE")
+    assert (view.state, view.reason) == (OrderState.RUNNING, "NO_PROFILE")
     assert worked_by(hospital, AssertionError("nothing is due")) is False
     hospital.folder.joinpath(order.id).unlink()
     lapse(hospital.engine)
@@ -129,18 +137,18 @@ def test_however_many_orders_cannot_be_buried_others_are_done(hospital: Hospital
         connection.exec_driver_sql(f"UPDATE orders SET {held}")
     routine, _ = hospital.store.accept(request(99))
     assert worked_by(hospital, Refused(Reason.NOT_IHC, "an H&E slide"))
-    assert hospital.store.order(routine.id).state is State.REFUSED
+    assert hospital.store.order(routine.id).state is OrderState.REFUSED
     assert len(hospital.store.due()) == 2  # which come before those ten in the next round
 
 
 def test_an_end_that_was_kept_is_forgotten_with_the_run_that_it_ended(hospital: Hospital) -> None:
-    order = hospital.ended(State.QUEUED)
+    order = hospital.ended(OrderState.QUEUED)
     in_the_way = hospital.folder / order.id
     in_the_way.write_text("in the way")
     with pytest.raises(Failed):
-        hospital.end(order, State.REFUSED)
+        hospital.end(order, OrderState.REFUSED)
     in_the_way.unlink()
-    hospital.end(order, State.CANCELLED)
+    hospital.end(order, OrderState.CANCELLED)
     hospital.store.accept(AGAIN)
     kills_thrice(hospital, order)
     assert hospital.store.order(order.id).reason == "WORKER_LOST"
@@ -150,7 +158,7 @@ def test_while_the_message_cannot_be_written_an_order_whose_workers_died_does_no
     order, _ = hospital.store.accept(request())
     hospital.folder.joinpath(order.id).write_text("in the way")
     kills_thrice(hospital, order)
-    assert hospital.store.order(order.id).state is State.RUNNING
+    assert hospital.store.order(order.id).state is OrderState.RUNNING
     assert hospital.store.due() == []  # others' turn: it is tried again in half a minute
     hospital.folder.joinpath(order.id).unlink()
     lapse(hospital.engine)
@@ -158,16 +166,18 @@ def test_while_the_message_cannot_be_written_an_order_whose_workers_died_does_no
     assert [heard[1:] for heard in hospital.told] == [("X", "WORKER_LOST")]
 
 
-@pytest.mark.parametrize("error", [Failed(ServiceReason.INTERNAL, "not valid HL7"), ValueError("of a library")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [Failed(ServiceReason.INTERNAL, "not valid HL7"), ValueError("of a library")], ids=repr
+)
 def test_an_end_that_cannot_be_put_in_words_is_an_end_all_the_same(engine: sa.Engine, error: Exception) -> None:
     def speechless(order: Order, reason: str, detail: str) -> Sequence[Delivery]:
         raise error
 
-    store = PostgresStore(engine, tell=speechless)
+    store = PostgresStore(engine, notify=speechless)
     order, _ = store.accept(request())
     claim = store.claim(order.id, 60)
     assert claim is not None
-    assert store.end(claim, State.REFUSED, "NOT_IHC", "an H&E slide") is State.REFUSED
-    spent, _ = store.accept(request(2))
-    assert [store.claim(spent.id, 0.0) is not None for _ in range(4)] == [True, True, True, False]
-    assert store.order(spent.id).state is State.DEAD
+    assert store.end(claim, OrderState.REFUSED, "NOT_IHC", "an H&E slide") is OrderState.REFUSED
+    abandoned, _ = store.accept(request(2))
+    assert [store.claim(abandoned.id, 0.0) is not None for _ in range(4)] == [True, True, True, False]
+    assert store.order(abandoned.id).state is OrderState.DEAD

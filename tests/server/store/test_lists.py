@@ -1,4 +1,6 @@
-"""Lists beside a laboratory's whole history: statements a page, rows that are read for it, and columns that the filters have."""
+"""Lists beside a laboratory's whole history: statements a page, rows that are read for it, and columns that the filters
+have.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from server.domain.access import Actor, Role
-from server.domain.desks import OrderFilter, ResultFilter, ResultState, SlideName, SummaryView
 from server.domain.order import OrderId, Priority
 from server.domain.result import ResultId
+from server.domain.states import ResultState
+from server.domain.views import OrderFilter, ResultFilter, SlideName, SummaryView
 from server.store import migrate, results
 from server.store.database import connect, transaction
-from server.store.order_desk import PostgresOrderDesk
-from server.store.result_desk import Entry, PostgresResults
+from server.store.order_repository import PostgresOrderRepository
+from server.store.result_repository import Entry, PostgresResultRepository
 from server.store.store import PostgresStore
 from tests.benchmarks.lists import fill
 from tests.server.store.invented import request, result
@@ -58,53 +61,61 @@ def asked(engine: sa.Engine, act: Callable[[], object]) -> list[tuple[str, objec
     return seen
 
 
-def test_a_page_takes_as_many_statements_for_twenty_results_as_for_one_and_reads_no_histogram(service: sa.Engine) -> None:
-    store, desk = PostgresStore(service), PostgresResults(service)
+def test_a_page_takes_as_many_statements_for_twenty_results_as_for_one_and_reads_no_histogram(
+    service: sa.Engine,
+) -> None:
+    store, repository = PostgresStore(service), PostgresResultRepository(service)
     for number in range(20):
         scored(store, number)
-    for page in (partial(desk.list, ACTOR, ResultFilter(), after=()), partial(desk.history, ACTOR, SLIDE)):
+    for page in (partial(repository.list, ACTOR, ResultFilter(), after=()), partial(repository.history, ACTOR, SLIDE)):
         one, twenty = (asked(service, partial(page, limit=limit)) for limit in (1, 20))
         assert len(one) == len(twenty) == 3
         assert not any(column in statement for statement, _ in twenty for column in ("hue_value", "density"))
-    assert len(desk.list(ACTOR, ResultFilter(), 20, ()).items) == len(desk.history(ACTOR, SLIDE, 20)) == 20
+    assert len(repository.list(ACTOR, ResultFilter(), 20, ()).items) == len(repository.history(ACTOR, SLIDE, 20)) == 20
 
 
 def test_no_histogram_is_unpacked_for_a_list(service: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked: list[object] = []
-    one, desk = scored(PostgresStore(service), 1), PostgresResults(service)
+    one, repository = scored(PostgresStore(service), 1), PostgresResultRepository(service)
     monkeypatch.setattr(results, "unpacked", lambda kept, shape: unpacked.append(shape))
-    desk.list(ACTOR, ResultFilter(), 20, ())
-    desk.history(ACTOR, SLIDE, 20)
+    repository.list(ACTOR, ResultFilter(), 20, ())
+    repository.history(ACTOR, SLIDE, 20)
     assert unpacked == []
-    desk.get(ACTOR, one)
+    repository.get(ACTOR, one)
     assert unpacked == [results.HUE_VALUE_SHAPE, results.DENSITY_SHAPE]
 
 
 def test_a_list_says_of_each_result_what_reading_it_alone_says(service: sa.Engine) -> None:
-    store, desk = PostgresStore(service), PostgresResults(service)
+    store, repository = PostgresStore(service), PostgresResultRepository(service)
     signed, rejected, fresh = (scored(store, number) for number in range(3))
-    desk.record(ACTOR, [Entry(result_id=signed, state=ResultState.FINAL)], [])
-    desk.record(ACTOR, [Entry(result_id=signed, state=ResultState.SUPERSEDED, reason="another clone")], [])
-    desk.record(ACTOR, [Entry(result_id=rejected, state=ResultState.REJECTED, reason="out of focus")], [])
-    listed = {view.result.id: view for view in desk.list(ACTOR, ResultFilter(), 20, ()).items}
-    assert {view.result.id: view for view in desk.history(ACTOR, SLIDE, 20)} == listed
+    repository.record(ACTOR, [Entry(result_id=signed, state=ResultState.FINAL)], [])
+    repository.record(ACTOR, [Entry(result_id=signed, state=ResultState.SUPERSEDED, reason="another clone")], [])
+    repository.record(ACTOR, [Entry(result_id=rejected, state=ResultState.REJECTED, reason="out of focus")], [])
+    listed = {view.result.id: view for view in repository.list(ACTOR, ResultFilter(), 20, ()).items}
+    assert {view.result.id: view for view in repository.history(ACTOR, SLIDE, 20)} == listed
     assert {name: view.state for name, view in listed.items()} == {
-        signed: ResultState.SUPERSEDED, rejected: ResultState.REJECTED, fresh: ResultState.PRELIMINARY,
-    }  # fmt: skip
+        signed: ResultState.SUPERSEDED,
+        rejected: ResultState.REJECTED,
+        fresh: ResultState.PRELIMINARY,
+    }
     for name, view in listed.items():
-        assert_says_the_same(view, desk.get(ACTOR, name))
+        assert_says_the_same(view, repository.get(ACTOR, name))
 
 
 def assert_says_the_same(listed: SummaryView, whole: SummaryView) -> None:
-    for part, other in ((listed, whole), (listed.result, whole.result), (listed.result.analysis, whole.result.analysis)):
+    for part, other in (
+        (listed, whole),
+        (listed.result, whole.result),
+        (listed.result.analysis, whole.result.analysis),
+    ):
         same = [field.name for field in fields(part) if field.name not in ("result", "analysis")]
         assert [getattr(part, name) for name in same] == [getattr(other, name) for name in same]
 
 
 def test_a_page_without_results_is_empty(service: sa.Engine) -> None:
-    desk = PostgresResults(service)
-    assert desk.list(ACTOR, ResultFilter(), 20, ()).items == ()
-    assert desk.history(ACTOR, SLIDE, 20) == []
+    repository = PostgresResultRepository(service)
+    assert repository.list(ACTOR, ResultFilter(), 20, ()).items == ()
+    assert repository.history(ACTOR, SLIDE, 20) == []
 
 
 @pytest.fixture
@@ -130,13 +141,13 @@ def pages(engine: sa.Engine, statement: str, given: object) -> int:
 
 def test_filters_read_the_rows_that_they_show_and_not_the_table(years: sa.Engine) -> None:
     """As the service's account: row-level security keeps conditions that aren't leakproof from the indexes."""
-    orders, desk, middle = PostgresOrderDesk(years), PostgresResults(years), f"DONE{DONE // 2}"
+    orders, repository, middle = PostgresOrderRepository(years), PostgresResultRepository(years), f"DONE{DONE // 2}"
     lists: list[tuple[Callable[[], object], int]] = [
         (lambda: orders.list(ACTOR, OrderFilter(container_id=middle), 50, ()).items, 1),
         (lambda: orders.list(ACTOR, OrderFilter(priority=Priority.STAT), 50, ()).items, 7),
-        (lambda: desk.history(ACTOR, SlideName(series_uid=middle), 50), 1),
-        (lambda: desk.history(ACTOR, SlideName(container_id=middle), 50), 1),
-        (lambda: desk.list(ACTOR, ResultFilter(), 50, ()).items, 50),
+        (lambda: repository.history(ACTOR, SlideName(series_uid=middle), 50), 1),
+        (lambda: repository.history(ACTOR, SlideName(container_id=middle), 50), 1),
+        (lambda: repository.list(ACTOR, ResultFilter(), 50, ()).items, 50),
     ]
     for act, number in lists:
         found: list[object] = []
@@ -164,8 +175,10 @@ def test_a_connection_goes_on_over_the_migration_that_gives_orders_and_results_t
     migrate.revert(database_url, "0010")
     assert finish() == ids[1]
     assert finish() == ids[2]
-    orders, desk = PostgresOrderDesk(service), PostgresResults(service)
+    orders, repository = PostgresOrderRepository(service), PostgresResultRepository(service)
     for number, order_id in enumerate(ids):
-        assert [view.order.id for view in orders.list(ACTOR, OrderFilter(container_id=f"C{number}"), 9, ()).items] == [order_id]
+        assert [view.order.id for view in orders.list(ACTOR, OrderFilter(container_id=f"C{number}"), 9, ()).items] == [
+            order_id
+        ]
     for slide in (SLIDE, SlideName(container_id="C1")):
-        assert {view.result.order_id for view in desk.history(ACTOR, slide, 9)} == set(ids)
+        assert {view.result.order_id for view in repository.history(ACTOR, slide, 9)} == set(ids)

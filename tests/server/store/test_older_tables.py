@@ -1,4 +1,7 @@
-"""A worker on tables that aren't migrated yet, or closed to it: orders wait, and none is lost. docs/operations.md, Upgrade."""
+"""A worker on tables that aren't migrated yet, or closed to it: orders wait, and none is lost.
+
+docs/operations.md, Upgrade.
+"""
 
 from collections.abc import Sequence
 
@@ -8,11 +11,11 @@ import sqlalchemy as sa
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import Order, OrderId
 from server.domain.ports import Claim, Delivery
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store import migrate
+from server.store.notify import Notify
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
-from server.store.telling import Tell
 from server.worker import Worker
 from tests.server.store.invented import request, result
 
@@ -27,7 +30,7 @@ def finishing(store: PostgresStore, engine: sa.Engine) -> Worker:
     return Worker(store, PostgresOutbox(engine, lambda _: None), run_case, lease_s=60, poll_s=0.1)
 
 
-def noting(told: list[str]) -> Tell:
+def noting(told: list[str]) -> Notify:
     """Says nothing, and notes why it would have."""
 
     def tell(order: Order, reason: str, detail: str) -> Sequence[Delivery]:
@@ -42,12 +45,14 @@ def run(engine: sa.Engine, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-def seen(store: PostgresStore, order_id: OrderId) -> tuple[State, int, str]:
+def seen(store: PostgresStore, order_id: OrderId) -> tuple[OrderState, int, str]:
     view = store.order(order_id)
     return view.state, view.attempt, view.reason
 
 
-def test_a_worker_started_before_migrate_takes_nothing_until_the_tables_are_its_own(engine: sa.Engine, database_url: str) -> None:
+def test_a_worker_started_before_migrate_takes_nothing_until_the_tables_are_its_own(
+    engine: sa.Engine, database_url: str
+) -> None:
     store = PostgresStore(engine)
     order, _ = store.accept(request())
     migrate.revert(database_url, "0005")
@@ -57,9 +62,9 @@ def test_a_worker_started_before_migrate_takes_nothing_until_the_tables_are_its_
             claim()
         assert (waits.value.reason, waits.value.retryable) == (ServiceReason.DATABASE_FAILED, True)
     migrate.migrate(database_url)
-    assert seen(store, order.id) == (State.QUEUED, 0, "")
+    assert seen(store, order.id) == (OrderState.QUEUED, 0, "")
     assert worker.step()
-    assert seen(store, order.id) == (State.DONE, 1, "")
+    assert seen(store, order.id) == (OrderState.DONE, 1, "")
 
 
 def test_on_tables_of_a_newer_version_the_old_worker_goes_on(engine: sa.Engine) -> None:
@@ -67,7 +72,7 @@ def test_on_tables_of_a_newer_version_the_old_worker_goes_on(engine: sa.Engine) 
     store = PostgresStore(engine)
     order, _ = store.accept(request())
     assert finishing(store, engine).step()
-    assert store.order(order.id).state is State.DONE
+    assert store.order(order.id).state is OrderState.DONE
 
 
 def test_once_they_are_found_good_the_tables_are_not_looked_at_before_each_claim(engine: sa.Engine) -> None:
@@ -82,29 +87,29 @@ def test_once_they_are_found_good_the_tables_are_not_looked_at_before_each_claim
 
 def test_a_statement_that_the_database_refuses_costs_the_order_no_attempt(engine: sa.Engine) -> None:
     told: list[str] = []
-    store = PostgresStore(engine, tell=noting(told))
+    store = PostgresStore(engine, notify=noting(told))
     order, _ = store.accept(request())
     worker = finishing(store, engine)
     run(engine, RENAMED.format("chromogen_finish", "away"))
     for _ in range(5):
         assert worker.step()
-        assert seen(store, order.id) == (State.QUEUED, 0, "DATABASE_FAILED")
+        assert seen(store, order.id) == (OrderState.QUEUED, 0, "DATABASE_FAILED")
         assert store.due() == []  # not at once again
         run(engine, "UPDATE orders SET due_at = now()")
     run(engine, RENAMED.format("away", "chromogen_finish"))
     assert worker.step()
-    assert seen(store, order.id) == (State.DONE, 1, "")
+    assert seen(store, order.id) == (OrderState.DONE, 1, "")
     assert told == []
 
 
 def test_what_the_database_refuses_for_three_days_is_dead_and_told(engine: sa.Engine) -> None:
     told: list[str] = []
-    store = PostgresStore(engine, tell=noting(told))
+    store = PostgresStore(engine, notify=noting(told))
     order, _ = store.accept(request())
     run(engine, RENAMED.format("chromogen_finish", "away"))
     worker = finishing(store, engine)
     for _ in range(3):
         run(engine, "UPDATE orders SET due_at = now(), begun_at = now() - interval '73 hours'")
         assert worker.step()
-    assert seen(store, order.id) == (State.DEAD, 3, "DATABASE_FAILED")
+    assert seen(store, order.id) == (OrderState.DEAD, 3, "DATABASE_FAILED")
     assert told == ["DATABASE_FAILED"]

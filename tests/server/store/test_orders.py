@@ -1,4 +1,6 @@
-"""INTEROP.md R-3 (idempotent intake), R-4 (one result, zombies commit nothing), R-7 (poison is dead), R-9 (STAT first)."""
+"""INTEROP.md R-3 (idempotent intake), R-4 (one result, zombies commit nothing), R-7 (poison is
+dead), R-9 (STAT first).
+"""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import OrderId, Priority, Request
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
@@ -48,7 +50,7 @@ def test_an_accepted_order_comes_back_as_it_was_sent(store: PostgresStore) -> No
     assert new
     assert order.request == request()
     assert store.order(order.id).order == order
-    assert store.order(order.id).state is State.QUEUED
+    assert store.order(order.id).state is OrderState.QUEUED
 
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -74,7 +76,9 @@ def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message
         priority=priority,
         requested_at=requested,
     )
-    asked = replace(asked, patient=replace(asked.patient, family_name=family), specimen=replace(asked.specimen, site_text=site))
+    asked = replace(
+        asked, patient=replace(asked.patient, family_name=family), specimen=replace(asked.specimen, site_text=site)
+    )
     order, new = store.accept(asked)
     assert order == store.order(order.id).order
     if new:
@@ -84,7 +88,9 @@ def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message
 @pytest.mark.parametrize(
     "changed", [{"placer_order_number": "P-OTHER"}, {"message_control_id": "M-OTHER"}], ids=["message", "number"]
 )
-def test_identifiers_that_were_another_orders_or_patients_are_refused(store: PostgresStore, changed: dict[str, str]) -> None:
+def test_identifiers_that_were_another_orders_or_patients_are_refused(
+    store: PostgresStore, changed: dict[str, str]
+) -> None:
     """A LIS whose counter began anew must not be told that its new order was taken."""
     first, _ = store.accept(request())
     again = replace(request(), patient=replace(request().patient, id="INVENTED-OTHER"), **changed)  # type: ignore[arg-type]
@@ -182,7 +188,7 @@ def test_a_zombie_changes_nothing(store: PostgresStore, engine: sa.Engine) -> No
     acts: list[Callable[[], object]] = [
         lambda: store.finish(zombie, result(order.id), []),
         lambda: store.progress(zombie, 1.0, 60),
-        lambda: store.end(zombie, State.REFUSED, "NOT_IHC", ""),
+        lambda: store.end(zombie, OrderState.REFUSED, "NOT_IHC", ""),
         lambda: store.release(zombie),
     ]
     before = store.order(order.id)
@@ -193,7 +199,7 @@ def test_a_zombie_changes_nothing(store: PostgresStore, engine: sa.Engine) -> No
     assert store.order(order.id) == before
     assert rows(engine, "SELECT count(*) FROM results") == 0
     store.finish(owner, result(order.id), [])
-    assert store.order(order.id).state is State.DONE
+    assert store.order(order.id).state is OrderState.DONE
 
 
 def test_renewing_a_lease_does_not_take_progress_back(store: PostgresStore) -> None:
@@ -219,18 +225,23 @@ def test_a_failed_attempt_waits_and_the_third_is_dead_with_its_reason(store: Pos
             connection.exec_driver_sql("UPDATE orders SET due_at = now()")
         claim = store.claim(order.id, 60)
         assert claim is not None
-        reached.append(store.end(claim, State.QUEUED, "ENGINE_FAILED", "out of memory"))
+        reached.append(store.end(claim, OrderState.QUEUED, "ENGINE_FAILED", "out of memory"))
         assert store.due() == []
-    assert reached == [State.QUEUED, State.QUEUED, State.DEAD]
+    assert reached == [OrderState.QUEUED, OrderState.QUEUED, OrderState.DEAD]
     view = store.order(order.id)
-    assert (view.state, view.reason, view.detail, view.attempt) == (State.DEAD, "ENGINE_FAILED", "out of memory", 3)
+    assert (view.state, view.reason, view.detail, view.attempt) == (
+        OrderState.DEAD,
+        "ENGINE_FAILED",
+        "out of memory",
+        3,
+    )
 
 
 def test_a_slide_that_kills_its_workers_is_dead_after_three(store: PostgresStore) -> None:
     order, _ = store.accept(request())
     assert [store.claim(order.id, 0.0) is not None for _ in range(4)] == [True, True, True, False]
     view = store.order(order.id)
-    assert (view.state, view.reason) == (State.DEAD, "WORKER_LOST")
+    assert (view.state, view.reason) == (OrderState.DEAD, "WORKER_LOST")
     assert store.due() == []
 
 
@@ -247,7 +258,7 @@ def test_a_refused_order_ends_at_once(store: PostgresStore) -> None:
     order, _ = store.accept(request())
     claim = store.claim(order.id, 60)
     assert claim is not None
-    assert store.end(claim, State.REFUSED, "NOT_IHC", "an H&E slide") is State.REFUSED
+    assert store.end(claim, OrderState.REFUSED, "NOT_IHC", "an H&E slide") is OrderState.REFUSED
     assert store.due() == []
     assert store.claim(order.id, 60) is None
 
@@ -273,6 +284,7 @@ def test_after_the_server_dropped_every_connection_the_store_goes_on(store: Post
     store.accept(request(1))
     with engine.connect() as connection:
         connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND datname = current_database()"
         )
     assert store.accept(request(2))[1]

@@ -1,4 +1,6 @@
-"""INTEROP.md R-8: first in first out for each destination, one dead destination delays no other, at least once, same bytes."""
+"""INTEROP.md R-8: first in first out for each destination, one dead destination delays no other, at least once, same
+bytes.
+"""
 
 import subprocess
 import sys
@@ -116,7 +118,9 @@ def test_several_senders_at_once_send_each_thing_once_and_in_order(engine: sa.En
 
 
 @pytest.mark.postgres
-def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(
+    engine: sa.Engine, queue: Queue, peer: Peer
+) -> None:
     queue("lis", "archive")
     queue("lis", "archive")
     peer.failing["lis"] = DOWN
@@ -207,7 +211,9 @@ def test_after_72_hours_it_is_given_up(engine: sa.Engine, queue: Queue, peer: Pe
 
 
 @pytest.mark.postgres
-def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(
+    engine: sa.Engine, queue: Queue, peer: Peer
+) -> None:
     queue("lis")
 
     def dies(delivery: Delivery) -> None:

@@ -40,15 +40,24 @@ def answers(server: PrivatePostgres) -> bool:
 
 def another(data: Path, *before: str, account: int | None = None) -> "subprocess.Popen[str]":
     """Another process that starts or joins the server, says `up`, and holds on to it until its input ends."""
-    lines = ["import os, psycopg2", "from psycopg2 import errors", "from pathlib import Path", "from server.store import private"]
+    lines = [
+        "import os, psycopg2",
+        "from psycopg2 import errors",
+        "from pathlib import Path",
+        "from server.store import private",
+    ]
     if account is not None:  # after the imports: the account may not be let into where Python lies
         lines += ["os.setgroups([])", f"os.setgid({account})", f"os.setuid({account})"]
     lines += [f"p = private.start(Path({str(data)!r}))", "print('up', flush=True)", "input()", "p.close()"]
     return subprocess.Popen(
-        [*before, sys.executable, "-c", "; ".join(lines)], cwd=ROOT,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*before, sys.executable, "-c", "; ".join(lines)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
 
 
 def test_it_is_shared_until_the_last_closes_and_keeps_its_data_over_kills(folder: Path) -> None:

@@ -16,7 +16,7 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Delivery
 from server.domain.profile import BUILT_IN, Profile, ProfileKey, choose
 from server.domain.result import Result, ResultId
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.store import profiles, results
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
@@ -57,7 +57,9 @@ def test_the_copy_of_a_profile_in_a_result_reads_back_as_it_was(profile: Profile
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3000))
 def test_histograms_are_unpacked_as_they_were_packed(seed: int, nuclei: int) -> None:
     histograms = result(None, seed=seed, nuclei=nuclei).analysis.histograms
-    np.testing.assert_array_equal(results.unpacked(results.packed(histograms.hue_value), (2, 360, 256)), histograms.hue_value)
+    np.testing.assert_array_equal(
+        results.unpacked(results.packed(histograms.hue_value), (2, 360, 256)), histograms.hue_value
+    )
     np.testing.assert_array_equal(results.unpacked(results.packed(histograms.density), (2, 301)), histograms.density)
 
 
@@ -70,7 +72,9 @@ def assert_equal(a: Result, b: Result) -> None:
         return replace(
             r,
             analysis=replace(
-                r.analysis, histograms=Histograms(hue_value=np.zeros(0, np.int64), density=np.zeros(0, np.int64)), seconds={}
+                r.analysis,
+                histograms=Histograms(hue_value=np.zeros(0, np.int64), density=np.zeros(0, np.int64)),
+                seconds={},
             ),
         )
 
@@ -150,9 +154,9 @@ def test_when_finishing_fails_midway_nothing_is_written_and_the_claim_holds(
     with engine.connect() as connection:
         for table in ("results", "scores", "outbox"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
-    assert store.order(claim.order.id).state is State.RUNNING
+    assert store.order(claim.order.id).state is OrderState.RUNNING
     store.finish(claim, result(claim.order.id), [good])
-    assert store.order(claim.order.id).state is State.DONE
+    assert store.order(claim.order.id).state is OrderState.DONE
 
 
 @pytest.mark.postgres
@@ -162,13 +166,17 @@ def test_a_result_whose_report_is_missing_is_not_finished(store: PostgresStore, 
     with pytest.raises(Failed) as failed:
         store.finish(claim, result(claim.order.id), [missing])
     assert failed.value.reason == ServiceReason.DELIVERY_FAILED
-    assert store.order(claim.order.id).state is State.RUNNING
+    assert store.order(claim.order.id).state is OrderState.RUNNING
 
 
 @pytest.mark.postgres
 def test_profiles_are_found_for_their_laboratory_and_the_built_in_one_for_all(store: PostgresStore) -> None:
     ours = Profile(
-        name="er", revision=1, key=ProfileKey(lab="LAB", marker="ER"), thresholds=density((10, 20, 30)), valid_from=date(2026, 1, 1)
+        name="er",
+        revision=1,
+        key=ProfileKey(lab="LAB", marker="ER"),
+        thresholds=density((10, 20, 30)),
+        valid_from=date(2026, 1, 1),
     )
     newer = replace(ours, revision=2, thresholds=HueValueThresholds(hue=100, left=50, right=90), source="calibrated")
     theirs = replace(ours, name="theirs", key=ProfileKey(lab="OTHER", marker="ER"))

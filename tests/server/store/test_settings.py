@@ -54,7 +54,9 @@ def test_every_setting_has_a_variable_that_is_read(monkeypatch: pytest.MonkeyPat
     assert load() == load()
 
 
-@pytest.mark.parametrize("name", ["CHROMOGEN_WORKER_LEASE", "CHROMOGEN_PORT", "CHROMOGEN_WORKER", "CHROMOGEN_", "chromogen_wrong"])
+@pytest.mark.parametrize(
+    "name", ["CHROMOGEN_WORKER_LEASE", "CHROMOGEN_PORT", "CHROMOGEN_WORKER", "CHROMOGEN_", "chromogen_wrong"]
+)
 def test_an_unknown_variable_stops_the_start_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "s3cret")
     with pytest.raises(Refused) as refused:
@@ -80,7 +82,9 @@ def test_an_unknown_variable_stops_the_start_by_name(monkeypatch: pytest.MonkeyP
         ("CHROMOGEN_LOG_LEVEL", "loud"),
     ],
 )
-def test_a_value_that_does_not_fit_stops_the_start_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_value_that_does_not_fit_stops_the_start_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(Refused) as refused:
         load()

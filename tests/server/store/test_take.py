@@ -1,4 +1,7 @@
-"""Workers that take the most urgent order each in one statement. INTEROP.md R-4 (one owner), R-7 (spent orders), R-9 (STAT)."""
+"""Workers that take the most urgent order each in one statement.
+
+INTEROP.md R-4 (one owner), R-7 (abandoned orders), R-9 (STAT).
+"""
 
 import re
 import threading
@@ -9,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.domain.order import OrderId, Priority, Request
-from server.domain.states import State
+from server.domain.states import OrderState
 from server.metrics import REGISTRY
 from server.store.database import connect, transaction
 from server.store.store import PostgresStore
@@ -77,10 +80,10 @@ def test_a_taken_order_is_held_as_a_claimed_one(store: PostgresStore) -> None:
     claim = store.take(60)
     assert claim is not None
     assert (claim.order, claim.attempt) == (order, 1)
-    assert store.order(order.id).state is State.RUNNING
+    assert store.order(order.id).state is OrderState.RUNNING
     assert store.claim(order.id, 60) is None
     store.finish(claim, result(order.id), [])
-    assert store.order(order.id).state is State.DONE
+    assert store.order(order.id).state is OrderState.DONE
 
 
 def test_a_lapsed_order_is_taken_over_and_one_that_waits_for_its_next_attempt_is_not(store: PostgresStore) -> None:
@@ -88,7 +91,7 @@ def test_a_lapsed_order_is_taken_over_and_one_that_waits_for_its_next_attempt_is
     assert store.claim(lapsed, 0.0) is not None
     claim = store.claim(failed, 60)
     assert claim is not None
-    store.end(claim, State.QUEUED, "ENGINE_FAILED", "")
+    store.end(claim, OrderState.QUEUED, "ENGINE_FAILED", "")
     again = store.take(60)
     assert again is not None
     assert (again.order.id, again.attempt) == (lapsed, 2)
@@ -96,12 +99,12 @@ def test_a_lapsed_order_is_taken_over_and_one_that_waits_for_its_next_attempt_is
 
 
 def test_a_spent_order_is_passed_over_and_left_to_be_buried(store: PostgresStore) -> None:
-    spent, other = (store.accept(request(i))[0].id for i in (1, 2))
+    abandoned, other = (store.accept(request(i))[0].id for i in (1, 2))
     for _ in range(3):
-        assert store.claim(spent, 0.0) is not None
+        assert store.claim(abandoned, 0.0) is not None
     assert taken(store) == other
     assert store.take(60) is None
-    assert store.order(spent).state is State.RUNNING
+    assert store.order(abandoned).state is OrderState.RUNNING
 
 
 def test_an_order_that_is_buried_is_counted_once(store: PostgresStore) -> None:
@@ -117,7 +120,7 @@ def test_an_order_that_is_buried_is_counted_once(store: PostgresStore) -> None:
     assert dead() == before
     for _ in range(2):
         assert store.claim(order.id, 0.0) is None
-    assert (store.order(order.id).state, dead()) == (State.DEAD, before + 1)
+    assert (store.order(order.id).state, dead()) == (OrderState.DEAD, before + 1)
 
 
 def test_a_worker_kept_for_urgent_orders_takes_no_other(store: PostgresStore, engine: sa.Engine) -> None:
@@ -128,7 +131,9 @@ def test_a_worker_kept_for_urgent_orders_takes_no_other(store: PostgresStore, en
     assert taken(kept) == urgent.id
 
 
-def test_twenty_workers_take_twenty_orders_each_once_and_none_waits_for_another(store: PostgresStore, engine: sa.Engine) -> None:
+def test_twenty_workers_take_twenty_orders_each_once_and_none_waits_for_another(
+    store: PostgresStore, engine: sa.Engine
+) -> None:
     ids = {store.accept(request(i))[0].id for i in range(21)}
     start = threading.Barrier(20)
 
@@ -137,7 +142,9 @@ def test_twenty_workers_take_twenty_orders_each_once_and_none_waits_for_another(
         return taken(store)
 
     with engine.connect() as other, ThreadPoolExecutor(20) as pool:
-        held = other.execute(sa.text("SELECT id FROM orders ORDER BY rank, received_at, id LIMIT 1 FOR UPDATE")).scalar_one()
+        held = other.execute(
+            sa.text("SELECT id FROM orders ORDER BY rank, received_at, id LIMIT 1 FOR UPDATE")
+        ).scalar_one()
         found = [future.result(timeout=30) for future in [pool.submit(one, i) for i in range(20)]]
     assert len(set(found)) == 20
     assert ids - set(found) == {OrderId(str(held))}
@@ -146,7 +153,9 @@ def test_twenty_workers_take_twenty_orders_each_once_and_none_waits_for_another(
 def add_orders(engine: sa.Engine, state: str, number: int) -> None:
     """So many like the one that is there."""
     with engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no audit of rows that nobody ordered
+        connection.exec_driver_sql(
+            "SET LOCAL session_replication_role = replica"
+        )  # no audit of rows that nobody ordered
         columns = [c["name"] for c in sa.inspect(connection).get_columns("orders") if "computed" not in c]
         own = {"id": "gen_random_uuid()", "token": "NULL", "lease_until": "NULL", "state": f"'{state}'"}
         numbered = dict.fromkeys(("message_control_id", "placer_order_number"), f"'{state}' || i")
@@ -168,22 +177,34 @@ EVERY_CASE = """
 
 
 @pytest.mark.parametrize("stat_only", [False, True])
-def test_what_one_statement_takes_is_what_is_due_and_can_be_claimed_in_the_same_order(engine: sa.Engine, stat_only: bool) -> None:
-    """The rule of what can be had stands twice, in `chromogen_take` and in the store: over every state of an order they agree."""
+def test_what_one_statement_takes_is_what_is_due_and_can_be_claimed_in_the_same_order(
+    engine: sa.Engine, stat_only: bool
+) -> None:
+    """The rule of what can be had stands twice, in `chromogen_take` and in the store: over every state of an order they
+    agree.
+    """
     store = PostgresStore(engine, stat_only=stat_only)
     store.accept(request())
     of_case = {
-        "id": "gen_random_uuid()", "message_control_id": "gen_random_uuid()::text", "placer_order_number": "''",
-        "state": "a_state", "due_at": "now() + until_due", "attempt": "an_attempt", "ending": "an_ending", "rank": "a_rank",
+        "id": "gen_random_uuid()",
+        "message_control_id": "gen_random_uuid()::text",
+        "placer_order_number": "''",
+        "state": "a_state",
+        "due_at": "now() + until_due",
+        "attempt": "an_attempt",
+        "ending": "an_ending",
+        "rank": "a_rank",
         "token": "CASE a_state WHEN 'RUNNING' THEN gen_random_uuid() END",
         "lease_until": "CASE a_state WHEN 'RUNNING' THEN now() + until_lapsed END",
-    }  # fmt: skip
+    }
     with engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         columns = [c["name"] for c in sa.inspect(connection).get_columns("orders") if "computed" not in c]
         made = ", ".join(of_case.get(c, c) for c in columns)
         connection.exec_driver_sql(EVERY_CASE.format(columns=", ".join(columns), made=made))
-        connection.exec_driver_sql("CREATE TABLE as_it_was AS SELECT id, state, token, lease_until, attempt, ending FROM orders")
+        connection.exec_driver_sql(
+            "CREATE TABLE as_it_was AS SELECT id, state, token, lease_until, attempt, ending FROM orders"
+        )
     in_one = [claim.order.id for claim in iter(lambda: store.take(60), None)]
     with engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
@@ -205,7 +226,8 @@ def test_the_most_urgent_of_many_orders_is_found_by_an_index(service_url: str, e
     taken(store)  # what is planned once a connection reads the catalogue
     with transaction(bound, subject="worker") as connection:
         plan = connection.exec_driver_sql(
-            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT * FROM chromogen_take('worker', 60, 3, false, gen_random_uuid())"
+            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT * FROM chromogen_take('worker', 60, 3, "
+            "false, gen_random_uuid())"
         )
         lines = plan.scalars().all()
     bound.dispose()

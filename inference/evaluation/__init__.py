@@ -1,0 +1,1 @@
+"""Metrics and comparisons, never on the path of a case."""

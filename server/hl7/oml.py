@@ -1,0 +1,221 @@
+"""An order's HL7 text to a `Request`: pure, tolerant in what it reads, and refusing what it can't be sure of.
+
+What is taken from where is `docs/hl7-interface.md`'s table; the fields are named here beside each value. OML^O21 is the
+message meant (IHE PaLM orders digital pathology so); the others are read where the same segments stand in them.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import EARLIEST_BIRTH, Patient, Priority, Request, SlideReference, Specimen
+from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, composed, read
+from server.hl7.markers import marker_of
+
+ACCEPTED_TYPES = frozenset({("OML", "O21"), ("OML", "O33"), ("ORM", "O01"), ("OMI", "O23")})
+NEW_ORDER = "NW"
+
+# HL7 table 0485, and the words some senders write instead; every other priority is routine.
+PRIORITIES = {"S": Priority.STAT, "STAT": Priority.STAT, "A": Priority.ASAP, "ASAP": Priority.ASAP}
+
+# OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
+STUDY_UID_CODE, SERIES_UID_CODE = ("110180", "DCM"), ("112002", "DCM")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_UID_LENGTH = 64
+
+
+def parse_order(message: bytes, default_charset: str = DEFAULT_CHARSET) -> Request:
+    """Read one order. `default_charset` (a term of HL7 table 0211) counts where MSH-18 is empty.
+
+    Raises Refused: MESSAGE_INVALID, CHARSET_UNDECODABLE, MESSAGE_TYPE_UNSUPPORTED, FIELD_MISSING, MARKER_UNKNOWN. The
+    refusal names fields, never their values.
+    """
+    return request_of(read(message, default_charset))
+
+
+def request_of(message: Message) -> Request:
+    """The same from a message that is read already."""
+    header = message.header
+    _check_type(header)
+    order = message.before_second("PID")  # what follows a second PID are the patient's earlier results
+    orc, obr = _only(order, "ORC"), _only(order, "OBR")
+    _check_new(orc)
+    procedure = obr.repetitions(4)[0]
+    if not any(procedure.components()):
+        raise _missing("OBR-4")
+    marker = marker_of(procedure.components())
+    specimen, slide = _specimen(order, obr), _slide(order)
+    return Request(
+        lab=_required(_authority(header.repetitions(4)[0], 1), "MSH-4"),
+        sender=composed(_authority(header.repetitions(3)[0], 1), _authority(header.repetitions(4)[0], 1)),
+        message_control_id=_required(header.get(10), "MSH-10"),
+        message_type=f"{header.get(9)}^{header.get(9, 2)}",
+        placer_order_number=_required(_entity(orc, 2) or _entity(obr, 2), "ORC-2"),
+        placer_request=f"{procedure.get() or marker}/{slide.series_uid or slide.container_id or slide.study_uid}",
+        priority=_priority(order, orc, obr),
+        marker=marker,
+        procedure_code=procedure.get(1),
+        procedure_text=procedure.get(2),
+        patient=_patient(order),
+        specimen=specimen,
+        slide=slide,
+        charset=message.charset,
+        requested_at=_time(orc.get(9)) or _time(header.get(7)),
+    )
+
+
+def _check_type(header: Segment) -> None:
+    if (header.get(9), header.get(9, 2)) not in ACCEPTED_TYPES:
+        raise Refused(
+            ServiceReason.MESSAGE_TYPE_UNSUPPORTED,
+            "MSH-9 is no order that is taken here: send OML^O21, OML^O33, ORM^O01 or OMI^O23",
+        )
+
+
+def _check_new(orc: Segment) -> None:
+    control = _required(orc.get(1), "ORC-1")
+    if control != NEW_ORDER:
+        raise Refused(ServiceReason.MESSAGE_TYPE_UNSUPPORTED, "ORC-1 is not NW: only new orders are taken by message")
+
+
+def _only(message: Message, name: str) -> Segment:
+    found = message.segments(name)
+    if not found:
+        raise _missing(f"{name}-1" if name == "ORC" else f"{name}-4")
+    if len(found) > 1:
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID, f"the message holds {len(found)} {name} segments: send one order a message"
+        )
+    return found[0]
+
+
+def _patient(message: Message) -> Patient:
+    pid = message.first("PID")
+    if pid is None:
+        raise _missing("PID-3")
+    identifier = _identifier(pid)
+    return Patient(
+        id=_required(identifier.get(), "PID-3"),
+        id_authority=_authority(identifier, 4),
+        family_name=pid.get(5),
+        given_name=pid.get(5, 2),
+        birth_date=_birth_date(pid.get(7)),
+        sex=pid.get(8).upper(),
+    )
+
+
+def _identifier(pid: Segment) -> Field:
+    """The medical record number of PID-3 if one is so typed (CX.5 MR), else its first identifier, else PID-2 of old
+    versions.
+    """
+    given = [f for f in pid.repetitions(3) if f.get()]
+    records = [f for f in given if f.get(5) == "MR"]
+    return (records or given or [pid.repetitions(2)[0]])[0]
+
+
+def _specimen(message: Message, obr: Segment) -> Specimen:
+    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8.
+
+    Without SPM the site of OBR-15.4 of old versions.
+    """
+    spm = message.first("SPM")
+    if spm is None:
+        source = obr.repetitions(15)[0]
+        code, text, scheme = source.get(4, 1), source.get(4, 2), source.get(4, 3)
+        return Specimen(container_id=_container(message), site_code=code, site_text=text, site_scheme=scheme)
+    return Specimen(
+        id=spm.get(2, 1) or spm.get(2, 2),
+        container_id=_container(message),
+        site_code=spm.get(8, 1),
+        site_text=spm.get(8, 2),
+        site_scheme=spm.get(8, 3),
+    )
+
+
+def _container(message: Message) -> str:
+    found = {sac.get(3) for sac in message.segments("SAC")} - {""}
+    if len(found) > 1:
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"SAC-3 names {len(found)} containers: send one order a slide")
+    return found.pop() if found else ""
+
+
+def _slide(message: Message) -> SlideReference:
+    """UIDs where given; else the container; else the specimen's own identifier, which some labs print on the slide."""
+    study = _uid(message, "IPC-3", lambda m: [s.get(3) for s in m.segments("IPC")])
+    study = study or _uid(message, "ZDS-1", lambda m: [s.get(1) for s in m.segments("ZDS")])
+    study = study or _uid(message, "OBX-5 (110180, DCM)", lambda m: _observed(m, STUDY_UID_CODE))
+    series = _uid(message, "OBX-5 (112002, DCM)", lambda m: _observed(m, SERIES_UID_CODE))
+    spm = message.first("SPM")
+    container = _container(message)
+    if not (study or series or container) and spm is not None:
+        container = spm.get(2, 1) or spm.get(2, 2)
+    if not (study or series or container):
+        raise _missing("SAC-3", "or SPM-2, IPC-3, or an OBX with a UID, so that the slide can be found")
+    return SlideReference(study_uid=study, series_uid=series, container_id=container)
+
+
+def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -> str:
+    found = set(values(message)) - {""}
+    if len(found) > 1:
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} names {len(found)} UIDs: send one order a slide")
+    uid = found.pop() if found else ""
+    if uid and not (_UID.fullmatch(uid) and len(uid) <= _UID_LENGTH):
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} is not a DICOM UID")
+    return uid
+
+
+def _observed(message: Message, code: tuple[str, str]) -> list[str]:
+    return [obx.get(5) for obx in message.containing("OBX", code[0]) if (obx.get(3), obx.get(3, 3)) == code]
+
+
+def _priority(message: Message, orc: Segment, obr: Segment) -> Priority:
+    """TQ1-9, ORC-7.6, OBR-27.6, OBR-5: the first that says anything."""
+    tq1 = message.first("TQ1")
+    said = [tq1.get(9) if tq1 else "", orc.get(7, 6), obr.get(27, 6), obr.get(5)]
+    return PRIORITIES.get(next((s for s in said if s), "").upper(), Priority.ROUTINE)
+
+
+def _entity(segment: Segment, field: int) -> str:
+    """An EI in canonical ER7 (identifier^namespace^universal id^type): the answer must return all of it."""
+    components = segment.repetitions(field)[0].components()[:4]
+    return composed(*components) if components[0] else ""
+
+
+def _authority(field: Field, component: int) -> str:
+    """An HD's namespace, else its universal id.
+
+    As a whole field (component 1) its parts are components, else subcomponents.
+    """
+    return field.get(component) or (field.get(2) if component == 1 else field.get(component, 2))
+
+
+def _required(value: str, name: str) -> str:
+    if not value:
+        raise _missing(name)
+    return value
+
+
+def _missing(name: str, instead: str = "") -> Refused:
+    return Refused(ServiceReason.FIELD_MISSING, f"{name} is missing: send it{', ' if instead else ''}{instead}")
+
+
+def _birth_date(text: str) -> date | None:
+    try:
+        found = datetime.strptime(text[:8], "%Y%m%d").date() if len(text) >= 8 else None
+    except ValueError:
+        return None
+    return None if found is None or found < EARLIEST_BIRTH else found
+
+
+def _time(text: str) -> datetime | None:
+    """A DTM with its offset, in UTC; None without an offset, because the sender's clock is not known then."""
+    match = re.fullmatch(r"(\d{12})(\d{2})?(?:\.\d+)?([+-]\d{4})", text)
+    try:
+        return (
+            datetime.strptime(f"{match[1]}{match[2] or '00'}{match[3]}", "%Y%m%d%H%M%S%z").astimezone(UTC)
+            if match
+            else None
+        )
+    except ValueError:
+        return None

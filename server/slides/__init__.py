@@ -1,0 +1,1 @@
+"""Slides as pixels: DICOM, SVS, TIFF, PNG, JPEG."""

@@ -1,0 +1,184 @@
+"""Encoded frames to pixels: one function for each encoding, all of them strict.
+
+A decoder that meets damage must say so. libjpeg-turbo fills the rest of a truncated frame with grey and only warns;
+`strict` makes that an error here, because grey pixels would be scored as tissue without nuclei. The size that a stream
+claims is compared with the frame's before anything is allocated, so a hostile stream cannot ask for gigabytes.
+
+A frame is asked for at 1/1, 1/2, 1/4 or 1/8 (`shrink`). JPEG is decoded at that size (DCT scaling); the others,
+lossless JPEG among them, are decoded whole and averaged over boxes, which is the same picture on the same pixel grid.
+"""
+
+from enum import StrEnum
+from typing import cast
+
+import cv2
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from inference.geometry import Size
+from inference.slide import Rgb
+
+SHRINKS = (1, 2, 4, 8)
+BYTES_PER_PIXEL = 3
+
+_SOI = b"\xff\xd8"
+_EOI = b"\xff\xd9"
+_SOF55 = b"\xf7"
+_APP0, _APP14 = 0xE0, 0xEE
+_J2K_SIZE = b"\xff\x4f\xff\x51"  # start of codestream, then the SIZ segment (ISO/IEC 15444-1, A.5.1)
+
+
+class Undecodable(Exception):
+    """The bytes of one frame are missing, damaged or not what the header of the slide says.
+
+    Kept inside this package.
+    """
+
+
+class Encoding(StrEnum):
+    """How the bytes of a frame hold its pixels."""
+
+    JPEG = "JPEG"
+    JPEG_LOSSLESS = "JPEG_LOSSLESS"
+    JPEG2000 = "JPEG2000"
+    JPEG_LS = "JPEG_LS"
+    PNG = "PNG"
+    RAW = "RAW"
+
+
+class Colour(StrEnum):
+    """What the container says of the samples; YCBCR is full range, one value of each a pixel, ITU-R BT.601."""
+
+    RGB = "RGB"
+    YCBCR = "YCBCR"
+
+
+def decode(data: bytes, encoding: Encoding, colour: Colour, frame: Size, shrink: int) -> Rgb:
+    """Pixels of a frame: (ceil(height / shrink), ceil(width / shrink), 3) for JPEG, rounded down for the others.
+
+    `colour` matters to RAW, and to JPEG 2000 and JPEG-LS without a colour transform of their own; a JPEG stream carries
+    its own (see `declare_colour`). Raises Undecodable.
+    """
+    try:
+        if encoding is Encoding.JPEG:
+            return _jpeg(data, frame, shrink)
+        whole = _whole(data, encoding, frame)
+    except Undecodable:
+        raise
+    except Exception as error:  # decoders raise ValueError, RuntimeError and classes of their own
+        raise Undecodable(encoding) from error
+    if colour is Colour.YCBCR:
+        whole = rgb_of_ycbcr(whole)
+    return box_average(whole, shrink)
+
+
+def box_average(rgb: Rgb, factor: int) -> Rgb:
+    """Means over boxes of factor x factor pixels from the top left; what does not fill a box is left out."""
+    if factor == 1:
+        return rgb
+    height, width = rgb.shape[0] // factor, rgb.shape[1] // factor
+    small = cv2.resize(rgb[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
+    return cast(Rgb, small)
+
+
+def declare_colour(stream: bytes, colour: Colour) -> bytes:
+    """A JPEG stream whose Adobe marker says how its three components are coded, whatever its markers said before.
+
+    libjpeg takes components numbered 1, 2, 3 for YCbCr where nothing else is said; Aperio stores RGB that way.
+    """
+    transform = 0 if colour is Colour.RGB else 1
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
+    return _SOI + adobe + stream[_after_colour_markers(stream) :]
+
+
+def says_colour(stream: bytes) -> bool:
+    """Whether a JPEG stream begins with a JFIF or Adobe marker, which settle its colour coding."""
+    return _after_colour_markers(stream) > len(_SOI)
+
+
+def _after_colour_markers(stream: bytes) -> int:
+    """Where the first segment begins that is neither APP0 nor APP14; these come first where there are any."""
+    at = len(_SOI)
+    while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] in (_APP0, _APP14):
+        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    return at
+
+
+def _jpeg(data: bytes, frame: Size, shrink: int) -> Rgb:
+    height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    if (height, width) != (frame.height, frame.width) or space not in ("RGB", "YCbCr"):
+        raise Undecodable(f"a {space} stream of {width} x {height}")
+    wanted = -(-height // shrink), -(-width // shrink)
+    rgb: Rgb = simplejpeg.decode_jpeg(data, "RGB", min_height=wanted[0], min_width=wanted[1], strict=True)
+    if rgb.shape != (*wanted, 3):
+        raise Undecodable(f"decoded to {rgb.shape}")
+    return rgb
+
+
+def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
+    if encoding is Encoding.RAW:
+        return _raw(data, frame)
+    if encoding is Encoding.JPEG_LOSSLESS:
+        return _jpeg(data, frame, 1)
+    if encoding is Encoding.JPEG2000:
+        _check_j2k_size(data, frame)
+        rgb = imagecodecs.jpeg2k_decode(data)
+    elif encoding is Encoding.JPEG_LS:
+        _check_jls(data, frame)
+        rgb = imagecodecs.jpegls_decode(data)
+    else:
+        rgb = imagecodecs.png_decode(data)
+        rgb = on_white(rgb)
+    if rgb.shape != (frame.height, frame.width, 3) or rgb.dtype != np.uint8:
+        raise Undecodable(f"decoded to {rgb.shape} of {rgb.dtype}")
+    return cast(Rgb, rgb)
+
+
+def on_white(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Without its alpha channel, if it has one: what is transparent was not photographed, and shows white like bare
+    glass.
+    """
+    if picture.ndim != 3 or picture.shape[2] != 4:
+        return picture
+    rgb, alpha = picture[..., :3], picture[..., 3:].astype(np.uint16)
+    if (alpha == 255).all():
+        return np.ascontiguousarray(rgb)
+    return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _raw(data: bytes, frame: Size) -> Rgb:
+    expected = frame.area * BYTES_PER_PIXEL
+    if len(data) < expected:
+        raise Undecodable(f"{len(data)} of {expected} bytes")
+    return np.frombuffer(data, np.uint8, expected).reshape(frame.height, frame.width, 3)
+
+
+def _check_j2k_size(data: bytes, frame: Size) -> None:
+    at = data.find(_J2K_SIZE, 0, 1024)  # a JP2 file has a few short boxes in front
+    if at < 0 or len(data) < at + 24:
+        raise Undecodable("no JPEG 2000 codestream")
+    right, bottom, left, top = (int.from_bytes(data[at + o : at + o + 4], "big") for o in (8, 12, 16, 20))
+    if (right - left, bottom - top) != (frame.width, frame.height):
+        raise Undecodable(f"a codestream of {right - left} x {bottom - top}")
+
+
+def _check_jls(data: bytes, frame: Size) -> None:
+    """Compare the first frame header (SOF55: precision, lines, samples a line, components; ITU-T T.87, C.2.2), find the
+    end.
+
+    CharLS takes up to 17 s to find out that a frame of 64 x 64 px is cut off.
+    """
+    at = len(_SOI)
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != _SOF55:
+        at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
+    if data[at + 4 : at + 10] != bytes([8, *frame.height.to_bytes(2, "big"), *frame.width.to_bytes(2, "big"), 3]):
+        raise Undecodable("no JPEG-LS stream of the frame's size")
+    if not data.rstrip(b"\0").endswith(_EOI):
+        raise Undecodable("cut off")
+
+
+def rgb_of_ycbcr(ycbcr: Rgb) -> Rgb:
+    """Full-range YCbCr (ITU-R BT.601), (height, width, 3) uint8, to RGB."""
+    return cast(Rgb, cv2.cvtColor(np.ascontiguousarray(ycbcr[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB))

@@ -1,0 +1,136 @@
+"""What a DICOM file says of itself, without its pixels: who it is (`InstanceHeader`), read by pydicom.
+
+The text of pydicom's exceptions may quote a patient's data and is not passed on.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
+
+from inference.errors import ChromogenError, Reason, Refused
+from server.slides.quiet import quiet
+
+WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+PREAMBLE, MAGIC = 128, b"DICM"
+
+PART = ".part"
+"""Suffix of a file that is still being written, here or by a neighbour: never taken for an instance."""
+
+_CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")  # PS3.5, 6.2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceHeader:
+    """One instance in an archive. `flavour` is the third value of Image Type: VOLUME, LABEL, OVERVIEW, THUMBNAIL.
+
+    A level may be split over instances (a concatenation, PS3.3, C.7.6.16.2.2.4): this is part `part` (from 1) of
+    `parts` (0 where the file doesn't say), and its first frame is the level's frame `first_frame` (from 0).
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    study_uid: str
+    container_id: str
+    flavour: str
+    concatenation_uid: str = ""
+    part: int = 1
+    parts: int = 0
+    first_frame: int = 0
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is a level of a slide (not its label, overview, thumbnail or something else)."""
+        return self.sop_class_uid == WHOLE_SLIDE_IMAGE and self.flavour == "VOLUME"
+
+
+_WANTED: list[BaseTag | int] = [
+    Tag(keyword)
+    for keyword in (
+        "SOPClassUID",
+        "SOPInstanceUID",
+        "SeriesInstanceUID",
+        "StudyInstanceUID",
+        "ContainerIdentifier",
+        "ImageType",
+        "ConcatenationUID",
+        "InConcatenationNumber",
+        "InConcatenationTotalNumber",
+        "ConcatenationFrameOffsetNumber",
+    )
+]
+_LAST_WANTED = 0x00400512  # Container Identifier; elements come in the order of their tags (PS3.5, 7.1)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is whole and begins like DICOM (PS3.10, 7.1)."""
+    if path.suffix == PART:
+        return False
+    with path.open("rb") as file:
+        return file.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
+
+
+def read_instance_header(path: Path) -> InstanceHeader:
+    """Identify a DICOM file. Raises Refused SLIDE_DAMAGED."""
+    return guarded(path, lambda: _identify(path, _beginning(path)))
+
+
+def identify(path: Path, dataset: Dataset) -> InstanceHeader:
+    """The same from a dataset that was read already. Raises Refused SLIDE_DAMAGED."""
+    return guarded(path, lambda: _identify(path, dataset))
+
+
+def guarded(path: Path, read: Callable[[], T]) -> T:
+    """Call something that goes through pydicom.
+
+    Whatever it raises or warns of becomes Refused SLIDE_DAMAGED or silence.
+    """
+    try:
+        with quiet():
+            return read()
+    except (ChromogenError, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except Exception:  # pydicom raises what its value parsers raise; the text may quote a patient's data
+        message = f"{path.name} has a damaged or incomplete DICOM header: fetch it again from the archive"
+        raise Refused(Reason.SLIDE_DAMAGED, message) from None
+
+
+def code_string(value: object) -> str:
+    """A coded value as text; empty where it is none, so that a message never shows a damaged one."""
+    return str(value) if _CODE_STRING.fullmatch(str(value)) else ""
+
+
+def _beginning(path: Path) -> Dataset:
+    """The elements up to the identity of the container.
+
+    Frames may follow by the hundred thousand, a sequence item each.
+    """
+    with path.open("rb") as file:
+        return read_partial(file, lambda tag, vr, length: tag > _LAST_WANTED, specific_tags=_WANTED)
+
+
+def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
+    image_type = dataset.get("ImageType") or []
+    kinds = [image_type] if isinstance(image_type, str) else list(image_type)
+    return InstanceHeader(
+        path=path,
+        sop_class_uid=str(dataset.get("SOPClassUID") or ""),
+        sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
+        series_uid=str(dataset.get("SeriesInstanceUID") or ""),
+        study_uid=str(dataset.get("StudyInstanceUID") or ""),
+        container_id=str(dataset.get("ContainerIdentifier") or "").strip(),
+        flavour=code_string(kinds[2]) if len(kinds) > 2 else "",
+        concatenation_uid=str(dataset.get("ConcatenationUID") or ""),
+        part=int(dataset.get("InConcatenationNumber") or 1),
+        parts=int(dataset.get("InConcatenationTotalNumber") or 0),
+        first_frame=int(dataset.get("ConcatenationFrameOffsetNumber") or 0),
+    )

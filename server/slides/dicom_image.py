@@ -1,0 +1,163 @@
+"""One level of a slide by the fast path: one file, frames in the order of their places, encodings decoded here.
+
+What is otherwise (`is_indexable`) goes through wsidicom (`wsidicom_image`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
+
+from inference.slide import Rgb
+from server.slides.codec import Colour, Encoding, declare_colour, decode, says_colour
+from server.slides.dicom_header import guarded
+from server.slides.dicom_index import FrameIndex, NoPixels, read_index
+from server.slides.dicom_level import LevelHeader, damaged, wrong_colour
+from server.slides.frames import FrameFile, Layout
+
+ENCODINGS: dict[str, Encoding] = {
+    ImplicitVRLittleEndian: Encoding.RAW,
+    ExplicitVRLittleEndian: Encoding.RAW,
+    JPEGBaseline8Bit: Encoding.JPEG,
+    JPEGExtended12Bit: Encoding.JPEG,  # only its 8-bit form passes the check of BitsAllocated
+    JPEGLossless: Encoding.JPEG_LOSSLESS,
+    JPEGLosslessSV1: Encoding.JPEG_LOSSLESS,
+    JPEG2000: Encoding.JPEG2000,
+    JPEG2000Lossless: Encoding.JPEG2000,
+    HTJ2K: Encoding.JPEG2000,
+    HTJ2KLossless: Encoding.JPEG2000,
+    HTJ2KLosslessRPCL: Encoding.JPEG2000,
+    JPEGLSLossless: Encoding.JPEG_LS,
+    JPEGLSNearLossless: Encoding.JPEG_LS,
+}
+
+# Photometric interpretations (PS3.3, C.7.6.3.1.2) by encoding: what the decoded samples are.
+COLOURS: dict[Encoding, dict[str, Colour]] = {
+    Encoding.RAW: {"RGB": Colour.RGB, "YBR_FULL": Colour.YCBCR},
+    Encoding.JPEG: {"RGB": Colour.RGB, "YBR_FULL_422": Colour.YCBCR, "YBR_FULL": Colour.YCBCR},
+    Encoding.JPEG_LOSSLESS: {"RGB": Colour.RGB},
+    Encoding.JPEG2000: {"RGB": Colour.RGB, "YBR_ICT": Colour.RGB, "YBR_RCT": Colour.RGB, "YBR_FULL": Colour.YCBCR},
+    Encoding.JPEG_LS: {"RGB": Colour.RGB, "YBR_FULL": Colour.YCBCR},
+}
+
+Numbers = npt.NDArray[np.int64]
+"""(rows, columns) of the grid: the frame there, from 0; -1 for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomImage:
+    """One level: implements `server.slides.dicom_level.DicomLevel`."""
+
+    header: LevelHeader
+    encoding: Encoding
+    colour: Colour
+    numbers: Numbers
+    index: FrameIndex
+    file: FrameFile
+    notes: tuple[str, ...]
+
+    @property
+    def layout(self) -> Layout:
+        return self.header.layout
+
+    @property
+    def sop_instance_uids(self) -> tuple[str, ...]:
+        return (self.header.who.sop_instance_uid,)
+
+    def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
+        data = self.index.read(self.file, int(self.numbers[row, column]))
+        return decode_frame(data, self.encoding, self.colour, self.layout, shrink)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def is_indexable(header: LevelHeader) -> bool:
+    """Whether the fast path reads this level. A concatenation's total of 1 makes it whole in one file."""
+    whole = (
+        header.who.parts <= 1
+        and header.who.first_frame == 0
+        and (not header.who.concatenation_uid or header.who.parts == 1)
+    )
+    return whole and not header.positions_follow and header.syntax in ENCODINGS
+
+
+def read_image(header: LevelHeader) -> DicomImage:
+    """Index the frames of a level. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE."""
+    encoding = ENCODINGS[header.syntax]
+    colour = colour_of(header, encoding)
+    file = FrameFile(header.who.path)
+    try:
+        return DicomImage(
+            header=header,
+            encoding=encoding,
+            colour=colour,
+            numbers=numbers_in_order(header, header.frames),
+            index=guarded(header.who.path, lambda: _index(header, file)),
+            file=file,
+            notes=notes_of(planes=header.focal_planes, paths=header.optical_path_count),
+        )
+    except BaseException:
+        file.close()
+        raise
+
+
+def _index(header: LevelHeader, file: FrameFile) -> FrameIndex:
+    size, implicit = header.layout.frame.area * 3, header.syntax.is_implicit_VR
+    try:
+        return read_index(
+            file, header.ends_at, header.dataset, frames=header.frames, frame_bytes=size, implicit=implicit
+        )
+    except NoPixels:
+        raise damaged(header.who.path, "ends before its pixels") from None
+
+
+def colour_of(header: LevelHeader, encoding: Encoding) -> Colour:
+    """What the decoded samples are. Raises Refused WRONG_COLOUR_SPACE."""
+    colour = COLOURS[encoding].get(header.photometric)
+    if colour is None:
+        raise wrong_colour(header)
+    return colour
+
+
+def decode_frame(data: bytes, encoding: Encoding, colour: Colour, layout: Layout, shrink: int) -> Rgb:
+    """Pixels of a DICOM frame, whose header settles its colour where the stream says nothing of it.
+
+    Raises Undecodable.
+    """
+    if encoding in (Encoding.JPEG, Encoding.JPEG_LOSSLESS) and colour is Colour.RGB and not says_colour(data):
+        data = declare_colour(data, Colour.RGB)
+    return decode(data, encoding, colour, layout.frame, shrink)
+
+
+def numbers_in_order(header: LevelHeader, frames: int) -> Numbers:
+    """Which frame lies where, of the first optical path and the middle focal plane, where all frames come in order.
+
+    `frames` is the count of the level. Raises Refused SLIDE_DAMAGED where it ends before that plane.
+    """
+    layout = header.layout
+    area = layout.rows * layout.columns
+    first = (header.focal_planes // 2) * area  # columns run fastest, then rows, planes, paths (PS3.3, C.7.6.17.3)
+    if frames <= first:  # fewer than due in the plane itself: those missing are found when they are read
+        raise damaged(header.who.path, f"has {frames} frames where {area * header.focal_planes} are due")
+    return np.arange(first, first + area, dtype=np.int64).reshape(layout.rows, layout.columns)
+
+
+def notes_of(*, planes: int, paths: int) -> tuple[str, ...]:
+    """Warnings for a level that holds more pictures than the one that is read."""
+    return ("SEVERAL_FOCAL_PLANES",) * (planes > 1) + ("SEVERAL_OPTICAL_PATHS",) * (paths > 1)

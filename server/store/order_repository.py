@@ -1,0 +1,154 @@
+"""`repositories.OrderRepository` on PostgreSQL: orders as the API sees and changes them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select, update
+from sqlalchemy.sql import ColumnElement
+
+from server.domain.access import Actor
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Order, OrderId, Request
+from server.domain.ports import OrderView
+from server.domain.states import OrderState, check_transition
+from server.domain.views import OrderFilter, Page, PageKey, check_etag, order_etag
+from server.hl7.er7 import composed
+from server.store import orders as rows
+from server.store import outbox
+from server.store.audit_log import note
+from server.store.notify import Notify, notified, notify_nobody
+from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
+from server.store.tables import orders
+
+CANCELLED = (str(ServiceReason.CANCELLED), "the order was cancelled: it will not be scored")
+RETRYABLE = frozenset({OrderState.REFUSED, OrderState.DEAD})
+
+
+class PostgresOrderRepository(Scoped):
+    """Each method one transaction. `notify` makes what tells the LIS of an order that somebody else cancelled."""
+
+    def __init__(self, engine: Engine, notify: Notify = notify_nobody) -> None:
+        super().__init__(engine)
+        self._notify = notify
+
+    def create(self, actor: Actor, request: Request) -> tuple[OrderView, bool]:
+        if request.lab != actor.lab:
+            raise Refused(ServiceReason.PERMISSION_DENIED, "an order is made in the caller's own laboratory")
+        with self._transaction(actor) as connection:
+            order, new = rows.accept(connection, request)
+            if not new and _is_reused(connection, order, request):
+                raise Refused(
+                    ServiceReason.REQUEST_ID_REUSED, "request_id was used for another order: give each order its own"
+                )
+            return (_just_made(order), True) if new else (rows.view(connection, order.id), False)
+
+    def get(self, actor: Actor, order_id: OrderId, *, patient: bool = False) -> OrderView:
+        with self._transaction(actor) as connection:
+            view = rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
+            if patient:
+                note(connection, actor, "patient.read", f"orders/{view.order.id}")
+            return view
+
+    def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
+        columns = (orders.c.received_at, orders.c.id)
+        statement = page_of(
+            select(orders).where(of_lab(orders.c.lab, actor), *_conditions(wanted)), columns, after, limit
+        )
+        with self._transaction(actor) as connection:
+            found = connection.execute(statement).mappings().all()
+        last = found[limit - 1] if len(found) > limit else None
+        key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
+        return Page(items=tuple(rows.view_of(row) for row in found[:limit]), next=key)
+
+    def cancel(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+        with self._transaction(actor) as connection:
+            view = _locked(connection, actor, order_id, etag)
+            check_transition(view.state, OrderState.CANCELLED)
+            if not _ordered_by(connection, actor, view.order):
+                outbox.add(connection, view.order, None, notified(self._notify, view.order, *CANCELLED))
+            return _changed(connection, order_id, state=OrderState.CANCELLED, token=None, lease_until=None)
+
+    def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+        with self._transaction(actor) as connection:
+            view = _locked(connection, actor, order_id, etag)
+            if view.state not in RETRYABLE:
+                raise Refused(
+                    ServiceReason.ORDER_STATE, f"an order that is {view.state} can't be retried: only REFUSED and DEAD"
+                )
+            check_transition(view.state, OrderState.QUEUED)
+            rows.begin_anew(connection, order_id, view.order.request.priority)
+            return rows.view(connection, order_id)
+
+
+def _just_made(order: Order) -> OrderView:
+    """As the row is right after its insertion: no need to read it again."""
+    return OrderView(
+        order=order,
+        state=OrderState.QUEUED,
+        attempt=0,
+        reason="",
+        detail="",
+        progress=0.0,
+        result_id=None,
+        updated_at=order.received_at,
+    )
+
+
+def _is_reused(connection: Connection, order: Order, request: Request) -> bool:
+    """Was this message's identifier given to another request? Once an order was repeated it may say what the repeat
+    said.
+    """
+    if not rows.is_same(order.request, request):
+        return True
+    first = (order.request.sender, order.request.message_control_id) == (request.sender, request.message_control_id)
+    return first and order.request != request and not connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
+
+
+_REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
+
+
+def _ordered_by(connection: Connection, actor: Actor, order: Order) -> bool:
+    """By them alone: whoever repeated the order waits for its answer too."""
+    me = composed(actor.subject, actor.lab)
+    heard = connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
+    return order.request.sender == me and all(message.startswith(f"{me}\n") for message in heard)
+
+
+def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = False) -> RowMapping:
+    """Raises Refused ORDER_UNKNOWN for a text that is no UUID, for none, and for another laboratory's, alike."""
+    statement = select(orders.c.id).where(orders.c.id == order_id, of_lab(orders.c.lab, actor))
+    row = (
+        connection.execute(statement.with_for_update() if lock else statement).mappings().first()
+        if is_uuid(order_id)
+        else None
+    )
+    if row is None:
+        raise Refused(ServiceReason.ORDER_UNKNOWN, "no such order in this laboratory: check the identifier")
+    return row
+
+
+def _locked(connection: Connection, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    _row(connection, actor, order_id, lock=True)
+    view = rows.view(connection, order_id)
+    check_etag(etag, order_etag(view))
+    return view
+
+
+def _changed(connection: Connection, order_id: OrderId, **values: Any) -> OrderView:
+    connection.execute(update(orders).where(orders.c.id == order_id).values(updated_at=func.now(), **values))
+    return rows.view(connection, order_id)
+
+
+def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
+    c = orders.c
+    return given(
+        (wanted.marker, lambda v: c.marker == v),
+        (
+            wanted.placer_order_number,
+            lambda v: c.placer_order_number.in_((v, composed(v))),
+        ),  # as HL7 sent it, or escaped by us
+        (wanted.container_id, lambda v: c.container_id == v),
+        (wanted.states, c.state.in_),
+        (wanted.priority, lambda v: c.rank == rows.RANK[v]),
+        (wanted.created_from, lambda v: c.received_at >= v),
+        (wanted.created_until, lambda v: c.received_at < v),
+    )

@@ -1,0 +1,181 @@
+"""`repositories.ProfileRepository` on PostgreSQL: revisions and their states, each a row that is only ever added."""
+
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select, text, tuple_
+
+from server.domain.access import Actor
+from server.domain.errors import Refused, ServiceReason
+from server.domain.profile import ANY, BUILT_IN, Profile
+from server.domain.states import PROFILE_TRANSITIONS, ProfileState
+from server.domain.views import Page, PageKey, ProfileFilter, ProfileView, Revision, check_etag, etag_of
+from server.store import profiles as rows
+from server.store.profiles import state_of
+from server.store.scope import Scoped, of_lab
+from server.store.tables import profile_states, profiles
+
+SHIPPED = ProfileView(profile=BUILT_IN, state=ProfileState.ACTIVE, etag=etag_of(BUILT_IN.label))
+
+
+class PostgresProfileRepository(Scoped):
+    """Each method one transaction."""
+
+    def create(self, actor: Actor, profile: Profile, request_id: str) -> ProfileView:
+        with self._transaction(actor) as connection:
+            _lock(connection, actor)
+            if (earlier := _of_request(connection, actor, request_id)) is not None:
+                return earlier
+            if profile.name == BUILT_IN.name or _latest(connection, actor, profile.name) is not None:
+                raise Refused(
+                    ServiceReason.PROFILE_CONFLICT,
+                    f"profile {profile.name} exists: make a revision of it, or name it anew",
+                )
+            return _add(connection, actor, profile, request_id)
+
+    def revise(self, actor: Actor, name: str, revision: Revision, request_id: str, etag: str) -> ProfileView:
+        with self._transaction(actor) as connection:
+            _lock(connection, actor)
+            if (earlier := _of_request(connection, actor, request_id)) is not None:
+                return earlier
+            latest = _latest(connection, actor, name)
+            if latest is None:
+                raise _unknown()
+            check_etag(etag, latest.etag)
+            changes: dict[str, Any] = {
+                "thresholds": revision.thresholds,
+                "source": revision.source or latest.profile.source,
+                "valid_from": revision.valid_from or latest.profile.valid_from,
+                "valid_until": revision.valid_until or latest.profile.valid_until,
+            }
+            return _add(
+                connection, actor, replace(latest.profile, revision=latest.profile.revision + 1, **changes), request_id
+            )
+
+    def get(self, actor: Actor, name: str, revision: int | None) -> ProfileView:
+        with self._transaction(actor) as connection:
+            return _get(connection, actor, name, revision)
+
+    def list(self, actor: Actor, wanted: ProfileFilter, limit: int, after: PageKey) -> Page[ProfileView]:
+        """A page's end is (name, revision); the profile that ships stands before the first row."""
+        shipped = [] if after or wanted.state not in (None, ProfileState.ACTIVE) else [SHIPPED]
+        statement = _listed(actor, wanted, after).limit(limit + 1 - len(shipped))
+        with self._transaction(actor) as connection:
+            found = [*shipped, *(_of(row) for row in connection.execute(statement).mappings())]
+        last = found[limit - 1].profile if len(found) > limit else None
+        return Page(items=tuple(found[:limit]), next=None if last is None else (last.name, str(last.revision)))
+
+    def set_state(self, actor: Actor, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+        with self._transaction(actor) as connection:
+            _lock(connection, actor)
+            view = _get(connection, actor, name, revision)
+            if view.profile == BUILT_IN:
+                raise Refused(
+                    ServiceReason.PROFILE_STATE,
+                    "the profile that ships stays active; one of the laboratory's comes first",
+                )
+            check_etag(etag, view.etag)
+            if state not in PROFILE_TRANSITIONS[view.state]:
+                raise Refused(ServiceReason.PROFILE_STATE, f"a revision that is {view.state} cannot become {state}")
+            _say(connection, actor, view.profile, state, None)
+            return _get(connection, actor, name, revision)
+
+
+def _listed(actor: Actor, wanted: ProfileFilter, after: PageKey) -> Select[Any]:
+    statement = _rows().where(of_lab(profiles.c.lab, actor)).order_by(profiles.c.name, profiles.c.revision.desc())
+    if wanted.marker:
+        statement = statement.where(profiles.c.marker.in_((wanted.marker, ANY)))
+    if wanted.state is not None:
+        statement = statement.where(state_of() == wanted.state)
+    if not after:
+        return statement
+    name, revision = _key(after)
+    if name == BUILT_IN.name:
+        return statement
+    return statement.where(
+        or_(profiles.c.name > name, tuple_(profiles.c.name, -profiles.c.revision) > tuple_(name, -revision))
+    )
+
+
+def _key(after: PageKey) -> tuple[str, int]:
+    try:
+        name, revision = after
+        if not 0 < int(revision) < 2**31:
+            raise ValueError(revision)
+        return name, int(revision)
+    except ValueError:
+        raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token is of another list") from None
+
+
+def _add(connection: Connection, actor: Actor, profile: Profile, request_id: str) -> ProfileView:
+    rows.add(connection, profile)
+    _say(connection, actor, profile, ProfileState.DRAFT, request_id)
+    return _get(connection, actor, profile.name, profile.revision)
+
+
+def _say(connection: Connection, actor: Actor, profile: Profile, state: ProfileState, request_id: str | None) -> None:
+    of = {"lab": profile.key.lab, "name": profile.name, "revision": profile.revision}
+    connection.execute(
+        insert(profile_states), of | {"state": state, "subject": actor.subject, "request_id": request_id}
+    )
+
+
+def _get(connection: Connection, actor: Actor, name: str, revision: int | None) -> ProfileView:
+    if name == BUILT_IN.name and revision in (None, BUILT_IN.revision):
+        return SHIPPED
+    statement = _rows().where(of_lab(profiles.c.lab, actor), profiles.c.name == name)
+    if revision is not None:
+        statement = statement.where(profiles.c.revision == revision)
+    row = connection.execute(statement.order_by(profiles.c.revision.desc()).limit(1)).mappings().first()
+    if row is None:
+        raise _unknown()
+    return _of(row)
+
+
+def _latest(connection: Connection, actor: Actor, name: str) -> ProfileView | None:
+    statement = (
+        _rows()
+        .where(of_lab(profiles.c.lab, actor), profiles.c.name == name)
+        .order_by(profiles.c.revision.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else _of(row)
+
+
+def _of_request(connection: Connection, actor: Actor, request_id: str) -> ProfileView | None:
+    same = (profile_states.c.lab == actor.lab, profile_states.c.request_id == request_id)
+    row = connection.execute(select(profile_states).where(*same)).mappings().first()
+    return None if row is None else _get(connection, actor, row["name"], row["revision"])
+
+
+def _rows() -> Select[Any]:
+    last = select(func.max(profile_states.c.id)).where(
+        profile_states.c.lab == profiles.c.lab,
+        profile_states.c.name == profiles.c.name,
+        profile_states.c.revision == profiles.c.revision,
+    )
+    return select(profiles, state_of().label("state"), last.correlate(profiles).scalar_subquery().label("said"))
+
+
+def _of(row: RowMapping) -> ProfileView:
+    profile = rows.profile_of(row)
+    return ProfileView(
+        profile=profile,
+        state=ProfileState(row["state"]),
+        created_at=row["created_at"].astimezone(UTC),
+        etag=etag_of(profile.key.lab, profile.label, row["said"]),
+    )
+
+
+def _lock(connection: Connection, actor: Actor) -> None:
+    """One change of a laboratory's profiles at a time, until the transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lab, 1))"), {"lab": actor.lab})
+
+
+def _unknown() -> Refused:
+    return Refused(
+        ServiceReason.PROFILE_UNKNOWN,
+        "no such profile or revision in this laboratory: `chromogen profile list` shows them",
+    )

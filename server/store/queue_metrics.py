@@ -1,0 +1,75 @@
+"""The state of the database as Prometheus asks for it: what waits, how long already, and what is dead. Asked at each
+scrape.
+
+Every `serve` gives the same numbers, since there is one database: take the greatest, not the sum.
+"""
+
+from collections.abc import Iterable
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine, text
+
+from server.domain.errors import Failed
+from server.store.database import transaction
+
+ORDERS = text("""
+SELECT state, priority, count(*) AS n, extract(epoch FROM now() - min(begun_at))::float8 AS oldest_s
+FROM orders WHERE state IN ('QUEUED', 'RUNNING') GROUP BY state, priority
+""")
+WAITING = text("""
+SELECT destination, count(*) AS n, extract(epoch FROM now() - min(created_at))::float8 AS oldest_s
+FROM outbox WHERE state = 'WAITING' GROUP BY destination
+""")
+DEAD = text("SELECT destination, count(*) AS n FROM outbox WHERE state = 'DEAD' GROUP BY destination")
+"""Each is answered from an index of just those rows: the tables may hold years."""
+
+log = structlog.get_logger()
+
+
+class QueueMetrics(Collector):
+    """Of one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Nothing is asked before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Where the database doesn't answer, that alone is said."""
+        try:
+            with transaction(self._engine) as connection:
+                found = list(_families(connection))
+        except Failed as error:
+            log.warning("metrics_without_database", reason=str(error.reason))
+            found = []
+        up = GaugeMetricFamily(
+            "chromogen_database_up", "Did the database answer this scrape?", value=float(bool(found))
+        )
+        return [up, *found]
+
+
+def _families(connection: Connection) -> Iterable[GaugeMetricFamily]:
+    orders = GaugeMetricFamily("chromogen_orders", "Orders that wait or run.", labels=["state", "priority"])
+    oldest = GaugeMetricFamily(
+        "chromogen_orders_oldest_seconds", "Age of the oldest of them.", labels=["state", "priority"]
+    )
+    for row in connection.execute(ORDERS):
+        orders.add_metric([row.state, row.priority], row.n)
+        oldest.add_metric([row.state, row.priority], row.oldest_s)
+    waiting = GaugeMetricFamily("chromogen_outbox_waiting", "Deliveries that wait.", labels=["destination"])
+    age = GaugeMetricFamily(
+        "chromogen_outbox_oldest_seconds", "Age of the oldest delivery that waits.", labels=["destination"]
+    )
+    for row in connection.execute(WAITING):
+        waiting.add_metric([row.destination], row.n)
+        age.add_metric([row.destination], row.oldest_s)
+    dead = GaugeMetricFamily(
+        "chromogen_outbox_dead", "Deliveries that were given up: replay them.", labels=["destination"]
+    )
+    for row in connection.execute(DEAD):
+        dead.add_metric([row.destination], row.n)
+    return orders, oldest, waiting, age, dead

@@ -1,0 +1,205 @@
+"""Results as the API sees them: read, listed, added to by rescoring, signed.
+
+`server.services.results` makes a service of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, func, insert, select, text
+from sqlalchemy.sql import ColumnElement
+
+from server.domain.access import Actor
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Order, OrderId
+from server.domain.ports import Delivery
+from server.domain.result import Result, ResultId
+from server.domain.states import RESULT_TRANSITIONS, SIGNED, ResultState
+from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView, check_etag
+from server.store import orders, outbox
+from server.store import results as rows
+from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
+from server.store.tables import results, signatures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something to be said of a result."""
+
+    result_id: ResultId
+    state: ResultState
+    reason: str = ""
+    etag: str = ""
+
+
+class PostgresResultRepository(Scoped):
+    """Each method one transaction. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def get(self, actor: Actor, result_id: ResultId) -> ResultView:
+        with self._transaction(actor) as connection:
+            return _view(connection, actor, result_id)
+
+    def order_of(self, actor: Actor, result_id: ResultId) -> Order | None:
+        """The order that a result answers, with its patient."""
+        with self._transaction(actor) as connection:
+            order_id = _view(connection, actor, result_id).result.order_id
+            return None if order_id is None else orders.view(connection, order_id).order
+
+    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
+        columns = (results.c.created_at, results.c.id)
+        asked = select(*rows.SUMMARY).where(of_lab(results.c.lab, actor), *_conditions(wanted))
+        with self._transaction(actor) as connection:
+            found = connection.execute(page_of(asked, columns, after, limit)).mappings().all()
+            views = _views(connection, found[:limit])
+        last = found[limit - 1] if len(found) > limit else None
+        key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
+        return Page(items=tuple(views), next=key)
+
+    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[SummaryView]:
+        same = given(
+            (slide.series_uid, lambda v: results.c.series_uid == v),
+            (slide.container_id, lambda v: results.c.container_id == v),
+        )
+        asked = (
+            select(*rows.SUMMARY)
+            .where(of_lab(results.c.lab, actor), *same)
+            .order_by(results.c.created_at, results.c.id)
+        )
+        with self._transaction(actor) as connection:
+            return _views(connection, connection.execute(asked.limit(limit)).mappings().all())
+
+    def keep(self, actor: Actor, result: Result, lab: str) -> ResultView:
+        """Add a result, or return the one of its id that is there."""
+        with self._transaction(actor) as connection:
+            _lock(connection, result.id)
+            if connection.execute(select(results.c.id).where(results.c.id == result.id)).first() is None:
+                rows.add(connection, result, lab)
+            return _view(connection, actor, result.id)
+
+    def record(
+        self, actor: Actor, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
+    ) -> ResultView:
+        """Say all of it, or nothing; `deliveries` are of the first entry's result. Returns the first as it is then.
+
+        `unless_signed`: they are left out where a result of the order is signed, and its receivers know that one.
+        Of an order's results one is signed at most. Raises Refused RESULT_STATE, ETAG_MISMATCH; Failed DELIVERY_FAILED
+        when a file to be sent is missing.
+        """
+        digests = [outbox.digest(delivery.path) for delivery in deliveries]
+        with self._transaction(actor) as connection:
+            order_id = _view(connection, actor, entries[0].result_id).result.order_id
+            names = sorted(
+                entry.result_id for entry in entries
+            )  # one order for all, lest two callers wait for each other
+            for name in [*([] if order_id is None else [f"order {order_id}"]), *names]:
+                _lock(connection, name)
+            for entry in entries:
+                _say(connection, actor, entry)
+            number_signed = 0 if order_id is None else _signed(connection, order_id)
+            if (
+                number_signed > 1
+            ):  # two final answers to one question: which of them counts would hang on which came last
+                instead = "another result of the same order is signed: amend that one, with this one as its replacement"
+                raise Refused(ServiceReason.RESULT_STATE, instead)
+            view = _view(connection, actor, entries[0].result_id)
+            if view.result.order_id is not None and not (unless_signed and number_signed):
+                order = orders.view(connection, view.result.order_id).order
+                outbox.add(connection, order, view.result.id, list(zip(deliveries, digests, strict=True)))
+            return view
+
+
+def _say(connection: Connection, actor: Actor, entry: Entry) -> None:
+    view = _view(connection, actor, entry.result_id)
+    check_etag(entry.etag, view.etag)
+    check_result_transition(view.state, entry.state)
+    values = {
+        "lab": view.lab,
+        "result_id": view.result.id,
+        "state": entry.state,
+        "subject": actor.subject,
+        "reason": entry.reason,
+    }
+    connection.execute(insert(signatures), values)
+
+
+def _signed(connection: Connection, order_id: OrderId) -> int:
+    """How many results of the order are."""
+    return len(
+        connection.execute(select(results.c.id).where(results.c.order_id == order_id, _state().in_(SIGNED))).all()
+    )
+
+
+def check_result_transition(old: ResultState, new: ResultState) -> None:
+    """Raises Refused RESULT_STATE."""
+    if new not in RESULT_TRANSITIONS[old]:
+        raise Refused(ServiceReason.RESULT_STATE, f"a result that is {old} cannot become {new}")
+
+
+def _lock(connection: Connection, name: str) -> None:
+    """Until the transaction ends; rows of `results` can't be locked by who may not change them."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": name})
+
+
+def _view(connection: Connection, actor: Actor, result_id: str) -> ResultView:
+    statement = select(results.c.id, results.c.lab).where(results.c.id == result_id, of_lab(results.c.lab, actor))
+    row = connection.execute(statement).mappings().first() if is_uuid(result_id) else None
+    if row is None:
+        raise Refused(ServiceReason.RESULT_UNKNOWN, "no such result in this laboratory: check the identifier")
+    result = rows.get(connection, ResultId(row["id"]))
+    return ResultView(result=result, lab=row["lab"], **_said(_last(connection, [result.id]).get(result.id)))
+
+
+def _views(connection: Connection, found: Sequence[RowMapping]) -> list[SummaryView]:
+    """Of rows with the columns of `results.SUMMARY`: two statements, however many they are."""
+    summaries, last = rows.summaries(connection, found), _last(connection, [row["id"] for row in found])
+    return [
+        SummaryView(result=summary, lab=row["lab"], **_said(last.get(summary.id)))
+        for summary, row in zip(summaries, found, strict=True)
+    ]
+
+
+def _last(connection: Connection, result_ids: Sequence[str]) -> dict[str, RowMapping]:
+    """What was said last of each of them of which something was."""
+    said = select(signatures).where(signatures.c.result_id.in_(result_ids)).order_by(signatures.c.id)
+    return {row["result_id"]: row for row in connection.execute(said).mappings()}
+
+
+def _said(last: RowMapping | None) -> dict[str, Any]:
+    """As a view has it."""
+    if last is None:
+        return {"state": ResultState.PRELIMINARY}
+    signed = {"signed_by": last["subject"], "signed_at": last["at"].astimezone(UTC)}
+    return {"state": ResultState(last["state"]), **signed, "reason": last["reason"]}
+
+
+def _state() -> ColumnElement[str]:
+    """Of a row of `results`: what was said of it last."""
+    last = (
+        select(signatures.c.state)
+        .where(signatures.c.result_id == results.c.id)
+        .order_by(signatures.c.id.desc())
+        .limit(1)
+    )
+    return func.coalesce(last.correlate(results).scalar_subquery(), ResultState.PRELIMINARY.value)
+
+
+def _is(state: ResultState) -> ColumnElement[bool]:
+    """Few of many results are in most states: who asks for those must not make PostgreSQL look up the last word of
+    each.
+    """
+    said = select(signatures.c.id).where(signatures.c.result_id == results.c.id).correlate(results)
+    if state is ResultState.PRELIMINARY:
+        return ~said.exists()
+    return and_(said.where(signatures.c.state == state).exists(), _state() == state)
+
+
+def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
+    c = results.c
+    return given(
+        (wanted.order_id, lambda v: c.order_id == v),
+        (wanted.state, _is),
+        (wanted.created_from, lambda v: c.created_at >= v),
+        (wanted.created_until, lambda v: c.created_at < v),
+    )

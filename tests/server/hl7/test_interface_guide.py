@@ -1,0 +1,66 @@
+"""docs/hl7-interface.md says what the code does (I-8)."""
+
+from pathlib import Path
+
+import pytest
+
+from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
+from server.hl7.er7 import CHARSETS
+from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
+from server.hl7.markers import LOINC, SNOMED_CT
+from server.hl7.oml import ACCEPTED_TYPES
+from server.hl7.oru import RESEARCH_USE_ONLY
+from server.report import codes
+from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
+
+GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "hl7-interface.md").read_text()
+ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in GUIDE.splitlines() if line.startswith("|")]
+
+
+def row(first: str) -> list[str]:
+    return next(r for r in ROWS if r[0].startswith(first))
+
+
+@pytest.mark.parametrize("marker", ["ER", "PR", "KI67", "HER2"])
+def test_the_guide_lists_each_markers_codes(marker: str) -> None:
+    _, loinc, snomed, _ = row(marker)
+    assert set(loinc.split(", ")) == {c for c, m in LOINC.items() if m == marker}
+    assert set(snomed.split(", ")) - {""} == {c for c, m in SNOMED_CT.items() if m == marker}
+
+
+def test_the_guide_lists_each_refusal_with_its_acknowledgment_and_number() -> None:
+    numbers = {str(reason): number for reason, (number, _) in ERROR_CODES.items()}
+    for reason in {*numbers, *map(str, REJECTED)}:
+        assert row(reason)[1:3] == ["AR" if reason in REJECTED else "AE", numbers.get(reason, INTERNAL_ERROR[0])]
+
+
+def test_the_guide_names_messages_answers_limits_and_character_sets() -> None:
+    for code, event in ACCEPTED_TYPES:
+        assert f"`{code}^{event}`" in GUIDE
+    for answer in RESPONSES.values():
+        assert f"`{'^'.join(answer.split('^')[:2])}`" in GUIDE
+    assert (row("message")[1], row("connections")[1]) == (f"{MESSAGE_LIMIT >> 20} MiB", str(CONNECTIONS))
+    assert row("time for one frame")[1] == f"{FRAME_TIMEOUT_S:.0f} s"
+    for term in {t for t, _ in CHARSETS.values() if not t.startswith("8859/")}:
+        assert f"`{term}`" in GUIDE
+
+
+def test_the_guide_names_every_quantity_of_a_result() -> None:
+    quantities = [
+        codes.H_SCORE,
+        codes.H_SCORE_CI95_LOW,
+        codes.H_SCORE_CI95_HIGH,
+        codes.PERCENT_POSITIVE,
+        codes.ALLRED_PS,
+    ]
+    quantities += [
+        codes.ALLRED_IS,
+        codes.ALLRED_TOTAL,
+        codes.IRS,
+        codes.NUCLEI,
+        codes.GRADE_COUNTS[0],
+        codes.GRADE_COUNTS[3],
+    ]
+    for code in [*quantities, PROFILE, MODEL_SHA256, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
+        assert f"`{code.value}`" in GUIDE
+    assert RESEARCH_USE_ONLY in GUIDE

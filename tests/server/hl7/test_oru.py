@@ -1,0 +1,291 @@
+"""ORU^R01: what is said, what is never said, and the same bytes each time (I-7, S-4)."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import hl7
+import pytest
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.parser import parse_message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.domain.errors import Failed, ServiceReason
+from server.domain.order import Order
+from server.hl7 import oru
+from server.hl7.oru import (
+    Status,
+    build_bare_refusal,
+    build_oru,
+    build_refusal,
+    build_rejection,
+    control_id,
+    refusal_control_id,
+)
+from server.hl7.refusal import refusal_to
+from tests.made import CONTAINER, SPECIMEN, made_order, made_result
+
+UNITS = {"%", "{score}", "1", ""}
+
+
+@pytest.fixture
+def order() -> Order:
+    return made_order()
+
+
+def observations(message: bytes) -> dict[tuple[str, str], tuple[str, str, str]]:
+    """(code, compartment) -> (value, unit, status), read by python-hl7."""
+    rows = hl7.parse(message.decode()).segments("OBX")
+    return {(first(r[3]), str(r[4])): (str(r[5]), first(r[6]), str(r[11])) for r in rows}
+
+
+def first(field: object) -> str:
+    return str(field).split("^")[0]
+
+
+def segment(message: bytes, name: str) -> hl7.Segment:
+    return hl7.parse(message.decode()).segment(name)
+
+
+def test_every_quantity_of_every_compartment_is_there_as_scored(tmp_path: Path, order: Order) -> None:
+    result = made_result(tmp_path)
+    said = observations(build_oru(result, order))
+    for name in ("all", "epithelium", "stroma"):
+        score = getattr(result.scores, name)
+        assert score.h_score_ci95 is not None
+        percent = "85329-1" if name == "epithelium" else "PERCENT_POSITIVE"
+        expected = {
+            "HSCORE": (f"{score.h_score:.2f}", "{score}"),
+            "HSCORE_CI95_LOW": (f"{score.h_score_ci95[0]:.2f}", "{score}"),
+            "HSCORE_CI95_HIGH": (f"{score.h_score_ci95[1]:.2f}", "{score}"),
+            percent: (f"{score.percent_positive:.2f}", "%"),
+            "ALLRED_PS": (str(score.allred.ps), "{score}"),
+            "ALLRED_IS": (str(score.allred.is_), "{score}"),
+            "ALLRED_TOTAL": (str(score.allred.total), "{score}"),
+            "IRS": (str(score.irs), "{score}"),
+            "COUNT_NUCLEI": (str(score.n), "1"),
+            **{f"COUNT_GRADE_{g}": (str(c), "1") for g, c in enumerate(score.counts)},
+        }
+        assert {c: v[:2] for (c, at), v in said.items() if at == name} == expected
+    assert {v[2] for v in said.values()} == {"P"}
+    assert {v[1] for v in said.values()} == UNITS
+
+
+def test_s3_profile_model_and_software_are_named(tmp_path: Path, order: Order) -> None:
+    said = observations(build_oru(made_result(tmp_path), order))
+    assert said["PROFILE", ""][0] == "built-in/1"
+    assert (said["111001", ""][0], said["111003", ""][0], said["MODEL_SHA256", ""][0]) == (
+        "made-up",
+        "9.8.7 (model 1.0.0)",
+        "ab" * 32,
+    )
+    assert said["111700", ""][0] == CONTAINER
+
+
+@pytest.mark.parametrize(
+    ("marker", "site", "code"),
+    [
+        ("ER", "76752008", "85329-1"),
+        ("ER", "2739003", "14228-1"),
+        ("ER", "", "14228-1"),
+        ("PR", "76752008", "85325-9"),
+        ("KI67", "76752008", "85330-9"),
+        ("KI67", "2739003", "29593-1"),
+        ("HER2", "76752008", "PERCENT_POSITIVE"),
+    ],
+)
+def test_the_percentage_has_the_code_of_its_marker_and_tissue_where_one_is_known(
+    tmp_path: Path, marker: str, site: str, code: str
+) -> None:
+    said = observations(build_oru(made_result(tmp_path, n=50), made_order(marker=marker, site_code=site)))
+    assert said[code, "epithelium"][1] == "%"
+    assert (code, "stroma") not in said or code == "PERCENT_POSITIVE"
+
+
+def test_the_order_is_returned_as_it_was_placed(tmp_path: Path, order: Order) -> None:
+    asked = replace(order.request, placer_order_number="P-4711^LIS^1.2.3^ISO", lab="TEST-LAB")
+    asked = replace(asked, patient=replace(asked.patient, birth_date=date(1950, 1, 2), sex="F", id_authority="AUTH"))
+    message = build_oru(made_result(tmp_path, n=50), replace(order, request=asked))
+    msh, pid, orc, obr = (segment(message, n) for n in ("MSH", "PID", "ORC", "OBR"))
+    assert [str(msh[n]) for n in (3, 4, 5, 6, 9, 12, 18)] == [
+        "CHROMOGEN",
+        "TEST-LAB",
+        "LIS",
+        "TEST",
+        "ORU^R01^ORU_R01",
+        "2.5.1",
+        "UNICODE UTF-8",
+    ]
+    assert [str(pid[n]) for n in (3, 5, 7, 8)] == ["TEST-0001^^^AUTH", "TEST-INVENTED^Zoë", "19500102", "F"]
+    assert str(orc[2]) == str(obr[2]) == "P-4711^LIS^1.2.3^ISO"
+    assert str(orc[3]) == str(obr[3]) == f"{order.id}^CHROMOGEN"
+    assert (str(obr[4]), str(obr[24]), str(obr[25])) == ("ERIHC^Oestrogenrezeptor µ (invented)^L", "SP", "P")
+    spm = segment(message, "SPM")
+    assert (str(spm[2]), str(spm[8])) == (SPECIMEN, "76752008^^SCT")
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_the_status_stands_in_obr_25_and_every_obx_11(tmp_path: Path, order: Order, status: Status) -> None:
+    message = build_oru(made_result(tmp_path, n=50), order, status=status)
+    assert str(segment(message, "OBR")[25]) == status
+    assert {v[2] for v in observations(message).values()} == {str(status)}
+
+
+def test_a_resend_is_the_same_to_the_byte_and_another_status_is_another_message(tmp_path: Path, order: Order) -> None:
+    """I-7."""
+    result = made_result(tmp_path, n=50)
+    assert build_oru(result, order) == build_oru(result, order)
+    ids = {control_id(result, s) for s in Status}
+    assert len(ids) == len(Status)
+    assert all(len(i) == 20 for i in ids)
+    assert str(segment(build_oru(result, order), "MSH")[10]) == control_id(result)
+    assert control_id(result) != control_id(made_result(tmp_path, n=51))
+
+
+def test_a_compartment_without_nuclei_has_no_score_and_never_0(tmp_path: Path, order: Order) -> None:
+    said = observations(build_oru(made_result(tmp_path, n=60, only_compartment=1), order))
+    for code in ("HSCORE", "HSCORE_CI95_LOW", "HSCORE_CI95_HIGH", "PERCENT_POSITIVE", "ALLRED_TOTAL", "IRS"):
+        assert (said[code, "stroma"][0], said[code, "stroma"][2]) == ("", "X")
+        assert (said[code, "all"][0] != "", said[code, "all"][2]) == (True, "P")
+    assert said["COUNT_NUCLEI", "stroma"] == ("0", "1", "P")
+
+
+def test_a_slide_without_nuclei_has_no_score_at_all(tmp_path: Path, order: Order) -> None:
+    message = build_oru(made_result(tmp_path, n=0), order)
+    assert {v[2] for (c, _), v in observations(message).items() if c in ("HSCORE", "85329-1", "ALLRED_PS", "IRS")} == {
+        "X"
+    }
+    assert any("No nuclei" in str(n[3]) for n in hl7.parse(message.decode()).segments("NTE"))
+
+
+def test_s4_research_use_only_and_each_warning_stand_in_notes(tmp_path: Path, order: Order) -> None:
+    message = build_oru(made_result(tmp_path, n=50, warnings=("OUT_OF_SCOPE", "TOO_FEW_NUCLEI")), order)
+    notes = [str(n[3]) for n in hl7.parse(message.decode()).segments("NTE")]
+    assert notes == ["Research use only: not for diagnosis.", "Warning: OUT_OF_SCOPE", "Warning: TOO_FEW_NUCLEI"]
+
+
+def test_a_rejection_withdraws_every_quantity_that_was_said_and_says_why(tmp_path: Path, order: Order) -> None:
+    result = made_result(tmp_path)
+    message = build_rejection(result, order, "folded|tissue")
+    before, after = observations(build_oru(result, order)), observations(message)
+    scored = {key: unit for key, (_, unit, _) in before.items() if key[1]}
+    assert {key: value for key, value in after.items() if key[1]} == {
+        key: ("", unit, "X") for key, unit in scored.items()
+    }
+    assert after["REFUSAL", ""] == ("RESULT_REJECTED", "", "X")
+    assert after["PROFILE", ""] == ("built-in/1", "", "X")
+    assert set(before) <= set(after)
+    assert str(segment(message, "OBR")[25]) == "X"
+    assert "folded\\F\\tissue" in message.decode()
+    assert str(segment(message, "MSH")[10]) == control_id(result, Status.REJECTED)
+
+
+def test_a_refusal_says_cancelled_and_why(order: Order) -> None:
+    message = build_refusal(order, "NO_TISSUE", "no tissue | found; scan the slide again")
+    assert build_refusal(order, "NO_TISSUE", "no tissue | found; scan the slide again") == message
+    assert str(segment(message, "OBR")[25]) == "X"
+    assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
+    notes = [str(n[3]) for n in hl7.parse(message.decode()).segments("NTE")]
+    assert notes == ["Research use only: not for diagnosis.", "no tissue \\F\\ found; scan the slide again"]
+    assert parse_message(message.decode(), validation_level=VALIDATION_LEVEL.STRICT).validate()
+
+
+@pytest.mark.parametrize("year", [1, 999, 1799])
+def test_a_date_that_stands_for_none_leaves_the_birth_date_empty_and_loses_no_result(
+    tmp_path: Path, order: Order, year: int
+) -> None:
+    """Years below 1000 are not read back as they were: neither result nor refusal would leave."""
+    patient = replace(order.request.patient, birth_date=date(year, 1, 1), sex="F")
+    unborn = replace(order, request=replace(order.request, patient=patient))
+    for message in (build_oru(made_result(tmp_path, n=50), unborn), build_refusal(unborn, "NO_TISSUE", "none")):
+        assert str(segment(message, "PID")[7]) == ""
+
+
+def test_a_bare_refusal_says_the_order_s_numbers_and_the_reason_and_no_patient(order: Order) -> None:
+    message = build_bare_refusal(order, "NO_TISSUE")
+    orc, obr = segment(message, "ORC"), segment(message, "OBR")
+    assert (str(orc[2]), str(orc[3])) == (order.request.placer_order_number, f"{order.id}^CHROMOGEN")
+    assert (str(obr[2]), str(obr[3]), str(obr[25])) == (str(orc[2]), str(orc[3]), "X")
+    assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
+    assert [line[:3] for line in message.decode().rstrip("\r").split("\r")] == ["MSH", "ORC", "OBR", "NTE", "OBX"]
+    assert str(segment(message, "MSH")[10]) == refusal_control_id(order, "NO_TISSUE")
+
+
+def test_an_order_that_cannot_be_written_whole_is_refused_barely(tmp_path: Path, order: Order) -> None:
+    """A character set that is none here stands for whatever a message can't be written of."""
+    asked = replace(order.request, charset="NONE-SUCH")
+    [delivery] = refusal_to(replace(order, request=asked), "NO_TISSUE", "none", folder=tmp_path, destination="lis")
+    message = delivery.path.read_bytes()
+    assert delivery.message_id == refusal_control_id(order, "NO_TISSUE")
+    assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
+
+
+@pytest.mark.parametrize(
+    ("charset", "term", "codec"),
+    [("8859/1", "8859/1", "latin-1"), ("UTF-8", "UNICODE UTF-8", "utf-8"), ("ASCII", "UNICODE UTF-8", "utf-8")],
+)
+def test_the_answer_is_in_the_orders_character_set_where_that_has_every_sign(
+    tmp_path: Path, order: Order, charset: str, term: str, codec: str
+) -> None:
+    """I-2."""
+    message = build_oru(
+        made_result(tmp_path, n=50), replace(order, request=replace(order.request, charset=charset))
+    ).decode(codec)
+    assert str(hl7.parse(message).segment("PID")[5]) == "TEST-INVENTED^Zoë"
+    assert str(hl7.parse(message).segment("MSH")[18]) == term
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=70)
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=TEXT, given_name=TEXT, number=TEXT, procedure=TEXT, site=TEXT, lab=TEXT, sender=TEXT)
+def test_whatever_stood_in_the_order_the_message_keeps_its_shape(
+    name: str, given_name: str, number: str, procedure: str, site: str, lab: str, sender: str
+) -> None:
+    order = made_order()
+    asked = replace(order.request, placer_order_number=number, procedure_text=procedure, lab=lab, sender=sender)
+    asked = replace(asked, patient=replace(asked.patient, family_name=name, given_name=given_name))
+    asked = replace(asked, specimen=replace(asked.specimen, site_text=site))
+    message = build_refusal(replace(order, request=asked), "NO_TISSUE", "none")
+    assert [line[:3] for line in message.decode().rstrip("\r").split("\r")] == [
+        "MSH",
+        "PID",
+        "ORC",
+        "OBR",
+        "NTE",
+        "OBX",
+        "NTE",
+        "SPM",
+    ]
+
+
+def test_identifiers_longer_than_version_2_5_1_foresaw_are_returned_whole(order: Order) -> None:
+    asked = replace(order.request, placer_order_number="P" * 80, lab="L" * 60)
+    asked = replace(asked, patient=replace(asked.patient, id="1" * 40, family_name="TEST-INVENTED-" * 9))
+    message = build_refusal(replace(order, request=asked), "NO_TISSUE", "none")
+    assert (str(segment(message, "OBR")[2]), str(segment(message, "MSH")[4])) == ("P" * 80, "L" * 60)
+    assert (str(segment(message, "PID")[3]), str(segment(message, "PID")[5])) == (
+        "1" * 40,
+        "TEST-INVENTED-" * 9 + "^Zoë",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MSH|^~\\&|C||||20260101||ORU^R01^ORU_R01|1|P|2.5.1\rPID|1||TEST-INVENTED\r",
+        "MSH|^~\\&|C||||20260101||ORU^R01^ORU_R01|1|P|2.5.1\rOBR|1||||TEST-INVENTED\r",
+        "MSH|^~\\&|C||||TEST-INVENTED||ORU^R01^ORU_R01|1|P|2.5.1\rOBR|1|||A\r",
+        "MSH|^~\\&|C||||20260101||ORU^R01^ORU_R01|1|P|2.5.1\rOBR|1|||A\rTEST-INVENTED|\r",
+        "TEST-INVENTED",
+    ],
+)
+def test_a_text_that_hl7apy_does_not_accept_fails_without_a_value_in_the_error(text: str) -> None:
+    """S-1: its exceptions quote the values."""
+    with pytest.raises(Failed) as failed:
+        oru._check(text)
+    assert failed.value.reason == ServiceReason.INTERNAL
+    assert "TEST-INVENTED" not in failed.value.message
+    assert failed.value.__context__ is None
