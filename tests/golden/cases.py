@@ -18,11 +18,11 @@ from inference.geometry import Size
 from server.bootstrap import bootstrap
 from server.demo.api import order_and_result, serving
 from server.demo.lis import APPLICATION, ReceivingLis, order_message
-from server.demo.run import desk_of, fill_archive, listening, run_demo, settings_for
+from server.demo.run import case_services_of, fill_archive, listening, run_demo, settings_for
 from server.demo.slide_header import SlideIdentity
 from server.domain.order import Priority
+from server.hl7.sender import send
 from server.pipeline import run_case
-from server.report.mllp_sender import send
 from tests.golden.compare import Documents
 from tests.golden.dicom_text import dicom_text
 from tests.golden.json_text import json_lines, result_text
@@ -62,8 +62,8 @@ def laid(out: Path) -> None:
         )
         with listening(service) as port:
             send(message, host="127.0.0.1", port=port, timeout_s=TIMEOUT_S)
-        desk = desk_of(service, work)
-        service.worker(lambda claim: run_case(claim, desk)).run_until_idle()
+        services = case_services_of(service, work)
+        service.worker(lambda claim: run_case(claim, services)).run_until_idle()
         with serving(service) as port:
             order, result = order_and_result(port, f"{ORDER_NUMBER}^{APPLICATION}")
         said = {"order": order, "result": result}
