@@ -31,8 +31,7 @@ BEGIN
         WHERE proname LIKE 'procrastinate\\_%' AND pronamespace = current_schema()::regnamespace
     LOOP EXECUTE item; END LOOP;
     FOR item IN SELECT format('DROP TYPE %s', oid::regtype) FROM pg_type
-        WHERE typname LIKE 'procrastinate\\_%' AND typtype IN ('e', 'c') AND typnamespace =
-        current_schema()::regnamespace
+        WHERE typname LIKE 'procrastinate\\_%' AND typtype IN ('e', 'c') AND typnamespace = current_schema()::regnamespace
     LOOP EXECUTE item; END LOOP;
 END;
 $$

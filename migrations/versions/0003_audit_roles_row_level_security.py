@@ -25,8 +25,8 @@ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', name);
             END IF;
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; -- another database of this server was just as
-        fast END;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; -- another database of this server was just as fast
+        END;
     END LOOP;
     IF NOT pg_has_role('chromogen_service', 'chromogen_api', 'MEMBER') THEN
         GRANT chromogen_api, chromogen_worker TO chromogen_service;
@@ -106,11 +106,9 @@ BEGIN
     ELSIF TG_TABLE_NAME = 'signatures' THEN
         PERFORM chromogen_note(NEW.lab, NEW.subject, 'result.' || lower(NEW.state), 'results/' || NEW.result_id, '');
     ELSIF TG_TABLE_NAME = 'profiles' THEN
-        PERFORM chromogen_note(NEW.lab, chromogen_subject(), 'profile.keep', 'profiles/' || NEW.name,
-            NEW.revision::text);
+        PERFORM chromogen_note(NEW.lab, chromogen_subject(), 'profile.keep', 'profiles/' || NEW.name, NEW.revision::text);
     ELSIF TG_TABLE_NAME = 'profile_states' THEN
-        PERFORM chromogen_note(NEW.lab, NEW.subject, 'profile.' || lower(NEW.state), 'profiles/' || NEW.name,
-            NEW.revision::text);
+        PERFORM chromogen_note(NEW.lab, NEW.subject, 'profile.' || lower(NEW.state), 'profiles/' || NEW.name, NEW.revision::text);
     ELSE
         PERFORM chromogen_note(NEW.lab, chromogen_subject(),
             CASE NEW.state WHEN 'WAITING' THEN 'delivery.replay' ELSE 'delivery.' || lower(NEW.state) END,
@@ -152,8 +150,7 @@ DO $$
 DECLARE kind text;
 BEGIN
     FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES'] LOOP
-        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA %I FROM chromogen_api, chromogen_worker, chromogen_audit,
-        chromogen_scale',
+        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA %I FROM chromogen_api, chromogen_worker, chromogen_audit, chromogen_scale',
             kind, current_schema());
     END LOOP;
 END;

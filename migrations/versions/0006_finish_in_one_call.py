@@ -26,15 +26,12 @@ BEGIN
     END IF;
     INSERT INTO results (id, lab, order_id, predecessor, created_at, profile, slide, model, tiles, seconds, tissue_mm2,
             analysis_warnings, warnings, nuclei_file, hue_value, density)
-        VALUES (kept.id, kept.lab, kept.order_id, kept.predecessor, kept.created_at, kept.profile, kept.slide,
-        kept.model,
-            kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings, kept.warnings, kept.nuclei_file,
-            hue_value, density);
-    INSERT INTO scores (result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive,
-    allred_ps,
+        VALUES (kept.id, kept.lab, kept.order_id, kept.predecessor, kept.created_at, kept.profile, kept.slide, kept.model,
+            kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings, kept.warnings, kept.nuclei_file, hue_value,
+            density);
+    INSERT INTO scores (result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps,
             allred_is, allred_total, irs)
-        SELECT result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps,
-        allred_is,
+        SELECT result_id, compartment, n, counts, h_score, h_score_low, h_score_high, percent_positive, allred_ps, allred_is,
             allred_total, irs
         FROM jsonb_populate_recordset(NULL::scores, its_scores);
     INSERT INTO outbox (lab, order_id, result_id, destination, kind, message_id, path, sha256)

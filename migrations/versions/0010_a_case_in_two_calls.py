@@ -14,8 +14,9 @@ depends_on = None
 # takes it for short. It can't estimate a policy, and a queue grows faster than its statistics. Whoever changes what is
 # due or spent changes `server.store.orders` too (`_is_due`, `is_abandoned`).
 TAKE = """
-CREATE FUNCTION chromogen_take(by_subject text, lease_s double precision, most integer, only_stat boolean, new_token
-uuid) RETURNS SETOF orders LANGUAGE plpgsql SET enable_sort TO off AS $$ DECLARE
+CREATE FUNCTION chromogen_take(by_subject text, lease_s double precision, most integer, only_stat boolean, new_token uuid)
+RETURNS SETOF orders LANGUAGE plpgsql SET enable_sort TO off AS $$
+DECLARE
     least_urgent smallint := CASE WHEN only_stat THEN 0 ELSE 2 END;
     taken uuid;
 BEGIN
@@ -25,8 +26,7 @@ BEGIN
         AND (state = 'QUEUED' AND due_at <= now()
             OR state = 'RUNNING' AND lease_until < now() AND attempt < most AND ending IS NULL)
         ORDER BY rank, received_at, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-    RETURN QUERY UPDATE orders SET state = 'RUNNING', token = new_token, attempt = attempt + 1, progress = 0, ending =
-    NULL,
+    RETURN QUERY UPDATE orders SET state = 'RUNNING', token = new_token, attempt = attempt + 1, progress = 0, ending = NULL,
             lease_until = now() + make_interval(secs => lease_s), updated_at = now()
         WHERE id = taken RETURNING *;
 END;
@@ -36,8 +36,8 @@ $$
 # What 0006 does, in whose name it is told; workers of the version before go on calling that one.
 FINISH = """
 CREATE FUNCTION chromogen_finish(
-    of_lab text, by_subject text, of_order uuid, its_token uuid, result jsonb, hue_value bytea, density bytea,
-    its_scores jsonb, deliveries jsonb
+    of_lab text, by_subject text, of_order uuid, its_token uuid, result jsonb, hue_value bytea, density bytea, its_scores jsonb,
+    deliveries jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('chromogen.lab', of_lab, true), set_config('chromogen.subject', by_subject, true);

@@ -17,8 +17,7 @@ BEGIN
         OR NEW.patient ->> 'id_authority' IS DISTINCT FROM OLD.patient ->> 'id_authority'
         OR NEW.specimen ->> 'id' IS DISTINCT FROM OLD.specimen ->> 'id'
     THEN
-        RAISE EXCEPTION 'what an order says changes by a message while it waits or when it is begun anew; patient and
-        specimen stay'
+        RAISE EXCEPTION 'what an order says changes by a message while it waits or when it is begun anew; patient and specimen stay'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;

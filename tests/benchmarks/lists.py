@@ -53,8 +53,8 @@ INSERT INTO results ({columns}) SELECT {made} FROM orders, results r, jsonb_popu
 """
 SCORES = """
 INSERT INTO scores SELECT made.* FROM results, scores s,
-    jsonb_populate_record(s, jsonb_build_object('result_id', results.id)) made WHERE results.id <> :first AND
-    s.result_id = :first
+    jsonb_populate_record(s, jsonb_build_object('result_id', results.id)) made
+    WHERE results.id <> :first AND s.result_id = :first
 """
 
 
