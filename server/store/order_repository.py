@@ -7,15 +7,15 @@ from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Order, OrderId, Request
+from server.domain.order import Order, OrderId, Request, Sender
 from server.domain.ports import OrderView
 from server.domain.states import OrderState, check_transition
 from server.domain.views import OrderFilter, Page, PageKey, check_etag, order_etag
-from server.hl7.er7 import composed
 from server.store import orders as rows
 from server.store import outbox
 from server.store.audit_log import note
 from server.store.notify import Notify, notified, notify_nobody
+from server.store.order_row import RANK, sender_of
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
 
@@ -108,9 +108,9 @@ _REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
 
 def _ordered_by(connection: Connection, actor: Caller, order: Order) -> bool:
     """By them alone: whoever repeated the order waits for its answer too."""
-    me = composed(actor.subject, actor.lab)
+    me = Sender(application=actor.subject, facility=actor.lab)
     heard = connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
-    return order.request.sender == me and all(message.startswith(f"{me}\n") for message in heard)
+    return all(sender == me for sender in (order.request.sender, *map(sender_of, heard)))
 
 
 def _row(connection: Connection, actor: Caller, order_id: str, *, lock: bool = False) -> RowMapping:
@@ -142,13 +142,10 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     c = orders.c
     return given(
         (wanted.marker, lambda v: c.marker == v),
-        (
-            wanted.placer_order_number,
-            lambda v: c.placer_order_number.in_((v, composed(v))),
-        ),  # as HL7 sent it, or escaped by us
+        (wanted.placer_order_number, lambda v: c.placer_order_number == v),
         (wanted.container_id, lambda v: c.container_id == v),
         (wanted.states, c.state.in_),
-        (wanted.priority, lambda v: c.rank == rows.RANK[v]),
+        (wanted.priority, lambda v: c.rank == RANK[v]),
         (wanted.created_from, lambda v: c.received_at >= v),
         (wanted.created_until, lambda v: c.received_at < v),
     )
