@@ -22,8 +22,8 @@ class TileAnswer:
     """What a model answered for one tile.
 
     `columns` (n, ...) by name are the numbers of its n peaks, `x` and `y` in px of the tile among them; a model that
-    finds none has no columns. `maps` by name are whatever else it gives of the tile. `found` counts all peaks, also those
-    beyond the places.
+    finds none has no columns. `maps` by name are whatever else it gives of the tile. `found` counts all peaks, also
+    those beyond the places.
     """
 
     columns: Mapping[str, npt.NDArray[Any]]

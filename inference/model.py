@@ -4,7 +4,8 @@
     REPOSITORY/GRAPH/manifest.json    what a graph is: its files' SHA-256 and fingerprints, its tensors
     REPOSITORY/GRAPH/1/model.onnx     the graph that runs; other folders hold the same in other arithmetic
 
-Triton's `config.pbtxt` stand beside the manifests; a model is an ensemble there. Engines know graphs by manifests alone.
+Triton's `config.pbtxt` stand beside the manifests; a model is an ensemble there. Engines know graphs by manifests
+alone.
 """
 
 import hashlib
@@ -25,9 +26,9 @@ Made = TypeVar("Made")
 
 MANIFEST = "manifest.json"
 RUNNING, FLOAT32 = "1", "float32"
-"""Versions of a graph: the one that runs where no other is asked for, and its reference in float32, where it has one."""
+"""Versions of a graph: the one that runs where no other is asked for, and its reference, where it has one."""
 TILES, COUNT = "tiles", "count"
-"""The input that is pixels, (b, side, side, 3) uint8 RGB; the output that counts all peaks, also those beyond the places."""
+"""The input that is pixels, (b, side, side, 3) uint8 RGB; the output that counts all peaks, beyond the places too."""
 FINGERPRINT_NUMBERS = 8
 
 
@@ -56,9 +57,10 @@ class Dtype(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """An output of a graph for one tile. `shape`: whole numbers, `places`, `side`, or `side/N` of a map at a stride of N.
+    """An output of a graph for one tile. `shape`: whole numbers, `places`, `side`, or `side/N` of a map at stride N.
 
-    `low` and `high` bound what it can hold; the bound `side` is the tile's far edge, half a pixel beyond the last centre.
+    `low` and `high` bound what it can hold; the bound `side` is the tile's far edge, half a pixel beyond the last
+    centre.
     """
 
     name: str
@@ -88,8 +90,8 @@ class Graph:
     """One ONNX file in some arithmetics. `inputs` in its order: `tiles`, and outputs of graphs that ran before.
 
     A graph that finds answers `x`, `y` in px of the tile, `count` (see COUNT) and `probability`, the output by which
-    peaks are kept or left, 0 in places without a peak. `sha256` and `fingerprint` (hexadecimal, 32 bytes: what the graph
-    itself answers, to tell which one it was) by version; `fingerprint_output` is its name among the outputs.
+    peaks are kept or left, 0 in places without a peak. `sha256` and `fingerprint` (hexadecimal, 32 bytes: what the
+    graph itself answers, to tell which one it was) by version; `fingerprint_output` is its name among the outputs.
     """
 
     name: str
@@ -129,6 +131,10 @@ class Resolution:
     working: float
     finest: float
     coarsest: float
+
+    def takes(self, mpp: float, *, within: float = 0.0) -> bool:
+        """As it comes, or coarser or finer by `within` µm/px at most?"""
+        return self.finest - within <= mpp <= self.coarsest + within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +239,9 @@ def models_of(repository: Path) -> tuple[Model, ...]:
     folders = sorted(path.parent.name for path in repository.glob(f"*/{MANIFEST}"))
     models = [folder for folder in folders if _read(repository / folder / MANIFEST, lambda card: "graphs" in card)]
     if not models:
-        raise Refused(Reason.MODEL_INVALID, f"{repository} holds no model; name a model repository written by the export")
+        raise Refused(
+            Reason.MODEL_INVALID, f"{repository} holds no model; name a model repository written by the export"
+        )
     return tuple(read_model(repository, folder) for folder in models)
 
 

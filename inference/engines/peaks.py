@@ -16,8 +16,8 @@ Answers = Mapping[str, Array]
 
 
 def kept(columns: Answers, probability: str, faintest: float) -> npt.NDArray[np.intp]:
-    """Which places of one tile hold a peak whose `probability` is at least `faintest`, from top to bottom: engines differ
-    in how they order equals.
+    """Which places of one tile hold a peak whose `probability` is at least `faintest`, from top to bottom: engines
+    differ in how they order equals.
 
     Raises Failed ENGINE_FAILED for numbers that aren't finite: a comparison with NaN is false, and would lose the cell.
     """
@@ -34,7 +34,8 @@ def found(count: int, keep: int, places: int) -> int:
 
 
 def tile_answer(model: Model, answers: Answers, faintest: float, *, height: int, width: int) -> TileAnswer:
-    """Of what graphs answered for one tile (no batch axis): the kept peaks in its first `height` x `width` px, and maps.
+    """Of what graphs answered for one tile (no batch axis): the kept peaks in its first `height` x `width` px, and
+    maps.
 
     Outputs that `answers` lacks are left out.
     """
@@ -55,5 +56,7 @@ def tile_answer(model: Model, answers: Answers, faintest: float, *, height: int,
 def cropped(answer: Array, tensor: Tensor, height: int, width: int) -> Array:
     """A map's first rows and columns; its axes of `side` are those of the tile's height and width, in this order."""
     axes = [i for i, entry in enumerate(tensor.shape) if isinstance(entry, str)]
-    lengths = {axis: along_side(tensor.shape[axis], length) for axis, length in zip(axes, (height, width), strict=False)}
+    lengths = {
+        axis: along_side(tensor.shape[axis], length) for axis, length in zip(axes, (height, width), strict=False)
+    }
     return answer[tuple(slice(lengths.get(axis)) for axis in range(answer.ndim))]
