@@ -10,13 +10,14 @@ import numpy as np
 from inference.analyze import find_cells
 from inference.analyzers.nuclear import NUCLEAR
 from inference.cells.values import Cells, made_cells
+from inference.criteria import Criteria
 from inference.evaluation.agreement import Agreement, agreement
 from inference.evaluation.counting import Counting, Graded, by_compartment
 from inference.evaluation.interval import Interval, intervals
 from inference.evaluation.metric import Evaluation, Points, evaluate
 from inference.evaluation.reliability import Reliability, reliability
 from inference.evaluation.robustness import CURVES, changed
-from inference.grade import Grades, Thresholds, grades
+from inference.grade import GRADES, Grades
 from inference.infer import Engine
 from inference.model import Model
 from inference.picture import PictureSlide
@@ -61,18 +62,18 @@ class Changed:
 
 
 def appraise(
-    engine: Engine, tiles: Sequence[Annotated], *, mpp: float, thresholds: Thresholds, progress: Progress
+    engine: Engine, tiles: Sequence[Annotated], *, mpp: float, criteria: Criteria, progress: Progress
 ) -> Appraisal:
     """Measure an engine.
 
-    Annotated points are graded by the same square, colours and thresholds as the nuclei it finds.
+    Annotated points are graded by the same square, colours and criteria as the nuclei it finds.
     """
     predicted, counted, truth = [], [], []
     for done, tile in enumerate(tiles, 1):
         predicted.append(points_of(_found(tile.picture, engine, mpp, FAINTEST)))
         cells = _found(tile.picture, engine, mpp, engine.model.counting_threshold)
-        counted.append(Graded(points=points_of(cells), grade=_graded(cells, thresholds)))
-        truth.append(Graded(points=tile.points, grade=_graded(_measured(tile, engine.model, mpp), thresholds)))
+        counted.append(Graded(points=points_of(cells), grade=_graded(cells, criteria)))
+        truth.append(Graded(points=tile.points, grade=_graded(_measured(tile, engine.model, mpp), criteria)))
         progress(done / len(tiles))
     annotated = [t.points for t in tiles]
     return Appraisal(
@@ -120,8 +121,8 @@ def _found(picture: Rgb, engine: Engine, mpp: float, faintest: float) -> Cells:
     return find_cells(slide, engine, NUCLEAR, faintest)
 
 
-def _graded(cells: Cells, thresholds: Thresholds) -> Grades:
-    return grades(cells["hue"], cells["value"], cells["dab_od_centi"], thresholds)
+def _graded(cells: Cells, criteria: Criteria) -> Grades:
+    return NUCLEAR.group_of(cells, criteria) % GRADES
 
 
 def _measured(tile: Annotated, model: Model, mpp: float) -> Cells:
