@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inference.nuclei import Nuclei, joined, read_nuclei
 
 from inference.analysis import ModelFacts
 from inference.analyze import Options, analyze
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.geometry import Region, Size
 from inference.infer import Detections
-from inference.nuclei import Nuclei, joined, read_nuclei
 from inference.tile import STRIDE, TileShape, plan
 from tests.made_slide import ArraySlide
 

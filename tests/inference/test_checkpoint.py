@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
+from inference.nuclei import Nuclei
 
 from inference.analysis import ModelFacts
 from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, forget, key_of, packed, read
 from inference.geometry import Region, Size
-from inference.nuclei import Nuclei
 from inference.slide import Level, SlideFacts
 from inference.tile import Tile, TileShape
 from inference.tissue import Tissue

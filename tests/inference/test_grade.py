@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined, read_nuclei
 
 from inference.errors import Refused
 from inference.fields import fields_of
@@ -18,7 +19,6 @@ from inference.grade import (
     grades_by_density,
     grades_by_hue_value,
 )
-from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined, read_nuclei
 
 T = HueValueThresholds(hue=130, left=60, right=105)
 

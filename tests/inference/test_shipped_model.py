@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from inference.nuclei import Nuclei
 
 from inference.analyze import find_nuclei
 from inference.draw import draw_slide
@@ -19,7 +20,6 @@ from inference.engines.local import LocalEngine, Precision, read_model_folder, s
 from inference.engines.triton import filled
 from inference.geometry import Region, Size
 from inference.grade import HueValueThresholds, grades
-from inference.nuclei import Nuclei
 from inference.picture import PictureSlide
 from inference.score import h_score
 from inference.slide import Rgb
