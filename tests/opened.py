@@ -4,13 +4,10 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
-from inference.model import read_model, shipped_models
 from inference.slide import Slide
 from server.slides import opening
 from server.slides.framed_slide import FramedSlide
-
-IHC_TILE = read_model(shipped_models(), "ihc_tile")
-HALF_A_MICROMETRE = IHC_TILE.resolution
+from tests.models import HALF_A_MICROMETRE
 
 
 def open_slide(path: Path, *, mpp: float | None = None, icc: bool = False) -> Slide:

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from inference.nuclei import Histograms, joined, read_nuclei
 
 from inference.analyze import Options, analyze
 from inference.engines.local import LocalEngine
 from inference.fields import fields_of
 from inference.geometry import Size
+from inference.nuclei import Histograms, joined, read_nuclei
 from inference.score import score
 from inference.tile import TileShape
 from server.domain.profile import BUILT_IN
 from server.domain.result import Scores
 from server.pipeline import scores_of
+from server.slides.opening import open_slide
 from tests.laid import lay_tiles, write_tiff_slide
-from tests.opened import open_slide
 
 SIDE_PX = 2100
 MOST_NUCLEI_APART = 0.005

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from chromogen.v1 import profile_pb2, result_pb2
 from chromogen.v1 import profile_service_pb2 as profiles
 from chromogen.v1 import result_service_pb2 as pb
-from inference.nuclei import joined, read_nuclei
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.grade import grades
+from inference.nuclei import joined, read_nuclei
 from server.report.identity import derived_uid, write
 from server.report.source import KEPT_HEADER
 from tests.made import HEIGHT, MPP, WIDTH, made_header

@@ -8,9 +8,9 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from inference.nuclei import Nuclei, read_nuclei
 
 from inference.grade import counts, grades
+from inference.nuclei import Nuclei, read_nuclei
 from server.domain.result import Result
 from server.report.ann import Coordinates, build_ann
 from server.report.identity import derived_uid, write

@@ -6,10 +6,10 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import pytest
-from inference.nuclei import read_nuclei
 
 from inference.geometry import Size
 from inference.grade import grades
+from inference.nuclei import read_nuclei
 from server.domain.result import Result
 from server.report.identity import derived_uid, write
 from server.report.seg import SEGMENTS, build_seg, cell_pixels, density_map

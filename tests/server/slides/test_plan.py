@@ -9,7 +9,7 @@ from inference.geometry import Size
 from inference.model import Resolution
 from server.slides.frames import Layout
 from server.slides.plan import OVERVIEW_SIDE, coarser, level_scales, plan_overview, plan_working, sources
-from tests.opened import HALF_A_MICROMETRE
+from tests.models import HALF_A_MICROMETRE
 
 
 def layouts(*sizes: tuple[int, int], frame: int = 256) -> list[Layout]:
