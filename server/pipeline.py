@@ -105,7 +105,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     if profile is None:
         raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
-    slide = services.open_slide(slide_folder)
+    slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         result = score_slide(
             slide,
