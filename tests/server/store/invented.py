@@ -1,20 +1,28 @@
 """Invented orders and results for the tests of the store. No patient here exists."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.analyzers.nuclear import NUCLEAR
+from inference.assay import assay_of
+from inference.cells.histograms import histograms_of
+from inference.cells.values import made_cells
 from inference.geometry import Size
-from inference.grade import counts
-from inference.nuclei import Histograms
-from inference.score import score
+from inference.measures import Score
 from inference.slide import Level, SlideFacts
+from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen
-from server.domain.profile import BUILT_IN, Profile
-from server.domain.result import Result, ResultId, Scores
+from server.domain.profile import Profile, built_in
+from server.domain.result import Result, ResultId
+from server.report.codes import coded
+
+ER = assay_of("ER")
+BUILT_IN = built_in(ER)
 
 
 def request(
@@ -55,22 +63,29 @@ def result(
     folder: Path = Path("/nowhere"),
 ) -> Result:
     random = np.random.default_rng(seed)
-    histograms = Histograms.empty()
-    compartment = random.integers(0, 2, nuclei)
-    np.add.at(histograms.hue_value, (compartment, random.integers(0, 360, nuclei), random.integers(0, 256, nuclei)), 1)
-    np.add.at(histograms.density, (compartment, random.integers(0, 301, nuclei)), 1)
-    by_compartment = counts(histograms, profile.thresholds)
-    fields = random.multinomial(20, [0.25] * 4, size=6)
+    cells = made_cells(
+        NUCLEAR.schema,
+        np.zeros(nuclei),
+        np.zeros(nuclei),
+        compartment=random.integers(0, 2, nuclei),
+        confidence=np.ones(nuclei),
+        hue=random.integers(0, 360, nuclei),
+        value=random.integers(0, 256, nuclei),
+        dab_od_centi=random.integers(0, 301, nuclei),
+    )
+    histograms = histograms_of(cells, NUCLEAR.histograms)
     identity = ResultId(str(uuid.UUID(int=seed + 1, version=4)))
+    counts = NUCLEAR.counts(histograms, profile.criteria)
+    fields = random.multinomial(20, [0.125] * len(NUCLEAR.groups), size=6)
     return Result(
         id=identity,
         order_id=order_id,
         created_at=datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC),
+        marker=ER.marker,
+        clinical_region=ER.clinical_region,
         profile=profile,
-        scores=Scores(
-            stroma=score(by_compartment[0], fields),
-            epithelium=score(by_compartment[1]),
-            all=score(by_compartment.sum(axis=0), fields),
+        scores=coded(
+            [_without_interval(row) for row in NUCLEAR.scores(ER.measures, counts, fields)], ER, request().specimen
         ),
         analysis=Analysis(
             slide=SlideFacts(
@@ -86,14 +101,21 @@ def result(
                 container_id="C1",
                 notes=("NO_OPTICAL_PATH",),
             ),
-            model=ModelFacts(name="nuclei_detection", version="1", sha256="ab" * 32, engine="local"),
+            model=ModelFacts(
+                name="ihc_tile", version="1", sha256="ab" * 32, graphs=(("ihc_tile", "cd" * 32),), engine="local"
+            ),
             histograms=histograms,
             tissue_mm2=12.345678901234567,
             tiles=TileCounts(planned=10, analysed=9, unreadable=1, overflowed=0),
             seconds={"decode": 1.25, "infer": 0.1 + 0.2},
             warnings=("FEW_NUCLEI",),
         ),
-        nuclei_file=folder / f"{identity}.parquet",
+        artifacts=(Artifact(kind=ArtifactKind.CELLS, path=folder / f"{identity}.parquet"),),
         warnings=("FEW_NUCLEI", "OUT_OF_SCOPE"),
         software="9.8.7",
     )
+
+
+def _without_interval(row: Score) -> Score:
+    """The clinical region's rows have none, as where too few fields hold cells."""
+    return replace(row, interval=None) if row.region == ER.clinical_region else row
