@@ -167,8 +167,7 @@ def _group(
 
 def _measurement(q: Quantity) -> sr.Measurement:
     assert q.number is not None
-    assert q.code.unit is not None, "every measure with a number has a unit"
-    return sr.Measurement(name=concept(q.code), value=q.number, unit=concept(q.code.unit))
+    return sr.Measurement(name=concept(q.code), value=q.number, unit=concept(q.code.unit or codes.ONE))
 
 
 def _evaluation(q: Quantity) -> sr.QualitativeEvaluation:
