@@ -1,11 +1,18 @@
-"""Keeps an artifact's bytes under a name that tells two contents apart."""
+"""Keeps artifacts as files, each whole or not at all."""
 
 import hashlib
 import uuid
 from pathlib import Path
 
-from server.domain.errors import Failed, ServiceReason
+from pydicom import Dataset
 
+from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.errors import Failed, ServiceReason
+from server.domain.result import Result
+from server.report.identity import write
+
+SIGNED_FOLDER = "signed"
+"""In an order's folder: what pathologists signed."""
 DIGEST_LENGTH = 12
 
 
@@ -28,3 +35,15 @@ def keep(path: Path, content: bytes) -> None:
         raise Failed(
             ServiceReason.DELIVERY_FAILED, "the report can't be written: is the disk full?", retryable=True
         ) from None
+
+
+def keep_beside_cells(kind: ArtifactKind, result: Result, report: Dataset | None) -> Artifact | None:
+    """A DICOM report of what a worker found, where the cells' file lies; None where there is no report.
+
+    Raises Failed OUTPUT_NOT_WRITABLE.
+    """
+    if report is None:
+        return None
+    path = result.cells_file.with_name(f"{kind.value.lower()}.dcm")
+    write(report, path)
+    return Artifact(kind=kind, path=path, identifier=str(report.SOPInstanceUID))

@@ -7,6 +7,8 @@ by them, takes its place.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
+from pathlib import Path
 
 from highdicom import sr
 from pydicom import Dataset
@@ -14,12 +16,15 @@ from pydicom.sr.codedict import codes as dicom
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
 from inference.measures import ONE
+from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Order
 from server.domain.result import Result, ResultId
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
+from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
 from server.report.quantities import Quantity, quantities, regions
-from server.report.source import check_same_specimen, main_image
+from server.report.source import check_same_specimen, kept_source, main_image
 
 SERIES_NUMBER = 9101
 SIGNED_INSTANCE_NUMBER = 2
@@ -84,6 +89,53 @@ def build_sr(
     report.InstanceNumber = SIGNED_INSTANCE_NUMBER
     identity.settle(report, result, image, at=signature.at)
     return report
+
+
+class SrReporter:
+    """The structured report: preliminary, and verified once a pathologist signed."""
+
+    kind = ArtifactKind.SR
+    events = frozenset({EventKind.PRELIMINARY, EventKind.FINAL, EventKind.CORRECTED})
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` holds the results' files."""
+        self._folder = folder
+
+    def build(self, event: Event) -> Artifact | None:
+        """None where the slide's header wasn't kept. Raises Refused as `build_sr`, Failed where it can't be written."""
+        result = event.result
+        header = kept_source(result) if result is not None and event.kind in self.events else []
+        if result is None or not header:
+            return None
+        report = build_sr(result, event.order, header, _signature(event))
+        if event.kind is EventKind.PRELIMINARY:
+            return keep_beside_cells(self.kind, result, report)
+        content = _bytes_of(report)
+        name = f"{result.id}-{event.kind}-{digest_of(content)}.dcm"  # another signer or time is another document
+        path = self._folder / event.order.id / SIGNED_FOLDER / name
+        keep(path, content)
+        return Artifact(kind=self.kind, path=path, identifier=str(report.SOPInstanceUID))
+
+
+def _signature(event: Event) -> Signature | None:
+    signing = event.signing
+    if event.kind is EventKind.PRELIMINARY:
+        return None
+    assert signing is not None, "an event of a signature says who signed"
+    lab, state = event.order.request.lab, event.kind.value
+    return Signature(by=signing.by, lab=lab, at=signing.at, state=state, replaces=_document_of(signing))
+
+
+def _document_of(signing: Signing) -> Document:
+    if signing.replaces_event is EventKind.PRELIMINARY:
+        return Document(result_id=signing.replaces_result)
+    return signed(signing.replaces_result, signing.replaces_event.value, signing.replaces_by)
+
+
+def _bytes_of(report: Dataset) -> bytes:
+    content = BytesIO()
+    report.save_as(content, enforce_file_format=True)
+    return content.getvalue()
 
 
 def _replaced(result: Result, signature: Signature | None) -> Document | None:

@@ -11,12 +11,11 @@ from pydicom import Dataset, dcmread
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind, Reporter, Signing
 from server.domain.result import Result, ResultId
-from server.report.ann import build_ann
+from server.report.ann import AnnReporter, build_ann
 from server.report.identity import derived_uid, write
-from server.report.reporters import AnnReporter, SegReporter, SrReporter
-from server.report.seg import build_seg
+from server.report.seg import SegReporter, build_seg
 from server.report.source import KEPT_HEADER
-from server.report.sr import build_sr
+from server.report.sr import SrReporter, build_sr
 from tests.made import made_header, made_order, made_result
 
 SIGNED_AT = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
