@@ -57,10 +57,14 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
-    """Below an overlay: names with their colours, and a line of what else the marks say."""
+    """Below an overlay: names with their colours, and a line of what else the marks say.
+
+    `by` says for a person what the groups are by.
+    """
 
     marks: tuple[tuple[str, Colour], ...]
     note: str
+    by: str = "group"
 
 
 class Analyzer(Protocol):

@@ -1,9 +1,12 @@
-"""Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed."""
+"""Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed.
+
+Local names are those of the assays (`inference.assay`).
+"""
 
 import re
 from collections.abc import Sequence
 
-from inference.assay import marker_named
+from inference.assay import Assay, assay_of, assays, plain
 from server.domain.errors import Refused, ServiceReason
 
 # LOINC (breast cancer specimen, then any other tissue): presence, interpretation, percent of nuclei.
@@ -19,14 +22,10 @@ SNOMED_CT = {
     **dict.fromkeys(("1234803000", "1237278006"), "PR"),
 }
 
-# Letters and digits of a local code or text, upper case, after the words of `NOISE` are taken out.
-NAMES = {
-    **dict.fromkeys(("ER", "ERALPHA", "ESTROGENRECEPTOR", "OESTROGENRECEPTOR", "ESTROGENRECEPTORALPHA"), "ER"),
-    **dict.fromkeys(("PR", "PGR", "PROGESTERONERECEPTOR"), "PR"),
-    **dict.fromkeys(("KI67", "MIB1"), "KI67"),
-    **dict.fromkeys(("HER2", "HER2NEU", "ERBB2", "CERBB2"), "HER2"),
-}
+# Letters and digits of local names, upper case, of stains that are known and have no assay yet.
+UNSCORED = dict.fromkeys(("HER2", "HER2NEU", "ERBB2", "CERBB2"), "HER2")
 
+# Words of a local code or text that say nothing of the marker.
 NOISE = frozenset({"IHC", "IMMUNO", "IMMUNOHISTOCHEMISTRY", "STAIN", "STAINING", "SCORE", "QUANTIFICATION"})
 
 _LOINC_SCHEMES, _SNOMED_SCHEMES = ("LN", "LOINC"), ("SCT", "SNOMED", "SNOMED-CT")
@@ -46,7 +45,7 @@ def marker_of(components: Sequence[str]) -> str:
         raise Refused(
             ServiceReason.MARKER_UNKNOWN, "OBR-4 names more than one marker: send a code of docs/hl7-interface.md"
         )
-    return str(marker_named(found.pop() if found else "", "OBR-4"))
+    return assay_of(found.pop() if found else "", "OBR-4").marker
 
 
 def _by_code(code: str, scheme: str) -> str:
@@ -61,4 +60,9 @@ def _by_code(code: str, scheme: str) -> str:
 
 def _by_name(text: str) -> str:
     words = [w for w in re.split(r"[^A-Z0-9]+", text.upper()) if w and w not in NOISE]
-    return NAMES.get("".join(words), "")
+    named = "".join(words)
+    return next((assay.marker for assay in assays() if named in _names(assay)), UNSCORED.get(named, ""))
+
+
+def _names(assay: Assay) -> set[str]:
+    return {plain(name) for name in (assay.marker, *assay.names)}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.assay import assays
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
 from server.hl7.er7 import CHARSETS
 from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
@@ -21,10 +22,10 @@ def row(first: str) -> list[str]:
     return next(r for r in ROWS if r[0].startswith(first))
 
 
-@pytest.mark.parametrize("marker", ["ER", "PR", "KI67", "HER2"])
+@pytest.mark.parametrize("marker", ["ER", "PR", "KI67", "P53", "HER2"])
 def test_the_guide_lists_each_markers_codes(marker: str) -> None:
     _, loinc, snomed, _ = row(marker)
-    assert set(loinc.split(", ")) == {c for c, m in LOINC.items() if m == marker}
+    assert set(loinc.split(", ")) - {""} == {c for c, m in LOINC.items() if m == marker}
     assert set(snomed.split(", ")) - {""} == {c for c, m in SNOMED_CT.items() if m == marker}
 
 
@@ -46,21 +47,13 @@ def test_the_guide_names_messages_answers_limits_and_character_sets() -> None:
 
 
 def test_the_guide_names_every_quantity_of_a_result() -> None:
-    quantities = [
-        codes.H_SCORE,
-        codes.H_SCORE_CI95_LOW,
-        codes.H_SCORE_CI95_HIGH,
-        codes.PERCENT_POSITIVE,
-        codes.ALLRED_PS,
-    ]
-    quantities += [
-        codes.ALLRED_IS,
-        codes.ALLRED_TOTAL,
-        codes.IRS,
-        codes.NUCLEI,
-        codes.GRADE_COUNTS[0],
-        codes.GRADE_COUNTS[3],
-    ]
+    quantities = [c for c in codes.table() if c.scheme is codes.Scheme.CHROMOGEN and c.unit is not None]
+    quantities.remove(codes.DETECTION_CONFIDENCE)  # of one cell: DICOM only
     for code in [*quantities, PROFILE, MODEL_SHA256, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
         assert f"`{code.value}`" in GUIDE
     assert RESEARCH_USE_ONLY in GUIDE
+
+
+def test_the_guide_names_the_clinical_region_of_each_marker() -> None:
+    for assay in assays():
+        assert f"`{assay.clinical_region}`" in row("NTE after OBR")[1]
