@@ -8,12 +8,11 @@ from sqlalchemy import ColumnElement, RowMapping, func, select, union, update
 
 from server.domain.access import Actor
 from server.domain.errors import Refused, ServiceReason
-from server.domain.states import DeliveryState, OrderState
+from server.domain.states import LIVE, DeliveryState
 from server.domain.views import DeliveryFilter, DeliveryView, DestinationView, LabView, Page, PageKey
 from server.store.scope import Scoped, given, of_lab, page_of
 from server.store.tables import orders, outbox, profiles, results
 
-OPEN = (OrderState.QUEUED, OrderState.RUNNING)
 ORU = "ORU"
 
 
@@ -22,7 +21,7 @@ class PostgresAdminRepository(Scoped):
 
     def labs(self, actor: Actor) -> Sequence[LabView]:
         named = union(*(select(t.c.lab).where(of_lab(t.c.lab, actor)) for t in (orders, results, profiles))).subquery()
-        is_open = orders.c.state.in_(OPEN)
+        is_open = orders.c.state.in_(LIVE)
         statement = select(
             named.c.lab,
             _count(orders, orders.c.lab == named.c.lab).label("orders"),

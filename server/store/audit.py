@@ -1,10 +1,10 @@
 """The audit: who did what to which object, when, with what outcome; no patient data. Hash-chained, so that a change
 shows.
 
-PostgreSQL writes it (migration 0003): triggers at the commit of every order's, result's, profile's and delivery's
-change, so that no code can forget it. Each laboratory has eight chains; a row's hash is of its fields and of the hash
-before it. Here the hashes are computed again, outside of the database, since who can change rows there can change
-functions as well.
+PostgreSQL writes it (migrations/sql/audit_*.sql): triggers at the commit of every order's, result's, profile's and
+delivery's change, so that no code can forget it. Each laboratory has eight chains; a row's hash is of its fields and
+of the hash before it. Here the hashes are computed again, outside of the database, since who can change rows there can
+change functions as well.
 
 A cut-off end leaves a chain whole: `heads` are for writing down elsewhere.
 """

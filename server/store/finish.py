@@ -1,7 +1,6 @@
-"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them (migrations
-0006, 0010).
+"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them.
 
-As statements of ours they would be parsed and planned anew for each case, which took longer than to run them.
+As statements of ours these would be parsed and planned anew for each case, which took longer than to run them.
 """
 
 import json

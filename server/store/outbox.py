@@ -26,6 +26,7 @@ from server.domain.errors import ChromogenError, Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
+from server.domain.states import DeliveryState
 from server.lease import Leases, Renew
 from server.store.database import transaction
 from server.store.tables import outbox
@@ -33,7 +34,6 @@ from server.store.tables import outbox
 Deliver = Callable[[Delivery], None]
 """Sends one thing and returns once it is taken. Raises Failed, retryable or not."""
 
-WAITING, SENT, DEAD = "WAITING", "SENT", "DEAD"
 CHUNK = 1 << 18
 HANGS_S = 600
 """After which a sender is taken for hung, as on a network folder that is gone."""
@@ -133,11 +133,11 @@ class PostgresOutbox:
 
     def waiting(self) -> int:
         with transaction(self._engine) as connection:
-            return connection.execute(select(func.count()).where(outbox.c.state == WAITING)).scalar_one()
+            return connection.execute(select(func.count()).where(outbox.c.state == DeliveryState.WAITING)).scalar_one()
 
     def dead(self) -> int:
         with transaction(self._engine) as connection:
-            return connection.execute(select(func.count()).where(outbox.c.state == DEAD)).scalar_one()
+            return connection.execute(select(func.count()).where(outbox.c.state == DeliveryState.DEAD)).scalar_one()
 
     def send_due(self) -> int:
         """Empty every destination's queue as far as it is due, destinations beside one another.
@@ -214,8 +214,8 @@ class PostgresOutbox:
         except Exception as error:  # a sender's fault must not end the thread that serves the destination
             self._put_back(taken, type(error).__name__, retryable=True)
             return False
-        self._settle(taken, {"state": SENT, "ended_at": func.now(), "reason": ""})
-        metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, SENT).inc()
+        self._settle(taken, {"state": DeliveryState.SENT, "ended_at": func.now(), "reason": ""})
+        metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, DeliveryState.SENT).inc()
         log.info("delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, attempts=taken.attempts)
         return True
 
@@ -241,7 +241,7 @@ class PostgresOutbox:
 
     def _renewed(self, taken: _Taken) -> bool:
         """Whether the row was still ours and its lease begins anew."""
-        mine = (outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token)
+        mine = (outbox.c.id == taken.id, outbox.c.state == DeliveryState.WAITING, outbox.c.token == taken.token)
         with transaction(self._engine) as connection:
             renewal = update(outbox).where(*mine).values(lease_until=_in(self._patience.lease_s))
             return connection.execute(renewal).rowcount == 1
@@ -252,7 +252,7 @@ class PostgresOutbox:
         values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s), "errors": errors}
         hopeless = not retryable or errors >= self._patience.errors
         if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
-            self._settle(taken, values | {"state": DEAD, "ended_at": func.now()})
+            self._settle(taken, values | {"state": DeliveryState.DEAD, "ended_at": func.now()})
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, reason).inc()
         log.warning("not_delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, reason=reason)
 
@@ -260,7 +260,12 @@ class PostgresOutbox:
         """Whether the row was still ours and changed."""
         statement = (
             update(outbox)
-            .where(outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token, *conditions)
+            .where(
+                outbox.c.id == taken.id,
+                outbox.c.state == DeliveryState.WAITING,
+                outbox.c.token == taken.token,
+                *conditions,
+            )
             .values({**values, "token": None, "lease_until": None})
         )
         with transaction(self._engine) as connection:
@@ -269,8 +274,10 @@ class PostgresOutbox:
 
 def _is_head() -> ColumnElement[bool]:
     older = outbox.alias("older")
-    head = select(func.min(older.c.id)).where(older.c.destination == outbox.c.destination, older.c.state == WAITING)
-    return and_(outbox.c.state == WAITING, outbox.c.id == head.correlate(outbox).scalar_subquery())
+    head = select(func.min(older.c.id)).where(
+        older.c.destination == outbox.c.destination, older.c.state == DeliveryState.WAITING
+    )
+    return and_(outbox.c.state == DeliveryState.WAITING, outbox.c.id == head.correlate(outbox).scalar_subquery())
 
 
 def _is_due() -> ColumnElement[bool]:

@@ -12,10 +12,10 @@ from sqlalchemy.sql import ColumnElement
 from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, BUILT_IN, Profile, ProfileKey
+from server.domain.states import ProfileState
 from server.store.tables import profile_states, profiles
 
 HUE_VALUE, DENSITY = "hue_value", "density"
-ACTIVE = "ACTIVE"
 
 
 def add(connection: Connection, profile: Profile) -> None:
@@ -47,7 +47,7 @@ def fitting(connection: Connection, lab: str, marker: str) -> list[Profile]:
     """
     statement = (
         select(profiles)
-        .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ACTIVE)
+        .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ProfileState.ACTIVE)
         .order_by(profiles.c.name, profiles.c.revision)
     )
     return [BUILT_IN, *(profile_of(row) for row in connection.execute(statement).mappings())]
@@ -57,7 +57,7 @@ def state_of() -> ColumnElement[str]:
     """The state of a row of `profiles`: what was last said of it, or ACTIVE."""
     same = (getattr(profile_states.c, part) == getattr(profiles.c, part) for part in ("lab", "name", "revision"))
     last = select(profile_states.c.state).where(*same).order_by(profile_states.c.id.desc()).limit(1)
-    return func.coalesce(last.correlate(profiles).scalar_subquery(), ACTIVE)
+    return func.coalesce(last.correlate(profiles).scalar_subquery(), ProfileState.ACTIVE.value)
 
 
 def to_json(profile: Profile) -> dict[str, Any]:

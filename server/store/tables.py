@@ -4,6 +4,8 @@ holds that).
 Every table of a laboratory carries `lab`, which row-level security will ask for. Times are the database's, aware, UTC.
 """
 
+from enum import StrEnum
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -22,12 +24,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     Uuid,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from server.domain.states import DeliveryState, OrderState
 
 metadata = MetaData(
     naming_convention={
@@ -38,6 +43,13 @@ metadata = MetaData(
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
     }
 )
+
+
+def _state_in(*states: StrEnum) -> TextClause:
+    """Of a partial index."""
+    quoted = (f"'{state}'" for state in states)
+    return text(f"state IN ({', '.join(quoted)})")
+
 
 APPEND_ONLY = ("profiles", "results", "scores", "signatures", "profile_states", "audit")
 
@@ -62,7 +74,7 @@ orders = Table(
     Column("charset", Text, nullable=False),
     Column("requested_at", DateTime(timezone=True)),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("state", String(16), nullable=False, server_default="QUEUED"),
+    Column("state", String(16), nullable=False, server_default=OrderState.QUEUED),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("token", Uuid(as_uuid=False), comment="who holds the order; null unless RUNNING"),
     Column("lease_until", DateTime(timezone=True)),
@@ -84,8 +96,10 @@ orders = Table(
     Column("ending", String(16), comment="as what it ends once the LIS can be told"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     UniqueConstraint("sender", "message_control_id"),
-    CheckConstraint("(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"),
-    CheckConstraint("(state = 'DONE') = (result_id IS NOT NULL)", name="done_has_result"),
+    CheckConstraint(
+        f"(state = '{OrderState.RUNNING}') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"
+    ),
+    CheckConstraint(f"(state = '{OrderState.DONE}') = (result_id IS NOT NULL)", name="done_has_result"),
     Index(
         "orders_placer_key",
         "lab",
@@ -94,7 +108,9 @@ orders = Table(
         unique=True,
         postgresql_where=text("placer_order_number <> ''"),
     ),
-    Index("orders_due_idx", "rank", "received_at", "id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
+    Index(
+        "orders_due_idx", "rank", "received_at", "id", postgresql_where=_state_in(OrderState.QUEUED, OrderState.RUNNING)
+    ),
     Index("orders_received_idx", "received_at"),
     Index("orders_lab_received_idx", "lab", "received_at", "id"),
     Index(
@@ -102,7 +118,7 @@ orders = Table(
         "lab",
         "received_at",
         "id",
-        postgresql_where=text("state IN ('REFUSED', 'DEAD', 'CANCELLED')"),
+        postgresql_where=_state_in(OrderState.REFUSED, OrderState.DEAD, OrderState.CANCELLED),
     ),
     Index(
         "orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")
@@ -184,7 +200,7 @@ outbox = Table(
     Column("message_id", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("sha256", String(64), nullable=False, comment="of the file when the result was finished"),
-    Column("state", String(16), nullable=False, server_default="WAITING", comment="WAITING, SENT, DEAD"),
+    Column("state", String(16), nullable=False, server_default=DeliveryState.WAITING, comment="WAITING, SENT, DEAD"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("token", Uuid(as_uuid=False)),
@@ -196,8 +212,8 @@ outbox = Table(
     Column("errors", Integer, nullable=False, server_default="0", comment="times that the receiver answered AE or CE"),
     UniqueConstraint("destination", "message_id"),
     Index("outbox_order_id_idx", "order_id", postgresql_where=text("kind = 'ORU'")),
-    Index("outbox_waiting_idx", "destination", "id", postgresql_where=text("state = 'WAITING'")),
-    Index("outbox_dead_idx", "destination", postgresql_where=text("state = 'DEAD'")),
+    Index("outbox_waiting_idx", "destination", "id", postgresql_where=_state_in(DeliveryState.WAITING)),
+    Index("outbox_dead_idx", "destination", postgresql_where=_state_in(DeliveryState.DEAD)),
 )
 
 signatures = Table(
@@ -246,4 +262,4 @@ audit = Table(
     UniqueConstraint("lab", "chain", "number"),
     Index("audit_object_idx", "object"),
 )
-"""Written by the triggers of migration 0003 alone, at the commit of what they tell of; read by `server.store.audit`."""
+"""Written by chromogen_append alone (migrations/sql); read by `server.store.audit`."""

@@ -135,7 +135,7 @@ def test_s2_eight_transactions_that_have_noted_something_hold_up_no_other(servic
         for number in range(8):
             connection = open_ones.enter_context(transaction(service, lab="LAB"))
             connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-            connection.exec_driver_sql(f"SELECT chromogen_note('LAB', 'invented', 'test', 'things/{number}', '')")
+            connection.exec_driver_sql(f"SELECT chromogen_note('call.refuse', 'methods/{number}', '')")
     with transaction(service) as connection:
         verdict = audit.verify(connection)
     assert (verdict.entries, verdict.broken, len(verdict.heads)) == (8, (), 8)
@@ -145,7 +145,7 @@ def filled(engine: sa.Engine, rows: int) -> None:
     with transaction(engine) as connection:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         note = (
-            "SELECT count(chromogen_note('LAB', 'invented', 'order.claim', 'orders/' || i, 'é')) "
+            "SELECT count(chromogen_append('LAB', 'invented', 'order.claim', 'orders/' || i, 'é')) "
             "FROM generate_series(1, {}) i"
         )
         connection.exec_driver_sql(note.format(rows))
@@ -304,7 +304,8 @@ FORBIDDEN = {
         "INSERT INTO orders (lab) VALUES ('A')",
         "SELECT * FROM audit",
         "DELETE FROM outbox",
-        "SELECT chromogen_note('A', '', '', '', '')",
+        "SELECT chromogen_note('call.refuse', '', '')",
+        "SELECT chromogen_append('A', '', '', '', '')",
     ],
     "chromogen_audit": [
         "SELECT * FROM orders",
