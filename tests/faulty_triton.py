@@ -32,9 +32,7 @@ RIGHT = TritonPythonModel
 
 
 class TritonPythonModel(RIGHT):
-    """Answers rightly but for what the file `fault` beside the models says: a word, and a number of
-    seconds for `slow`.
-    """
+    """Answers rightly but for what the file `fault` beside the models says: a word, and seconds for `slow`."""
 
     def initialize(self, args):
         super().initialize(args)

@@ -14,7 +14,17 @@ from inference.grade import counts
 from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray, Nuclei, NucleiWriter
 from inference.score import CompartmentScore, score
 from inference.slide import Level, SlideFacts
-from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.order import (
+    EntityIdentifier,
+    Order,
+    OrderId,
+    Patient,
+    Priority,
+    Request,
+    Sender,
+    SlideReference,
+    Specimen,
+)
 from server.domain.profile import BUILT_IN, Profile
 from server.domain.result import Result, ResultId, Scores
 
@@ -100,10 +110,10 @@ def made_order(
         id=OrderId(str(uuid.uuid5(_NAMESPACE, "order"))),
         request=Request(
             lab="TEST-LAB",
-            sender="LIS^TEST",
+            sender=Sender(application="LIS", facility="TEST"),
             message_control_id="MSG-1",
             message_type="OML^O21",
-            placer_order_number="P-4711",
+            placer_order_number=EntityIdentifier(identifier="P-4711"),
             placer_request="1",
             priority=Priority.ROUTINE,
             marker=marker,

@@ -1,10 +1,14 @@
 CREATE TABLE orders (
     id uuid CONSTRAINT orders_pkey PRIMARY KEY,
     lab text NOT NULL,
-    sender text NOT NULL,
+    sender_application text NOT NULL,
+    sender_facility text NOT NULL,
     message_control_id text NOT NULL,
     message_type text NOT NULL,
     placer_order_number text NOT NULL,
+    placer_namespace text NOT NULL DEFAULT '',
+    placer_universal_id text NOT NULL DEFAULT '',
+    placer_universal_type text NOT NULL DEFAULT '',
     placer_request text NOT NULL,
     priority varchar(16) NOT NULL,
     rank smallint NOT NULL,
@@ -15,6 +19,7 @@ CREATE TABLE orders (
     specimen jsonb NOT NULL,
     slide jsonb NOT NULL,
     charset text NOT NULL,
+    processing_id text NOT NULL DEFAULT 'P',
     requested_at timestamptz,
     received_at timestamptz NOT NULL DEFAULT now(),
     state varchar(16) NOT NULL DEFAULT 'QUEUED',
@@ -34,14 +39,15 @@ CREATE TABLE orders (
     -- a column, since the operators of a JSON document aren't leakproof: under row-level security no index of an
     -- expression serves
     container_id text GENERATED ALWAYS AS (slide ->> 'container_id') STORED,
-    CONSTRAINT orders_sender_message_control_id_key UNIQUE (sender, message_control_id),
+    CONSTRAINT orders_message_key UNIQUE (sender_application, sender_facility, message_control_id),
     CONSTRAINT orders_running_has_token_check CHECK (
         (state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)),
     CONSTRAINT orders_done_has_result_check CHECK ((state = 'DONE') = (result_id IS NOT NULL))
 );
 
-CREATE UNIQUE INDEX orders_placer_key ON orders (lab, placer_order_number, placer_request)
-    WHERE placer_order_number <> '';
+CREATE UNIQUE INDEX orders_placer_key ON orders (
+    lab, placer_order_number, placer_namespace, placer_universal_id, placer_universal_type, placer_request
+) WHERE placer_order_number <> '';
 CREATE INDEX orders_due_idx ON orders (rank, received_at, id) WHERE state IN ('QUEUED', 'RUNNING');
 CREATE INDEX orders_received_idx ON orders (received_at);
 CREATE INDEX orders_lab_received_idx ON orders (lab, received_at, id);
@@ -50,6 +56,7 @@ CREATE INDEX orders_container_idx ON orders (lab, container_id, received_at, id)
 CREATE INDEX orders_urgent_idx ON orders (lab, rank, received_at, id) WHERE rank < 2;
 
 COMMENT ON COLUMN orders.rank IS '0 STAT, 1 ASAP, 2 ROUTINE';
+COMMENT ON COLUMN orders.processing_id IS 'MSH-11: P, T or D';
 COMMENT ON COLUMN orders.token IS 'who holds the order; null unless RUNNING';
 COMMENT ON COLUMN orders.run IS 'one more each time it is begun anew';
 COMMENT ON COLUMN orders.repeats IS 'sender and control id of messages that began it anew';

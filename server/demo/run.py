@@ -23,7 +23,7 @@ from inference.score import score
 from server import settings
 from server.bootstrap import Service, bootstrap
 from server.demo.api import order_and_result, serving
-from server.demo.lis import APPLICATION, LAB, ReceivingLis, order_message
+from server.demo.lis import LAB, ReceivingLis, order_message
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.errors import Failed, ServiceReason
 from server.domain.result import Result, ResultId, Scores
@@ -79,7 +79,7 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
         service.worker(lambda claim: run_case(claim, services)).run_until_idle()
         with serving(service) as port:
             say("asking the gRPC API for the result")
-            found, answered = order_and_result(port, f"{order}^{APPLICATION}")
+            found, answered = order_and_result(port, order)
         return collect(out, work, service, found, answered, truth, lis)
 
 

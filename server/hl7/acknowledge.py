@@ -143,7 +143,7 @@ def _taken(order: Order) -> list[str]:
     asked, patient = order.request, order.request.patient
     name = composed(patient.family_name, patient.given_name)
     pid = segment("PID", "", "", composed(patient.id, "", "", patient.id_authority), "", name)
-    return [pid, segment("ORC", "OK", asked.placer_order_number, composed(order.id, APPLICATION))]
+    return [pid, segment("ORC", "OK", composed(*asked.placer_order_number.parts), composed(order.id, APPLICATION))]
 
 
 def _old(version: str) -> bool:

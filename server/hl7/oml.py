@@ -9,8 +9,18 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import EARLIEST_BIRTH, Patient, Priority, Request, SlideReference, Specimen
-from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, composed, read
+from server.domain.order import (
+    EARLIEST_BIRTH,
+    EntityIdentifier,
+    Patient,
+    Priority,
+    ProcessingId,
+    Request,
+    Sender,
+    SlideReference,
+    Specimen,
+)
+from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, read
 from server.hl7.markers import marker_of
 
 ACCEPTED_TYPES = frozenset({("OML", "O21"), ("OML", "O33"), ("ORM", "O01"), ("OMI", "O23")})
@@ -45,13 +55,13 @@ def request_of(message: Message) -> Request:
     if not any(procedure.components()):
         raise _missing("OBR-4")
     marker = marker_of(procedure.components())
-    specimen, slide = _specimen(order, obr), _slide(order)
+    specimen, slide, facility = _specimen(order, obr), _slide(order), header.repetitions(4)[0]
     return Request(
-        lab=_required(_authority(header.repetitions(4)[0], 1), "MSH-4"),
-        sender=composed(_authority(header.repetitions(3)[0], 1), _authority(header.repetitions(4)[0], 1)),
+        lab=_required(_authority(facility, 1), "MSH-4"),
+        sender=Sender(application=_authority(header.repetitions(3)[0], 1), facility=_authority(facility, 1)),
         message_control_id=_required(header.get(10), "MSH-10"),
         message_type=f"{header.get(9)}^{header.get(9, 2)}",
-        placer_order_number=_required(_entity(orc, 2) or _entity(obr, 2), "ORC-2"),
+        placer_order_number=_placer_order_number(orc, obr),
         placer_request=f"{procedure.get() or marker}/{slide.series_uid or slide.container_id or slide.study_uid}",
         priority=_priority(order, orc, obr),
         marker=marker,
@@ -61,6 +71,7 @@ def request_of(message: Message) -> Request:
         specimen=specimen,
         slide=slide,
         charset=message.charset,
+        processing_id=_processing_id(header),
         requested_at=_time(orc.get(9)) or _time(header.get(7)),
     )
 
@@ -176,10 +187,24 @@ def _priority(message: Message, orc: Segment, obr: Segment) -> Priority:
     return PRIORITIES.get(next((s for s in said if s), "").upper(), Priority.ROUTINE)
 
 
-def _entity(segment: Segment, field: int) -> str:
-    """An EI in canonical ER7 (identifier^namespace^universal id^type): the answer must return all of it."""
-    components = segment.repetitions(field)[0].components()[:4]
-    return composed(*components) if components[0] else ""
+def _processing_id(header: Segment) -> ProcessingId:
+    """MSH-11; an empty one is production's, as it always was."""
+    said = header.get(11).upper() or ProcessingId.PRODUCTION
+    try:
+        return ProcessingId(said)
+    except ValueError:
+        raise Refused(ServiceReason.MESSAGE_INVALID, "MSH-11 is none of P, T, D") from None
+
+
+def _placer_order_number(orc: Segment, obr: Segment) -> EntityIdentifier:
+    """ORC-2, else OBR-2. Raises Refused FIELD_MISSING."""
+    field = next((f for f in (orc.repetitions(2)[0], obr.repetitions(2)[0]) if f.get()), None)
+    if field is None:
+        raise _missing("ORC-2")
+    identifier, namespace, universal_id, universal_type = (*field.components(), "", "", "")[:4]
+    return EntityIdentifier(
+        identifier=identifier, namespace=namespace, universal_id=universal_id, universal_type=universal_type
+    )
 
 
 def _authority(field: Field, component: int) -> str:

@@ -19,7 +19,7 @@ from inference.score import CompartmentScore
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import EARLIEST_BIRTH, Order
 from server.domain.result import Result
-from server.hl7.er7 import UTF8, codec_of, segment, term_of, unescape
+from server.hl7.er7 import UTF8, codec_of, segment, term_of
 from server.hl7.er7 import composed as er7_composed
 from server.report.codes import (
     ALGORITHM_NAME,
@@ -233,7 +233,7 @@ def _patient_and_order(order: Order, status: str, at: datetime) -> list[str]:
 
 def _order(order: Order, status: str, at: datetime) -> list[str]:
     asked = order.request
-    placer, filler = _echoed(asked.placer_order_number), composed(order.id, APPLICATION)
+    placer, filler = composed(*asked.placer_order_number.parts), composed(order.id, APPLICATION)
     scheme = "LN" if _LOINC.fullmatch(asked.procedure_code) else "L"
     procedure = composed(asked.procedure_code, asked.procedure_text, scheme)
     obr = ["1", placer, filler, procedure, *[""] * 17, _time(at), "", "SP", status]
@@ -245,13 +245,6 @@ def composed(*components: str) -> str:
     sequences as they were.
     """
     return er7_composed(*(c.translate(_CONTROLS) for c in components))
-
-
-def _echoed(field: str) -> str:
-    """An EI as it was received (`Request.placer_order_number` is ER7), escaped anew lest a sign of
-    it split the line.
-    """
-    return composed(*(unescape(part) for part in field.split("^")))
 
 
 def _specimen(order: Order) -> list[str]:
@@ -272,9 +265,9 @@ def _time(at: datetime) -> str:
 
 def _checked(order: Order, message_id: str, at: datetime, processing_id: str, lines: Sequence[str]) -> bytes:
     asked = order.request
-    application, facility = (_echoed(p) for p in f"{asked.sender}^".split("^")[:2])
+    application, facility = (composed(part) for part in (asked.sender.application, asked.sender.facility))
     body = "\r".join(lines)
-    charset = term_of(asked.charset) if _fits(body + asked.lab + asked.sender, asked.charset) else UTF8
+    charset = term_of(asked.charset) if _fits(body + asked.lab + application + facility, asked.charset) else UTF8
     header = [
         "^~\\&",
         APPLICATION,

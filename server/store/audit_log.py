@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Failed
 from server.store.database import transaction
 
@@ -26,7 +26,7 @@ class RefusedCallLog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def __call__(self, actor: Actor, method: str) -> None:
+    def __call__(self, actor: Caller, method: str) -> None:
         """Raises nothing: the call is refused whether or not that can be written down."""
         try:
             with transaction(self._engine, lab=actor.lab, subject=actor.subject) as connection:

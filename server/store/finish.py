@@ -14,8 +14,7 @@ from server.store import outbox, results
 
 FINISH = """
 SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(hue_value)s, %(density)s,
-%(scores)s,
-    %(deliveries)s) AS done
+    %(scores)s, %(deliveries)s) AS done
 """
 """`done` is false where the claim is lost, and nothing is written."""
 

@@ -5,17 +5,17 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select, update
 from sqlalchemy.sql import ColumnElement
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Order, OrderId, Request
+from server.domain.order import Order, OrderId, Request, Sender
 from server.domain.ports import OrderView
 from server.domain.states import OrderState, check_transition
 from server.domain.views import OrderFilter, Page, PageKey, check_etag, order_etag
-from server.hl7.er7 import composed
 from server.store import orders as rows
 from server.store import outbox
 from server.store.audit_log import note
 from server.store.notify import Notify, notified, notify_nobody
+from server.store.order_row import RANK, sender_of
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
 
@@ -30,7 +30,7 @@ class PostgresOrderRepository(Scoped):
         super().__init__(engine)
         self._notify = notify
 
-    def create(self, actor: Actor, request: Request) -> tuple[OrderView, bool]:
+    def create(self, actor: Caller, request: Request) -> tuple[OrderView, bool]:
         if request.lab != actor.lab:
             raise Refused(ServiceReason.PERMISSION_DENIED, "an order is made in the caller's own laboratory")
         with self._transaction(actor) as connection:
@@ -41,14 +41,14 @@ class PostgresOrderRepository(Scoped):
                 )
             return (_just_made(order), True) if new else (rows.view(connection, order.id), False)
 
-    def get(self, actor: Actor, order_id: OrderId, *, patient: bool = False) -> OrderView:
+    def get(self, actor: Caller, order_id: OrderId, *, patient: bool = False) -> OrderView:
         with self._transaction(actor) as connection:
             view = rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
             if patient:
                 note(connection, "patient.read", f"orders/{view.order.id}")
             return view
 
-    def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
+    def list(self, actor: Caller, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
         columns = (orders.c.received_at, orders.c.id)
         statement = page_of(
             select(orders).where(of_lab(orders.c.lab, actor), *_conditions(wanted)), columns, after, limit
@@ -59,7 +59,7 @@ class PostgresOrderRepository(Scoped):
         key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
         return Page(items=tuple(rows.view_of(row) for row in found[:limit]), next=key)
 
-    def cancel(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    def cancel(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             check_transition(view.state, OrderState.CANCELLED)
@@ -67,7 +67,7 @@ class PostgresOrderRepository(Scoped):
                 outbox.add(connection, view.order, None, notified(self._notify, view.order, *CANCELLED))
             return _changed(connection, order_id, state=OrderState.CANCELLED, token=None, lease_until=None)
 
-    def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    def retry(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             if view.state not in RETRYABLE:
@@ -106,14 +106,14 @@ def _is_reused(connection: Connection, order: Order, request: Request) -> bool:
 _REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
 
 
-def _ordered_by(connection: Connection, actor: Actor, order: Order) -> bool:
+def _ordered_by(connection: Connection, actor: Caller, order: Order) -> bool:
     """By them alone: whoever repeated the order waits for its answer too."""
-    me = composed(actor.subject, actor.lab)
+    me = Sender(application=actor.subject, facility=actor.lab)
     heard = connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
-    return order.request.sender == me and all(message.startswith(f"{me}\n") for message in heard)
+    return all(sender == me for sender in (order.request.sender, *map(sender_of, heard)))
 
 
-def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = False) -> RowMapping:
+def _row(connection: Connection, actor: Caller, order_id: str, *, lock: bool = False) -> RowMapping:
     """Raises Refused ORDER_UNKNOWN for a text that is no UUID, for none, and for another laboratory's, alike."""
     statement = select(orders.c.id).where(orders.c.id == order_id, of_lab(orders.c.lab, actor))
     row = (
@@ -126,7 +126,7 @@ def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = Fa
     return row
 
 
-def _locked(connection: Connection, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+def _locked(connection: Connection, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
     _row(connection, actor, order_id, lock=True)
     view = rows.view(connection, order_id)
     check_etag(etag, order_etag(view))
@@ -142,13 +142,10 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     c = orders.c
     return given(
         (wanted.marker, lambda v: c.marker == v),
-        (
-            wanted.placer_order_number,
-            lambda v: c.placer_order_number.in_((v, composed(v))),
-        ),  # as HL7 sent it, or escaped by us
+        (wanted.placer_order_number, lambda v: c.placer_order_number == v),
         (wanted.container_id, lambda v: c.container_id == v),
         (wanted.states, c.state.in_),
-        (wanted.priority, lambda v: c.rank == rows.RANK[v]),
+        (wanted.priority, lambda v: c.rank == RANK[v]),
         (wanted.created_from, lambda v: c.received_at >= v),
         (wanted.created_until, lambda v: c.received_at < v),
     )

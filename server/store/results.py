@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from inference.analysis import Analysis, AnalysisSummary, ModelFacts, TileCounts
 from inference.geometry import Size
-from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray
 from inference.score import Allred, CompartmentScore
 from inference.slide import Level, SlideFacts
 from server.domain.errors import Refused, ServiceReason

@@ -61,7 +61,7 @@ class PostgresStore:
         identifiers.
         """
         try:
-            with transaction(self._engine, lab=request.lab, subject=request.sender) as connection:
+            with transaction(self._engine, lab=request.lab, subject=request.sender.name) as connection:
                 try:
                     order, new = orders.accept(connection, request)
                 except exc.DataError:

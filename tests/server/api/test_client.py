@@ -106,7 +106,7 @@ def test_waiting_for_an_order_that_is_refused_ends_with_its_reason(api_service: 
     def refuse() -> None:
         for _ in range(200):
             for view in api_service.store.orders(20):
-                if view.order.request.placer_order_number == "C-3":
+                if view.order.request.placer_order_number.identifier == "C-3":
                     claim = api_service.store.claim(view.order.id, 60)
                     assert claim is not None
                     api_service.store.end(claim, OrderState.REFUSED, "NO_TISSUE", "no tissue was found")

@@ -16,14 +16,23 @@ from server.api.convert_order import PRIORITIES, STATES, order_message, request_
 from server.api.convert_profile import STATES as PROFILE_STATES
 from server.api.convert_profile import thresholds_message, thresholds_of
 from server.api.convert_result import STATES as RESULT_STATES
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.errors import ChromogenError, ServiceReason
-from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.order import (
+    EntityIdentifier,
+    Order,
+    OrderId,
+    Patient,
+    Priority,
+    Request,
+    Sender,
+    SlideReference,
+    Specimen,
+)
 from server.domain.ports import OrderView
 from server.domain.states import DeliveryState, OrderState, ProfileState, ResultState
-from server.hl7.er7 import composed
 
-ACTOR = Actor(subject="lis|1", lab="LAB A", roles=frozenset({Role.LIS}))
+ACTOR = Caller(subject="lis|1", lab="LAB A", roles=frozenset({Role.LIS}))
 WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=40)
 UIDS = st.lists(st.integers(0, 9999), min_size=1, max_size=8).map(lambda parts: ".".join(map(str, parts)))
@@ -31,10 +40,10 @@ UIDS = st.lists(st.integers(0, 9999), min_size=1, max_size=8).map(lambda parts: 
 REQUESTS = st.builds(
     lambda number, request, priority, marker, patient, specimen, slide, at, text: Request(
         lab=ACTOR.lab,
-        sender=composed(ACTOR.subject, ACTOR.lab),
+        sender=Sender(application=ACTOR.subject, facility=ACTOR.lab),
         message_control_id=str(uuid.uuid4()),
         message_type="chromogen.v1.CreateOrder",
-        placer_order_number=composed(number),
+        placer_order_number=EntityIdentifier(identifier=number),
         placer_request=request,
         priority=priority,
         marker=marker,

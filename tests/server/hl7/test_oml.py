@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inference.errors import Reason
 from server.demo.lis import APPLICATION, LAB, order_message
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Patient, Priority, SlideReference, Specimen
+from server.domain.order import EntityIdentifier, Patient, Priority, SlideReference, Specimen
 from server.hl7.oml import parse_order
 
 SAMPLES = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "hl7"
@@ -55,8 +55,8 @@ def test_a_public_order_is_read_once_it_asks_for_a_marker() -> None:
     request = parse_order(
         text.replace(b"57698-3^Lipid panel with direct LDL - Serum or Plasma^LN", b"85330-9^Ki-67^LN")
     )
-    assert (request.marker, request.lab, request.sender) == ("KI67", "GHHSFacility", "ORDApp^GHHSFacility")
-    assert request.placer_order_number == "1101^GHHPlacer"
+    assert (request.marker, request.lab, request.sender.name) == ("KI67", "GHHSFacility", "ORDApp^GHHSFacility")
+    assert request.placer_order_number == EntityIdentifier(identifier="1101", namespace="GHHPlacer")
     assert request.specimen.container_id == request.slide.container_id == "A59032"
     assert (request.specimen.id, request.patient.id, request.priority) == ("2012545", "PATID1234", Priority.ROUTINE)
 
@@ -73,9 +73,9 @@ def test_an_order_of_version_2_3_is_read_once_it_asks_for_a_marker_and_names_a_s
 
 def test_each_field_is_taken_from_where_the_interface_guide_says() -> None:
     request = parse_order(ORDER.encode("latin-1"))
-    assert (request.lab, request.sender, request.message_control_id) == ("LAB-A", "LIS^LAB-A", "M-1")
+    assert (request.lab, request.sender.name, request.message_control_id) == ("LAB-A", "LIS^LAB-A", "M-1")
     assert (request.message_type, request.charset) == ("OML^O21", "8859/1")
-    assert request.placer_order_number == "P-1^LIS^1.2^ISO"
+    assert request.placer_order_number.parts == ("P-1", "LIS", "1.2", "ISO")
     assert request.placer_request == "85337-4/C-1"
     assert (request.priority, request.marker) == (Priority.STAT, "ER")
     assert (request.procedure_code, request.procedure_text) == ("85337-4", "Estrogen receptor")
@@ -284,7 +284,7 @@ def test_the_demos_order_is_read_as_it_was_meant(
     assert (request.marker, request.priority, request.message_control_id) == (marker, priority, control)
     assert request.slide == SlideReference(study_uid="1.2", series_uid="1.2.3", container_id=container)
     assert (request.patient.family_name, request.specimen.id, request.lab) == (family, container, LAB)
-    assert request.placer_order_number.endswith(f"^{APPLICATION}")
+    assert request.placer_order_number == EntityIdentifier(identifier=placer, namespace=APPLICATION)
 
 
 def test_the_demos_order_is_valid_by_hl7apy() -> None:

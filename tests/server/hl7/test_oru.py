@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import Failed, ServiceReason
-from server.domain.order import Order
+from server.domain.order import EntityIdentifier, Order, Sender
 from server.hl7 import oru
 from server.hl7.oru import (
     Status,
@@ -104,7 +104,8 @@ def test_the_percentage_has_the_code_of_its_marker_and_tissue_where_one_is_known
 
 
 def test_the_order_is_returned_as_it_was_placed(tmp_path: Path, order: Order) -> None:
-    asked = replace(order.request, placer_order_number="P-4711^LIS^1.2.3^ISO", lab="TEST-LAB")
+    number = EntityIdentifier(identifier="P-4711", namespace="LIS", universal_id="1.2.3", universal_type="ISO")
+    asked = replace(order.request, placer_order_number=number, lab="TEST-LAB")
     asked = replace(asked, patient=replace(asked.patient, birth_date=date(1950, 1, 2), sex="F", id_authority="AUTH"))
     message = build_oru(made_result(tmp_path, n=50), replace(order, request=asked))
     msh, pid, orc, obr = (segment(message, n) for n in ("MSH", "PID", "ORC", "OBR"))
@@ -205,7 +206,7 @@ def test_a_date_that_stands_for_none_leaves_the_birth_date_empty_and_loses_no_re
 def test_a_bare_refusal_says_the_order_s_numbers_and_the_reason_and_no_patient(order: Order) -> None:
     message = build_bare_refusal(order, "NO_TISSUE")
     orc, obr = segment(message, "ORC"), segment(message, "OBR")
-    assert (str(orc[2]), str(orc[3])) == (order.request.placer_order_number, f"{order.id}^CHROMOGEN")
+    assert (str(orc[2]), str(orc[3])) == (order.request.placer_order_number.identifier, f"{order.id}^CHROMOGEN")
     assert (str(obr[2]), str(obr[3]), str(obr[25])) == (str(orc[2]), str(orc[3]), "X")
     assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
     assert [line[:3] for line in message.decode().rstrip("\r").split("\r")] == ["MSH", "ORC", "OBR", "NTE", "OBX"]
@@ -245,7 +246,13 @@ def test_whatever_stood_in_the_order_the_message_keeps_its_shape(
     name: str, given_name: str, number: str, procedure: str, site: str, lab: str, sender: str
 ) -> None:
     order = made_order()
-    asked = replace(order.request, placer_order_number=number, procedure_text=procedure, lab=lab, sender=sender)
+    asked = replace(
+        order.request,
+        placer_order_number=EntityIdentifier(identifier=number, namespace=sender),
+        procedure_text=procedure,
+        lab=lab,
+        sender=Sender(application=sender, facility=lab),
+    )
     asked = replace(asked, patient=replace(asked.patient, family_name=name, given_name=given_name))
     asked = replace(asked, specimen=replace(asked.specimen, site_text=site))
     message = build_refusal(replace(order, request=asked), "NO_TISSUE", "none")
@@ -262,7 +269,7 @@ def test_whatever_stood_in_the_order_the_message_keeps_its_shape(
 
 
 def test_identifiers_longer_than_version_2_5_1_foresaw_are_returned_whole(order: Order) -> None:
-    asked = replace(order.request, placer_order_number="P" * 80, lab="L" * 60)
+    asked = replace(order.request, placer_order_number=EntityIdentifier(identifier="P" * 80), lab="L" * 60)
     asked = replace(asked, patient=replace(asked.patient, id="1" * 40, family_name="TEST-INVENTED-" * 9))
     message = build_refusal(replace(order, request=asked), "NO_TISSUE", "none")
     assert (str(segment(message, "OBR")[2]), str(segment(message, "MSH")[4])) == ("P" * 80, "L" * 60)

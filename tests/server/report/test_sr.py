@@ -12,6 +12,7 @@ from pydicom import dcmread
 
 from inference.grade import DensityThresholds
 from inference.score import CompartmentScore, score
+from server.domain.order import EntityIdentifier
 from server.domain.profile import ANY, BUILT_IN, ProfileKey
 from server.domain.result import Result, ResultId
 from server.report import codes
@@ -186,7 +187,12 @@ def test_the_orders_numbers_are_referenced_and_what_does_not_fit_is_left_empty(t
     assert request.PlacerOrderNumberImagingServiceRequest == "P-4711"
     assert request.FillerOrderNumberImagingServiceRequest == order.id
     assert request.RequestedProcedureDescription == "Oestrogenrezeptor µ (invented)"
-    wild = replace(order, request=replace(order.request, placer_order_number="a\\b", procedure_text="x" * 65))
+    wild = replace(
+        order,
+        request=replace(
+            order.request, placer_order_number=EntityIdentifier(identifier="a\\b"), procedure_text="x" * 65
+        ),
+    )
     request = read_back(build_sr(made_result(tmp_path), wild, [made_header()]), tmp_path).ReferencedRequestSequence[0]
     assert not request.PlacerOrderNumberImagingServiceRequest
     assert not request.RequestedProcedureDescription

@@ -5,14 +5,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+from inference.nuclei import Histograms
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.geometry import Size
 from inference.grade import counts
-from inference.nuclei import Histograms
 from inference.score import score
 from inference.slide import Level, SlideFacts
-from server.domain.order import OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import BUILT_IN, Profile
 from server.domain.result import Result, ResultId, Scores
 
@@ -22,10 +22,10 @@ def request(
 ) -> Request:
     return Request(
         lab=lab,
-        sender="LIS^LAB",
+        sender=Sender(application="LIS", facility="LAB"),
         message_control_id=message or f"M{number}",
         message_type="OML^O21",
-        placer_order_number=f"P{number}",
+        placer_order_number=EntityIdentifier(identifier=f"P{number}"),
         placer_request="1",
         priority=priority,
         marker="ER",

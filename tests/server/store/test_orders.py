@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import OrderId, Priority, Request
+from server.domain.order import EntityIdentifier, OrderId, Priority, Request, Sender
 from server.domain.states import OrderState
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
+OTHER = Sender(application="OTHER", facility="")
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message
     asked = replace(
         request(),
         message_control_id=f"{message}/{number}/{store}",
-        placer_order_number=number,
+        placer_order_number=EntityIdentifier(identifier=number, namespace=family),
         priority=priority,
         requested_at=requested,
     )
@@ -86,10 +87,12 @@ def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message
 
 
 @pytest.mark.parametrize(
-    "changed", [{"placer_order_number": "P-OTHER"}, {"message_control_id": "M-OTHER"}], ids=["message", "number"]
+    "changed",
+    [{"placer_order_number": EntityIdentifier(identifier="P-OTHER")}, {"message_control_id": "M-OTHER"}],
+    ids=["message", "number"],
 )
 def test_identifiers_that_were_another_orders_or_patients_are_refused(
-    store: PostgresStore, changed: dict[str, str]
+    store: PostgresStore, changed: dict[str, object]
 ) -> None:
     """A LIS whose counter began anew must not be told that its new order was taken."""
     first, _ = store.accept(request())
@@ -117,7 +120,7 @@ def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: Postgr
     [
         request(1),
         replace(request(1), message_control_id="OTHER"),
-        replace(request(1), message_control_id="OTHER", sender="OTHER"),
+        replace(request(1), message_control_id="OTHER", sender=OTHER),
     ],
     ids=["the same", "same number", "same number from another sender"],
 )
@@ -134,7 +137,7 @@ def test_a_repeat_is_answered_as_the_first(store: PostgresStore, engine: sa.Engi
         request(2),
         replace(request(1), lab="OTHER", message_control_id="OTHER"),
         replace(request(1), placer_request="2", message_control_id="OTHER"),
-        replace(request(1), sender="OTHER", placer_order_number="OTHER"),
+        replace(request(1), sender=OTHER, placer_order_number=EntityIdentifier(identifier="OTHER")),
     ],
     ids=["both differ", "another laboratory", "another request of the order", "another sender's message"],
 )
@@ -146,7 +149,9 @@ def test_another_order_is_new(store: PostgresStore, other: Request) -> None:
 
 
 def test_orders_without_a_placer_number_are_told_apart_by_their_messages(store: PostgresStore) -> None:
-    one, two = (replace(request(i), placer_order_number="", placer_request="") for i in (1, 2))
+    one, two = (
+        replace(request(i), placer_order_number=EntityIdentifier(identifier=""), placer_request="") for i in (1, 2)
+    )
     assert store.accept(one)[1]
     assert store.accept(two)[1]
     assert not store.accept(two)[1]

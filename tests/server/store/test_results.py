@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inference.nuclei import Histograms
 
 from inference.grade import DensityThresholds, HueValueThresholds, counts
-from inference.nuclei import Histograms
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Delivery
 from server.domain.profile import BUILT_IN, Profile, ProfileKey, choose
