@@ -11,10 +11,10 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 from highdicom.ann import AnnotationGroup, Measurements, MicroscopyBulkSimpleAnnotations
+from inference.nuclei import COMPARTMENTS, Nuclei, read_nuclei
 from pydicom import Dataset
 
 from inference.grade import grades
-from inference.nuclei import COMPARTMENTS, Nuclei, read_nuclei
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid

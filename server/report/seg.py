@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from highdicom import CoordinateSystemNames, PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
 from highdicom.seg import Segmentation, SegmentDescription
+from inference.nuclei import read_nuclei
 from pydicom import Dataset
 
 from inference.grade import grades
-from inference.nuclei import read_nuclei
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.codes import Code
