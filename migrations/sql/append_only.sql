@@ -13,6 +13,10 @@ CREATE TRIGGER results_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON results
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER scores_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON scores
     EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER histograms_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON histograms
+    EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER artifacts_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON artifacts
+    EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON signatures
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit

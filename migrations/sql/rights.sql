@@ -1,8 +1,9 @@
 -- What each group may do; all others may do nothing.
-GRANT SELECT ON orders, profiles, profile_states, results, scores, signatures, outbox, alembic_version
-    TO chromogen_api, chromogen_worker;
-GRANT INSERT ON orders, profiles, profile_states, results, scores, signatures, outbox TO chromogen_api;
-GRANT INSERT ON results, scores, outbox TO chromogen_worker;
+GRANT SELECT ON orders, profiles, profile_states, results, scores, histograms, artifacts, signatures, outbox,
+    alembic_version TO chromogen_api, chromogen_worker;
+GRANT INSERT ON orders, profiles, profile_states, results, scores, histograms, artifacts, signatures, outbox
+    TO chromogen_api;
+GRANT INSERT ON results, scores, histograms, artifacts, outbox TO chromogen_worker;
 
 GRANT UPDATE (state, attempt, token, lease_until, due_at, progress, reason, detail, result_id, updated_at, run, begun_at,
     repeats, priority, rank, ending) ON orders TO chromogen_api, chromogen_worker;

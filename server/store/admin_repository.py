@@ -7,13 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, func, select, union, update
 
 from server.domain.access import Caller
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Refused, ServiceReason
 from server.domain.states import LIVE, DeliveryState
 from server.domain.views import DeliveryFilter, DeliveryView, DestinationView, LabView, Page, PageKey
 from server.store.scope import Scoped, given, of_lab, page_of
 from server.store.tables import orders, outbox, profiles, results
-
-ORU = "ORU"
 
 
 class PostgresAdminRepository(Scoped):
@@ -87,7 +86,7 @@ def _later() -> Any:
         other.c.destination == outbox.c.destination,
         other.c.kind == outbox.c.kind,
     )
-    messages = (outbox.c.kind == ORU, other.c.id > outbox.c.id)
+    messages = (outbox.c.kind == ArtifactKind.ORU, other.c.id > outbox.c.id)
     return select(func.max(other.c.id)).where(*same, *messages).correlate(outbox).scalar_subquery()
 
 

@@ -7,7 +7,6 @@ of one destination at once, a destination that doesn't answer holds up only itse
 
 import hashlib
 import os
-import random
 import threading
 import time
 import uuid
@@ -22,13 +21,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
 from server import metrics
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import ChromogenError, Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
 from server.domain.states import DeliveryState
 from server.lease import Leases, Renew
+from server.store import artifacts
 from server.store.database import transaction
+from server.store.patience import Patience as Patience
 from server.store.tables import outbox
 
 Deliver = Callable[[Delivery], None]
@@ -39,27 +41,6 @@ HANGS_S = 600
 """After which a sender is taken for hung, as on a network folder that is gone."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, the
-    lease.
-
-    The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner:
-    it is there, and others wait behind this one.
-    """
-
-    first_s: float = 5
-    most_s: float = 900
-    give_up_s: float = 72 * 3600
-    lease_s: float = 15
-    errors: int = 10
-
-    def wait_s(self, attempts: int) -> float:
-        """How long after the `attempts`-th failure."""
-        longest = min(self.first_s * 2.0 ** min(attempts - 1, 30), self.most_s)
-        return max(self.first_s, random.uniform(longest / 2, longest))  # noqa: S311  jitter, not a secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +60,17 @@ class _Lost(Exception):
 def add(
     connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]
 ) -> None:
-    """Queue deliveries in this order, each with the digest of its file.
+    """Queue deliveries in this order, each with the digest of its file, and keep their artifacts.
 
     A message that is there already is not queued again.
     """
     rows = rows_of(order, result_id, deliveries)
-    if rows:
-        connection.execute(_QUEUE, rows)
+    if not rows:
+        return
+    queued = {row.path for row in connection.execute(_QUEUE, rows)}
+    origin = artifacts.Origin(lab=order.request.lab, order_id=order.id, result_id=result_id)
+    new = [(delivery, sha256) for delivery, sha256 in deliveries if str(delivery.path) in queued]
+    artifacts.add(connection, artifacts.rows_of(origin, (), new))
 
 
 def rows_of(
@@ -291,11 +276,14 @@ def _in(seconds: float) -> ColumnElement[Any]:
 
 def _taken(row: RowMapping, token: str) -> _Taken:
     delivery = Delivery(
-        kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"]
+        kind=ArtifactKind(row["kind"]),
+        destination=row["destination"],
+        path=Path(row["path"]),
+        message_id=row["message_id"],
     )
     counts = {"attempts": row["attempts"], "errors": row["errors"]}
     return _Taken(id=row["id"], token=token, sha256=row["sha256"], delivery=delivery, **counts)
 
 
 # RETURNING makes SQLAlchemy send all rows as one statement; the identity column follows the order of VALUES.
-_QUEUE = insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
+_QUEUE = insert(outbox).on_conflict_do_nothing().returning(outbox.c.id, outbox.c.path)

@@ -32,6 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from server.domain.artifact import ArtifactKind
 from server.domain.states import DeliveryState, OrderState
 
 metadata = MetaData(
@@ -51,7 +52,16 @@ def _state_in(*states: StrEnum) -> TextClause:
     return text(f"state IN ({', '.join(quoted)})")
 
 
-APPEND_ONLY = ("profiles", "results", "scores", "signatures", "profile_states", "audit")
+APPEND_ONLY = (
+    "profiles",
+    "profile_states",
+    "results",
+    "scores",
+    "histograms",
+    "artifacts",
+    "signatures",
+    "audit",
+)
 
 orders = Table(
     "orders",
@@ -144,7 +154,7 @@ profiles = Table(
     Column("clone", Text, nullable=False),
     Column("stainer", Text, nullable=False),
     Column("scanner", Text, nullable=False),
-    Column("thresholds", JSONB, nullable=False),
+    Column("criteria", JSONB, nullable=False, comment="method, and its values"),
     Column("valid_from", Date),
     Column("valid_until", Date),
     Column("source", Text, nullable=False),
@@ -159,6 +169,8 @@ results = Table(
     Column("order_id", ForeignKey("orders.id"), index=True),
     Column("predecessor", ForeignKey("results.id")),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("marker", Text, nullable=False),
+    Column("clinical_region", Text, nullable=False, server_default="", comment="that the clinical score is about"),
     Column("profile", JSONB, nullable=False, comment="the revision as it was, whole"),
     Column("slide", JSONB, nullable=False),
     Column("model", JSONB, nullable=False),
@@ -167,10 +179,7 @@ results = Table(
     Column("tissue_mm2", Double, nullable=False),
     Column("analysis_warnings", ARRAY(Text), nullable=False),
     Column("warnings", ARRAY(Text), nullable=False),
-    Column("nuclei_file", Text, nullable=False),
     Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
-    Column("hue_value", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 360, 256)"),
-    Column("density", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 301)"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     Index("results_lab_created_idx", "lab", "created_at", "id"),
@@ -184,17 +193,52 @@ scores = Table(
     "scores",
     metadata,
     Column("result_id", ForeignKey("results.id"), primary_key=True),
-    Column("compartment", String(16), primary_key=True),
-    Column("n", BigInteger, nullable=False),
-    Column("counts", ARRAY(BigInteger), nullable=False, comment="nuclei of grade 0, 1, 2, 3"),
-    Column("h_score", Double),
-    Column("h_score_low", Double),
-    Column("h_score_high", Double),
-    Column("percent_positive", Double),
-    Column("allred_ps", SmallInteger),
-    Column("allred_is", SmallInteger),
-    Column("allred_total", SmallInteger),
-    Column("irs", SmallInteger),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="the order of the rows"),
+    Column(
+        "measure",
+        Text,
+        nullable=False,
+        comment="the code of the measure here; code and scheme may be public ones",
+    ),
+    Column("code", Text, nullable=False),
+    Column("scheme", Text, nullable=False),
+    Column("display", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("value", Double),
+    Column("category", Text),
+    Column("unit", Text, nullable=False),
+    Column("interval_low", Double, comment="95 %, in the unit of the value"),
+    Column("interval_high", Double),
+    Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    UniqueConstraint("result_id", "measure", "region"),
+)
+
+histograms = Table(
+    "histograms",
+    metadata,
+    Column("result_id", ForeignKey("results.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("shape", ARRAY(Integer), nullable=False),
+    Column(
+        "counts",
+        LargeBinary,
+        nullable=False,
+        comment="zlib of little-endian unsigned integers, as wide as the length says",
+    ),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("order_id", ForeignKey("orders.id")),
+    Column("result_id", ForeignKey("results.id"), index=True),
+    Column("kind", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), comment="of the file when it was sent for; null: it never leaves"),
+    Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 outbox = Table(
@@ -219,7 +263,7 @@ outbox = Table(
     Column("order_id", ForeignKey("orders.id"), comment="null: of no order"),
     Column("errors", Integer, nullable=False, server_default="0", comment="times that the receiver answered AE or CE"),
     UniqueConstraint("destination", "message_id"),
-    Index("outbox_order_id_idx", "order_id", postgresql_where=text("kind = 'ORU'")),
+    Index("outbox_order_id_idx", "order_id", postgresql_where=text(f"kind = '{ArtifactKind.ORU}'")),
     Index("outbox_waiting_idx", "destination", "id", postgresql_where=_state_in(DeliveryState.WAITING)),
     Index("outbox_dead_idx", "destination", postgresql_where=_state_in(DeliveryState.DEAD)),
 )
