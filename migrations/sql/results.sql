@@ -16,7 +16,8 @@ CREATE TABLE results (
     warnings text[] NOT NULL,
     software text NOT NULL DEFAULT '',
     series_uid text GENERATED ALWAYS AS (slide ->> 'series_uid') STORED,
-    container_id text GENERATED ALWAYS AS (slide ->> 'container_id') STORED
+    container_id text GENERATED ALWAYS AS (slide ->> 'container_id') STORED,
+    CONSTRAINT results_id_lab_key UNIQUE (id, lab) -- for what belongs to a result to be of its laboratory
 );
 
 CREATE INDEX results_order_id_idx ON results (order_id);

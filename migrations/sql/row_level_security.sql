@@ -3,19 +3,14 @@ DO $$
 DECLARE of_a_lab text;
 BEGIN
     FOREACH of_a_lab IN ARRAY ARRAY[
-        'orders', 'results', 'artifacts', 'outbox', 'signatures', 'audit', 'profiles', 'profile_states'
+        'orders', 'results', 'scores', 'histograms', 'artifacts', 'outbox', 'signatures', 'audit', 'profiles',
+        'profile_states'
     ] LOOP
         EXECUTE format('CREATE POLICY lab ON %I USING (chromogen_lab() IN (lab, ''*''))', of_a_lab);
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', of_a_lab);
     END LOOP;
 END;
 $$;
-
--- Rows of a result are whose the result is.
-CREATE POLICY lab ON scores USING (EXISTS (SELECT FROM results WHERE results.id = result_id));
-ALTER TABLE scores ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY lab ON histograms USING (EXISTS (SELECT FROM results WHERE results.id = result_id));
-ALTER TABLE histograms ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 
 -- Rows of laboratory * are seen by all, and changed by none.
 CREATE POLICY shared ON profiles FOR SELECT USING (lab = '*' AND chromogen_lab() <> '');

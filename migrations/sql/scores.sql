@@ -1,6 +1,7 @@
 -- A score is a row: a number or a category, of one region of a result.
 CREATE TABLE scores (
-    result_id uuid NOT NULL CONSTRAINT scores_result_id_fkey REFERENCES results (id),
+    result_id uuid NOT NULL,
+    lab text NOT NULL,
     position smallint NOT NULL,
     measure text NOT NULL,
     code text NOT NULL,
@@ -13,6 +14,7 @@ CREATE TABLE scores (
     interval_low double precision,
     interval_high double precision,
     n bigint NOT NULL,
+    CONSTRAINT scores_result_id_fkey FOREIGN KEY (result_id, lab) REFERENCES results (id, lab),
     CONSTRAINT scores_pkey PRIMARY KEY (result_id, position),
     CONSTRAINT scores_result_id_measure_region_key UNIQUE (result_id, measure, region)
 );

@@ -29,11 +29,10 @@ from server.store.tables import histograms, results, scores
 def add(connection: Connection, result: Result, lab: str) -> None:
     """Keep a result with its scores, histograms and files."""
     connection.execute(insert(results), header(result, lab))
-    connection.execute(insert(scores), score_rows(result))
+    of = {"result_id": result.id, "lab": lab}
+    connection.execute(insert(scores), [row | of for row in score_rows(result)])
     packed_ones = zip(histogram_rows(result), packed_counts(result), strict=True)
-    connection.execute(
-        insert(histograms), [row | {"result_id": result.id, "counts": counts} for row, counts in packed_ones]
-    )
+    connection.execute(insert(histograms), [row | of | {"counts": counts} for row, counts in packed_ones])
     artifacts.add(connection, artifacts.rows_of(origin_of(result, lab), result.artifacts))
 
 
@@ -73,13 +72,13 @@ def _named(value: Any) -> dict[str, Any]:
 
 
 def score_rows(result: Result) -> list[dict[str, Any]]:
-    return [_score_row(result.id, position, score) for position, score in enumerate(result.scores)]
+    """But for whose they are."""
+    return [_score_row(position, score) for position, score in enumerate(result.scores)]
 
 
-def _score_row(result_id: ResultId, position: int, score: Score) -> dict[str, Any]:
+def _score_row(position: int, score: Score) -> dict[str, Any]:
     low, high = score.interval or (None, None)
     return {
-        "result_id": result_id,
         "position": position,
         "measure": score.measure,
         "code": score.code,

@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -182,6 +183,7 @@ results = Table(
     Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
+    UniqueConstraint("id", "lab", name="results_id_lab_key"),
     Index("results_lab_created_idx", "lab", "created_at", "id"),
     Index("results_series_idx", "lab", "series_uid", "created_at", "id", postgresql_where=text("series_uid <> ''")),
     Index(
@@ -192,7 +194,8 @@ results = Table(
 scores = Table(
     "scores",
     metadata,
-    Column("result_id", ForeignKey("results.id"), primary_key=True),
+    Column("result_id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
     Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="the order of the rows"),
     Column(
         "measure",
@@ -210,13 +213,15 @@ scores = Table(
     Column("interval_low", Double, comment="95 %, in the unit of the value"),
     Column("interval_high", Double),
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
     UniqueConstraint("result_id", "measure", "region"),
 )
 
 histograms = Table(
     "histograms",
     metadata,
-    Column("result_id", ForeignKey("results.id"), primary_key=True),
+    Column("result_id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
     Column("name", Text, primary_key=True),
     Column("shape", ARRAY(Integer), nullable=False),
     Column(
@@ -225,6 +230,7 @@ histograms = Table(
         nullable=False,
         comment="zlib of little-endian unsigned integers, as wide as the length says",
     ),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
 
 artifacts = Table(
@@ -233,12 +239,13 @@ artifacts = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("lab", Text, nullable=False),
     Column("order_id", ForeignKey("orders.id")),
-    Column("result_id", ForeignKey("results.id"), index=True),
+    Column("result_id", Uuid(as_uuid=False), index=True),
     Column("kind", String(16), nullable=False),
     Column("path", Text, nullable=False),
     Column("sha256", String(64), comment="of the file when it was sent for; null: it never leaves"),
     Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
 
 outbox = Table(

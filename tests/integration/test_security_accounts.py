@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.bootstrap import bootstrap
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
@@ -45,7 +46,7 @@ def finished(store: PostgresStore, working: PostgresStore, number: int, folder: 
     assert claim is not None
     report = folder / f"{number}.hl7"
     report.write_bytes(b"invented")
-    delivery = Delivery(kind="ORU", destination="lis", path=report, message_id=order.id)
+    delivery = Delivery(kind=ArtifactKind.ORU, destination="lis", path=report, message_id=order.id)
     working.finish(claim, replace(result(order.id), id=ResultId(order.id)), [delivery])
     return order.id
 
@@ -110,7 +111,7 @@ def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(
     engine = connect(restored.replace("//chromogen@", "//chromogen_work@"))
     store = PostgresStore(engine)
     assert store.order(done).state is OrderState.DONE  # type: ignore[arg-type]
-    assert store.result(ResultId(done)).analysis.histograms.density.sum() == 500
+    assert store.result(ResultId(done)).analysis.histograms["density"].sum() == 500
     claim = store.claim(waits.id, 60)
     assert claim is not None
     store.finish(claim, replace(result(waits.id), id=ResultId(waits.id)), [])

@@ -18,9 +18,10 @@ from click.testing import CliRunner
 from server.bootstrap import bootstrap
 from server.cli.audit import audit as audit_command
 from server.domain.access import ALL_LABS, Caller, Role
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Delivery
-from server.domain.profile import BUILT_IN, ProfileKey
+from server.domain.profile import ProfileKey
 from server.domain.result import ResultId
 from server.domain.states import OrderState
 from server.domain.views import AuditFilter
@@ -30,7 +31,7 @@ from server.store.audit_heads import heads, written
 from server.store.database import connect, transaction
 from server.store.store import PostgresStore
 from server.store.tables import metadata
-from tests.server.store.invented import request, result
+from tests.server.store.invented import BUILT_IN, request, result
 
 pytestmark = pytest.mark.postgres
 
@@ -55,7 +56,9 @@ def scored(store: PostgresStore, lab: str, number: int, folder: Path) -> None:
     report = folder / f"{lab}{number}.hl7"
     report.write_bytes(b"invented")
     found = replace(result(order.id), id=ResultId(order.id))
-    store.finish(claim, found, [Delivery(kind="ORU", destination=f"lis-{lab}", path=report, message_id=order.id)])
+    store.finish(
+        claim, found, [Delivery(kind=ArtifactKind.ORU, destination=f"lis-{lab}", path=report, message_id=order.id)]
+    )
     store.add_profile(replace(BUILT_IN, name=f"er-{lab}", key=ProfileKey(lab=lab, marker="ER")))
 
 
@@ -103,7 +106,9 @@ def test_s2_what_was_rolled_back_is_not_in_the_audit_and_what_ended_is_with_its_
     assert claim is not None
     with pytest.raises(Failed):
         store.finish(
-            claim, result(order.id), [Delivery(kind="X" * 17, destination="lis", path=Path(__file__), message_id="M")]
+            claim,
+            result(order.id),
+            [Delivery(kind=ArtifactKind.ORU, destination="lis", path=Path(__file__), message_id="\0")],
         )
     store.end(claim, OrderState.REFUSED, "NOT_IHC", "looks like H&E")
     page = audit.PostgresAuditRepository(service).query(AUDITOR, AuditFilter(object=f"orders/{order.id}"), 10, ())
@@ -254,13 +259,13 @@ def test_s5_the_built_in_laboratory_s_profiles_are_seen_by_all_and_changed_by_no
     store = PostgresStore(service)
     shared = replace(BUILT_IN, name="shared", key=ProfileKey(marker="ER"))
     store.add_profile(shared)
-    assert store.profiles("A", "ER") == [BUILT_IN, shared]
+    assert store.profiles("A", "ER") == [shared]
     with pytest.raises(Failed), transaction(service, lab="A") as connection:
         connection.execute(
             sa.insert(metadata.tables["profile_states"]),
             {"lab": "*", "name": "shared", "revision": 1, "state": "RETIRED", "subject": "a"},
         )
-    assert store.profiles("A", "ER") == [BUILT_IN, shared]
+    assert store.profiles("A", "ER") == [shared]
 
 
 SAID = [

@@ -69,20 +69,20 @@ def test_a_page_takes_as_many_statements_for_twenty_results_as_for_one_and_reads
         scored(store, number)
     for page in (partial(repository.list, ACTOR, ResultFilter(), after=()), partial(repository.history, ACTOR, SLIDE)):
         one, twenty = (asked(service, partial(page, limit=limit)) for limit in (1, 20))
-        assert len(one) == len(twenty) == 3
-        assert not any(column in statement for statement, _ in twenty for column in ("hue_value", "density"))
+        assert len(one) == len(twenty) == 4
+        assert not any(column in statement for statement, _ in twenty for column in ("histograms", "counts"))
     assert len(repository.list(ACTOR, ResultFilter(), 20, ()).items) == len(repository.history(ACTOR, SLIDE, 20)) == 20
 
 
 def test_no_histogram_is_unpacked_for_a_list(service: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacked: list[object] = []
+    unpacked: list[tuple[int, ...]] = []
     one, repository = scored(PostgresStore(service), 1), PostgresResultRepository(service)
     monkeypatch.setattr(results, "unpacked", lambda kept, shape: unpacked.append(shape))
     repository.list(ACTOR, ResultFilter(), 20, ())
     repository.history(ACTOR, SLIDE, 20)
     assert unpacked == []
     repository.get(ACTOR, one)
-    assert unpacked == [results.HUE_VALUE_SHAPE, results.DENSITY_SHAPE]
+    assert sorted(unpacked) == [(2, 301), (2, 360, 256)]
 
 
 def test_a_list_says_of_each_result_what_reading_it_alone_says(service: sa.Engine) -> None:

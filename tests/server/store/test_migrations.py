@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
 from server.domain.states import OrderState
@@ -99,7 +100,7 @@ def test_a_case_in_flight_finishes_on_the_tables_of_the_next_version(engine: sa.
         for table in tables:
             connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN later integer NOT NULL DEFAULT 7")
     done = result(order.id)
-    store.finish(claim, done, [Delivery(kind="ORU", destination="lis", path=message, message_id="M")])
+    store.finish(claim, done, [Delivery(kind=ArtifactKind.ORU, destination="lis", path=message, message_id="M")])
     assert store.order(order.id).state is OrderState.DONE
     assert store.result(done.id).scores == done.scores
     with engine.connect() as connection:
