@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from chromogen.v1 import analysis_service_pb2 as pb
 from chromogen.v1 import profile_service_pb2
+from inference.nuclei import Histograms, Nuclei
 
 from inference.analyze import find_nuclei
 from inference.grade import counts
 from inference.infer import Engine
-from inference.nuclei import Histograms, Nuclei
 from inference.quality import LEAST_NUCLEI, Warning, looks_like_he
 from inference.score import score
 from inference.slide import Slide

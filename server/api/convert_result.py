@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from chromogen.v1 import result_pb2 as pb
+from inference.nuclei import COMPARTMENTS, Nuclei
 
 from inference.analysis import ModelFacts
 from inference.grade import Thresholds, grades
-from inference.nuclei import COMPARTMENTS, Nuclei
 from inference.score import CompartmentScore
 from inference.slide import SlideFacts
 from server.api import fields

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from chromogen.v1 import result_pb2 as pb
+from inference.nuclei import IntArray, Nuclei
 
 from inference.geometry import Region
 from inference.grade import Thresholds, grades
-from inference.nuclei import IntArray, Nuclei
 from server.api.convert_result import nuclei_messages
 
 PART = 5000

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from inference.nuclei import COMPARTMENTS
 
 from inference.analyze import find_nuclei
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import grades
 from inference.infer import Engine
-from inference.nuclei import COMPARTMENTS
 from inference.quality import Warning, looks_like_he
 from inference.slide import Slide
 from server.cli.progress import progress_bar

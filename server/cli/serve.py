@@ -13,10 +13,12 @@ from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
 from server.hl7.intake import Intake
 from server.hl7.listener import MllpListener
+from server.lasting import lasting
 from server.metrics import served
 from server.observability import set_up
 from server.pipeline import CaseServices, run_case
 from server.settings import Mllp
+from server.store.audit_heads import HeadLog
 from server.store.database import address_of
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
@@ -49,10 +51,10 @@ def serve() -> None:
     ):
         listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
-        sweeping = threading.Thread(
-            target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True
-        )
+        sweeping = lasting("sweep", Sweeper(service.database_url).run, stopped)
         sweeping.start()
+        anchoring = lasting("audit_heads", HeadLog(service.database).run, stopped)
+        anchoring.start()
         port = listener.start()
         if tls is None and not is_loopback(wanted.mllp.host):
             advice = "patients cross the network readable: set CHROMOGEN_MLLP_TLS_CERT and _KEY"
@@ -64,7 +66,8 @@ def serve() -> None:
         listener.stop()
         if api is not None:
             api.stop()
-        sweeping.join(STOP_S)
+        for thread in (sweeping, anchoring):
+            thread.join(STOP_S)
     log.info("stopped")
 
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from inference.nuclei import Nuclei, read_nuclei
 
 from inference.fields import fields_of
-from inference.nuclei import Nuclei, read_nuclei
 from server.domain.access import Caller
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, LIS, Delivery

@@ -1,8 +1,9 @@
-"""A worker on tables that aren't migrated yet, or closed to it: orders wait, and none is lost.
+"""A worker on tables that aren't made yet, of a newer version, or closed to it: orders wait, and none is lost.
 
 docs/operations.md, Upgrade.
 """
 
+import uuid
 from collections.abc import Sequence
 
 import pytest
@@ -13,6 +14,7 @@ from server.domain.order import Order, OrderId
 from server.domain.ports import Claim, Delivery
 from server.domain.states import OrderState
 from server.store import migrate
+from server.store.migrate import Standing, standing
 from server.store.notify import Notify
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
@@ -20,7 +22,7 @@ from server.worker import Worker
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
-RENAMED = "ALTER FUNCTION {}(uuid, uuid, jsonb, bytea, bytea, jsonb, jsonb) RENAME TO {}"
+RENAMED = "ALTER FUNCTION {} RENAME TO {}"
 
 
 def finishing(store: PostgresStore, engine: sa.Engine) -> Worker:
@@ -50,19 +52,34 @@ def seen(store: PostgresStore, order_id: OrderId) -> tuple[OrderState, int, str]
     return view.state, view.attempt, view.reason
 
 
-def test_a_worker_started_before_migrate_takes_nothing_until_the_tables_are_its_own(
+def stands(engine: sa.Engine) -> Standing:
+    with engine.connect() as connection:
+        return standing(connection)
+
+
+def test_where_a_database_stands_is_told_by_its_revision(engine: sa.Engine, database_url: str) -> None:
+    assert stands(engine) is Standing.CURRENT
+    run(engine, "UPDATE alembic_version SET version_num = '9999'")
+    assert stands(engine) is Standing.NEWER
+    run(engine, "UPDATE alembic_version SET version_num = '0001'")
+    migrate.revert(database_url, "base")
+    assert stands(engine) is Standing.OLDER
+    run(engine, "DROP TABLE alembic_version")
+    assert stands(engine) is Standing.OLDER
+
+
+def test_a_worker_started_before_migrate_takes_nothing_until_the_tables_are_there(
     engine: sa.Engine, database_url: str
 ) -> None:
     store = PostgresStore(engine)
-    order, _ = store.accept(request())
-    migrate.revert(database_url, "0005")
+    migrate.revert(database_url, "base")
     worker = finishing(store, engine)
-    for claim in (worker.step, lambda: store.take(60), lambda: store.claim(order.id, 60)):
+    for claim in (lambda: store.take(60), lambda: store.claim(OrderId(str(uuid.uuid4())), 60)):
         with pytest.raises(Failed, match="chromogen migrate") as waits:
             claim()
         assert (waits.value.reason, waits.value.retryable) == (ServiceReason.DATABASE_FAILED, True)
     migrate.migrate(database_url)
-    assert seen(store, order.id) == (OrderState.QUEUED, 0, "")
+    order, _ = store.accept(request())
     assert worker.step()
     assert seen(store, order.id) == (OrderState.DONE, 1, "")
 
