@@ -12,12 +12,14 @@ from pathlib import Path
 
 import structlog
 
+from inference.cells.file import read_cells
+from inference.cells.values import Cells
 from inference.fields import fields_of
-from inference.nuclei import Nuclei, read_nuclei
 from server.domain.access import Caller
 from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.order import Specimen
 from server.domain.ports import ARCHIVE, LIS, Delivery
-from server.domain.profile import Profile
+from server.domain.profile import Profile, check_kind
 from server.domain.result import ResultId
 from server.domain.states import SIGNED, ResultState
 from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
@@ -47,29 +49,33 @@ class ResultService:
     def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
 
-    def nuclei(self, actor: Caller, result_id: ResultId) -> Iterator[Nuclei]:
-        return read_nuclei(self._nuclei_file(self._results.get(actor, result_id)))
+    def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
+        """Raises Refused RESULT_UNKNOWN, Failed NUCLEI_MISSING at once, not when the first batch is asked for."""
+        view = self._results.get(actor, result_id)
+        return read_cells(self._cells_file(view), view.result.assay.analyzer.schema)
 
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
         first.
         """
         view = self._results.get(actor, result_id)
-        old = view.result
+        old, assay = view.result, view.result.assay
+        check_kind(profile, assay)
         identity = _identity(view, profile)
         try:
             return self._results.get(actor, identity)
         except Refused as error:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
-        path = self._nuclei_file(view)
-        fields = fields_of(path, profile.thresholds, mpp=old.analysis.slide.mpp)
+        fields = fields_of(self._cells_file(view), assay.analyzer, profile.criteria, mpp=old.analysis.slide.mpp)
+        order = self._results.order_of(actor, result_id)
+        specimen = Specimen() if order is None else order.request.specimen
         made = replace(
             old,
             id=identity,
             created_at=_now(),
             profile=profile,
-            scores=scores_of(old.analysis.histograms, profile, fields),
+            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
             predecessor=old.id,
             software=software_version(),
         )
@@ -156,13 +162,13 @@ class ResultService:
             view = self._results.get(actor, view.result.predecessor)
         return view
 
-    def _nuclei_file(self, view: ResultView) -> Path:
-        if not view.result.nuclei_file.is_file():
+    def _cells_file(self, view: ResultView) -> Path:
+        if not view.result.cells_file.is_file():
             raise Failed(
                 ServiceReason.NUCLEI_MISSING,
-                f"the nuclei of result {view.result.id} are no longer in the results' folder",
+                f"the cells of result {view.result.id} are no longer in the results' folder",
             )
-        return view.result.nuclei_file
+        return view.result.cells_file
 
 
 def _now() -> datetime:
