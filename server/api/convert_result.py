@@ -87,6 +87,23 @@ def _score(score: Score) -> pb.Score:
     )
 
 
+def score_in(message: pb.Score) -> Score:
+    """The inverse, for clients."""
+    interval = (message.interval.low, message.interval.high) if message.HasField("interval") else None
+    return Score(
+        measure=message.measure,
+        code=message.code,
+        scheme=message.scheme,
+        display=message.display,
+        region=message.region,
+        unit=message.unit,
+        n=message.n,
+        value=message.value if message.HasField("value") else None,
+        category=message.category or None,
+        interval=interval,
+    )
+
+
 def group_messages(analyzer: Analyzer) -> list[pb.CellGroup]:
     return [pb.CellGroup(name=g.name, title=g.title, region=g.region) for g in analyzer.groups]
 
