@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -173,7 +173,7 @@ def _score_row(message: result_pb2.Score) -> tuple[str, ...]:
     return row.display, row.region, value_text(row), interval_text(row), row.unit, str(row.n)
 
 
-def _show_all(results: list[result_pb2.Result], *, as_json: bool) -> None:
+def _show_all(results: Sequence[Any], *, as_json: bool) -> None:
     show_all(results, COLUMNS, as_json=as_json, more={"score of all": _first})
 
 

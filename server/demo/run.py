@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the demo found beside what was drawn, as rows of the same measures and regions, and where everything lies."""
+    """What the demo found beside what was drawn, in rows of the same measures, and where everything lies."""
 
     result: Result
     truth: tuple[Score, ...]
