@@ -111,11 +111,6 @@ def test_p53_is_given_as_a_percentage_alone_and_is_out_of_scope(drawn: Path) -> 
     assert found["compartments"]["all"]["h_score"] is None
 
 
-@pytest.mark.parametrize("marker", ["HER2", "CD3", "HE", ""])
-def test_a_marker_that_is_not_scored_here_is_refused_before_the_slide_is_opened(tmp_path: Path, marker: str) -> None:
-    refused(chromogen("score", tmp_path / "no-slide", "--marker", marker), "ASSAY_UNSUPPORTED")
-
-
 def test_detect_prints_a_line_an_image_in_its_own_pixels(drawn: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "white.png"), np.full((200, 150, 3), 245, np.uint8))
     done = chromogen("detect", drawn / "drawn.png", tmp_path / "white.png", "--mpp", "0.5", "--min-confidence", "0.3")

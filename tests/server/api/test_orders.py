@@ -118,13 +118,6 @@ def test_the_same_number_of_another_placer_is_another_order(api: Api, lab: str) 
     assert {o.placer_namespace for o in listed} == {"LIS-1", "LIS-2"}
 
 
-@pytest.mark.parametrize("marker", ["HER2", "CD3", "HE", "ki 67 x"])
-def test_a_stain_that_is_not_scored_here_is_not_ordered(api: Api, lab: str, marker: str) -> None:
-    answer = told(lambda: api.caller("lis", lab=lab).order(marker=marker))
-    assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ASSAY_UNSUPPORTED")
-    assert count(api, lab) == 0
-
-
 def test_the_same_numbers_in_another_laboratory_are_another_order(api: Api, lab: str) -> None:
     request = order_request(number="P-7")
     mine = api.caller("lis", lab=lab).orders.CreateOrder(request)
