@@ -4,17 +4,15 @@ import os
 import socket
 import struct
 import tempfile
-import threading
 from pathlib import Path
 
 import simplejpeg
 import structlog
 
-from inference.assay import Assay
-from inference.engines.factory import asked_with, make_engine
+from inference.engines.factory import Engines, asked_with
 from inference.engines.triton_tls import Newest
 from inference.errors import ChromogenError, Reason, Refused
-from inference.infer import Engine, Urgency
+from inference.infer import Urgency
 from inference.model import Resolution
 from inference.slide import Slide
 from server.api.admin import AdminServicer
@@ -83,7 +81,7 @@ def api_server(service: Service, *, audit: AuditRepository | None = None) -> Api
         orders=OrderServicer(PostgresOrderRepository(service.database, service.notify)),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(engines(service.settings, secure), opener(service.settings.icc.use), profiles),
+        analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
             PostgresAdminRepository(service.database),
             audit or PostgresAuditRepository(service.database),
@@ -130,21 +128,13 @@ def lis_answers(settings: Settings) -> bool:
     return True
 
 
-def engines(settings: Settings, secure: Newest | None) -> EngineOf:
-    """The configured engine for each assay's model, made when it is first asked for.
+def engine_of(settings: Settings, secure: Newest | None) -> EngineOf:
+    """The configured one for each assay's model, made when it is first asked for.
 
     For pictures that somebody waits for: before routine slides, after a STAT order's.
     """
-    lock, made = threading.Lock(), dict[str, Engine]()
-
-    def engine(assay: Assay) -> Engine:
-        with lock:
-            if assay.model not in made:
-                plain = make_engine(settings.engine.name, model=assay.model, together=True, secure=secure)
-                made[assay.model] = asked_with(plain, Urgency.ASAP)
-            return made[assay.model]
-
-    return engine
+    engines = Engines(settings.engine.name, together=True, secure=secure)
+    return lambda assay: asked_with(engines.of(assay), Urgency.ASAP)
 
 
 def opener(icc: bool) -> OpenImage:

@@ -85,8 +85,10 @@ SEGMENTS = (
     MapSegment(name=NEST, description="At least one made-up cell of the nest", region=NEST, groups=frozenset({0, 1})),
 )
 VERDICT = Measure(code="MADEUP_VERDICT", display="Made-up verdict", unit=ONE, title="verdict")
-SHARE = Measure(code="MADEUP_SHARE", display="Bright made-up cells, percent", unit=PERCENT, title="bright %")
-COUNT = Measure(code="MADEUP_COUNT", display="Made-up cells counted", unit=ONE, title="cells")
+SHARE = Measure(
+    code="MADEUP_SHARE", display="Bright made-up cells, percent", unit=PERCENT, title="bright %", interval=True
+)
+COUNT = Measure(code="MADEUP_COUNT", display="Made-up cells counted", unit=ONE, title="cells", whole=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import click
 
 from inference.analyze import Options
 from inference.assay import assay_of
-from inference.engines.factory import make_engine
+from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.model import read_model, shipped_models
@@ -73,7 +73,7 @@ def score(
     check_kind(profile, assay)
     wanted = Engine.model_construct(
         name=engine, ca=engine_ca, cert=engine_cert, key=engine_key
-    )  # make_engine looks at the name
+    )  # Engines reads the name
     secure = None if engine == "local" else engine_secure(wanted)
     with ExitStack() as stack:
         opened = open_slide(slide, mpp=mpp, resolution=read_model(shipped_models(), assay.model).resolution)
@@ -82,7 +82,7 @@ def score(
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
-        runs = make_engine(engine, model=assay.model, secure=secure)
+        runs = Engines(engine, secure=secure).of(assay)
         result = score_slide(opened, runs, assay, profile, folder, options=Options(region=box), progress=progress)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing

@@ -11,18 +11,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import pydicom
 from chromogen.v1 import order_pb2, result_pb2
 
-from inference.assay import Assay, assay_of
+from inference.assay import assay_of
 from inference.draw import draw_slide
 from inference.engines.factory import make_engine
 from inference.geometry import Size
-from inference.infer import Engine
 from inference.measures import Score
 from server import settings
 from server.api.convert_result import score_in
@@ -161,20 +158,11 @@ def listening(service: Service) -> Iterator[int]:
 
 def case_services_of(service: Service, work: Path) -> CaseServices:
     wanted = service.settings.engine
-
-    @cache
-    def engine(model: str) -> Engine:
-        return make_engine(wanted.name, model=model, secure=engine_secure(wanted))
-
-    def engine_of(assay: Assay) -> Engine:
-        return engine(assay.model)
-
     return CaseServices(
         store=service.store,
-        source=lambda _: service.archive,
+        archive=service.archive,
         open_slide=service.open_slide,
-        engine=engine_of,
-        today=lambda: datetime.now(UTC).date(),
+        engine=make_engine(wanted.name, secure=engine_secure(wanted)),
         cases=work / "cases",
         lease_s=LEASE_S,
         destinations=service.destinations,

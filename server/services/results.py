@@ -12,12 +12,10 @@ from pathlib import Path
 
 import structlog
 
-from inference.cells.file import read_cells
-from inference.cells.values import Cells
 from inference.fields import fields_of
+from inference.nuclei import Nuclei, read_nuclei
 from server.domain.access import Caller
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Specimen
 from server.domain.ports import ARCHIVE, LIS, Delivery
 from server.domain.profile import Profile, check_kind
 from server.domain.result import ResultId
@@ -49,33 +47,30 @@ class ResultService:
     def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
 
-    def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
-        """Raises Refused RESULT_UNKNOWN, Failed NUCLEI_MISSING at once, not when the first batch is asked for."""
-        view = self._results.get(actor, result_id)
-        return read_cells(self._cells_file(view), view.result.assay.analyzer.schema)
+    def nuclei(self, actor: Caller, result_id: ResultId) -> Iterator[Nuclei]:
+        return read_nuclei(self._nuclei_file(self._results.get(actor, result_id)))
 
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
         first.
         """
         view = self._results.get(actor, result_id)
-        old, assay = view.result, view.result.assay
-        check_kind(profile, assay)
+        old = view.result
+        check_kind(profile, old.assay)
         identity = _identity(view, profile)
         try:
             return self._results.get(actor, identity)
         except Refused as error:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
-        fields = fields_of(self._cells_file(view), assay.analyzer, profile.criteria, mpp=old.analysis.slide.mpp)
-        order = self._results.order_of(actor, result_id)
-        specimen = Specimen() if order is None else order.request.specimen
+        path = self._nuclei_file(view)
+        fields = fields_of(path, profile.thresholds, mpp=old.analysis.slide.mpp)
         made = replace(
             old,
             id=identity,
             created_at=_now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
+            scores=scores_of(old.analysis.histograms, profile, fields),
             predecessor=old.id,
             software=software_version(),
         )
@@ -162,13 +157,13 @@ class ResultService:
             view = self._results.get(actor, view.result.predecessor)
         return view
 
-    def _cells_file(self, view: ResultView) -> Path:
-        if not view.result.cells_file.is_file():
+    def _nuclei_file(self, view: ResultView) -> Path:
+        if not view.result.nuclei_file.is_file():
             raise Failed(
                 ServiceReason.NUCLEI_MISSING,
-                f"the cells of result {view.result.id} are no longer in the results' folder",
+                f"the nuclei of result {view.result.id} are no longer in the results' folder",
             )
-        return view.result.cells_file
+        return view.result.nuclei_file
 
 
 def _now() -> datetime:
