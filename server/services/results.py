@@ -17,7 +17,7 @@ from inference.fields import fields_of
 from server.domain.access import Caller
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, LIS, Delivery
-from server.domain.profile import Profile
+from server.domain.profile import Profile, check_kind
 from server.domain.result import ResultId
 from server.domain.states import SIGNED, ResultState
 from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
@@ -56,6 +56,7 @@ class ResultService:
         """
         view = self._results.get(actor, result_id)
         old = view.result
+        check_kind(profile, old.assay)
         identity = _identity(view, profile)
         try:
             return self._results.get(actor, identity)
