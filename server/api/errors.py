@@ -58,6 +58,10 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.MESSAGE_TYPE_UNSUPPORTED: Advice(_INVALID, "send a kind of message that is taken here"),
     _S.FIELD_MISSING: Advice(_INVALID, "fill in the field that is named"),
     _S.MARKER_UNKNOWN: Advice(_INVALID, "name one marker, by one code"),
+    _S.LABORATORY_UNKNOWN: Advice(
+        StatusCode.PERMISSION_DENIED, "the operator names the laboratory in the site file, or corrects the token's"
+    ),
+    _S.SENDER_UNKNOWN: Advice(StatusCode.PERMISSION_DENIED, "the operator names the sender in the site file"),
     _S.NO_PROFILE: Advice(_STATE, "activate a profile for the marker"),
     _S.PROFILE_CONFLICT: Advice(StatusCode.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
     _S.ORDER_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the order's identifier"),
