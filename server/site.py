@@ -48,26 +48,31 @@ class Laboratory:
     profiles: ProfileRules = field(default_factory=ProfileRules)
 
 
+def key_of(table: str, key: str) -> str:
+    """What an operator corrects: a variable where `table` is a group of settings, else a key of the site file."""
+    return f"{table}_{key.upper()}" if table.isupper() else f"{table} {key}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFolder:
-    """A folder as archive; `own`: in the data folder, and made where it isn't there. `setting` is what names it."""
+    """A folder as archive; `own`: in the data folder, and made where it isn't there. `table` is where it is set."""
 
     name: str
     folder: Path
-    setting: str
+    table: str
     own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MllpDestination:
     """A receiver of HL7; a message that it answers `errors` times with AE or CE is given up. By TLS where `tls_ca` is
-    set (see `settings.Lis`). `setting` is what names it.
+    set (see `settings.Lis`). `table` is where it is set.
     """
 
     name: str
     host: str
     port: int
-    setting: str
+    table: str
     timeout_s: float = 30
     errors: int = 10
     tls_ca: Path | None = None
@@ -167,11 +172,9 @@ def plain_site(settings: Settings) -> Site:
     routes = [Route(artifacts=OBJECTS, to=(ARCHIVE,))]
     if lis.host:
         values = lis.model_dump(include={"host", "port", "timeout_s", "errors", "tls_ca", "tls_cert", "tls_key"})
-        destinations.insert(0, MllpDestination(name=LIS, setting="CHROMOGEN_LIS_HOST", **values))
+        destinations.insert(0, MllpDestination(name=LIS, table="CHROMOGEN_LIS", **values))
         routes.insert(0, Route(artifacts=MESSAGES, to=(LIS,)))
-    folder = ArchiveFolder(
-        name=ARCHIVE, folder=settings.archive_folder.resolve(), setting="CHROMOGEN_ARCHIVE_FOLDER", own=own
-    )
+    folder = ArchiveFolder(name=ARCHIVE, folder=settings.archive_folder.resolve(), table="CHROMOGEN_ARCHIVE", own=own)
     return Site(laboratories=None, archives=(folder,), destinations=tuple(destinations), routes=tuple(routes))
 
 

@@ -113,7 +113,7 @@ def _each(whole: Table, key: str, read: Callable[[str, Table], Value]) -> dict[s
 def _archive(name: str, table: Table) -> ArchiveFolder:
     match table.choice("kind", ArchiveKind):
         case ArchiveKind.FOLDER:
-            return ArchiveFolder(name=name, folder=table.path("folder"), setting=f"{table.where} folder")
+            return ArchiveFolder(name=name, folder=table.path("folder"), table=table.where)
         case kind:
             assert_never(kind)
 
@@ -125,7 +125,7 @@ def _destination(name: str, table: Table, archives: Mapping[str, ArchiveFolder])
                 name=name,
                 host=table.text("host"),
                 port=int(table.number("port", 1, 65_535, whole=True)),
-                setting=f"{table.where} host",
+                table=table.where,
                 timeout_s=table.number("timeout_s", 0.1, 86_400, default=30),
                 errors=int(table.number("errors", 1, 10_000, default=10, whole=True)),
                 tls_ca=table.path_or_none("tls_ca"),

@@ -11,8 +11,8 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Patience:
     lease.
 
     The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner:
-    it is there, and others wait behind this one.
+    it is there, and others wait behind this one. `errors_of` a destination may say otherwise.
     """
 
     first_s: float = 5
@@ -55,6 +55,7 @@ class Patience:
     give_up_s: float = 72 * 3600
     lease_s: float = 15
     errors: int = 10
+    errors_of: Mapping[str, int] = field(default_factory=dict)
 
     def wait_s(self, attempts: int) -> float:
         """How long after the `attempts`-th failure."""
@@ -250,7 +251,8 @@ class PostgresOutbox:
         wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)
         errors = taken.errors + (reason == ServiceReason.RECEIVER_ERROR)
         values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s), "errors": errors}
-        hopeless = not retryable or errors >= self._patience.errors
+        most = self._patience.errors_of.get(taken.delivery.destination, self._patience.errors)
+        hopeless = not retryable or errors >= most
         if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
             self._settle(taken, values | {"state": DEAD, "ended_at": func.now()})
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, reason).inc()
