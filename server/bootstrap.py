@@ -23,10 +23,8 @@ from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
 from server.pipeline import CaseServices
-from server.report.ann import AnnReporter
 from server.report.deliver import Deliverer
-from server.report.seg import SegReporter
-from server.report.sr import SrReporter
+from server.report.reporters import AnnReporter, SegReporter, SrReporter
 from server.reporting import Reporting
 from server.settings import Settings
 from server.site import ArchiveDestination, MllpDestination, Site
@@ -79,7 +77,8 @@ class Service:
     @property
     def pings(self) -> dict[str, Ping]:
         """Of every archive and receiver, by name; an archive as destination is that archive."""
-        return {name: each.ping for name, each in (*self.archives.items(), *self.receivers.items())}
+        archives = {name: archive.ping for name, archive in self.archives.items()}
+        return archives | {name: receiver.ping for name, receiver in self.receivers.items()}
 
     def case_services(self, engine: Callable[[Assay], Engine], *, cases: Path | None = None) -> CaseServices:
         """What the path of a case needs; its files lie in the results' folder, or in `cases`."""
