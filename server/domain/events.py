@@ -18,7 +18,7 @@ ANY = "*"
 
 
 class EventKind(StrEnum):
-    """ACCEPTED and STARTED are of an order; PRELIMINARY to WITHDRAWN of a result; REFUSED and CANCELLED: there is none."""
+    """ACCEPTED, STARTED are of an order; PRELIMINARY to WITHDRAWN of a result; REFUSED, CANCELLED: there is none."""
 
     ACCEPTED = "ACCEPTED"
     STARTED = "STARTED"
