@@ -26,7 +26,9 @@ from inference.measures import ALL, Measure, Score, find
 from server.api.convert_result import score_in
 from server.bootstrap import Service
 from server.domain.order import OrderId
-from server.domain.result import Result
+from server.domain.result import Result, ResultId
+from server.report.files import kept_files
+from server.report.source import KEPT_HEADER
 from tests.made import made_result
 from tests.server.api.issuer import Issuer
 
@@ -116,7 +118,9 @@ class Api:
         order_id = self.caller("lis", lab=lab).order().id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
-        made = replace(made_result(self.folder, n=n, seed=seed), order_id=OrderId(order_id), id=str(uuid.uuid4()))  # type: ignore[arg-type]
+        made = made_result(self.folder, n=n, seed=seed)
+        kept = kept_files(made.cells_file, self.folder / KEPT_HEADER)
+        made = replace(made, order_id=OrderId(order_id), id=ResultId(str(uuid.uuid4())), artifacts=kept)
         self.service.store.finish(claim, made, [])
         return made
 
