@@ -78,7 +78,7 @@ def api(
     api_service: Service, authority: Authority, issuer: Issuer, api_folder: Path, database_server: DatabaseServer
 ) -> Iterator[Api]:
     """The server, and a channel to it."""
-    owner = sa.create_engine(database_server.owner_url_of(str(api_service.engine.url.database)))
+    owner = sa.create_engine(database_server.owner_url_of(str(api_service.database.url.database)))
     server = api_server(api_service)
     port = server.start()
     credentials = grpc.ssl_channel_credentials(root_certificates=authority.pem)

@@ -73,7 +73,7 @@ def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message
     asked = replace(
         request(),
         message_control_id=f"{message}/{number}/{store}",
-        placer_order_number=EntityIdentifier(identifier=number, namespace=family),
+        placer_order_number=EntityIdentifier(identifier=number, namespace=number[::-1]),
         priority=priority,
         requested_at=requested,
     )
