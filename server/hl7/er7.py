@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from server.domain.errors import Refused, ServiceReason
 
-START, END = b"\x0b", b"\x1c\r"
+START, END_BYTE = b"\x0b", b"\x1c"
+END = END_BYTE + b"\r"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DEFAULT_CHARSET = "ASCII"
 UTF8 = "UNICODE UTF-8"

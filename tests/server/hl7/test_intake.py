@@ -88,12 +88,17 @@ def test_each_order_message_has_its_own_answer_and_each_is_valid(sent: bytes, an
         ("ER|NE", [], [("ACK^O21", "CE")]),
         ("SU|ER", [("ACK^O21", "CA")], [("ORL^O22", "AE")]),
         ("|AL", [("ORL^O22", "AA")], [("ORL^O22", "AE")]),
+        ("Y|", [("ORL^O22", "AA")], [("ORL^O22", "AE")]),
+        ("|Y", [("ORL^O22", "AA")], [("ORL^O22", "AE")]),
+        ("AL|Y", [("ORL^O22", "AA")], [("ORL^O22", "AE")]),
+        ("N|N", [("ORL^O22", "AA")], [("ORL^O22", "AE")]),
+        ("al|ne", [("ACK^O21", "CA")], [("ACK^O21", "CE")]),
     ],
 )
 def test_acknowledgments_follow_the_conditions_of_msh_15_and_16(
     mode: str, when_taken: list[tuple[str, str]], when_not: list[tuple[str, str]]
 ) -> None:
-    """HL7 table 0155."""
+    """HL7 table 0155; what it doesn't hold means the original mode, lest a sender wait for ever (issue 12, 2f)."""
     down = Orders(trouble=Failed(ServiceReason.DATABASE_UNREACHABLE, "the database does not answer", retryable=True))
     assert [said(r) for r in Intake(Orders().accept)(message(mode=mode))] == [(*w, "M-1") for w in when_taken]
     assert [said(r) for r in Intake(down.accept)(message(mode=mode))] == [(*w, "M-1") for w in when_not]
