@@ -1,8 +1,8 @@
 """Acknowledgments of orders: which are due (MSH-15/16), of what type, and their text. Pure; never sends.
 
-Original mode (MSH-15 and MSH-16 empty): one application acknowledgment, AA, AE or AR. Enhanced mode: a commit
-acknowledgment (CA, CE, CR) where MSH-15 asks for one, then an application acknowledgment where MSH-16 does (HL7 v2.5.1
-2.9.2, 2.9.3).
+Original mode (MSH-15 and MSH-16 empty, or holding what nobody knows): one application acknowledgment, AA, AE or AR.
+Enhanced mode: a commit acknowledgment (CA, CE, CR) where MSH-15 asks for one, then an application acknowledgment where
+MSH-16 does (HL7 v2.5.1 2.9.2, 2.9.3).
 """
 
 import hashlib
@@ -39,6 +39,9 @@ ERROR_CODES = {
     ServiceReason.MESSAGE_TYPE_UNSUPPORTED: ("200", "Unsupported message type"),
 }
 
+CONDITIONS = frozenset({"AL", "NE", "ER", "SU", ""})
+"""HL7 table 0155, and empty: never, where the other of MSH-15 and MSH-16 is not."""
+
 # Rejected whatever the content says: sending it again is of no use.
 REJECTED = frozenset({ServiceReason.MESSAGE_TYPE_UNSUPPORTED, ServiceReason.MESSAGE_TOO_LARGE})
 
@@ -73,7 +76,7 @@ def acknowledgments(header: Segment | None, answer: Answer, *, charset: str, now
     if header is None:
         return (_message(None, answer, "A", "ACK", charset, now),)
     commit, application = header.get(15).upper(), header.get(16).upper()
-    if not commit and not application:
+    if not (commit or application) or not {commit, application} <= CONDITIONS:
         return (_message(header, answer, "A", _response(header), charset, now),)
     due = [("C", _general(header))] * _is_due(commit, answer) + [("A", _response(header))] * _is_due(
         application, answer
