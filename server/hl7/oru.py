@@ -71,7 +71,7 @@ class Status(StrEnum):
     REJECTED = "X"
 
 
-def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINARY, processing_id: str = "P") -> bytes:
+def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINARY) -> bytes:
     """The result for the LIS that ordered it, in the order's character set (UTF-8 where that lacks a sign).
 
     One OBX a quantity and compartment (OBX-4: all, epithelium, stroma). Raises Failed INTERNAL if hl7apy refuses the
@@ -90,10 +90,10 @@ def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINA
         *_numbered(observations),
         *_specimen(order),
     ]
-    return _checked(order, control_id(result, status), at, processing_id, lines)
+    return _checked(order, control_id(result, status), at, lines)
 
 
-def build_rejection(result: Result, order: Order, reason: str, *, processing_id: str = "P") -> bytes:
+def build_rejection(result: Result, order: Order, reason: str) -> bytes:
     """Withdraws a preliminary result that a pathologist rejected: each quantity again, X and empty; why, in the note
     after REFUSAL.
 
@@ -110,10 +110,10 @@ def build_rejection(result: Result, order: Order, reason: str, *, processing_id:
         *others,
         *_specimen(order),
     ]
-    return _checked(order, control_id(result, status), at, processing_id, lines)
+    return _checked(order, control_id(result, status), at, lines)
 
 
-def build_refusal(order: Order, reason: str, detail: str, *, processing_id: str = "P") -> bytes:
+def build_refusal(order: Order, reason: str, detail: str) -> bytes:
     """Says that there will be no score, and why: OBR-25 X, the reason (UPPER_SNAKE) in an OBX, the line for a person in
     its NTE.
 
@@ -127,7 +127,7 @@ def build_refusal(order: Order, reason: str, detail: str, *, processing_id: str 
         segment("NTE", "1", "L", composed(detail)),
         *_specimen(order),
     ]
-    return _checked(order, refusal_control_id(order, reason), at, processing_id, lines)
+    return _checked(order, refusal_control_id(order, reason), at, lines)
 
 
 def build_bare_refusal(order: Order, reason: str) -> bytes:
@@ -141,7 +141,7 @@ def build_bare_refusal(order: Order, reason: str) -> bytes:
         _observation(REFUSAL, reason, "X", kind="ST"),
     )
     return _checked(
-        bare, refusal_control_id(order, reason), at, "P", [*_order(bare, "X", at), note, *_numbered([observation])]
+        bare, refusal_control_id(order, reason), at, [*_order(bare, "X", at), note, *_numbered([observation])]
     )
 
 
@@ -263,7 +263,7 @@ def _time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
 
 
-def _checked(order: Order, message_id: str, at: datetime, processing_id: str, lines: Sequence[str]) -> bytes:
+def _checked(order: Order, message_id: str, at: datetime, lines: Sequence[str]) -> bytes:
     asked = order.request
     application, facility = (composed(part) for part in (asked.sender.application, asked.sender.facility))
     body = "\r".join(lines)
@@ -279,7 +279,7 @@ def _checked(order: Order, message_id: str, at: datetime, processing_id: str, li
         "ORU^R01^ORU_R01",
         message_id,
     ]
-    text = f"{segment('MSH', *header, processing_id, '2.5.1', *[''] * 5, charset)}\r{body}\r"
+    text = f"{segment('MSH', *header, asked.processing_id, '2.5.1', *[''] * 5, charset)}\r{body}\r"
     _check(text)
     return text.encode(codec_of(charset))
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import Failed, ServiceReason
-from server.domain.order import EntityIdentifier, Order, Sender
+from server.domain.order import EntityIdentifier, Order, ProcessingId, Sender
 from server.hl7 import oru
 from server.hl7.oru import (
     Status,
@@ -238,6 +238,22 @@ def test_the_answer_is_in_the_orders_character_set_where_that_has_every_sign(
 
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=70)
+
+
+@pytest.mark.parametrize("processing_id", ProcessingId)
+def test_msh_11_of_the_order_comes_back_with_every_answer(
+    tmp_path: Path, order: Order, processing_id: ProcessingId
+) -> None:
+    """Issue 12, 2d: what was a test must not be filed as production."""
+    result = made_result(tmp_path, n=50)
+    tested = replace(order, request=replace(order.request, processing_id=processing_id))
+    answers = [
+        build_oru(result, tested),
+        build_rejection(result, tested, "blurred"),
+        build_refusal(tested, "NO_TISSUE", "none"),
+        build_bare_refusal(tested, "NO_TISSUE"),
+    ]
+    assert {str(segment(answer, "MSH")[11]) for answer in answers} == {processing_id}
 
 
 @settings(max_examples=40, deadline=None)
