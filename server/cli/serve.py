@@ -47,7 +47,8 @@ def serve() -> None:
         traced(wanted.traces, "serve"),
         served(wanted.metrics, QueueMetrics(service.database)) as scraped,
     ):
-        listener = MllpListener(Intake(service.store.accept), host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
+        intake = Intake(service.store.accept, service.store.cancel)
+        listener = MllpListener(intake, host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
         sweeping = threading.Thread(
             target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True

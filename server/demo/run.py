@@ -144,7 +144,7 @@ def order_slide(service: Service, identity: SlideIdentity, say: Say) -> str:
 @contextmanager
 def listening(service: Service) -> Iterator[int]:
     """An MLLP listener on a free port."""
-    listener = MllpListener(Intake(service.store.accept))
+    listener = MllpListener(Intake(service.store.accept, service.store.cancel))
     port = listener.start()
     try:
         yield port

@@ -13,10 +13,9 @@ from enum import StrEnum
 
 from inference.errors import Reason
 from server.domain.errors import ChromogenError, ServiceReason
-from server.domain.order import Order
 from server.hl7.er7 import BYTE_ORDER_MARK, Segment, codec_of, composed, escape, segment
+from server.hl7.order_reply import APPLICATION, OrderReply, segments
 
-APPLICATION = "CHROMOGEN"
 CHARACTERS_OF_A_CONTROL_ID = 18
 """With the letter that tells commit from application, within the 20 that MSH-10 had before v2.7."""
 
@@ -56,9 +55,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is said: the order that was taken, or the error that kept it from being taken."""
+    """What is said: the order's own answer, or the error that kept it from being heeded."""
 
-    order: Order | None = None
+    reply: OrderReply | None = None
     error: ChromogenError | None = None
 
     @property
@@ -104,7 +103,7 @@ def _message(header: Segment | None, answer: Answer, level: str, kind: str, char
         _msh(header, kind, f"{_digest(header)}{level}", version, charset, now),
         _msa(header, answer, level, version),
         *_err(answer, version),
-        *(_taken(answer.order) if kind.startswith("ORL^O22") and answer.order else []),
+        *(segments(answer.reply, kind) if answer.reply else []),
     ]
     return ("\r".join(lines) + "\r").encode(codec_of(charset), errors="replace")
 
@@ -139,14 +138,6 @@ def _err(answer: Answer, version: str) -> list[str]:
     return [
         segment("ERR", "", "", composed(number, meaning, "HL70357"), "E", reason, "", "", escape(answer.error.message))
     ]
-
-
-def _taken(order: Order) -> list[str]:
-    """ORL^O22's response group: the order as OK, under the placer's number and ours."""
-    asked, patient = order.request, order.request.patient
-    name = composed(patient.family_name, patient.given_name)
-    pid = segment("PID", "", "", composed(patient.id, "", "", patient.id_authority), "", name)
-    return [pid, segment("ORC", "OK", composed(*asked.placer_order_number.parts), composed(order.id, APPLICATION))]
 
 
 def _old(version: str) -> bool:

@@ -7,6 +7,7 @@ message meant (IHE PaLM orders digital pathology so); the others are read where 
 import re
 from datetime import UTC, date, datetime
 
+from server.domain.cancellation import Cancellation
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import (
     EARLIEST_BIRTH,
@@ -20,7 +21,8 @@ from server.domain.order import (
 )
 from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, read
 from server.hl7.markers import marker_of
-from server.hl7.specimen import slide_of, specimen_of
+from server.hl7.order_reply import APPLICATION
+from server.hl7.specimen import named_slide, slide_of, specimen_of
 from server.hl7.structure import check_is_new, one_order, only
 
 ACCEPTED_TYPES = frozenset({("OML", "O21"), ("OML", "O33"), ("ORM", "O01"), ("OMI", "O23")})
@@ -53,10 +55,10 @@ def request_of(message: Message) -> Request:
     check_is_new(orc, obr)
     procedure = _procedure(obr)
     marker = marker_of(procedure.components())
-    specimen, slide, facility = specimen_of(order, obr), _slide(order), header.repetitions(4)[0]
+    specimen, slide = specimen_of(order, obr), _slide(order)
     return Request(
-        lab=_required(_authority(facility, 1), "MSH-4"),
-        sender=Sender(application=_authority(header.repetitions(3)[0], 1), facility=_authority(facility, 1)),
+        lab=_lab(header),
+        sender=_sender(header),
         message_control_id=_required(header.get(10), "MSH-10"),
         message_type=f"{header.get(9)}^{header.get(9, 2)}",
         placer_order_number=_placer_order_number(orc, obr),
@@ -74,6 +76,48 @@ def request_of(message: Message) -> Request:
     )
 
 
+def control_of(message: Message) -> str:
+    """ORC-1 of the message's order; empty where it has none.
+
+    Raises Refused MESSAGE_TYPE_UNSUPPORTED, MESSAGE_INVALID.
+    """
+    _check_type(message.header)
+    orc = only(one_order(message), "ORC")
+    return "" if orc is None else orc.get(1).upper()
+
+
+def cancellation_of(message: Message) -> Cancellation:
+    """What takes an order back (ORC-1 CA, DC): beside number and patient only what tells the order from others.
+
+    Raises Refused: MESSAGE_INVALID, FIELD_MISSING.
+    """
+    header, order = message.header, one_order(message)
+    orc, obr = only(order, "ORC"), only(order, "OBR")
+    if orc is None:
+        raise _missing("ORC-1")
+    return Cancellation(
+        lab=_lab(header),
+        sender=_sender(header),
+        message_control_id=_required(header.get(10), "MSH-10"),
+        processing_id=_processing_id(header),
+        placer_order_number=_placer_order_number(orc, obr),
+        order_id=orc.get(3) if orc.get(3, 2) == APPLICATION else "",
+        patient=_patient(order),
+        procedure_code="" if obr is None else obr.get(4),
+        specimen_id=specimen_of(order, obr).id,
+        slide=named_slide(order),
+    )
+
+
+def _lab(header: Segment) -> str:
+    return _required(_authority(header.repetitions(4)[0], 1), "MSH-4")
+
+
+def _sender(header: Segment) -> Sender:
+    application, facility = (_authority(header.repetitions(field)[0], 1) for field in (3, 4))
+    return Sender(application=application, facility=facility)
+
+
 def _check_type(header: Segment) -> None:
     if (header.get(9), header.get(9, 2)) not in ACCEPTED_TYPES:
         raise Refused(
@@ -83,8 +127,8 @@ def _check_type(header: Segment) -> None:
 
 
 def _check_new(orc: Segment) -> None:
-    if orc.get(1) != NEW_ORDER:
-        raise Refused(ServiceReason.MESSAGE_TYPE_UNSUPPORTED, "ORC-1 is not NW: only new orders are taken by message")
+    if orc.get(1).upper() != NEW_ORDER:
+        raise Refused(ServiceReason.MESSAGE_TYPE_UNSUPPORTED, "ORC-1 is none of NW, CA, DC: send one of them")
 
 
 def _patient(message: Message) -> Patient:
@@ -144,9 +188,9 @@ def _processing_id(header: Segment) -> ProcessingId:
         raise Refused(ServiceReason.MESSAGE_INVALID, "MSH-11 is none of P, T, D") from None
 
 
-def _placer_order_number(orc: Segment, obr: Segment) -> EntityIdentifier:
+def _placer_order_number(orc: Segment, obr: Segment | None) -> EntityIdentifier:
     """ORC-2, else OBR-2. Raises Refused FIELD_MISSING, MESSAGE_INVALID where they differ."""
-    found = [field for field in (orc.repetitions(2)[0], obr.repetitions(2)[0]) if field.get()]
+    found = [f for s in (orc, obr) if s is not None for f in s.repetitions(2)[:1] if f.get()]
     if not found:
         raise _missing("ORC-2")
     numbers = [(*field.components(), "", "", "")[:4] for field in found]

@@ -32,18 +32,21 @@ def specimen_of(message: Message, obr: Segment | None) -> Specimen:
 
 
 def slide_of(message: Message) -> SlideReference:
-    """UIDs where given; else the container; else the specimen's own identifier, which some labs print on the slide.
+    """UIDs and container where given; else the specimen's own identifier, which some labs print on the slide.
 
     All empty where the message names none of them.
     """
+    named = named_slide(message)
+    return SlideReference(container_id=_identifier(_meant(message))) if named == SlideReference() else named
+
+
+def named_slide(message: Message) -> SlideReference:
+    """UIDs and container, as far as they are given."""
     study = _uid(message, "IPC-3", lambda m: _values(m.segments("IPC"), 3))
     study = study or _uid(message, "ZDS-1", lambda m: _values(m.segments("ZDS"), 1))
     study = study or _uid(message, "OBX-5 (110180, DCM)", lambda m: _observed(m, STUDY_UID_CODE))
     series = _uid(message, "OBX-5 (112002, DCM)", lambda m: _observed(m, SERIES_UID_CODE))
-    container = _container(message)
-    if not (study or series or container):
-        container = _identifier(_meant(message))
-    return SlideReference(study_uid=study, series_uid=series, container_id=container)
+    return SlideReference(study_uid=study, series_uid=series, container_id=_container(message))
 
 
 def _meant(message: Message) -> Segment | None:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.demo.lis import order_message
+from server.domain.cancellation import CancelOutcome
 from server.domain.errors import ChromogenError, Failed
 from server.domain.order import Order, OrderId, Request
 from server.hl7.er7 import END, START
@@ -355,7 +356,7 @@ def test_an_order_goes_in_over_tls_and_its_acknowledgment_is_matched(certificate
             id=OrderId("4d4f9c3e-0000-4000-8000-000000000000"), request=request, received_at=datetime.now(UTC)
         ), True
 
-    listener = MllpListener(Intake(accept), tls=server)
+    listener = MllpListener(Intake(accept, lambda _: CancelOutcome()), tls=server)
     port = listener.start()
     try:
         order = order_message(placer_number="P", marker="PR", control_id="M-9", container_id="C")
