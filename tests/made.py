@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray, Nuclei, NucleiWriter
 from pydicom.dataset import Dataset
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.geometry import Size
 from inference.grade import counts
-from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray, Nuclei, NucleiWriter
 from inference.score import CompartmentScore, score
 from inference.slide import Level, SlideFacts
 from server.domain.order import (

@@ -1,4 +1,4 @@
-"""Who is calling: a bearer token (OIDC, RS256 or ES256) becomes an Actor, or a refusal that says
+"""Who is calling: a bearer token (OIDC, RS256 or ES256) becomes a Caller, or a refusal that says
 nothing of the token.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import jwt
 
 from server.api.keys import ALGORITHMS, KeySet
-from server.domain.access import ACROSS_LABS, ALL_LABS, Actor, Role
+from server.domain.access import ACROSS_LABS, ALL_LABS, Caller, Role
 from server.domain.errors import Refused, ServiceReason
 
 LAB_CLAIM, ROLES_CLAIM = "lab", "roles"
@@ -28,9 +28,9 @@ Metadata = Sequence[tuple[str, str | bytes]]
 
 
 class Authenticate(Protocol):
-    """Makes an Actor of a call's metadata and the client's certificate (PEM, None without one)."""
+    """Makes a Caller of a call's metadata and the client's certificate (PEM, None without one)."""
 
-    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Actor:
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         """Raises Refused UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED; Failed KEYS_UNREACHABLE."""
         ...
 
@@ -43,8 +43,8 @@ class LocalCaller:
 
     lab: str
 
-    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Actor:
-        return Actor(subject="local", lab=self.lab, roles=frozenset(Role))
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
+        return Caller(subject="local", lab=self.lab, roles=frozenset(Role))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class TokenCaller:
     keys: KeySet
     leeway_s: float = 30
 
-    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Actor:
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         claims = self._verified(token_of(metadata))
         _check_bound(claims, certificate)
         return actor_of(claims)
@@ -104,7 +104,7 @@ def token_of(metadata: Metadata) -> str:
     return token.strip()
 
 
-def actor_of(claims: Mapping[str, Any]) -> Actor:
+def actor_of(claims: Mapping[str, Any]) -> Caller:
     """From verified claims: `sub`, `lab`, `roles`. Unknown roles give nothing. Raises Refused TOKEN_INVALID."""
     subject, lab, roles = claims.get("sub"), claims.get(LAB_CLAIM), claims.get(ROLES_CLAIM)
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
@@ -116,7 +116,7 @@ def actor_of(claims: Mapping[str, Any]) -> Actor:
         raise _invalid("the token's lab is not the name of one laboratory")
     if lab == ALL_LABS and not held <= ACROSS_LABS:
         raise _invalid("only operators and auditors may belong to all laboratories")
-    return Actor(subject=subject, lab=lab, roles=held)
+    return Caller(subject=subject, lab=lab, roles=held)
 
 
 def _check_bound(claims: Mapping[str, Any], certificate: bytes | None) -> None:

@@ -4,7 +4,7 @@ from chromogen.v1 import order_pb2 as pb
 
 from inference.assay import marker_named
 from server.api import fields
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.ports import OrderView
@@ -20,7 +20,7 @@ PRIORITIES = {getattr(pb, f"PRIORITY_{priority}"): priority for priority in Prio
 PRIORITY_NUMBERS = {priority: number for number, priority in PRIORITIES.items()}
 
 
-def request_of(asked: pb.Order, request_id: str, actor: Actor) -> Request:
+def request_of(asked: pb.Order, request_id: str, actor: Caller) -> Request:
     """The caller is the sender. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED."""
     marker = str(marker_named(fields.text(asked.marker, "order.marker", least=1), "order.marker"))
     slide = _slide(asked.slide)

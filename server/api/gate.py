@@ -20,7 +20,7 @@ from server.api import permissions
 from server.api.auth import Authenticate
 from server.api.errors import ADVICE, abort, unexpected
 from server.api.limits import Rate, Slots
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 
 LONGEST_STREAM_S = 3600.0
@@ -30,7 +30,7 @@ IMAGE_SERVICE = f"/{permissions.PACKAGE}.AnalysisService/"
 
 Behaviour = Callable[[Any, "Call"], Any]
 Parse = Callable[[bytes], Any]
-NoteRefusal = Callable[[Actor, str], None]
+NoteRefusal = Callable[[Caller, str], None]
 """Writes down that a caller may not call a method; raises nothing."""
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 class Call:
     """A call that may be made: what servicers get in place of gRPC's context."""
 
-    actor: Actor
+    actor: Caller
     context: grpc.ServicerContext
     stopping: threading.Event
 
@@ -146,7 +146,7 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
 
         return Call(actor=replace(actor, still_there=still_there), context=context, stopping=self._stopping)
 
-    def _permit(self, actor: Actor, method: str) -> None:
+    def _permit(self, actor: Caller, method: str) -> None:
         try:
             permissions.check(actor, method)
         except Refused:

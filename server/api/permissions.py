@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.errors import Refused, ServiceReason
 
 PACKAGE = "chromogen.v1"
@@ -91,7 +91,7 @@ def check_declared(methods: Iterable[str]) -> None:
         raise Refused(ServiceReason.SETTING_INVALID, f"no permission is declared for {', '.join(missing)}")
 
 
-def check(actor: Actor, method: str) -> None:
+def check(actor: Caller, method: str) -> None:
     """Raises Refused PERMISSION_DENIED."""
     permission = permission_of(method)
     if permission is None or (permission.roles is not None and not permission.roles & actor.roles):

@@ -32,7 +32,7 @@ def always() -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
+class Caller:
     """A caller. `still_there` says whether the answer is still waited for; a store asks it right before it commits."""
 
     subject: str

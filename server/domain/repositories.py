@@ -1,13 +1,13 @@
 """What the services ask of a store: one Protocol a kind of thing.
 
-Every call names its Actor; an implementation shows an actor nothing of another laboratory (it is as if it were not
+Every call names its Caller; an implementation shows an actor nothing of another laboratory (it is as if it were not
 there), and keeps nothing when the actor has gone meanwhile (Failed CANCELLED).
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.order import OrderId, Request
 from server.domain.ports import OrderView
 from server.domain.profile import Profile
@@ -32,26 +32,26 @@ from server.domain.views import (
 class OrderRepository(Protocol):
     """Orders. Raises Refused ORDER_UNKNOWN for what isn't the actor's laboratory's."""
 
-    def create(self, actor: Actor, request: Request) -> tuple[OrderView, bool]:
+    def create(self, actor: Caller, request: Request) -> tuple[OrderView, bool]:
         """The order and whether it is new.
 
         Raises Refused REQUEST_ID_REUSED for another order under the same message id.
         """
         ...
 
-    def get(self, actor: Actor, order_id: OrderId, *, patient: bool = False) -> OrderView:
+    def get(self, actor: Caller, order_id: OrderId, *, patient: bool = False) -> OrderView:
         """`patient`: the patient will be shown, which is noted in the audit."""
         ...
 
-    def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
+    def list(self, actor: Caller, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
         """Newest first."""
         ...
 
-    def cancel(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    def cancel(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         """Raises Refused ORDER_STATE, ETAG_MISMATCH (an empty etag fits)."""
         ...
 
-    def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    def retry(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         """QUEUED again, with all its attempts. Raises Refused ORDER_STATE, ETAG_MISMATCH."""
         ...
 
@@ -59,26 +59,26 @@ class OrderRepository(Protocol):
 class ProfileRepository(Protocol):
     """Profiles. Raises Refused PROFILE_UNKNOWN for what isn't the actor's laboratory's."""
 
-    def create(self, actor: Actor, profile: Profile, request_id: str) -> ProfileView:
+    def create(self, actor: Caller, profile: Profile, request_id: str) -> ProfileView:
         """Revision 1 as a DRAFT; a repeated request answers the first.
 
         Raises Refused PROFILE_CONFLICT where the name is taken.
         """
         ...
 
-    def revise(self, actor: Actor, name: str, revision: Revision, request_id: str, etag: str) -> ProfileView:
+    def revise(self, actor: Caller, name: str, revision: Revision, request_id: str, etag: str) -> ProfileView:
         """The next revision as a DRAFT; a repeat of the request answers the first. Raises Refused ETAG_MISMATCH."""
         ...
 
-    def get(self, actor: Actor, name: str, revision: int | None) -> ProfileView:
+    def get(self, actor: Caller, name: str, revision: int | None) -> ProfileView:
         """The latest revision for None."""
         ...
 
-    def list(self, actor: Actor, wanted: ProfileFilter, limit: int, after: PageKey) -> Page[ProfileView]:
+    def list(self, actor: Caller, wanted: ProfileFilter, limit: int, after: PageKey) -> Page[ProfileView]:
         """By name, the latest revision first; the profile that ships before all others."""
         ...
 
-    def set_state(self, actor: Actor, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+    def set_state(self, actor: Caller, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
         """Raises Refused PROFILE_STATE, ETAG_MISMATCH."""
         ...
 
@@ -86,15 +86,15 @@ class ProfileRepository(Protocol):
 class AdminRepository(Protocol):
     """Laboratories, destinations and the outbox, as far as the actor's laboratory (or ALL_LABS) goes."""
 
-    def labs(self, actor: Actor) -> Sequence[LabView]: ...
+    def labs(self, actor: Caller) -> Sequence[LabView]: ...
 
-    def destinations(self, actor: Actor) -> Sequence[DestinationView]: ...
+    def destinations(self, actor: Caller) -> Sequence[DestinationView]: ...
 
-    def deliveries(self, actor: Actor, wanted: DeliveryFilter, limit: int, after: PageKey) -> Page[DeliveryView]:
+    def deliveries(self, actor: Caller, wanted: DeliveryFilter, limit: int, after: PageKey) -> Page[DeliveryView]:
         """Newest first."""
         ...
 
-    def replay(self, actor: Actor, delivery_id: int | None, destination: str) -> int:
+    def replay(self, actor: Caller, delivery_id: int | None, destination: str) -> int:
         """Dead letters that wait again, one or a destination's, but for those that a later message of their order
         overtook.
 
@@ -106,10 +106,10 @@ class AdminRepository(Protocol):
 class AuditRepository(Protocol):
     """The audit, as far as the actor's laboratory (or ALL_LABS) goes."""
 
-    def query(self, actor: Actor, wanted: AuditFilter, limit: int, after: PageKey) -> Page[AuditEntry]:
+    def query(self, actor: Caller, wanted: AuditFilter, limit: int, after: PageKey) -> Page[AuditEntry]:
         """Newest first."""
         ...
 
-    def verify(self, actor: Actor) -> AuditVerdict:
+    def verify(self, actor: Caller) -> AuditVerdict:
         """Computes the chain again."""
         ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
-from inference.grade import Thresholds
+from inference.criteria import Criteria
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId, Priority
 from server.domain.ports import OrderView
@@ -122,7 +122,7 @@ class ProfileFilter:
 class Revision:
     """What a new revision of a profile says anew; its key is the latest revision's."""
 
-    thresholds: Thresholds
+    criteria: Criteria
     source: str = ""
     valid_from: date | None = None
     valid_until: date | None = None

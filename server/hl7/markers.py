@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from inference.assay import marker_named
+from inference.assay import assay_of, assays, plain
 from server.domain.errors import Refused, ServiceReason
 
 # LOINC (breast cancer specimen, then any other tissue): presence, interpretation, percent of nuclei.
@@ -19,18 +19,21 @@ SNOMED_CT = {
     **dict.fromkeys(("1234803000", "1237278006"), "PR"),
 }
 
-# Letters and digits of a local code or text, upper case, after the words of `NOISE` are taken out.
-NAMES = {
-    **dict.fromkeys(("ER", "ERALPHA", "ESTROGENRECEPTOR", "OESTROGENRECEPTOR", "ESTROGENRECEPTORALPHA"), "ER"),
-    **dict.fromkeys(("PR", "PGR", "PROGESTERONERECEPTOR"), "PR"),
-    **dict.fromkeys(("KI67", "MIB1"), "KI67"),
+# Common stains that may have no assay: what is ordered by them is refused as unsupported, and each contradicts another.
+OTHER_NAMES = {
     **dict.fromkeys(("HER2", "HER2NEU", "ERBB2", "CERBB2"), "HER2"),
+    **dict.fromkeys(("HE", "HANDE", "HEMATOXYLINEOSIN", "HAEMATOXYLINEOSIN"), "HE"),
+    **dict.fromkeys(("AR", "ANDROGENRECEPTOR"), "AR"),
+    **dict.fromkeys(("P16", "P16INK4A"), "P16"),
+    **{name: name for name in ("P40", "P63", "PDL1", "GATA3", "TTF1", "SOX10", "CK7", "CK20", "BCL2", "BCL6", "ALK")},
+    **{name: name for name in ("MLH1", "MSH2", "MSH6", "PMS2", "S100", "CYCLIND1", "ECADHERIN", "SYNAPTOPHYSIN")},
 }
+_CLUSTER_OF_DIFFERENTIATION = re.compile(r"CD[0-9]{1,3}[A-E]?")
 
+# Words that are taken out of a local code or text before it is compared.
 NOISE = frozenset({"IHC", "IMMUNO", "IMMUNOHISTOCHEMISTRY", "STAIN", "STAINING", "SCORE", "QUANTIFICATION"})
 
 _LOINC_SCHEMES, _SNOMED_SCHEMES = ("LN", "LOINC"), ("SCT", "SNOMED", "SNOMED-CT")
-
 
 LONGEST_NAME = 4
 """Words of a name."""
@@ -55,7 +58,7 @@ def marker_of(components: Sequence[str]) -> str:
     found = next(((place, marker) for place, marker in (*coded.items(), *named.items()) if marker), (0, ""))
     if found[1]:
         _check_agreed(found, coded, {place: _mentioned(said.get(place, "")) for place in TEXTS})
-    return str(marker_named(found[1], "OBR-4"))
+    return assay_of(found[1], "OBR-4").marker
 
 
 def _check_agreed(found: tuple[int, str], coded: Mapping[int, str], mentioned: Mapping[int, set[str]]) -> None:
@@ -82,18 +85,28 @@ def _by_code(code: str, scheme: str) -> str:
 
 def _by_name(text: str) -> str:
     """The marker whose name the whole text is."""
-    return NAMES.get("".join(_words(text.upper())), "")
+    return _called("".join(_words(text)), _names())
 
 
 def _mentioned(text: str) -> set[str]:
     """The markers whose names stand somewhere in the text: enough to contradict a code, not to order anything."""
-    words = _words(text[:_SCANNED])
+    words, names = _words(text[:_SCANNED]), _names()
     runs = ("".join(words[i : i + n]) for i in range(len(words)) for n in range(1, LONGEST_NAME + 1))
-    return {NAMES[run.upper()] for run in runs if run.upper() in NAMES and _is_meant_as_name(run)}
+    return {_called(run, names) for run in runs if _is_meant_as_name(run)} - {""}
+
+
+def _called(name: str, names: Mapping[str, str]) -> str:
+    name = name.upper()
+    return name if _CLUSTER_OF_DIFFERENTIATION.fullmatch(name) else names.get(name, "")
+
+
+def _names() -> dict[str, str]:
+    """Letters and digits of a name, upper case -> marker: those of the assays as they are registered."""
+    return OTHER_NAMES | {plain(name): a.marker for a in assays() for name in (a.marker, *a.names)}
 
 
 def _is_meant_as_name(run: str) -> bool:
-    """The short ER, PR and PgR are; "er" is a word of a language."""
+    """The short ER, PR and PgR are; "er" is a word."""
     return len(run) > 3 or sum(c.isupper() for c in run) >= 2
 
 

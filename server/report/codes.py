@@ -5,8 +5,14 @@ a quantity, and where the pair comes from. Meanings fit DICOM's LO (64 character
 percentage for ER; Ki-67's is 85330-9.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from inference.analyzers import nuclear
+from inference.assay import Assay
+from inference.measures import Score, recoded
+from server.domain.order import Specimen
 
 
 class Scheme(StrEnum):
@@ -192,6 +198,21 @@ def marker_codes(marker: str, tissue: Tissue) -> MarkerCodes:
 def percent_positive_code(marker: str, tissue: Tissue) -> Code:
     """LOINC's code for the percentage of positive nuclei where the marker has one, else the private one."""
     return marker_codes(marker, tissue).percent or PERCENT_POSITIVE
+
+
+def coded(scores: Sequence[Score], assay: Assay, specimen: Specimen) -> tuple[Score, ...]:
+    """The rows under public codes, where the marker has some in the specimen's tissue.
+
+    LOINC's percentages are of tumour nuclei, so only the clinical region's row bears that code.
+    """
+    tissue = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text)
+    percent = marker_codes(assay.marker, tissue).percent
+    return tuple(
+        recoded(row, code=percent.value, scheme=percent.scheme, display=percent.meaning)
+        if percent is not None and row.measure == nuclear.PERCENT_POSITIVE.code and row.region == assay.clinical_region
+        else row
+        for row in scores
+    )
 
 
 def tissue_of(site_code: str, site_scheme: str, site_text: str = "") -> Tissue:

@@ -14,7 +14,7 @@ import structlog
 
 from inference.fields import fields_of
 from inference.nuclei import Nuclei, read_nuclei
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, LIS, Delivery
 from server.domain.profile import Profile
@@ -38,19 +38,19 @@ class ResultService:
     def __init__(self, results: PostgresResultRepository, *, folder: Path, destinations: Collection[str]) -> None:
         self._results, self._folder, self._destinations = results, folder, frozenset(destinations)
 
-    def get(self, actor: Actor, result_id: ResultId) -> ResultView:
+    def get(self, actor: Caller, result_id: ResultId) -> ResultView:
         return self._results.get(actor, result_id)
 
-    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
+    def list(self, actor: Caller, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
         return self._results.list(actor, wanted, limit, after)
 
-    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[SummaryView]:
+    def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
 
-    def nuclei(self, actor: Actor, result_id: ResultId) -> Iterator[Nuclei]:
+    def nuclei(self, actor: Caller, result_id: ResultId) -> Iterator[Nuclei]:
         return read_nuclei(self._nuclei_file(self._results.get(actor, result_id)))
 
-    def rescore(self, actor: Actor, result_id: ResultId, profile: Profile) -> ResultView:
+    def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
         first.
         """
@@ -75,7 +75,7 @@ class ResultService:
         )
         return self._results.keep(actor, made, view.lab)
 
-    def sign(self, actor: Actor, result_id: ResultId, etag: str) -> ResultView:
+    def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         message = self._message(actor, result_id, ResultState.FINAL, Status.FINAL)
         replaces = Document(result_id=self._first(actor, self._results.get(actor, result_id)).result.id)
@@ -83,12 +83,12 @@ class ResultService:
             actor, [entry], [*message, *self._report(actor, result_id, ResultState.FINAL, replaces)]
         )
 
-    def reject(self, actor: Actor, result_id: ResultId, reason: str, etag: str) -> ResultView:
+    def reject(self, actor: Caller, result_id: ResultId, reason: str, etag: str) -> ResultView:
         """The LIS hears of it where it was sent that result, as preliminary, and no signed one of the order since."""
         entry = Entry(result_id=result_id, state=ResultState.REJECTED, reason=reason, etag=etag)
         return self._results.record(actor, [entry], self._withdrawal(actor, result_id, reason), unless_signed=True)
 
-    def amend(self, actor: Actor, result_id: ResultId, replacement: ResultId, reason: str, etag: str) -> ResultView:
+    def amend(self, actor: Caller, result_id: ResultId, replacement: ResultId, reason: str, etag: str) -> ResultView:
         former, latter = self._results.get(actor, result_id), self._results.get(actor, replacement)
         if former.state not in SIGNED:
             raise Refused(
@@ -110,7 +110,7 @@ class ResultService:
             actor, entries, [*message, *self._report(actor, replacement, ResultState.CORRECTED, replaces)]
         )
 
-    def _message(self, actor: Actor, result_id: ResultId, state: ResultState, status: Status) -> Sequence[Delivery]:
+    def _message(self, actor: Caller, result_id: ResultId, state: ResultState, status: Status) -> Sequence[Delivery]:
         """The ORU for the LIS, where there is one; nothing for a result without an order."""
         view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
         check_result_transition(view.state, state)
@@ -122,7 +122,7 @@ class ResultService:
         )  # two may sign at once; the message is the same to the byte
         return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, status))]
 
-    def _withdrawal(self, actor: Actor, result_id: ResultId, reason: str) -> Sequence[Delivery]:
+    def _withdrawal(self, actor: Caller, result_id: ResultId, reason: str) -> Sequence[Delivery]:
         """Of a result that a worker reported; one that was scored anew the LIS doesn't know until it is signed."""
         view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
         check_result_transition(view.state, ResultState.REJECTED)
@@ -134,7 +134,7 @@ class ResultService:
         keep(path, build_rejection(view.result, order, reason))
         return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, Status.REJECTED))]
 
-    def _report(self, actor: Actor, result_id: ResultId, state: ResultState, replaces: Document) -> Sequence[Delivery]:
+    def _report(self, actor: Caller, result_id: ResultId, state: ResultState, replaces: Document) -> Sequence[Delivery]:
         """The verified SR for the archive; nothing where there is no order, or the slide's header wasn't kept."""
         view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
         header = view.result.nuclei_file.with_name(KEPT_HEADER)
@@ -150,7 +150,7 @@ class ResultService:
         write(report, path)
         return [Delivery(kind="SR", destination=ARCHIVE, path=path, message_id=str(report.SOPInstanceUID))]
 
-    def _first(self, actor: Actor, view: ResultView) -> ResultView:
+    def _first(self, actor: Caller, view: ResultView) -> ResultView:
         """The result that a worker made, and reported, from which this one was scored."""
         while view.result.predecessor is not None:
             view = self._results.get(actor, view.result.predecessor)

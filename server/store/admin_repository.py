@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, func, select, union, update
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.states import DeliveryState, OrderState
 from server.domain.views import DeliveryFilter, DeliveryView, DestinationView, LabView, Page, PageKey
@@ -20,7 +20,7 @@ ORU = "ORU"
 class PostgresAdminRepository(Scoped):
     """Each method one transaction."""
 
-    def labs(self, actor: Actor) -> Sequence[LabView]:
+    def labs(self, actor: Caller) -> Sequence[LabView]:
         named = union(*(select(t.c.lab).where(of_lab(t.c.lab, actor)) for t in (orders, results, profiles))).subquery()
         is_open = orders.c.state.in_(OPEN)
         statement = select(
@@ -36,7 +36,7 @@ class PostgresAdminRepository(Scoped):
             for r in found
         ]
 
-    def destinations(self, actor: Actor) -> Sequence[DestinationView]:
+    def destinations(self, actor: Caller) -> Sequence[DestinationView]:
         waits, dead = outbox.c.state == DeliveryState.WAITING, outbox.c.state == DeliveryState.DEAD
         statement = (
             select(
@@ -52,7 +52,7 @@ class PostgresAdminRepository(Scoped):
         with self._transaction(actor) as connection:
             return [_destination(row) for row in connection.execute(statement).mappings()]
 
-    def deliveries(self, actor: Actor, wanted: DeliveryFilter, limit: int, after: PageKey) -> Page[DeliveryView]:
+    def deliveries(self, actor: Caller, wanted: DeliveryFilter, limit: int, after: PageKey) -> Page[DeliveryView]:
         by_name = (wanted.destination, lambda v: outbox.c.destination == v)
         conditions = given((wanted.state, lambda v: outbox.c.state == v), by_name)
         statement = page_of(
@@ -62,7 +62,7 @@ class PostgresAdminRepository(Scoped):
             found = [_delivery(row) for row in connection.execute(statement).mappings()]
         return Page(items=tuple(found[:limit]), next=(str(found[limit - 1].id),) if len(found) > limit else None)
 
-    def replay(self, actor: Actor, delivery_id: int | None, destination: str) -> int:
+    def replay(self, actor: Caller, delivery_id: int | None, destination: str) -> int:
         which = outbox.c.destination == destination if delivery_id is None else outbox.c.id == delivery_id
         mine = (of_lab(outbox.c.lab, actor), which)
         afresh = {"attempts": 0, "errors": 0, "due_at": func.now(), "created_at": func.now()}

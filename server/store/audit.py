@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, cast, extract, select, text
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.views import AuditEntry, AuditFilter, AuditVerdict, Page, PageKey
 from server.store.scope import Scoped, given, of_lab, page_of
 from server.store.tables import audit
@@ -109,19 +109,19 @@ def _rows(connection: Connection) -> Iterator[Row]:
 class PostgresAuditRepository(Scoped):
     """`repositories.AuditRepository`."""
 
-    def query(self, actor: Actor, wanted: AuditFilter, limit: int, after: PageKey) -> Page[AuditEntry]:
+    def query(self, actor: Caller, wanted: AuditFilter, limit: int, after: PageKey) -> Page[AuditEntry]:
         statement = page_of(_wanted(actor, wanted), (audit.c.id,), after, limit)
         with self._transaction(actor) as connection:
             found = [_entry(row) for row in connection.execute(statement).mappings()]
         return Page(items=tuple(found[:limit]), next=(str(found[limit - 1].id),) if len(found) > limit else None)
 
-    def verify(self, actor: Actor) -> AuditVerdict:
+    def verify(self, actor: Caller) -> AuditVerdict:
         with self._transaction(actor) as connection:
             verdict = verify(connection)
         return AuditVerdict(entries=verdict.entries, first_broken=min(verdict.broken, default=0))
 
 
-def _wanted(actor: Actor, wanted: AuditFilter) -> Select[tuple[object, ...]]:
+def _wanted(actor: Caller, wanted: AuditFilter) -> Select[tuple[object, ...]]:
     c = audit.c
     conditions = given(
         (wanted.subject, lambda v: c.subject == v),

@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Failed
 from server.store.database import transaction
 
@@ -12,7 +12,7 @@ NOTE = text("SELECT chromogen_note(:lab, :subject, :action, :object, :outcome)")
 log = structlog.get_logger()
 
 
-def note(connection: Connection, actor: Actor, action: str, thing: str, outcome: str = "") -> None:
+def note(connection: Connection, actor: Caller, action: str, thing: str, outcome: str = "") -> None:
     """One line of the audit, in the caller's transaction. `thing` such as orders/UUID."""
     values = {"lab": actor.lab, "subject": actor.subject, "action": action, "object": thing, "outcome": outcome}
     connection.execute(NOTE, values)
@@ -24,7 +24,7 @@ class RefusedCallLog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def __call__(self, actor: Actor, method: str) -> None:
+    def __call__(self, actor: Caller, method: str) -> None:
         """Raises nothing: the call is refused whether or not that can be written down."""
         try:
             with transaction(self._engine, lab=actor.lab, subject=actor.subject) as connection:

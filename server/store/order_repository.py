@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, select
 from sqlalchemy.sql import ColumnElement
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, OrderId, Request, Sender
 from server.domain.ports import OrderView
@@ -27,7 +27,7 @@ class PostgresOrderRepository(Scoped):
         super().__init__(engine)
         self._notify = notify
 
-    def create(self, actor: Actor, request: Request) -> tuple[OrderView, bool]:
+    def create(self, actor: Caller, request: Request) -> tuple[OrderView, bool]:
         if request.lab != actor.lab:
             raise Refused(ServiceReason.PERMISSION_DENIED, "an order is made in the caller's own laboratory")
         with self._transaction(actor) as connection:
@@ -38,14 +38,14 @@ class PostgresOrderRepository(Scoped):
                 )
             return (_just_made(order), True) if new else (rows.view(connection, order.id), False)
 
-    def get(self, actor: Actor, order_id: OrderId, *, patient: bool = False) -> OrderView:
+    def get(self, actor: Caller, order_id: OrderId, *, patient: bool = False) -> OrderView:
         with self._transaction(actor) as connection:
             view = rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
             if patient:
                 note(connection, actor, "patient.read", f"orders/{view.order.id}")
             return view
 
-    def list(self, actor: Actor, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
+    def list(self, actor: Caller, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
         columns = (orders.c.received_at, orders.c.id)
         statement = page_of(
             select(orders).where(of_lab(orders.c.lab, actor), *_conditions(wanted)), columns, after, limit
@@ -56,7 +56,7 @@ class PostgresOrderRepository(Scoped):
         key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
         return Page(items=tuple(rows.view_of(row) for row in found[:limit]), next=key)
 
-    def cancel(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    def cancel(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             check_transition(view.state, OrderState.CANCELLED)
@@ -64,7 +64,7 @@ class PostgresOrderRepository(Scoped):
             cancel(connection, locked(connection, order_id), by, self._notify)
             return rows.view(connection, order_id)
 
-    def retry(self, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+    def retry(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             if view.state not in RETRYABLE:
@@ -103,7 +103,7 @@ def _is_reused(connection: Connection, order: Order, request: Request) -> bool:
 _REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
 
 
-def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = False) -> RowMapping:
+def _row(connection: Connection, actor: Caller, order_id: str, *, lock: bool = False) -> RowMapping:
     """Raises Refused ORDER_UNKNOWN for a text that is no UUID, for none, and for another laboratory's, alike."""
     statement = select(orders.c.id).where(orders.c.id == order_id, of_lab(orders.c.lab, actor))
     row = (
@@ -116,7 +116,7 @@ def _row(connection: Connection, actor: Actor, order_id: str, *, lock: bool = Fa
     return row
 
 
-def _locked(connection: Connection, actor: Actor, order_id: OrderId, etag: str) -> OrderView:
+def _locked(connection: Connection, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
     _row(connection, actor, order_id, lock=True)
     view = rows.view(connection, order_id)
     check_etag(etag, order_etag(view))

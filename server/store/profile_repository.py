@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select, text, tuple_
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, BUILT_IN, Profile
 from server.domain.states import PROFILE_TRANSITIONS, ProfileState
@@ -22,7 +22,7 @@ SHIPPED = ProfileView(profile=BUILT_IN, state=ProfileState.ACTIVE, etag=etag_of(
 class PostgresProfileRepository(Scoped):
     """Each method one transaction."""
 
-    def create(self, actor: Actor, profile: Profile, request_id: str) -> ProfileView:
+    def create(self, actor: Caller, profile: Profile, request_id: str) -> ProfileView:
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
@@ -34,7 +34,7 @@ class PostgresProfileRepository(Scoped):
                 )
             return _add(connection, actor, profile, request_id)
 
-    def revise(self, actor: Actor, name: str, revision: Revision, request_id: str, etag: str) -> ProfileView:
+    def revise(self, actor: Caller, name: str, revision: Revision, request_id: str, etag: str) -> ProfileView:
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
@@ -53,11 +53,11 @@ class PostgresProfileRepository(Scoped):
                 connection, actor, replace(latest.profile, revision=latest.profile.revision + 1, **changes), request_id
             )
 
-    def get(self, actor: Actor, name: str, revision: int | None) -> ProfileView:
+    def get(self, actor: Caller, name: str, revision: int | None) -> ProfileView:
         with self._transaction(actor) as connection:
             return _get(connection, actor, name, revision)
 
-    def list(self, actor: Actor, wanted: ProfileFilter, limit: int, after: PageKey) -> Page[ProfileView]:
+    def list(self, actor: Caller, wanted: ProfileFilter, limit: int, after: PageKey) -> Page[ProfileView]:
         """A page's end is (name, revision); the profile that ships stands before the first row."""
         shipped = [] if after or wanted.state not in (None, ProfileState.ACTIVE) else [SHIPPED]
         statement = _listed(actor, wanted, after).limit(limit + 1 - len(shipped))
@@ -66,7 +66,7 @@ class PostgresProfileRepository(Scoped):
         last = found[limit - 1].profile if len(found) > limit else None
         return Page(items=tuple(found[:limit]), next=None if last is None else (last.name, str(last.revision)))
 
-    def set_state(self, actor: Actor, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+    def set_state(self, actor: Caller, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             view = _get(connection, actor, name, revision)
@@ -82,7 +82,7 @@ class PostgresProfileRepository(Scoped):
             return _get(connection, actor, name, revision)
 
 
-def _listed(actor: Actor, wanted: ProfileFilter, after: PageKey) -> Select[Any]:
+def _listed(actor: Caller, wanted: ProfileFilter, after: PageKey) -> Select[Any]:
     statement = _rows().where(of_lab(profiles.c.lab, actor)).order_by(profiles.c.name, profiles.c.revision.desc())
     if wanted.marker:
         statement = statement.where(profiles.c.marker.in_((wanted.marker, ANY)))
@@ -108,20 +108,20 @@ def _key(after: PageKey) -> tuple[str, int]:
         raise Refused(ServiceReason.PAGE_TOKEN_INVALID, "the page token is of another list") from None
 
 
-def _add(connection: Connection, actor: Actor, profile: Profile, request_id: str) -> ProfileView:
+def _add(connection: Connection, actor: Caller, profile: Profile, request_id: str) -> ProfileView:
     rows.add(connection, profile)
     _say(connection, actor, profile, ProfileState.DRAFT, request_id)
     return _get(connection, actor, profile.name, profile.revision)
 
 
-def _say(connection: Connection, actor: Actor, profile: Profile, state: ProfileState, request_id: str | None) -> None:
+def _say(connection: Connection, actor: Caller, profile: Profile, state: ProfileState, request_id: str | None) -> None:
     of = {"lab": profile.key.lab, "name": profile.name, "revision": profile.revision}
     connection.execute(
         insert(profile_states), of | {"state": state, "subject": actor.subject, "request_id": request_id}
     )
 
 
-def _get(connection: Connection, actor: Actor, name: str, revision: int | None) -> ProfileView:
+def _get(connection: Connection, actor: Caller, name: str, revision: int | None) -> ProfileView:
     if name == BUILT_IN.name and revision in (None, BUILT_IN.revision):
         return SHIPPED
     statement = _rows().where(of_lab(profiles.c.lab, actor), profiles.c.name == name)
@@ -133,7 +133,7 @@ def _get(connection: Connection, actor: Actor, name: str, revision: int | None) 
     return _of(row)
 
 
-def _latest(connection: Connection, actor: Actor, name: str) -> ProfileView | None:
+def _latest(connection: Connection, actor: Caller, name: str) -> ProfileView | None:
     statement = (
         _rows()
         .where(of_lab(profiles.c.lab, actor), profiles.c.name == name)
@@ -144,7 +144,7 @@ def _latest(connection: Connection, actor: Actor, name: str) -> ProfileView | No
     return None if row is None else _of(row)
 
 
-def _of_request(connection: Connection, actor: Actor, request_id: str) -> ProfileView | None:
+def _of_request(connection: Connection, actor: Caller, request_id: str) -> ProfileView | None:
     same = (profile_states.c.lab == actor.lab, profile_states.c.request_id == request_id)
     row = connection.execute(select(profile_states).where(*same)).mappings().first()
     return None if row is None else _get(connection, actor, row["name"], row["revision"])
@@ -169,7 +169,7 @@ def _of(row: RowMapping) -> ProfileView:
     )
 
 
-def _lock(connection: Connection, actor: Actor) -> None:
+def _lock(connection: Connection, actor: Caller) -> None:
     """One change of a laboratory's profiles at a time, until the transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lab, 1))"), {"lab": actor.lab})
 

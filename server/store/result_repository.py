@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, func, insert, select, text
 from sqlalchemy.sql import ColumnElement
 
-from server.domain.access import Actor
+from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, OrderId
 from server.domain.ports import Delivery
@@ -37,17 +37,17 @@ class Entry:
 class PostgresResultRepository(Scoped):
     """Each method one transaction. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
 
-    def get(self, actor: Actor, result_id: ResultId) -> ResultView:
+    def get(self, actor: Caller, result_id: ResultId) -> ResultView:
         with self._transaction(actor) as connection:
             return _view(connection, actor, result_id)
 
-    def order_of(self, actor: Actor, result_id: ResultId) -> Order | None:
+    def order_of(self, actor: Caller, result_id: ResultId) -> Order | None:
         """The order that a result answers, with its patient."""
         with self._transaction(actor) as connection:
             order_id = _view(connection, actor, result_id).result.order_id
             return None if order_id is None else orders.view(connection, order_id).order
 
-    def list(self, actor: Actor, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
+    def list(self, actor: Caller, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
         columns = (results.c.created_at, results.c.id)
         asked = select(*rows.SUMMARY).where(of_lab(results.c.lab, actor), *_conditions(wanted))
         with self._transaction(actor) as connection:
@@ -57,7 +57,7 @@ class PostgresResultRepository(Scoped):
         key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
         return Page(items=tuple(views), next=key)
 
-    def history(self, actor: Actor, slide: SlideName, limit: int) -> Sequence[SummaryView]:
+    def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         same = given(
             (slide.series_uid, lambda v: results.c.series_uid == v),
             (slide.container_id, lambda v: results.c.container_id == v),
@@ -70,7 +70,7 @@ class PostgresResultRepository(Scoped):
         with self._transaction(actor) as connection:
             return _views(connection, connection.execute(asked.limit(limit)).mappings().all())
 
-    def keep(self, actor: Actor, result: Result, lab: str) -> ResultView:
+    def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
         with self._transaction(actor) as connection:
             _lock(connection, result.id)
@@ -79,7 +79,7 @@ class PostgresResultRepository(Scoped):
             return _view(connection, actor, result.id)
 
     def record(
-        self, actor: Actor, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
+        self, actor: Caller, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
     ) -> ResultView:
         """Say all of it, or nothing; `deliveries` are of the first entry's result. Returns the first as it is then.
 
@@ -110,7 +110,7 @@ class PostgresResultRepository(Scoped):
             return view
 
 
-def _say(connection: Connection, actor: Actor, entry: Entry) -> None:
+def _say(connection: Connection, actor: Caller, entry: Entry) -> None:
     view = _view(connection, actor, entry.result_id)
     check_etag(entry.etag, view.etag)
     check_result_transition(view.state, entry.state)
@@ -142,7 +142,7 @@ def _lock(connection: Connection, name: str) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": name})
 
 
-def _view(connection: Connection, actor: Actor, result_id: str) -> ResultView:
+def _view(connection: Connection, actor: Caller, result_id: str) -> ResultView:
     statement = select(results.c.id, results.c.lab).where(results.c.id == result_id, of_lab(results.c.lab, actor))
     row = connection.execute(statement).mappings().first() if is_uuid(result_id) else None
     if row is None:

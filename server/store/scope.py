@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, DateTime, Engine, Select, Uuid, literal, true, tuple_
 from sqlalchemy.sql import ColumnElement
 
-from server.domain.access import ALL_LABS, Actor
+from server.domain.access import ALL_LABS, Caller
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.views import PageKey
 from server.store.database import transaction
@@ -27,7 +27,7 @@ class Scoped:
         self._engine = engine
 
     @contextmanager
-    def _transaction(self, actor: Actor) -> Iterator[Connection]:
+    def _transaction(self, actor: Caller) -> Iterator[Connection]:
         """Committed on leaving, unless the caller has gone. Raises Failed CANCELLED; then nothing is kept."""
         with transaction(self._engine, lab=actor.lab, subject=actor.subject) as connection:
             yield connection
@@ -35,7 +35,7 @@ class Scoped:
                 raise Failed(ServiceReason.CANCELLED, "the caller has gone: nothing was kept")
 
 
-def of_lab(column: ColumnElement[str], actor: Actor) -> ColumnElement[bool]:
+def of_lab(column: ColumnElement[str], actor: Caller) -> ColumnElement[bool]:
     """Is a row of the actor's laboratory?"""
     return true() if actor.lab == ALL_LABS else column == actor.lab
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.order import Priority
 from server.domain.result import ResultId
 from server.domain.states import OrderState
@@ -32,7 +32,7 @@ from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
 
 PAGE = 50
-ACTOR = Actor(subject="bench", lab="LAB", roles=frozenset({Role.LIS}))
+ACTOR = Caller(subject="bench", lab="LAB", roles=frozenset({Role.LIS}))
 
 # A second apart, each with its own numbers; the rest is the first order's, or its result's.
 ORDERS = """

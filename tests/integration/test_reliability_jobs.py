@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.demo.lis import ReceivingLis, order_message
-from server.domain.access import ALL_LABS, Actor, Role
+from server.domain.access import ALL_LABS, Caller, Role
 from server.domain.errors import Failed
 from server.domain.order import Order, Priority
 from server.domain.ports import Delivery
@@ -238,7 +238,7 @@ def test_a_call_on_a_connection_that_died_in_the_pool_is_made_on_another(
 
 
 PLENTY = Patience(first_s=0.05, most_s=0.2, lease_s=5)
-OPERATOR = Actor(subject="operator", lab=ALL_LABS, roles=frozenset({Role.OPERATOR}))
+OPERATOR = Caller(subject="operator", lab=ALL_LABS, roles=frozenset({Role.OPERATOR}))
 
 
 def finished(store: PostgresStore, number: int, folder: Path, destinations: tuple[str, ...]) -> None:

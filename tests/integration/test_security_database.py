@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from server.bootstrap import bootstrap
 from server.cli.audit import audit as audit_command
-from server.domain.access import ALL_LABS, Actor, Role
+from server.domain.access import ALL_LABS, Caller, Role
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Delivery
 from server.domain.profile import BUILT_IN, ProfileKey
@@ -34,7 +34,7 @@ from tests.server.store.invented import request, result
 pytestmark = pytest.mark.postgres
 
 ROWS = 1_000_000 if os.environ.get("SOAK") else 20_000
-AUDITOR = Actor(subject="auditor", lab=ALL_LABS, roles=frozenset({Role.AUDITOR}))
+AUDITOR = Caller(subject="auditor", lab=ALL_LABS, roles=frozenset({Role.AUDITOR}))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from server.api.auth import LocalCaller, TokenCaller, thumbprint
 from server.api.keys import KeySet
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.errors import ChromogenError, ServiceReason
 from tests.server.api.harness import Api, told
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer, now, unsigned
@@ -24,7 +24,7 @@ def caller(issuer: Issuer) -> TokenCaller:
     return TokenCaller(issuer=ISSUER, audience=AUDIENCE, keys=KeySet(issuer.jwks, refresh_s=300), leeway_s=5)
 
 
-def admitted(issuer: Issuer, token: str, certificate: bytes | None = None) -> Actor:
+def admitted(issuer: Issuer, token: str, certificate: bytes | None = None) -> Caller:
     return caller(issuer)([("authorization", f"Bearer {token}")], certificate)
 
 
@@ -39,7 +39,7 @@ def refused(issuer: Issuer, token: str, certificate: bytes | None = None) -> Ser
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_a_good_token_says_who_where_and_what(issuer: Issuer, algorithm: str) -> None:
     actor = admitted(issuer, issuer.token("lis", "made-up-role", algorithm=algorithm, lab="LAB-1", subject="a@b"))
-    assert actor == Actor(subject="a@b", lab="LAB-1", roles=frozenset({Role.LIS}))
+    assert actor == Caller(subject="a@b", lab="LAB-1", roles=frozenset({Role.LIS}))
 
 
 def public(issuer: Issuer) -> bytes:
@@ -174,7 +174,7 @@ def test_laboratories_are_called_as_their_messages_call_them(issuer: Issuer, lab
 
 
 def test_the_local_caller_needs_no_token() -> None:
-    assert LocalCaller(lab="L")([], None) == Actor(subject="local", lab="L", roles=frozenset(Role))
+    assert LocalCaller(lab="L")([], None) == Caller(subject="local", lab="L", roles=frozenset(Role))
 
 
 @pytest.mark.postgres

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.ports import Claim
 from server.domain.states import OrderState
 from server.store.database import connect
@@ -43,7 +43,7 @@ def test_a_worker_whose_order_is_cancelled_is_free_within_seconds(service: sa.En
     thread = threading.Thread(target=worker.step)
     thread.start()
     assert begun.wait(10)
-    repository.cancel(Actor(subject="lis", lab="LAB", roles=frozenset({Role.LIS})), order.id, "")
+    repository.cancel(Caller(subject="lis", lab="LAB", roles=frozenset({Role.LIS})), order.id, "")
     thread.join(5)
     assert not thread.is_alive()
     view = store.order(order.id)

@@ -16,7 +16,7 @@ from server.api.convert_order import PRIORITIES, STATES, order_message, request_
 from server.api.convert_profile import STATES as PROFILE_STATES
 from server.api.convert_profile import thresholds_message, thresholds_of
 from server.api.convert_result import STATES as RESULT_STATES
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.order import (
     EntityIdentifier,
@@ -32,7 +32,7 @@ from server.domain.order import (
 from server.domain.ports import OrderView
 from server.domain.states import DeliveryState, OrderState, ProfileState, ResultState
 
-ACTOR = Actor(subject="lis|1", lab="LAB A", roles=frozenset({Role.LIS}))
+ACTOR = Caller(subject="lis|1", lab="LAB A", roles=frozenset({Role.LIS}))
 WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
 NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=40)
 UIDS = st.lists(st.integers(0, 9999), min_size=1, max_size=8).map(lambda parts: ".".join(map(str, parts)))

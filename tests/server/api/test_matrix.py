@@ -165,7 +165,7 @@ HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "Cali
 def unbound(api: Api, authority: Authority) -> Iterator[Api]:
     """A server whose database account no row-level security binds: what it keeps apart, its queries do."""
     quiet = api.service.settings.model_copy(update={"grpc": settings.Grpc(port=0, rate=100_000)})
-    server = start(replace(api.service, settings=quiet, engine=api.owner))
+    server = start(replace(api.service, settings=quiet, database=api.owner))
     assert server is not None
     with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(authority.pem)) as channel:
         yield replace(api, channel=channel)

@@ -160,8 +160,8 @@ def test_g5_without_a_necessary_dependency_the_service_does_not_serve() -> None:
 
     health = Health(
         (
-            Dependency(name="database", look=lambda: look("database")),
-            Dependency(name="lis", look=lambda: look("lis"), necessary=False),
+            Dependency(name="database", answers=lambda: look("database")),
+            Dependency(name="lis", answers=lambda: look("lis"), necessary=False),
         )
     )
 
@@ -319,7 +319,7 @@ def test_g3_a_method_that_there_is_not_says_so_to_who_has_a_token(api: Api) -> N
 def test_g5_without_its_database_the_service_says_so_and_the_caller_may_try_again(api_service: Service) -> None:
     nowhere = connect("postgresql://nobody@127.0.0.1:1/none")
     local = settings.Grpc(port=0, insecure=True)
-    with unguarded(replace(api_service, engine=nowhere, store=PostgresStore(nowhere)), local) as channel:
+    with unguarded(replace(api_service, database=nowhere, store=PostgresStore(nowhere)), local) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         assert stub.Check(health_pb2.HealthCheckRequest(service="database"), timeout=5).status == NOT_SERVING
         assert stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status == NOT_SERVING

@@ -7,7 +7,7 @@ from pathlib import Path
 import hl7
 import sqlalchemy as sa
 
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Claim, Delivery
 from server.domain.states import OrderState
@@ -19,7 +19,7 @@ from server.store.store import PostgresStore
 from server.worker import Worker
 from tests.server.store.invented import request, result
 
-OPERATOR = Actor(subject="operator", lab="LAB", roles=frozenset({Role.OPERATOR}))
+OPERATOR = Caller(subject="operator", lab="LAB", roles=frozenset({Role.OPERATOR}))
 AGAIN = replace(request(1), message_control_id="AGAIN", priority=Priority.STAT)
 """The same order in a message of its own, and urgent."""
 

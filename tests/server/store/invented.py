@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+from inference.nuclei import Histograms
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.geometry import Size
 from inference.grade import counts
-from inference.nuclei import Histograms
 from inference.score import score
 from inference.slide import Level, SlideFacts
 from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from inference.errors import Reason
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, Priority, Sender
 from server.domain.ports import Delivery
@@ -60,7 +60,7 @@ def test_the_lis_is_told_of_an_order_that_somebody_else_cancelled(hospital: Hosp
 def test_whoever_ordered_and_cancels_is_not_told_unless_another_ordered_it_too(
     hospital: Hospital, repeated: bool
 ) -> None:
-    lis = Actor(subject="LIS", lab="LAB", roles=frozenset({Role.LIS}))
+    lis = Caller(subject="LIS", lab="LAB", roles=frozenset({Role.LIS}))
     order, _ = hospital.store.accept(request())
     if repeated:
         hospital.store.accept(

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from server.domain.access import Actor, Role
+from server.domain.access import Caller, Role
 from server.domain.order import OrderId, Priority
 from server.domain.result import ResultId
 from server.domain.states import ResultState
@@ -25,7 +25,7 @@ from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
 
-ACTOR = Actor(subject="dr-invented", lab="LAB", roles=frozenset({Role.PATHOLOGIST}))
+ACTOR = Caller(subject="dr-invented", lab="LAB", roles=frozenset({Role.PATHOLOGIST}))
 SLIDE = SlideName(series_uid="1.2.3.4")
 DONE, WAITING = 6_000, 600
 
