@@ -3,6 +3,7 @@
 import os
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import simplejpeg

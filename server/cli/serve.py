@@ -18,8 +18,8 @@ from server.metrics import served
 from server.observability import set_up
 from server.pipeline import run_case
 from server.settings import Mllp
-from server.store.audit_heads import HeadLog
 from server.site import Address
+from server.store.audit_heads import HeadLog
 from server.store.database import address_of
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date

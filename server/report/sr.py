@@ -253,7 +253,7 @@ def _requested(order: Order, image: Dataset) -> Dataset:
     item.StudyInstanceUID = image.StudyInstanceUID
     item.ReferencedStudySequence = []
     item.AccessionNumber = image.AccessionNumber
-    item.PlacerOrderNumberImagingServiceRequest = _fitting(order.request.placer_order_number.identifier)
+    item.PlacerOrderNumberImagingServiceRequest = _fitting(order.request.placer_order_number.name)
     item.FillerOrderNumberImagingServiceRequest = str(order.id)
     item.RequestedProcedureID = None
     item.RequestedProcedureDescription = _fitting(order.request.procedure_text)

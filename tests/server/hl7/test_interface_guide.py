@@ -1,16 +1,22 @@
 """docs/hl7-interface.md says what the code does (I-8)."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from inference.assay import assays
+from server.domain.order import ProcessingId
+from server.domain.states import LIVE, OrderState
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
 from server.hl7.er7 import CHARSETS
 from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
-from server.hl7.markers import LOINC, SNOMED_CT
+from server.hl7.markers import CODES, LOINC, SNOMED_CT, TEXTS
 from server.hl7.oml import ACCEPTED_TYPES
+from server.hl7.order_reply import CANCELLING, ORDER_NOT_FOUND, STATUSES
 from server.hl7.oru import RESEARCH_USE_ONLY
+from server.hl7.specimen import WITHDRAWN
+from server.hl7.structure import EARLIER_RESULTS, NOT_A_NEW_ORDER, NOT_A_NEW_REQUEST
 from server.report import codes
 from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
 
@@ -44,6 +50,23 @@ def test_the_guide_names_messages_answers_limits_and_character_sets() -> None:
     assert row("time for one frame")[1] == f"{FRAME_TIMEOUT_S:.0f} s"
     for term in {t for t, _ in CHARSETS.values() if not t.startswith("8859/")}:
         assert f"`{term}`" in GUIDE
+
+
+def test_the_guide_says_what_may_follow_an_order_and_what_contradicts_it() -> None:
+    for said in (*(EARLIER_RESULTS - {""}), *NOT_A_NEW_ORDER, *NOT_A_NEW_REQUEST, *WITHDRAWN, *ProcessingId):
+        assert f"`{said}`" in GUIDE
+    for component in (*(code for code, _ in CODES), *TEXTS):
+        assert re.search(rf"\b4\.{component}\b", GUIDE)
+
+
+def test_the_guide_has_each_answer_to_a_cancellation() -> None:
+    answers = {control: ", ".join(f"`{wish[i]}`" for wish in CANCELLING.values()) for i, control in enumerate("yn")}
+    for state, status in STATUSES.items():
+        done = "y" if state in LIVE | {OrderState.CANCELLED} else "n"
+        status = STATUSES[OrderState.CANCELLED] if done == "y" else status
+        (found,) = (r for r in ROWS if len(r) == 4 and str(state) in r[0] and r[1].startswith("`") and "`" in r[2])
+        assert found[1:3] == [answers[done], f"`{status}`"]
+    assert row("none is meant")[1:3] == [answers["n"], f"`{ORDER_NOT_FOUND}`"]
 
 
 def test_the_guide_names_every_quantity_of_a_result() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from inference.analyzers.nuclear import PERCENT_POSITIVE
-from inference.assay import assays
+from inference.assay import Assay, assays
 from inference.errors import Reason, Refused
 from server.hl7.markers import LOINC, marker_of
 from server.report.codes import Tissue, marker_codes, of_measure, percent_positive_code
@@ -25,6 +25,12 @@ def test_every_code_that_is_reported_can_be_ordered_and_no_other_loinc_code() ->
 @pytest.mark.parametrize(("code", "marker"), [(code, marker) for code, marker in REPORTED if marker != "HER2"])
 def test_a_reported_code_orders_its_marker(code: str, marker: str) -> None:
     assert marker_of([code, "", "LN"]) == marker
+
+
+@pytest.mark.parametrize("assay", assays(), ids=lambda assay: assay.marker)
+def test_every_assay_is_ordered_by_each_of_its_names(assay: Assay) -> None:
+    for name in (assay.marker, *assay.names):
+        assert marker_of([name, "", "L"]) == marker_of(["X", name.lower()]) == assay.marker
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,22 @@ def test_the_answer_is_in_the_orders_character_set_where_that_has_every_sign(
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=70)
 
 
+@pytest.mark.parametrize("processing_id", ProcessingId)
+def test_msh_11_of_the_order_comes_back_with_every_answer(
+    tmp_path: Path, order: Order, processing_id: ProcessingId
+) -> None:
+    """Issue 12, 2d: what was a test must not be filed as production."""
+    result = made_result(tmp_path, n=50)
+    tested = replace(order, request=replace(order.request, processing_id=processing_id))
+    answers = [
+        build_oru(result, tested),
+        build_rejection(result, tested, "blurred"),
+        build_refusal(tested, "NO_TISSUE", "none"),
+        build_bare_refusal(tested, "NO_TISSUE"),
+    ]
+    assert {str(segment(answer, "MSH")[11]) for answer in answers} == {processing_id}
+
+
 @settings(max_examples=40, deadline=None)
 @given(name=TEXT, given_name=TEXT, number=TEXT, procedure=TEXT, site=TEXT, lab=TEXT, sender=TEXT)
 def test_whatever_stood_in_the_order_the_message_keeps_its_shape(
