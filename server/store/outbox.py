@@ -235,7 +235,8 @@ class PostgresOutbox:
         wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)
         errors = taken.errors + (reason == ServiceReason.RECEIVER_ERROR)
         values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s), "errors": errors}
-        hopeless = not retryable or errors >= self._patience.errors
+        most = self._patience.errors_of.get(taken.delivery.destination, self._patience.errors)
+        hopeless = not retryable or errors >= most
         if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
             self._settle(taken, values | {"state": DeliveryState.DEAD, "ended_at": func.now()})
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, reason).inc()

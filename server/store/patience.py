@@ -1,7 +1,8 @@
 """How long the outbox tries a delivery."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +11,7 @@ class Patience:
     lease.
 
     The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner:
-    it is there, and others wait behind this one.
+    it is there, and others wait behind this one. `errors_of` a destination may say otherwise.
     """
 
     first_s: float = 5
@@ -18,6 +19,7 @@ class Patience:
     give_up_s: float = 72 * 3600
     lease_s: float = 15
     errors: int = 10
+    errors_of: Mapping[str, int] = field(default_factory=dict)
 
     def wait_s(self, attempts: int) -> float:
         """How long after the `attempts`-th failure."""
