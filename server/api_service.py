@@ -3,20 +3,20 @@
 import os
 import struct
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import simplejpeg
 import structlog
 
-from inference.engines.factory import asked_with, make_engine
+from inference.engines.factory import Engines, asked_with
 from inference.engines.triton_tls import Newest
 from inference.errors import ChromogenError, Reason, Refused
-from inference.infer import Engine, Urgency
+from inference.infer import Urgency
+from inference.model import Resolution
 from inference.slide import Slide
 from server.api.admin import AdminServicer
-from server.api.analysis import LARGEST_SIDE, AnalysisServicer, OpenImage
+from server.api.analysis import LARGEST_SIDE, AnalysisServicer, EngineOf, OpenImage
 from server.api.health import Dependency, Health
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
@@ -78,9 +78,7 @@ def api_server(service: Service, *, audit: AuditRepository | None = None) -> Api
         ),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(
-            once(lambda: engine_of(service.settings, secure)), opener(service.settings.icc.use), profiles
-        ),
+        analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
             PostgresAdminRepository(service.database),
             audit or PostgresAuditRepository(service.database),
@@ -126,22 +124,13 @@ def answers_to(ping: Ping) -> Callable[[], bool]:
     return answers
 
 
-def engine_of(settings: Settings, secure: Newest | None) -> Engine:
-    """The configured one, for pictures that somebody waits for: before routine slides, after a STAT order's."""
-    return asked_with(make_engine(settings.engine.name, together=True, secure=secure), Urgency.ASAP)
+def engine_of(settings: Settings, secure: Newest | None) -> EngineOf:
+    """The configured one for each assay's model, made when it is first asked for.
 
-
-def once(make: Callable[[], Engine]) -> Callable[[], Engine]:
-    """The same engine at every call, made at the first."""
-    lock, made = threading.Lock(), list[Engine]()
-
-    def engine() -> Engine:
-        with lock:
-            if not made:
-                made.append(make())
-            return made[0]
-
-    return engine
+    For pictures that somebody waits for: before routine slides, after a STAT order's.
+    """
+    engines = Engines(settings.engine.name, together=True, secure=secure)
+    return lambda assay: asked_with(engines.of(assay), Urgency.ASAP)
 
 
 def opener(icc: bool) -> OpenImage:
@@ -150,11 +139,11 @@ def opener(icc: bool) -> OpenImage:
     The file is gone once the picture is read.
     """
 
-    def open_image(data: bytes, mpp: float) -> Slide:
+    def open_image(data: bytes, mpp: float, resolution: Resolution) -> Slide:
         if not data.startswith((PNG_MAGIC, JPEG_MAGIC)):
             raise Refused(Reason.NOT_A_SLIDE, "image.data is neither PNG nor JPEG")
         check_side(data)
-        return _InFolder(data, mpp, icc)
+        return _InFolder(data, mpp, resolution, icc)
 
     return open_image
 
@@ -179,12 +168,12 @@ def check_side(data: bytes) -> None:
 class _InFolder:
     """A slide over a picture in a folder of its own, which goes with it."""
 
-    def __init__(self, data: bytes, mpp: float, icc: bool) -> None:
+    def __init__(self, data: bytes, mpp: float, resolution: Resolution, icc: bool) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chromogen-image-")
         try:
             path = Path(self._folder.name) / "image"
             path.write_bytes(data)
-            self._slide = open_slide(path, mpp=mpp, icc=icc)
+            self._slide = open_slide(path, mpp=mpp, icc=icc, resolution=resolution)
         except BaseException:
             self._folder.cleanup()
             raise

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import structlog
 
 from server.bootstrap import Service
+from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.order import Order, Request
-from server.hl7.intake import Accept, Intake
+from server.hl7.intake import Accept, Cancel, Intake
 from server.hl7.listener import MllpListener
 from server.site import Address, Listener, named
 from server.tls import listener_context
@@ -72,14 +73,25 @@ def admitted(listener: Listener, accept: Accept) -> Accept:
     """Takes an order only where this listener may. It raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN too."""
 
     def take(request: Request) -> tuple[Order, bool]:
-        listener.check(request)
+        listener.check(request.lab, request.sender)
         return accept(request)
 
     return take
 
 
+def admitted_to_cancel(listener: Listener, cancel: Cancel) -> Cancel:
+    """Takes an order back only where this listener may take one. It raises as `admitted` does."""
+
+    def take_back(asked: Cancellation) -> CancelOutcome:
+        listener.check(asked.lab, asked.sender)
+        return cancel(asked)
+
+    return take_back
+
+
 def _intake(listener: Listener, service: Service) -> Intake:
-    return Intake(admitted(listener, service.store.accept))
+    store = service.store
+    return Intake(admitted(listener, store.accept), admitted_to_cancel(listener, store.cancel))
 
 
 def _whose(listener: Listener) -> str:

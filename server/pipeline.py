@@ -96,7 +96,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     write(source[0], folder / KEPT_HEADER)  # for the report that a signature makes, when the slide itself is gone
     profile = profile_for(order, assay, services)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
-    slide = services.open_slide(slide_folder)
+    slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         result = score_slide(
             slide,

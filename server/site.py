@@ -12,7 +12,7 @@ from pathlib import Path
 from server.domain.artifact import NATURES, ArtifactKind, Nature
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
-from server.domain.order import Request
+from server.domain.order import Sender
 from server.domain.ports import ARCHIVE, LIS
 from server.domain.profile import ProfileRules
 from server.settings import Settings
@@ -103,18 +103,18 @@ class Listener:
     address: Address
     laboratories: tuple[Laboratory, ...] | None
 
-    def check(self, request: Request) -> None:
+    def check(self, lab: str, sender: Sender) -> None:
         """Raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN; neither name is repeated, as both come from outside."""
         if self.laboratories is None:
-            _check_well_formed(request.lab)
+            _check_well_formed(lab)
             return
-        laboratory = next((each for each in self.laboratories if each.name == request.lab), None)
+        laboratory = next((each for each in self.laboratories if each.name == lab), None)
         if laboratory is None:
             message = (
                 "MSH-4 names no laboratory that this port takes orders of: correct it, or name it in the site file"
             )
             raise Refused(ServiceReason.LABORATORY_UNKNOWN, message)
-        if laboratory.senders and request.sender.application not in laboratory.senders:
+        if laboratory.senders and sender.application not in laboratory.senders:
             message = "MSH-3 is no sender that may order for this laboratory: correct it, or name it in the site file"
             raise Refused(ServiceReason.SENDER_UNKNOWN, message)
 

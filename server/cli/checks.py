@@ -12,8 +12,8 @@ import numpy as np
 from cryptography import x509
 from sqlalchemy import text
 
+from inference.assay import assays
 from inference.engines.factory import make_engine
-from inference.engines.local import LocalEngine
 from inference.engines.triton import TritonEngine
 from inference.errors import Reason
 from inference.infer import Engine
@@ -47,34 +47,42 @@ class Found:
 
 
 def engine(wanted: Settings) -> Found:
-    """The configured engine: in this process, a blank tile is run; of Triton, every server is asked for its models."""
-    made = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
-    if isinstance(made, TritonEngine):
-        try:
-            return _servers(made)
-        finally:
-            made.close()
-    return Found(text=f"{wanted.engine.name}: {_blank_tile(made)}")
+    """The configured engine with each model: a blank tile runs in this process; Triton servers are asked for it."""
+    secure = engine_secure(wanted.engine)
+    made = [make_engine(wanted.engine.name, model=model, secure=secure) for model in assay_models()]
+    try:
+        return Found(text=f"{wanted.engine.name}: {'; '.join(map(_runs, made))}")
+    finally:
+        for one in made:
+            if isinstance(one, TritonEngine):
+                one.close()
 
 
-def _servers(made: TritonEngine) -> Found:
-    answers = made.check()
-    wrong = [f"{address}: {what}" for address, what in answers if what]
+def assay_models() -> tuple[str, ...]:
+    """The folder of each model that an assay needs."""
+    return tuple(dict.fromkeys(assay.model for assay in assays()))
+
+
+def _runs(made: Engine) -> str:
+    """Raises Failed ENGINE_FAILED where a server doesn't serve the model."""
+    if not isinstance(made, TritonEngine):
+        return _blank_tile(made)
+    wrong = [f"{address}: {what}" for address, what in made.check() if what]
     if wrong:
         message = f"{'; '.join(wrong)}; start Triton with this release's models, or correct CHROMOGEN_ENGINE_NAME"
         raise Failed(Reason.ENGINE_FAILED, message)
-    return Found(text=f"Triton at {', '.join(a for a, _ in answers)}, {made.facts.name} {made.facts.version}")
+    return f"{made.facts.name} {made.facts.version}"
 
 
 def _blank_tile(made: Engine) -> str:
-    found = made.detect(np.full((1, 256, 256, 3), 240, np.uint8), made.counting_threshold)[0]
-    facts = made.facts
-    return f"{facts.name} {facts.version}, sha256 {facts.sha256[:12]}, {len(found.x)} nuclei on a blank tile"
+    found = made.detect(np.full((1, 256, 256, 3), 240, np.uint8), made.model.counting_threshold)[0]
+    facts, n = made.facts, len(found.columns.get("x", ()))
+    return f"{facts.name} {facts.version}, sha256 {facts.sha256[:12]}, {n} cells on a blank tile"
 
 
 def models(_: Settings) -> Found:
     """The networks that came with this release, which a slide's result names, whichever engine runs them."""
-    return Found(text=_blank_tile(LocalEngine(threads=1)))
+    return Found(text="; ".join(_blank_tile(make_engine(model=model)) for model in assay_models()))
 
 
 def folder(wanted: Settings) -> Found:

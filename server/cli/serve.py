@@ -12,12 +12,14 @@ from server import api_service, metrics, settings
 from server.api.server import is_loopback
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
+from server.lasting import lasting
 from server.listening import Listening
 from server.metrics import served
 from server.observability import set_up
 from server.pipeline import run_case
 from server.settings import Mllp
 from server.site import Address
+from server.store.audit_heads import HeadLog
 from server.store.database import address_of
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
@@ -49,10 +51,10 @@ def serve() -> None:
     ):
         listening = Listening(service)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
-        sweeping = threading.Thread(
-            target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True
-        )
+        sweeping = lasting("sweep", Sweeper(service.database_url).run, stopped)
         sweeping.start()
+        anchoring = lasting("audit_heads", HeadLog(service.database).run, stopped)
+        anchoring.start()
         ports = listening.start()
         warn_of_plain_text(listening)
         log.info(
@@ -66,7 +68,8 @@ def serve() -> None:
         listening.stop()
         if api is not None:
             api.stop()
-        sweeping.join(STOP_S)
+        for thread in (sweeping, anchoring):
+            thread.join(STOP_S)
     log.info("stopped")
 
 

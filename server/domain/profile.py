@@ -6,6 +6,7 @@ from datetime import date
 
 from inference.assay import Assay, assays
 from inference.criteria import Criteria
+from inference.errors import Reason
 from server.domain.errors import Refused, ServiceReason
 
 ANY = "*"
@@ -91,12 +92,23 @@ def choose(
     return max(among, key=lambda p: p.revision, default=None)
 
 
+def check_kind(profile: Profile, assay: Assay) -> None:
+    """Raises Refused PROFILE_INVALID where the assay isn't scored by criteria of this kind."""
+    if not _scores(profile, assay):
+        kinds = ", ".join(kind.method for kind in assay.analyzer.criteria)
+        raise Refused(Reason.PROFILE_INVALID, f"{assay.marker} is scored by criteria of method {kinds} only")
+
+
+def _scores(profile: Profile, assay: Assay) -> bool:
+    return profile.criteria.method in {kind.method for kind in assay.analyzer.criteria}
+
+
 def _fits(profile: Profile, assay: Assay, lab: str) -> bool:
-    key, scored_by = profile.key, {kind.method for kind in assay.analyzer.criteria}
+    key = profile.key
     named = (
         key.lab in (lab, ANY) and key.marker in (assay.marker, ANY) and {key.clone, key.stainer, key.scanner} == {ANY}
     )
-    return named and profile.criteria.method in scored_by
+    return named and _scores(profile, assay)
 
 
 def _closeness(profile: Profile) -> tuple[bool, bool]:

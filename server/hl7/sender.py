@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.hl7.er7 import END, START, bare, read_header
+from server.hl7.er7 import END, END_BYTE, START, bare, read_header
 
 PING_TIMEOUT_S = 3.0
 LARGEST_ACKNOWLEDGMENT = 1024 * 1024
@@ -80,12 +80,12 @@ def _awaited(connection: socket.socket, control_id: str, deadline: float) -> str
     """MSA-1 of the acknowledgment for `control_id`; acknowledgments of other messages are passed over."""
     waiting = bytearray()
     while True:
-        end = waiting.find(END)
+        end = waiting.find(END_BYTE)
         if end >= 0:
             code = _code_for(bytes(waiting[:end]), control_id)
             if code:
                 return code
-            del waiting[: end + len(END)]
+            del waiting[: end + len(END_BYTE)]
             continue
         left = deadline - time.monotonic()
         if left <= 0:

@@ -18,7 +18,7 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Specimen
 from server.domain.ports import Delivery
-from server.domain.profile import Profile
+from server.domain.profile import Profile, check_kind
 from server.domain.result import ResultId
 from server.domain.states import SIGNED, ResultState
 from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
@@ -62,6 +62,7 @@ class ResultService:
         """
         view = self._results.get(actor, result_id)
         old = view.result
+        check_kind(profile, old.assay)
         identity = _identity(view, profile)
         try:
             return self._results.get(actor, identity)

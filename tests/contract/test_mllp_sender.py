@@ -66,6 +66,13 @@ def test_errors_are_tried_again_and_rejections_are_not(peer: Peer, code: str) ->
     assert (failed.value.reason, failed.value.retryable) == (error if code.endswith("E") else rejected)
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_an_acknowledgment_counts_whatever_follows_its_end_byte(peer: Peer, end: bytes) -> None:
+    """Issue 12, 2f."""
+    other, own = (acknowledgment("AA", control_id)[:-1] + end for control_id in ("M-6", "M-7"))
+    send(MESSAGE, host="127.0.0.1", port=peer(lambda c: c.sendall(other + own)), timeout_s=5)
+
+
 def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None:
     late = acknowledgment("AR", "M-6") + acknowledgment("AA", "M-70") + acknowledgment("AA", "")
     send(MESSAGE, host="127.0.0.1", port=peer(lambda c: c.sendall(late + acknowledgment("AA"))), timeout_s=5)
@@ -73,7 +80,7 @@ def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None
 
 @pytest.mark.parametrize(
     "answer",
-    [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-1]],
+    [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-2]],
 )
 def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is_closed(
     peer: Peer, answer: bytes

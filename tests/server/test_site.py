@@ -73,7 +73,7 @@ def order_of(lab: str, application: str = "LIS") -> Request:
 def reason_at(listener: Listener, request: Request) -> str:
     """Empty where the order may come in there."""
     try:
-        listener.check(request)
+        listener.check(request.lab, request.sender)
     except Refused as error:
         return str(error.reason)
     return ""

@@ -1,7 +1,7 @@
 """The real API on the real store, as a test sees it: a server with tokens, a channel for each caller."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ from chromogen.v1 import (
     order_pb2,
     order_service_pb2,
     order_service_pb2_grpc,
+    profile_pb2,
     profile_service_pb2_grpc,
+    result_pb2,
     result_service_pb2_grpc,
 )
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from inference.measures import ALL, Measure, Score, find
+from server.api.convert_result import score_in
 from server.bootstrap import Service
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId
@@ -119,6 +123,17 @@ class Api:
         made = replace(made, order_id=OrderId(order_id), id=ResultId(str(uuid.uuid4())), artifacts=kept)
         self.service.store.finish(claim, made, [])
         return made
+
+
+def score(scores: Iterable[result_pb2.Score], measure: Measure, region: str = ALL) -> Score:
+    """The row of a measure in a region of what the API answered."""
+    row = find(map(score_in, scores), measure, region)
+    assert row is not None, f"no {measure.code} of {region}"
+    return row
+
+
+def hue_value(hue: int = 120, left: int = 50, right: int = 100) -> profile_pb2.Criteria:
+    return profile_pb2.Criteria(method="hue_value", numbers={"hue": hue, "left": left, "right": right})
 
 
 def order_request(

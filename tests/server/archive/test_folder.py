@@ -9,7 +9,7 @@ from server.archive.folder import FolderArchive
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import ObjectSink, SlideSource
-from server.slides.opening import open_slide
+from tests.opened import open_slide
 
 SERIES = SlideReference(series_uid="2.25.4711.1")
 
