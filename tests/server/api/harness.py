@@ -25,6 +25,7 @@ from grpc_status import rpc_status
 from inference.measures import ALL, Measure, Score, find
 from server.api.convert_result import score_in
 from server.bootstrap import Service
+from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import OrderId
 from server.domain.result import Result
 from tests.made import made_result
@@ -111,12 +112,15 @@ class Api:
     def stranger(self, token: str | None = None) -> Caller:
         return Caller(self.channel, token)
 
-    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300) -> Result:
-        """An order of this laboratory that a worker has finished; its result."""
+    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, header: Path | None = None) -> Result:
+        """An order of this laboratory that a worker has finished; its result, with the slide's header where given."""
         order_id = self.caller("lis", lab=lab).order().id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
         made = replace(made_result(self.folder, n=n, seed=seed), order_id=OrderId(order_id), id=str(uuid.uuid4()))  # type: ignore[arg-type]
+        if header is not None:
+            kept = Artifact(kind=ArtifactKind.HEADER, path=header)
+            made = replace(made, artifacts=(*made.artifacts, kept))
         self.service.store.finish(claim, made, [])
         return made
 
