@@ -1,9 +1,9 @@
 """Wires the gRPC API to a service, as `server.bootstrap` wires the rest."""
 
 import os
-import socket
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import simplejpeg
@@ -22,9 +22,8 @@ from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
 from server.api.server import ApiServer, Servicers
-from server.bootstrap import Service
+from server.bootstrap import Ping, Service
 from server.domain.errors import ServiceReason
-from server.domain.ports import ARCHIVE
 from server.domain.repositories import AuditRepository
 from server.services.results import ResultService
 from server.settings import Settings
@@ -40,7 +39,6 @@ from server.tls import engine_secure
 
 log = structlog.get_logger()
 
-LOOK_TIMEOUT_S = 3.0
 LEAST_FREE_BYTES = 1 << 30
 
 
@@ -72,35 +70,32 @@ def start(service: Service) -> ApiServer | None:
 def api_server(service: Service, *, audit: AuditRepository | None = None) -> ApiServer:
     """Not listening yet. Raises Refused SETTING_INVALID."""
     profiles = PostgresProfileRepository(service.database)
-    folder = service.results_folder
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(
-        PostgresResultRepository(service.database), folder=folder, destinations=service.destinations
-    )
+    results = ResultService(PostgresResultRepository(service.database), service.reporting)
     servicers = Servicers(
-        orders=OrderServicer(PostgresOrderRepository(service.database, service.notify)),
+        orders=OrderServicer(
+            PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
+        ),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
         analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
             PostgresAdminRepository(service.database),
             audit or PostgresAuditRepository(service.database),
-            {ARCHIVE: lambda: archive_answers(service)},
+            archives=lambda lab: {name: answers_to(service.pings[name]) for name in service.site.archives_of(lab)},
+            destinations=service.site.destinations_of,
         ),
     )
     return ApiServer(service.settings, servicers, Health(dependencies(service)), RefusedCallLog(service.database))
 
 
 def dependencies(service: Service) -> tuple[Dependency, ...]:
-    """`database` and `disk` are necessary; a LIS or archive that is away only delays."""
-    found = [
+    """`database` and `disk` are necessary; a LIS or archive, by its name, that is away only delays."""
+    return (
         Dependency(name="database", answers=lambda: database_answers(service)),
         Dependency(name="disk", answers=lambda: disk_has_room(service.settings.data.folder)),
-        Dependency(name="archive", answers=lambda: archive_answers(service), necessary=False),
-    ]
-    if service.settings.lis.host:
-        found.append(Dependency(name="lis", answers=lambda: lis_answers(service.settings), necessary=False))
-    return tuple(found)
+        *(Dependency(name=n, answers=answers_to(ping), necessary=False) for n, ping in service.pings.items()),
+    )
 
 
 def database_answers(service: Service) -> bool:
@@ -116,16 +111,17 @@ def disk_has_room(folder: Path) -> bool:
     return found.f_bavail * found.f_frsize >= LEAST_FREE_BYTES
 
 
-def archive_answers(service: Service) -> bool:
-    return service.settings.archive_folder.is_dir()
+def answers_to(ping: Ping) -> Callable[[], bool]:
+    """Whether what a ping asks answers."""
 
+    def answers() -> bool:
+        try:
+            ping()
+        except ChromogenError:
+            return False
+        return True
 
-def lis_answers(settings: Settings) -> bool:
-    try:
-        socket.create_connection((settings.lis.host, settings.lis.port), LOOK_TIMEOUT_S).close()
-    except OSError:
-        return False
-    return True
+    return answers
 
 
 def engine_of(settings: Settings, secure: Newest | None) -> EngineOf:

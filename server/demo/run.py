@@ -18,7 +18,7 @@ from chromogen.v1 import order_pb2, result_pb2
 
 from inference.assay import assay_of
 from inference.draw import draw_slide
-from inference.engines.factory import make_engine
+from inference.engines.factory import Engines
 from inference.geometry import Size
 from inference.measures import Score
 from server import settings
@@ -30,9 +30,8 @@ from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.result import Result, ResultId
-from server.hl7.intake import Intake
-from server.hl7.listener import MllpListener
 from server.hl7.sender import send
+from server.listening import listening as listening_at
 from server.pipeline import CaseServices, run_case
 from server.report.result_json import write_json
 from server.tls import engine_secure
@@ -117,7 +116,9 @@ def settings_for(work: Path, lis_port: int) -> settings.Settings:
         database=settings.Database(),
         data=settings.Data(folder=work),
         archive=settings.Archive(folder=work / "archive", wait_s=0),
+        mllp=settings.Mllp(port=0),
         lis=settings.Lis(host="127.0.0.1", port=lis_port),
+        site=settings.Site(),
         worker=settings.Worker(),
         grpc=settings.Grpc(port=0, insecure=True, local_lab=LAB),
         tls=settings.Tls(),
@@ -147,26 +148,16 @@ def order_slide(service: Service, identity: SlideIdentity, say: Say) -> str:
 
 @contextmanager
 def listening(service: Service) -> Iterator[int]:
-    """An MLLP listener on a free port."""
-    listener = MllpListener(Intake(service.store.accept))
-    port = listener.start()
-    try:
+    """The MLLP listener, on the port that is set (0: a free one)."""
+    with listening_at(service) as ports:
+        (port,) = ports.values()
         yield port
-    finally:
-        listener.stop()
 
 
 def case_services_of(service: Service, work: Path) -> CaseServices:
     wanted = service.settings.engine
-    return CaseServices(
-        store=service.store,
-        archive=service.archive,
-        open_slide=service.open_slide,
-        engine=make_engine(wanted.name, secure=engine_secure(wanted)),
-        cases=work / "cases",
-        lease_s=LEASE_S,
-        destinations=service.destinations,
-    )
+    engines = Engines(wanted.name, secure=engine_secure(wanted))
+    return service.case_services(engines.of, cases=work / "cases")
 
 
 def collect(

@@ -45,6 +45,11 @@ class EntityIdentifier:
         """In the standard's order."""
         return self.identifier, self.namespace, self.universal_id, self.universal_type
 
+    @property
+    def name(self) -> str:
+        """For a person, on one line. No key: parts may hold the sign between them."""
+        return "^".join(self.parts).rstrip("^")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:

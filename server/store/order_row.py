@@ -25,8 +25,8 @@ from server.store.tables import orders
 RANK = {Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2}
 
 SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
-"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed (migration
-0012).
+"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed
+then (chromogen_check_correction).
 """
 
 _PLAIN = (
@@ -96,16 +96,20 @@ def equal(columns: Mapping[str, str]) -> list[ColumnElement[bool]]:
     return [orders.c[name] == value for name, value in columns.items()]
 
 
+def message_key(sender: Sender, control_id: str) -> list[str]:
+    """By what a message is known again."""
+    return [sender.application, sender.facility, control_id]
+
+
 def message_of(request: Request) -> str:
-    """What `repeats` holds of a message: who sent it, under which control id."""
-    sender = request.sender
-    return json.dumps([sender.application, sender.facility, request.message_control_id], ensure_ascii=False)
+    """What `repeats` holds of a message: its key; of one that cancels (`store.cancel`), what it was answered too."""
+    return json.dumps(message_key(request.sender, request.message_control_id), ensure_ascii=False)
 
 
-def sender_of(message: str) -> Sender:
-    """Whoever sent what `message_of` named."""
-    application, facility, _ = json.loads(message)
-    return Sender(application=application, facility=facility)
+def sender_of(message: str) -> Sender | None:
+    """Whoever ordered by what `message_of` named; None where it ordered nothing."""
+    application, facility, _, *answered = json.loads(message)
+    return None if answered else Sender(application=application, facility=facility)
 
 
 def _patient(row: Mapping[str, Any]) -> Patient:

@@ -25,9 +25,10 @@ from grpc_status import rpc_status
 from inference.measures import ALL, Measure, Score, find
 from server.api.convert_result import score_in
 from server.bootstrap import Service
-from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import OrderId
-from server.domain.result import Result
+from server.domain.result import Result, ResultId
+from server.report.files import kept_files
+from server.report.source import KEPT_HEADER
 from tests.made import made_result
 from tests.server.api.issuer import Issuer
 
@@ -112,15 +113,14 @@ class Api:
     def stranger(self, token: str | None = None) -> Caller:
         return Caller(self.channel, token)
 
-    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, header: Path | None = None) -> Result:
-        """An order of this laboratory that a worker has finished; its result, with the slide's header where given."""
+    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300) -> Result:
+        """An order of this laboratory that a worker has finished; its result."""
         order_id = self.caller("lis", lab=lab).order().id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
-        made = replace(made_result(self.folder, n=n, seed=seed), order_id=OrderId(order_id), id=str(uuid.uuid4()))  # type: ignore[arg-type]
-        if header is not None:
-            kept = Artifact(kind=ArtifactKind.HEADER, path=header)
-            made = replace(made, artifacts=(*made.artifacts, kept))
+        made = made_result(self.folder, n=n, seed=seed)
+        kept = kept_files(made.cells_file, self.folder / KEPT_HEADER)
+        made = replace(made, order_id=OrderId(order_id), id=ResultId(str(uuid.uuid4())), artifacts=kept)
         self.service.store.finish(claim, made, [])
         return made
 

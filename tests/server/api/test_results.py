@@ -3,6 +3,7 @@
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -176,8 +177,8 @@ def test_signing_and_amending_send_the_archive_a_verified_report_that_names_the_
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     write(header, tmp_path / KEPT_HEADER)
-    caller = api.caller("pathologist", lab=lab, subject="dr-test^=\\x")
-    made = api.done(lab, header=tmp_path / KEPT_HEADER)
+    caller, api_here = api.caller("pathologist", lab=lab, subject="dr-test^=\\x"), replace(api, folder=tmp_path)
+    made = api_here.done(lab)
     better = rescored(caller, made.id, profile(api, lab))
     caller.results.SignResult(pb.SignResultRequest(result_id=made.id))
     caller.results.AmendResult(

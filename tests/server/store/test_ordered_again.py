@@ -179,7 +179,7 @@ def test_i7_each_run_is_answered_by_a_message_of_its_own(hospital: Hospital) -> 
     order, _ = hospital.store.accept(replace(AGAIN, message_control_id="A THIRD TIME"))
     done = result(order.id)
     hospital.store.finish(hospital.claim(order.id), done, [])
-    told = hospital.told
+    told = hospital.notified
     assert [heard[1:] for heard in told] == [("X", "NO_TISSUE")] * 2
     assert len({*(heard[0] for heard in told), control_id(done)}) == 3
 
@@ -244,7 +244,7 @@ def test_an_order_retried_by_a_person_has_all_its_attempts_again(hospital: Hospi
     fails_thrice(hospital, order)
     assert PostgresOrderRepository(hospital.engine).retry(OPERATOR, order.id, "").attempt == 0
     fails_thrice(hospital, order)
-    assert [heard[1:] for heard in hospital.told] == [("X", "ENGINE_FAILED")] * 2
+    assert [heard[1:] for heard in hospital.notified] == [("X", "ENGINE_FAILED")] * 2
 
 
 def test_an_order_waits_for_a_slide_that_is_not_there_yet_and_is_refused_when_it_never_comes(engine: sa.Engine) -> None:

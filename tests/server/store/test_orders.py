@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import EntityIdentifier, OrderId, Priority, Request, Sender
+from server.domain.order import EntityIdentifier, OrderId, Priority, ProcessingId, Request, Sender
 from server.domain.states import OrderState
 from server.store.database import connect
 from server.store.store import PostgresStore
@@ -72,7 +72,7 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.
 def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message, number, priority, requested) -> None:  # type: ignore[no-untyped-def]
     asked = replace(
         request(),
-        message_control_id=f"{message}/{number}/{store}",
+        message_control_id=repr((message, number, family, store)),
         placer_order_number=EntityIdentifier(identifier=number, namespace=family),
         priority=priority,
         requested_at=requested,
@@ -101,6 +101,14 @@ def test_identifiers_that_were_another_orders_or_patients_are_refused(
         store.accept(again)
     assert "INVENTED" not in refused.value.message
     assert [view.order.id for view in store.orders()] == [first.id]
+
+
+def test_a_production_order_does_not_repeat_a_test_order(store: PostgresStore) -> None:
+    """Issue 12, 2d: its result would come back as a test's, or a test's as production."""
+    first, _ = store.accept(replace(request(), processing_id=ProcessingId.TRAINING))
+    assert store.order(first.id).order.request.processing_id is ProcessingId.TRAINING
+    with pytest.raises(Refused, match="used before"):
+        store.accept(replace(request(), message_control_id="OTHER"))
 
 
 def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: PostgresStore) -> None:
