@@ -95,6 +95,7 @@ class Api:
     """A running server: `caller` gives a client with a token of these roles and laboratory."""
 
     channel: grpc.Channel
+    port: int
     issuer: Issuer
     service: Service
     folder: Path
