@@ -18,7 +18,7 @@ from inference.infer import Engine, Urgency
 from inference.slide import Slide
 from server.api.admin import AdminServicer
 from server.api.analysis import LARGEST_SIDE, AnalysisServicer, OpenImage
-from server.api.health import Dependency, Health
+from server.api.auth import authenticate_by
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
@@ -27,6 +27,7 @@ from server.bootstrap import Service
 from server.domain.errors import ServiceReason
 from server.domain.ports import ARCHIVE
 from server.domain.repositories import AuditRepository
+from server.services.health import Dependency, Health
 from server.services.results import ResultService
 from server.settings import Settings
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC
@@ -91,7 +92,10 @@ def api_server(service: Service, *, audit: AuditRepository | None = None) -> Api
             {ARCHIVE: lambda: archive_answers(service)},
         ),
     )
-    return ApiServer(service.settings, servicers, Health(dependencies(service)), RefusedCallLog(service.database))
+    note = RefusedCallLog(service.database)
+    return ApiServer(
+        service.settings, servicers, Health(dependencies(service)), authenticate_by(service.settings), note
+    )
 
 
 def dependencies(service: Service) -> tuple[Dependency, ...]:

@@ -85,7 +85,9 @@ class Grpc(_Group):
     """Where the API listens; port 0: any free one. It needs TLS and OIDC, or `insecure`, which is refused beyond
     loopback.
 
-    `threads` calls and `streams` streams run at once; `rate` calls a second and caller; `local_lab` is whose a call is
+    `threads` calls and `streams` streams run at once, of one laboratory at most half of the streams; `rate` calls a
+    second and caller. A call's message must come within `receive_s`, the call ends after `deadline_s`, a stream where
+    nothing happens after `idle_s`. `local_lab` is whose a call is
     that comes without a token, which only `insecure` without OIDC allows.
     """
 
@@ -98,6 +100,8 @@ class Grpc(_Group):
     streams: Annotated[int, Field(ge=1, le=256)] = 16
     rate: Annotated[float, Field(gt=0, le=1_000_000)] = 1000
     deadline_s: Seconds = 60
+    receive_s: Seconds = 10
+    idle_s: Seconds = 300
 
 
 class Tls(_Group):

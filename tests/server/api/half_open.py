@@ -4,11 +4,11 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS = 0, 1, 4
-END_HEADERS = 4
+DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
+END_STREAM, END_HEADERS = 1, 4
 HALF_A_MESSAGE = b"\0" + struct.pack(">I", 1000) + b"abc"
 """Says 1,000 bytes, and sends three."""
 
@@ -38,6 +38,33 @@ class HalfOpen:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def pour(self, n: int) -> None:
+        """So many bytes of the first stream's body, or as many as the server takes within a second."""
+        self._socket.settimeout(1)
+        part = _frame(DATA, 0, 1, bytes(1 << 14))
+        with suppress(OSError):
+            for _ in range(n >> 14):
+                self._socket.sendall(part)
+
+    def ended(self, within_s: float) -> bool:
+        """Did the server end a stream (RST_STREAM, or a frame that ends it), or the connection?"""
+        self._socket.settimeout(within_s)
+        try:
+            while len(head := self._read(9)) == 9:
+                kind, flags = head[3], head[4]
+                self._read(int.from_bytes(head[:3]))
+                if kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM):
+                    return True
+        except TimeoutError:
+            return False
+        return True
+
+    def _read(self, n: int) -> bytes:
+        found = b""
+        while len(found) < n and (part := self._socket.recv(n - len(found))):
+            found += part
+        return found
 
     def close(self) -> None:
         self._socket.close()

@@ -1,7 +1,8 @@
 """The real API on the real store, as a test sees it: a server with tokens, a channel for each caller."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from chromogen.v1 import (
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from server import settings
+from server.api_service import start
 from server.bootstrap import Service
 from server.domain.order import OrderId
 from server.domain.result import Result
@@ -56,6 +59,27 @@ def told_by(error: grpc.RpcError) -> Told:
     assert status.details[0].Unpack(info)
     assert info.domain == "chromogen"
     return Told(error.code(), info.reason, info.metadata["advice"], status.message)
+
+
+@contextmanager
+def running(service: Service, **groups: object) -> Iterator[int]:
+    """A second server on the same store; yields its port."""
+    server = start(replace(service, settings=service.settings.model_copy(update=groups)))
+    assert server is not None
+    try:
+        yield server.port
+    finally:
+        server.stop(1)
+
+
+@contextmanager
+def unguarded(service: Service, local: settings.Grpc) -> Iterator[grpc.Channel]:
+    """A channel to a local server without TLS and tokens."""
+    with (
+        running(service, grpc=local, tls=settings.Tls(), oidc=settings.Oidc()) as port,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield channel
 
 
 class Caller:
