@@ -27,7 +27,10 @@ from server.bootstrap import Service
 from server.domain.errors import ServiceReason
 from server.domain.ports import ARCHIVE
 from server.domain.repositories import AuditRepository
+from server.services.admin import AdminService
 from server.services.health import Dependency, Health
+from server.services.orders import OrderService
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
 from server.settings import Settings
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC
@@ -73,23 +76,25 @@ def start(service: Service) -> ApiServer | None:
 
 def api_server(service: Service, *, audit: AuditRepository | None = None) -> ApiServer:
     """Not listening yet. Raises Refused SETTING_INVALID."""
-    profiles = PostgresProfileRepository(service.database)
+    profiles = ProfileService(PostgresProfileRepository(service.database))
     folder = service.results_folder
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
     results = ResultService(
         PostgresResultRepository(service.database), folder=folder, destinations=service.destinations
     )
     servicers = Servicers(
-        orders=OrderServicer(PostgresOrderRepository(service.database, service.notify)),
+        orders=OrderServicer(OrderService(PostgresOrderRepository(service.database, service.notify))),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
         analysis=AnalysisServicer(
             once(lambda: engine_of(service.settings, secure)), opener(service.settings.icc.use), profiles
         ),
         admin=AdminServicer(
-            PostgresAdminRepository(service.database),
-            audit or PostgresAuditRepository(service.database),
-            {ARCHIVE: lambda: archive_answers(service)},
+            AdminService(
+                PostgresAdminRepository(service.database),
+                audit or PostgresAuditRepository(service.database),
+                {ARCHIVE: lambda: archive_answers(service)},
+            )
         ),
     )
     note = RefusedCallLog(service.database)

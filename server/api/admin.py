@@ -1,7 +1,5 @@
 """AdminService."""
 
-from collections.abc import Callable, Mapping
-
 from chromogen.v1 import admin_pb2
 from chromogen.v1 import admin_service_pb2 as pb
 
@@ -9,17 +7,15 @@ from server.api import fields, pages
 from server.api.convert_admin import STATES, audit_message, delivery_message, destination_message, lab_message
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
-from server.domain.repositories import AdminRepository, AuditRepository
 from server.domain.views import AuditFilter, DeliveryFilter
-
-Reachable = Callable[[], bool]
+from server.services.admin import AdminService
 
 
 class AdminServicer:
-    """`archives` says of each archive whether it answers."""
+    """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: AdminRepository, audit: AuditRepository, archives: Mapping[str, Reachable]) -> None:
-        self._service, self._audit, self._archives = service, audit, dict(archives)
+    def __init__(self, service: AdminService) -> None:
+        self._service = service
 
     def ListLabs(self, request: pb.ListLabsRequest, call: Call) -> pb.ListLabsResponse:
         return pb.ListLabsResponse(labs=[lab_message(view) for view in self._service.labs(call.actor)])
@@ -30,7 +26,7 @@ class AdminServicer:
         )
 
     def ListArchives(self, request: pb.ListArchivesRequest, call: Call) -> pb.ListArchivesResponse:
-        found = [admin_pb2.Archive(name=name, reachable=look()) for name, look in sorted(self._archives.items())]
+        found = [admin_pb2.Archive(name=view.name, reachable=view.reachable) for view in self._service.archives()]
         return pb.ListArchivesResponse(archives=found)
 
     def ListDeliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
@@ -63,11 +59,11 @@ class AdminServicer:
             created_until=fields.moment(request, "created_until"),
         )
         after = pages.key_of(request.page_token, request)
-        page = self._audit.query(call.actor, wanted, pages.size_of(request.page_size), after)
+        page = self._service.audit(call.actor, wanted, pages.size_of(request.page_size), after)
         entries = [audit_message(entry) for entry in page.items]
         return pb.QueryAuditResponse(entries=entries, next_page_token=pages.token_for(page.next, request))
 
     def VerifyAudit(self, request: pb.VerifyAuditRequest, call: Call) -> pb.VerifyAuditResponse:
-        verdict = self._audit.verify(call.actor)
+        verdict = self._service.verify_audit(call.actor)
         intact = verdict.first_broken == 0
         return pb.VerifyAuditResponse(intact=intact, entries=verdict.entries, first_broken_id=verdict.first_broken)

@@ -20,8 +20,8 @@ from server.api.convert_result import model_message, nuclei_messages, scores_mes
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import BUILT_IN, Profile
-from server.domain.repositories import ProfileRepository
 from server.domain.result import Scores
+from server.services.profiles import ProfileService
 
 LARGEST_BYTES = 16 << 20
 LARGEST_SIDE = 8192
@@ -47,7 +47,7 @@ class Found:
 class AnalysisServicer:
     """`engine` is made when the first picture comes: a server that is sent none needs no networks in memory."""
 
-    def __init__(self, engine: Callable[[], Engine], open_image: OpenImage, profiles: ProfileRepository) -> None:
+    def __init__(self, engine: Callable[[], Engine], open_image: OpenImage, profiles: ProfileService) -> None:
         self._engine, self._open_image, self._profiles = engine, open_image, profiles
 
     def AnalyzeImage(self, request: pb.AnalyzeImageRequest, call: Call) -> pb.AnalyzeImageResponse:

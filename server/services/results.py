@@ -18,24 +18,24 @@ from server.domain.access import Caller
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, LIS, Delivery
 from server.domain.profile import Profile
+from server.domain.repositories import ResultRepository
 from server.domain.result import ResultId
-from server.domain.states import SIGNED, ResultState
-from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
+from server.domain.states import SIGNED, ResultState, check_result_transition
+from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
 from server.hl7.oru import Status, build_oru, build_rejection, control_id
 from server.hl7.refusal import keep
 from server.pipeline import result_id, scores_of
 from server.report.identity import software_version, write
 from server.report.source import KEPT_HEADER, read_source
 from server.report.sr import Document, Signature, build_sr, signed
-from server.store.result_repository import Entry, PostgresResultRepository, check_result_transition
 
 log = structlog.get_logger()
 
 
 class ResultService:
-    """On PostgreSQL; `folder` keeps the messages, `destinations` are those that are set up."""
+    """`folder` keeps the messages, `destinations` are those that are set up."""
 
-    def __init__(self, results: PostgresResultRepository, *, folder: Path, destinations: Collection[str]) -> None:
+    def __init__(self, results: ResultRepository, *, folder: Path, destinations: Collection[str]) -> None:
         self._results, self._folder, self._destinations = results, folder, frozenset(destinations)
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
