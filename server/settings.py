@@ -3,6 +3,7 @@
 A variable that begins with CHROMOGEN_ and names no setting stops the start, and so does a value that doesn't fit.
 """
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -87,8 +88,8 @@ class Grpc(_Group):
 
     `threads` calls and `streams` streams run at once, of one laboratory at most half of the streams; `rate` calls a
     second and caller. A call's message must come within `receive_s`, the call ends after `deadline_s`, a stream where
-    nothing happens after `idle_s`. `local_lab` is whose a call is
-    that comes without a token, which only `insecure` without OIDC allows.
+    nothing happens after `idle_s`. `local_lab` is whose a call is that comes without a token, which only `insecure`
+    without OIDC allows.
     """
 
     host: str = "127.0.0.1"
@@ -102,6 +103,15 @@ class Grpc(_Group):
     deadline_s: Seconds = 60
     receive_s: Seconds = 10
     idle_s: Seconds = 300
+
+
+class Web(_Group):
+    """Where the HTTP door listens; empty `port`: nowhere. It has the API's certificate and takes its tokens; without a
+    certificate it is for loopback only.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
 
 
 class Tls(_Group):
@@ -219,6 +229,7 @@ class Settings(BaseSettings):
     archive: Archive = Archive()
     lis: Lis = Lis()
     grpc: Grpc = Grpc()
+    web: Web = Web()
     tls: Tls = Tls()
     oidc: Oidc = Oidc()
     client: Client = Client()
@@ -232,6 +243,15 @@ class Settings(BaseSettings):
     @property
     def archive_folder(self) -> Path:
         return self.archive.folder or self.data.folder / "archive"
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def variables() -> tuple[str, ...]:

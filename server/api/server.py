@@ -1,6 +1,5 @@
 """The gRPC server: an event loop at the door, bounded pools of threads behind it, limits, TLS, and the servicers."""
 
-import ipaddress
 import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +38,7 @@ from server.domain.errors import Failed, Refused, ServiceReason
 from server.services import permissions
 from server.services.health import Health
 from server.services.limits import Places, Rate
-from server.settings import Grpc, Settings, Tls
+from server.settings import Grpc, Settings, Tls, is_loopback
 from server.tls import api_credentials
 
 QUEUED_PER_THREAD = 16
@@ -192,15 +191,6 @@ def credentials_of(wanted: Grpc, tls: Tls) -> grpc.ServerCredentials | None:
             )
         return None
     return api_credentials(tls)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _add(server: grpc.aio.Server, servicers: Servicers, health: Health) -> None:

@@ -22,10 +22,10 @@ from inference.infer import Engine
 from server import api_service
 from server.api.auth import authenticate_by
 from server.api.keys import parse_keys, reader_of
-from server.api.server import credentials_of, is_loopback
+from server.api.server import credentials_of
 from server.bootstrap import Service, bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 from server.store.database import transaction, unproven_hosts
 from server.store.migrate import OLDER_TABLES, Standing, standing
 from server.tls import engine_secure, listener_context, sender_context

@@ -8,7 +8,6 @@ import structlog
 
 from inference.engines.factory import check_ready, make_engine
 from server import api_service, metrics, settings
-from server.api.server import is_loopback
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
 from server.hl7.intake import Intake
@@ -16,7 +15,7 @@ from server.hl7.listener import MllpListener
 from server.metrics import served
 from server.observability import set_up
 from server.pipeline import CaseServices, run_case
-from server.settings import Mllp
+from server.settings import Mllp, is_loopback
 from server.store.database import address_of
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date

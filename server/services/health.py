@@ -29,7 +29,7 @@ class Health:
         self._dependencies, self._every_s = dependencies, every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-        self._lock = threading.Lock()
+        self._starting, self._lock = threading.Lock(), threading.Lock()
         self._answers: Mapping[str, bool] = {}
 
     @property
@@ -38,8 +38,11 @@ class Health:
         return self._answers
 
     def start(self) -> None:
-        self.check()
-        self._thread.start()
+        """Each door starts it; once is enough."""
+        with self._starting:
+            if self._thread.ident is None:
+                self.check()
+                self._thread.start()
 
     def stop(self) -> None:
         """Nothing serves any more, at once and for good."""

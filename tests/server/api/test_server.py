@@ -19,11 +19,12 @@ from server import api_service as api_service_module
 from server import settings
 from server.api import pages
 from server.api.auth import authenticate_by
-from server.api.server import credentials_of, is_loopback, options, services
+from server.api.server import credentials_of, options, services
 from server.bootstrap import Service
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.services.health import Dependency, Health
 from server.services.limits import Places, Rate
+from server.settings import is_loopback
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.server.api.harness import Api, Caller, order_request, running, told, told_by, unguarded
