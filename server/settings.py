@@ -89,7 +89,8 @@ class Grpc(_Group):
     `threads` calls and `streams` streams run at once, of one laboratory at most half of the streams; `rate` calls a
     second and caller. A call's message must come within `receive_s`, the call ends after `deadline_s`, a stream where
     nothing happens after `idle_s`. `local_lab` is whose a call is that comes without a token, which only `insecure`
-    without OIDC allows.
+    without OIDC allows. At `health_port` (empty: nowhere) health alone is answered, in plain text, for Kubernetes'
+    probes, which speak no TLS.
     """
 
     host: str = "127.0.0.1"
@@ -103,6 +104,7 @@ class Grpc(_Group):
     deadline_s: Seconds = 60
     receive_s: Seconds = 10
     idle_s: Seconds = 300
+    health_port: Port | None = None
 
 
 class Web(_Group):

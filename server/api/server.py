@@ -51,6 +51,7 @@ HANDSHAKE_TIMEOUT_MS = 10_000
 CONNECTION_IDLE_MS = 120_000
 """A connection without a call is closed: clients open another when they need it."""
 MOST_CONNECTIONS = 2048
+MOST_FILES = 8192
 
 _MODULES: tuple[Any, ...] = (
     order_service_pb2,
@@ -102,8 +103,8 @@ class ApiServer:
         self._gate = Gate(authenticate, rate=rate, rooms=rooms, note_refusal=note)
         self._wanted, self._servicers, self._health = wanted, servicers, health
         self._loop: LoopThread | None = None
-        self._server: grpc.aio.Server | None = None
-        self.port = 0
+        self._listening: list[grpc.aio.Server] = []
+        self.port = self.health_port = 0
 
     def start(self) -> int:
         """Listen; returns the port. Raises Failed SETTING_INVALID where it is taken."""
@@ -120,8 +121,8 @@ class ApiServer:
         """Take no more calls; those that run have `grace_s` to end."""
         self._health.stop()
         self._gate.stop_streams()
-        if self._server is not None and self._loop is not None:
-            self._loop.run(self._server.stop(grace_s))
+        if self._loop is not None:
+            self._loop.run(self._stop(grace_s))
             self._loop.close()
         self._gate.close()
 
@@ -131,10 +132,25 @@ class ApiServer:
         _add(server, self._servicers, self._health)
         if self._wanted.reflection:
             _reflect(server)
-        port = _listen(server, self._wanted, self._credentials)
+        port = _listen(server, self._wanted.host, self._wanted.port, self._credentials)
         await server.start()
-        self._server = server
+        self._listening.append(server)
+        if self._wanted.health_port is not None:
+            self.health_port = await self._start_health(self._wanted.health_port)
         return port
+
+    async def _start_health(self, port: int) -> int:
+        """For probes: on the same loop, so that they see it stand still, and without anything else."""
+        server = grpc.aio.server(interceptors=(self._gate,), options=options())
+        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(self._health), server)
+        found = _listen(server, self._wanted.host, port, None)
+        await server.start()
+        self._listening.append(server)
+        return found
+
+    async def _stop(self, grace_s: float) -> None:
+        for server in self._listening:
+            await server.stop(grace_s)
 
 
 def rooms_of(wanted: Grpc) -> Rooms:
@@ -156,16 +172,17 @@ def _pool(threads: int, name: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix=f"grpc-{name}")
 
 
-def _listen(server: grpc.aio.Server, wanted: Grpc, credentials: grpc.ServerCredentials | None) -> int:
+def _listen(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> int:
     """Raises Failed SETTING_INVALID."""
-    address = f"[{wanted.host}]:{wanted.port}" if ":" in wanted.host else f"{wanted.host}:{wanted.port}"
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         if credentials is None:
             return int(server.add_insecure_port(address))
         return int(server.add_secure_port(address, credentials))
     except RuntimeError:
         raise Failed(
-            ServiceReason.SETTING_INVALID, f"CHROMOGEN_GRPC_HOST and _PORT: {address} can't be listened at"
+            ServiceReason.SETTING_INVALID,
+            f"CHROMOGEN_GRPC_HOST, _PORT and _HEALTH_PORT: {address} can't be listened at",
         ) from None
 
 
@@ -204,6 +221,14 @@ def _add(server: grpc.aio.Server, servicers: Servicers, health: Health) -> None:
     )
     for add, servicer in adders:
         add(servicer, server)
+
+
+def allow_files() -> None:
+    """As many open files and connections as the process may have: shells give 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def most_connections() -> int:

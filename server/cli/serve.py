@@ -8,6 +8,7 @@ import structlog
 
 from inference.engines.factory import check_ready, make_engine
 from server import api_service, metrics, settings
+from server.api.server import allow_files
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
 from server.hl7.intake import Intake
@@ -37,6 +38,7 @@ def serve() -> None:
     """
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
+    allow_files()
     tls = listener_context(wanted.mllp)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
