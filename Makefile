@@ -1,12 +1,15 @@
-# Every target makes .venv first where it is needed. A Python other than python3: make PYTHON=python3.12 ...
-PYTHON ?= python3
+# Every target makes .venv first where it is needed, by the first Python that fits; another one: make PYTHON=python3.12 ...
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BUF := $(VENV)/node/node_modules/.bin/buf
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test check bench soak proto format peers clean
+.PHONY: install demo test check bench soak golden proto pictures format peers clean
 
 $(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "chromogen needs Python 3.11, 3.12 or 3.13 with venv: install one of them," \
+	  "or name it: make PYTHON=/usr/local/bin/python3.13"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # What it takes to run.
@@ -39,6 +42,14 @@ bench: $(VENV)/.dev
 
 soak: $(VENV)/.dev peers
 	SOAK=1 $(VENV)/bin/python -m pytest tests/integration tests/e2e
+
+# What changes a golden answer on purpose writes them anew, and says why in its commit.
+golden: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.golden.make
+
+# Needs Graphviz.
+pictures: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.architecture_picture
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff format .

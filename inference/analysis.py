@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
-from inference.nuclei import Histograms
+from inference.cells.histograms import Histograms
 from inference.slide import SlideFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What found the nuclei: name, version, SHA-256 of the graphs, the engine that ran them."""
+    """What found the cells: name, version, every graph's SHA-256 by name, the digest of all, the engine that ran them.
+
+    `sha256` is of all that the answers depend on, graphs and counting threshold: what a result's identity follows from.
+    """
 
     name: str
     version: str
     sha256: str
+    graphs: tuple[tuple[str, str], ...]
     engine: str
 
 
@@ -46,4 +50,4 @@ class Analysis(AnalysisSummary):
 
     @property
     def n(self) -> int:
-        return int(self.histograms.density.sum())
+        return self.histograms.n

@@ -13,11 +13,14 @@ import numpy as np
 
 from inference import quality
 from inference.analysis import Analysis, TileCounts
+from inference.analyzers.analyzer import Analyzer
+from inference.cells.file import CellWriter
+from inference.cells.histograms import Histograms
+from inference.cells.values import Cells, joined
 from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
-from inference.infer import Detections, Engine, in_order
-from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined
+from inference.infer import Engine, TileAnswer, in_order
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide
 from inference.tile import Tile, TileShape, batches, pixels, plan
@@ -31,57 +34,55 @@ Progress = Callable[[float], None]
 class Options:
     """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
 
-    `shape` None takes the default, or a smaller one for a small picture. `refuse_he` refuses an H&E slide before any
-    inference.
+    `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
+    kind of stain before any inference; else it is warned of.
     """
 
     shape: TileShape | None = None
     batch: int = 1
     region: Region | None = None
-    refuse_he: bool = False
+    refuse_mismatch: bool = False
 
 
 def analyze(
     slide: Slide,
     engine: Engine,
-    nuclei_file: Path,
+    analyzer: Analyzer,
+    cells_file: Path,
     options: Options,
     progress: Progress = lambda _: None,
     checkpoint: Checkpoint | None = None,
 ) -> Analysis:
-    """Find and measure every nucleus of a slide; they stream to `nuclei_file`, which appears only when all is done.
+    """Find and measure every cell of a slide; they stream to `cells_file`, which appears only when all is done.
 
     With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed
-    again: the nuclei, their order and the histograms are the same either way.
+    again: the cells, their order and the histograms are the same either way.
 
-    Raises Refused (NO_TISSUE, NOT_IHC, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED); then no file is
-    left.
+    Raises Refused (NO_TISSUE, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED);
+    then no file is left.
     """
     began = time.perf_counter()
     region = working_region(slide, options.region)
     tissue = find_tissue(slide, region)
     if tissue.area_mm2 == 0:
         raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
-    if options.refuse_he and quality.looks_like_he(tissue.overview):
-        raise Refused(Reason.NOT_IHC, "the slide looks like H&E, not an immunostain; check which slide was ordered")
-    shape = options.shape or TileShape.fitting(slide.working.size)
+    mismatch = analyzer.mismatch(tissue.overview)
+    if options.refuse_mismatch and mismatch is not None:
+        raise Refused(mismatch.reason, mismatch.message)
+    shape = options.shape or engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, region, tissue)
     found = time.perf_counter()
-    run = _Run(slide=slide, tissue=tissue, shape=shape)
-    key = (
-        b""
-        if checkpoint is None
-        else key_of(slide.facts, engine.facts, engine.counting_threshold, shape, tiles, tissue)
-    )
+    run = _Run(slide=slide, analyzer=analyzer, tissue=tissue, shape=shape)
+    key = key_of(slide.facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
     with (
-        NucleiWriter(nuclei_file, mpp=slide.facts.mpp) as writer,
-        nullcontext() if checkpoint is None else CheckpointFile(checkpoint, key) as journal,
+        CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp) as writer,
+        nullcontext() if checkpoint is None else CheckpointFile(checkpoint, key, analyzer.schema) as noted,
     ):
-        before = 0 if journal is None else run.take_up(tiles, journal, writer)
+        before = 0 if noted is None else run.take_up(tiles, noted, writer)
         groups = list(batches(tiles[before:], options.batch))
-        answers = in_order(engine, run.read(groups), engine.counting_threshold)
+        answers = in_order(engine, run.read(groups), engine.model.counting_threshold)
         for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
-            run.keep(group, answer, writer, journal)
+            run.keep(group, answer, writer, noted)
             progress(min(before + done * options.batch, len(tiles)) / len(tiles))
         if len(run.unreadable) > quality.MOST_UNREADABLE * len(tiles):
             first = next(iter(run.unreadable.values()))
@@ -107,7 +108,7 @@ def analyze(
         tissue_mm2=tissue.area_mm2,
         tiles=counts,
         seconds=seconds,
-        warnings=run.warnings(),
+        warnings=run.warnings(() if mismatch is None else (mismatch.reason.value,)),
     )
 
 
@@ -134,14 +135,18 @@ class _Run:
     """What grows while tiles go by."""
 
     slide: Slide
+    analyzer: Analyzer
     tissue: Tissue
     shape: TileShape
-    histograms: Histograms = field(default_factory=Histograms.empty)
+    histograms: Histograms = field(init=False)
     sharpness: dict[int, float] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
     overflowed: int = 0
     reading: float = 0.0
     keeping: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.histograms = Histograms.empty(self.analyzer.histograms)
 
     def read(self, groups: list[list[Tile]]) -> Iterator[list[Rgb]]:
         """Pixels of each group; an unreadable tile is white, noted by name, and finds nothing."""
@@ -163,76 +168,69 @@ class _Run:
         return image
 
     def keep(
-        self, group: list[Tile], answers: list[Detections], writer: NucleiWriter, journal: CheckpointFile | None
+        self, group: list[Tile], answers: list[TileAnswer], writer: CellWriter, noted: CheckpointFile | None
     ) -> None:
-        """Nuclei of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
+        """Cells of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
-        for tile, detections in zip(group, answers, strict=True):
+        for tile, answer in zip(group, answers, strict=True):
             found = TileFound(
-                nuclei=owned(tile, detections, self.slide, self.tissue),
-                overflowed=int(detections.overflowed),
+                cells=owned(tile, self.analyzer.cells_of(answer), self.slide, self.tissue),
+                overflowed=int(answer.overflowed),
                 sharpness=self.sharpness.get(tile.index),
                 unreadable=self.unreadable.get(tile.index),
             )
             self.take(tile, found, writer)
-            if journal is not None:
-                journal.add(found)
+            if noted is not None:
+                noted.add(found)
         self.keeping += time.perf_counter() - began
 
-    def take_up(self, tiles: list[Tile], journal: CheckpointFile, writer: NucleiWriter) -> int:
+    def take_up(self, tiles: list[Tile], noted: CheckpointFile, writer: CellWriter) -> int:
         """How many tiles an earlier attempt had done; its findings are ours."""
         taken = 0
-        for tile, found in zip(tiles, journal.found(), strict=False):
+        for tile, found in zip(tiles, noted.found(), strict=False):
             self.take(tile, found, writer)
             taken += 1
         return taken
 
-    def take(self, tile: Tile, found: TileFound, writer: NucleiWriter) -> None:
+    def take(self, tile: Tile, found: TileFound, writer: CellWriter) -> None:
         """A tile's findings, of now or of an earlier attempt."""
         self.overflowed += found.overflowed
         if found.sharpness is not None:
             self.sharpness[tile.index] = found.sharpness
         if found.unreadable is not None:
             self.unreadable[tile.index] = found.unreadable
-        writer.add(found.nuclei)
-        self.histograms.add(found.nuclei)
+        writer.add(found.cells)
+        self.histograms.add(found.cells, self.analyzer.histograms)
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self, first: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the reader, the `first` ones, and what the tiles showed."""
         found = {
-            Warning.NOT_IHC: quality.looks_like_he(self.tissue.overview),
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
-            Warning.TOO_FEW_NUCLEI: int(self.histograms.density.sum()) < quality.LEAST_NUCLEI,
+            Warning.TOO_FEW_NUCLEI: self.histograms.n < quality.LEAST_NUCLEI,
             Warning.OUT_OF_FOCUS: bool(self.sharpness)
             and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,
             Warning.TILES_UNREADABLE: bool(self.unreadable),
             Warning.PEAKS_OVERFLOWED: self.overflowed > 0,
         }
-        return (*self.slide.facts.notes, *(w.value for w, there in found.items() if there))
+        return (*self.slide.facts.notes, *first, *(w.value for w, there in found.items() if there))
 
 
-def owned(tile: Tile, found: Detections, slide: Slide, tissue: Tissue | None) -> Nuclei:
-    """The detections whose centre lies in the tile's core (and in tissue), in px of the largest level."""
-    x, y = found.x.astype(np.float64) + tile.x, found.y.astype(np.float64) + tile.y
+def owned(tile: Tile, found: Cells, slide: Slide, tissue: Tissue | None) -> Cells:
+    """The cells of a tile whose centre lies in its core (and in tissue), in px of the largest level."""
+    x, y = found.x + tile.x, found.y + tile.y
     core = tile.core
     mine = (x >= core.x - 0.5) & (x < core.right - 0.5) & (y >= core.y - 0.5) & (y < core.bottom - 0.5)
     if tissue is not None:
         mine &= tissue.holds(x, y)
     to_base = slide.working.to_base
-    return Nuclei(
-        x=to_base(x[mine]),
-        y=to_base(y[mine]),
-        compartment=found.label[mine],
-        confidence=found.confidence[mine],
-        hue=found.hue[mine],
-        value=found.value[mine],
-        dab_od_centi=found.dab_od_centi[mine],
-    )
+    return found.taken(mine).placed(to_base(x[mine]), to_base(y[mine]))
 
 
-def find_nuclei(slide: Slide, engine: Engine, faintest: float) -> Nuclei:
-    """All peaks of a small picture: no tissue mask, no counting threshold, nucleus probability at least `faintest`."""
-    shape = TileShape.fitting(slide.working.size)
+def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float) -> Cells:
+    """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
+    shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)
-    return joined([owned(tile, found, slide, None) for tile, (found,) in zip(tiles, answers, strict=True)])
+    found = (analyzer.cells_of(answer) for (answer,) in answers)
+    return joined([owned(tile, cells, slide, None) for tile, cells in zip(tiles, found, strict=True)])

@@ -1,47 +1,163 @@
-"""Markers, and what the shipped networks were shown: outside of it a result carries OUT_OF_SCOPE."""
+"""Assays: for each marker what kind of analysis it is, which model runs, what scores it gives, and what was validated.
 
-from enum import StrEnum
+A marker without an assay is refused (ASSAY_UNSUPPORTED). Adding an assay is one analyzer, one model folder and one row
+here.
+"""
 
+import re
+from dataclasses import dataclass, field
+
+from inference.analyzers.analyzer import Analyzer
+from inference.analyzers.nuclear import COUNTS, MEASURES, NUCLEAR, PERCENT_POSITIVE
+from inference.criteria import Criteria, Values
 from inference.errors import Reason, Refused
+from inference.grade import HueValueThresholds
+from inference.measures import ALL, Measure, Region
 
 
-class Marker(StrEnum):
-    """Stains that are scored on nuclei. HER2 is a membrane stain and is not among them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What the model card covers: `sites` in SNOMED CT codes and plain text, lower case; none: nothing is."""
 
-    ER = "ER"
-    PR = "PR"
-    KI67 = "KI67"
+    sites: frozenset[str] = frozenset()
 
-
-MARKER_NAMES = {
-    "ER": Marker.ER,
-    "PR": Marker.PR,
-    "PGR": Marker.PR,
-    "KI67": Marker.KI67,
-    "KI-67": Marker.KI67,
-    "MIB1": Marker.KI67,
-}
+    def holds(self, site_code: str, site_text: str) -> bool:
+        """Is the site, where one is given, covered? Never where nothing is."""
+        asked = {site_code.lower(), *site_text.lower().replace(",", " ").split()} - {""}
+        return bool(self.sites) and (not asked or bool(asked & self.sites))
 
 
-def marker_named(name: str, where: str = "marker") -> Marker:
-    """The marker of a name, capitals aside; `where` says what named it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltIn:
+    """The criteria that ship, for laboratories without a profile of their own; `name` and `revision` as a profile's."""
 
-    Raises Refused ASSAY_UNSUPPORTED for any other stain.
+    name: str
+    revision: int
+    criteria: Criteria
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assay:
+    """One marker. `names` are what else it is called, capitals and signs aside; `model` its folder in the repository.
+
+    `clinical_region` is the region that its clinical score is about: every report says so.
     """
-    if (found := MARKER_NAMES.get(name.strip().upper())) is None:
-        scored = ", ".join(Marker)
-        raise Refused(
-            Reason.ASSAY_UNSUPPORTED, f"{where} names no stain that is scored here: only {scored} (nuclear stains) are"
-        )
-    return found
+
+    marker: str
+    analyzer: Analyzer
+    model: str
+    measures: tuple[Measure, ...]
+    clinical_region: str
+    built_in: BuiltIn
+    scope: Scope = field(default_factory=Scope)
+    names: frozenset[str] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        return self.analyzer.kind
+
+    def region(self, name: str) -> Region:
+        """Raises KeyError."""
+        return next(r for r in self.analyzer.regions if r.name == name)
+
+    def out_of_scope(self, site_code: str = "", site_text: str = "") -> bool:
+        """Is the marker, or the site where one is given, something that the model card doesn't cover?"""
+        return not self.scope.holds(site_code, site_text)
 
 
-# The model card (docs/models): ER and PR, endometrium. SNOMED CT and plain text, lower case.
-TRAINED_MARKERS = frozenset({Marker.ER, Marker.PR})
-TRAINED_SITES = frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"})
+BUILT_IN = BuiltIn(
+    name="built-in",
+    revision=1,
+    criteria=HueValueThresholds(hue=130, left=60, right=105),
+    source=(
+        "value: EndoNet, Informatics 2023, 10(4), 90;"
+        " hue: middle of the gap between brown and blue in EndoNuke (docs/models)"
+    ),
+)
+ENDOMETRIUM = Scope(sites=frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"}))
+"""What the networks were trained on (docs/models)."""
 
 
-def out_of_scope(marker: Marker, site_code: str = "", site_text: str = "") -> bool:
-    """Is the marker, or the site where one is given, something that the model card doesn't cover?"""
-    site = {site_code.lower(), *site_text.lower().replace(",", " ").split()} - {""}
-    return marker not in TRAINED_MARKERS or (bool(site) and not site & TRAINED_SITES)
+def _nuclear(
+    marker: str,
+    *names: str,
+    measures: tuple[Measure, ...] = MEASURES,
+    clinical_region: str = "epithelium",
+    scope: Scope = Scope(),
+) -> Assay:
+    return Assay(
+        marker=marker,
+        names=frozenset(names),
+        analyzer=NUCLEAR,
+        model="ihc_tile",
+        measures=measures,
+        clinical_region=clinical_region,
+        built_in=BUILT_IN,
+        scope=scope,
+    )
+
+
+_ASSAYS: dict[str, Assay] = {}
+
+
+def register(assay: Assay) -> None:
+    """Add an assay, under its marker. Raises ValueError where a name of it is another's."""
+    called = {plain(name) for name in (assay.marker, *assay.names)}
+    for other in _ASSAYS.values():
+        if other.marker != assay.marker and called & {plain(name) for name in (other.marker, *other.names)}:
+            raise ValueError(f"{assay.marker} is called as {other.marker} is")
+    _ASSAYS[assay.marker] = assay
+
+
+def unregister(marker: str) -> None:
+    """Take an assay out again; for tests that add one."""
+    _ASSAYS.pop(marker, None)
+
+
+def assays() -> tuple[Assay, ...]:
+    """All that are scored here, in the order of their registration."""
+    return tuple(_ASSAYS.values())
+
+
+def assay_of(name: str, where: str = "marker") -> Assay:
+    """The assay of a marker by any of its names; `where` says what named it. Raises Refused ASSAY_UNSUPPORTED."""
+    wanted = plain(name)
+    for assay in _ASSAYS.values():
+        if wanted in {plain(known) for known in (assay.marker, *assay.names)}:
+            return assay
+    raise Refused(
+        Reason.ASSAY_UNSUPPORTED, f"{where} names no stain that is scored here: only {', '.join(_ASSAYS)} are"
+    )
+
+
+def criteria_of(method: str, values: Values) -> Criteria:
+    """Criteria of any kind that an assay scores by. Raises Refused PROFILE_INVALID."""
+    kinds = {kind.method: kind for assay in _ASSAYS.values() for kind in assay.analyzer.criteria}
+    if method not in kinds:
+        raise Refused(Reason.PROFILE_INVALID, f"criteria need a method that is known here: {', '.join(sorted(kinds))}")
+    return kinds[method].read(values)
+
+
+def criteria_values(criteria: Criteria) -> dict[str, int | float | str]:
+    """Criteria as files, the database and JSON have them: `method` and its values."""
+    return {"method": criteria.method, **criteria.values()}
+
+
+def built_ins() -> tuple[BuiltIn, ...]:
+    """The profiles that ship, each once."""
+    return tuple({(assay.built_in.name): assay.built_in for assay in _ASSAYS.values()}.values())
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: letters and digits alone, upper case."""
+    return re.sub(r"[^A-Z0-9]", "", name.upper())
+
+
+for _assay in (
+    _nuclear("ER", "ER alpha", "Estrogen receptor", "Oestrogen receptor", "Estrogen receptor alpha", scope=ENDOMETRIUM),
+    _nuclear("PR", "PGR", "Progesterone receptor", scope=ENDOMETRIUM),
+    _nuclear("KI67", "MIB1"),
+    _nuclear("P53", "TP53", measures=(PERCENT_POSITIVE, *COUNTS), clinical_region=ALL),
+):
+    register(_assay)

@@ -1,6 +1,6 @@
 """What an analysis has found so far, tile by tile, so that the next attempt goes on where a crash cut this one off.
 
-A journal is a file of records in the order of the tiles, each with its own check sum. It begins with the analysis's
+A checkpoint is a file of records in the order of the tiles, each with its own check sum. It begins with the analysis's
 key: slide, model, tiles, tissue. One of another key, and all after a record that doesn't check, is as if it were not
 there. Each attempt writes a file of its own and reads those before it: a process that was taken for dead may still be
 writing to its.
@@ -15,38 +15,30 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from inference.analysis import ModelFacts
-from inference.nuclei import Nuclei
+from inference.cells.values import Cells, CellSchema
 from inference.slide import SlideFacts
 from inference.tile import Tile, TileShape
 from inference.tissue import Tissue
 
-PATTERN = "tiles-*.journal"
+PATTERN = "tiles-*.checkpoint"
+_PLACE = np.dtype("<f8")
 _LENGTHS, _CHECK = struct.Struct("<II"), struct.Struct("<I")
-_TYPES = {
-    "x": "<f8",
-    "y": "<f8",
-    "compartment": "u1",
-    "confidence": "<f4",
-    "hue": "<u2",
-    "value": "u1",
-    "dab_od_centi": "<u2",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileFound:
-    """One tile's nuclei and what is warned of later: peaks without a place, `sharpness`, or why it is `unreadable`."""
+    """One tile's cells and what is warned of later: peaks without a place, `sharpness`, or why it is `unreadable`."""
 
-    nuclei: Nuclei
+    cells: Cells
     overflowed: int
     sharpness: float | None
     unreadable: str | None
@@ -61,39 +53,40 @@ class Checkpoint:
 
     @staticmethod
     def in_case(folder: Path) -> "Checkpoint":
-        """A new journal in an attempt's folder, after those of all attempts beside it."""
+        """A new checkpoint in an attempt's folder, after those of all attempts beside it."""
         name = PATTERN.replace("*", uuid.uuid4().hex)
         return Checkpoint(file=folder / name, earlier=tuple(sorted(folder.parent.glob(f"*/{PATTERN}"))))
 
 
 def forget(case: Path) -> None:
-    """Delete all journals of a case that has ended."""
+    """Delete all checkpoints of a case that has ended."""
     for file in case.glob(f"*/{PATTERN}"):
         file.unlink(missing_ok=True)
 
 
 def key_of(
-    facts: SlideFacts, model: ModelFacts, threshold: float, shape: TileShape, tiles: Sequence[Tile], tissue: Tissue
+    facts: SlideFacts, model: ModelFacts, schema: CellSchema, shape: TileShape, tiles: Sequence[Tile], tissue: Tissue
 ) -> bytes:
     """Of all that a tile's answer depends on: another slide, model, plan or mask gives another key."""
-    parts = (facts, model, threshold, shape, tuple(tiles), tissue.mask.shape, tissue.cells_per_px)
+    parts = (facts, model, schema, shape, tuple(tiles), tissue.mask.shape, tissue.cells_per_px)
     return hashlib.sha256(repr(parts).encode() + np.packbits(tissue.mask).tobytes()).digest()
 
 
 class CheckpointFile:
-    """Written tile by tile. `before` is how many tiles the longest of the earlier journals holds, from the first on."""
+    """Written tile by tile. `before` is how many tiles the longest of the earlier files holds, from the first on."""
 
-    def __init__(self, checkpoint: Checkpoint, key: bytes) -> None:
-        lengths = {path: sum(1 for _ in read(path, key)) for path in checkpoint.earlier}
+    def __init__(self, checkpoint: Checkpoint, key: bytes, schema: CellSchema) -> None:
+        self._schema = schema
+        lengths = {path: sum(1 for _ in read(path, key, schema)) for path in checkpoint.earlier}
         self._longest = max(lengths, key=lambda path: lengths[path], default=None)
         self.before, self._key = lengths.get(self._longest, 0) if self._longest else 0, key
         self._file: BinaryIO = checkpoint.file.open("xb", buffering=0)  # what is written outlives the process
         self._file.write(key)
 
     def found(self) -> Iterator[TileFound]:
-        """The `before` tiles of the earlier journal, noted here too as they go by."""
+        """The `before` tiles of the earlier file, noted here too as they go by."""
         if self._longest is not None:
-            for one in islice(read(self._longest, self._key), self.before):
+            for one in islice(read(self._longest, self._key, self._schema), self.before):
                 self.add(one)
                 yield one
 
@@ -111,24 +104,29 @@ class CheckpointFile:
 
 
 def packed(found: TileFound) -> bytes:
-    n = found.nuclei
-    meta = json.dumps([len(n), found.overflowed, found.sharpness, found.unreadable]).encode()
-    columns = b"".join(np.ascontiguousarray(getattr(n, name), kind).tobytes() for name, kind in _TYPES.items())
+    cells = found.cells
+    meta = json.dumps([len(cells), found.overflowed, found.sharpness, found.unreadable]).encode()
+    kept = [(cells.x, _PLACE), (cells.y, _PLACE), *((cells[c.name], _little(c.dtype)) for c in cells.schema.columns)]
+    columns = b"".join(np.ascontiguousarray(values, kind).tobytes() for values, kind in kept)
     body = meta + columns
     return _LENGTHS.pack(len(meta), len(columns)) + body + _CHECK.pack(zlib.crc32(body))
 
 
-def read(path: Path, key: bytes) -> Iterator[TileFound]:
-    """Whole records of a journal of this key; nothing of one that is of another, is not there, or can't be read."""
+def _little(dtype: str) -> "np.dtype[Any]":
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def read(path: Path, key: bytes, schema: CellSchema) -> Iterator[TileFound]:
+    """Whole records of a file of this key; nothing of one that is of another, is not there, or can't be read."""
     try:
         with path.open("rb") as file:
             if file.read(len(key)) == key:
-                yield from _records(file)
+                yield from _records(file, schema)
     except (OSError, ValueError, TypeError, KeyError):  # what can't be read is computed again
         return
 
 
-def _records(file: BinaryIO) -> Iterator[TileFound]:
+def _records(file: BinaryIO, schema: CellSchema) -> Iterator[TileFound]:
     while len(head := file.read(_LENGTHS.size)) == _LENGTHS.size:
         meta, columns = _LENGTHS.unpack(head)
         if meta == 0:  # zeros, as a power cut may leave them, would pass for an empty record
@@ -136,20 +134,19 @@ def _records(file: BinaryIO) -> Iterator[TileFound]:
         body, check = file.read(meta + columns), file.read(_CHECK.size)
         if len(body) != meta + columns or len(check) != _CHECK.size or _CHECK.unpack(check)[0] != zlib.crc32(body):
             return
-        yield _unpacked(json.loads(body[:meta]), body[meta:])
+        yield _unpacked(json.loads(body[:meta]), body[meta:], schema)
 
 
-def _unpacked(meta: list[float | str | None], columns: bytes) -> TileFound:
+def _unpacked(meta: list[float | str | None], columns: bytes, schema: CellSchema) -> TileFound:
     n, overflowed, sharpness, unreadable = meta
     assert isinstance(n, int)
     assert isinstance(overflowed, int)
-    parts, at = {}, 0
-    for field in fields(Nuclei):
-        kind = np.dtype(_TYPES[field.name])
-        parts[field.name] = np.frombuffer(columns, kind, n, at)
+    kinds, parts, at = [_PLACE, _PLACE, *(_little(c.dtype) for c in schema.columns)], [], 0
+    for kind in kinds:
+        parts.append(np.frombuffer(columns, kind, n, at))
         at += n * kind.itemsize
     return TileFound(
-        nuclei=Nuclei(**parts),
+        cells=Cells(schema, parts[0], parts[1], dict(zip(schema.names, parts[2:], strict=True))),
         overflowed=overflowed,
         sharpness=None if sharpness is None else float(sharpness),
         unreadable=None if unreadable is None else str(unreadable),

@@ -1,6 +1,6 @@
 """Fields: squares of the slide, the unit over which a score varies.
 
-Read from the nuclei's file, in memory flat in their number.
+Read from the cells' file, in memory flat in their number.
 """
 
 from dataclasses import dataclass
@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.grade import Thresholds, grades
-from inference.nuclei import IntArray, read_nuclei
+from inference.analyzers.analyzer import Analyzer
+from inference.cells.file import read_cells
+from inference.cells.values import IntArray
+from inference.criteria import Criteria
 
 FIELD_UM = 500.0
-LEAST_NUCLEI = 50
+LEAST_CELLS = 50
 """Fields with fewer are not compared with others: their score is noise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fields:
-    """k fields with nuclei, row by row: `place` (k, 2) column and row, `counts` (k, 2, 4) by compartment and grade."""
+    """k fields with cells, row by row: `place` (k, 2) column and row, `counts` (k, G) by the analyzer's groups."""
 
     place: IntArray
     counts: IntArray
@@ -26,21 +28,18 @@ class Fields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
-    """A field: its top-left corner in µm from the slide's, its side in µm, nuclei and H-score."""
+    """A field: its top-left corner in µm from the slide's, its side in µm, cells and their score."""
 
     x_um: float
     y_um: float
     side_um: float
     n: int
-    h_score: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heterogeneity:
-    """How the H-score of all nuclei varies between fields of at least LEAST_NUCLEI nuclei.
-
-    None where fewer than two.
-    """
+    """How the score of all cells varies between fields of at least LEAST_CELLS cells; None where fewer than two."""
 
     fields: int
     standard_deviation: float | None
@@ -48,38 +47,36 @@ class Heterogeneity:
     cold_spot: Spot | None
 
 
-def fields_of(nuclei_file: Path, thresholds: Thresholds, *, mpp: float) -> Fields:
-    """Grade every nucleus of a file and count by field; `mpp` of the largest level, whose pixels the file is in."""
+def fields_of(cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, mpp: float) -> Fields:
+    """Count every cell of a file by field and group; `mpp` of the largest level, whose pixels the file is in."""
+    groups = len(analyzer.groups)
     table: dict[tuple[int, int], IntArray] = {}
-    for nuclei in read_nuclei(nuclei_file):
-        column, row = (((v + 0.5) * mpp // FIELD_UM).astype(np.int64) for v in (nuclei.x, nuclei.y))
-        key = (row << 32 | column) * 8 + nuclei.compartment.astype(np.int64) * 4 + grades(nuclei, thresholds)
+    for cells in read_cells(cells_file, analyzer.schema):
+        column, row = (((v + 0.5) * mpp // FIELD_UM).astype(np.int64) for v in (cells.x, cells.y))
+        key = (row << 32 | column) * groups + analyzer.group_of(cells, criteria)
         for k, n in zip(*(a.tolist() for a in np.unique(key, return_counts=True)), strict=True):
-            place = (k >> 3 & 0xFFFFFFFF, k >> 35)
-            table.setdefault(place, np.zeros((2, 4), np.int64))[k >> 2 & 1, k & 3] += n
+            field, group = divmod(k, groups)
+            table.setdefault((field & 0xFFFFFFFF, field >> 32), np.zeros(groups, np.int64))[group] += n
     places = sorted(table, key=lambda p: (p[1], p[0]))
-    return Fields(
-        place=np.array(places, np.int64).reshape(-1, 2),
-        counts=np.array([table[p] for p in places], np.int64).reshape(-1, 2, 4),
-    )
+    counts = np.array([table[p] for p in places], np.int64).reshape(-1, groups)
+    return Fields(np.array(places, np.int64).reshape(-1, 2), counts)
 
 
-def heterogeneity(fields: Fields) -> Heterogeneity:
-    """Spread of the H-score between fields, and where it is highest and lowest."""
-    counts = fields.counts.sum(axis=1)
-    n = counts.sum(axis=1)
-    enough = np.flatnonzero(n >= LEAST_NUCLEI)
+def heterogeneity(fields: Fields, analyzer: Analyzer) -> Heterogeneity:
+    """Spread of the score between fields, and where it is highest and lowest."""
+    n = fields.counts.sum(axis=1)
+    enough = np.flatnonzero(n >= LEAST_CELLS)
     if len(enough) < 2:
         return Heterogeneity(fields=len(enough), standard_deviation=None, hot_spot=None, cold_spot=None)
-    h = (counts[enough] @ np.array([0, 100, 200, 300])) / n[enough]
+    scores = analyzer.field_score(fields.counts[enough])
 
     def spot(i: int) -> Spot:
         x, y = fields.place[enough[i]] * FIELD_UM
-        return Spot(x_um=float(x), y_um=float(y), side_um=FIELD_UM, n=int(n[enough[i]]), h_score=float(h[i]))
+        return Spot(x_um=float(x), y_um=float(y), side_um=FIELD_UM, n=int(n[enough[i]]), score=float(scores[i]))
 
     return Heterogeneity(
         fields=len(enough),
-        standard_deviation=float(h.std(ddof=1)),
-        hot_spot=spot(int(h.argmax())),
-        cold_spot=spot(int(h.argmin())),
+        standard_deviation=float(scores.std(ddof=1)),
+        hot_spot=spot(int(scores.argmax())),
+        cold_spot=spot(int(scores.argmin())),
     )

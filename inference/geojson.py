@@ -1,6 +1,4 @@
-"""Nuclei as QuPath reads them: GeoJSON, one MultiPoint annotation a compartment and grade, in px of
-the largest level.
-"""
+"""Cells as QuPath reads them: GeoJSON, one MultiPoint annotation a group, in px of the largest level."""
 
 import json
 from collections.abc import Callable
@@ -8,42 +6,38 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.grade import Thresholds, grades
-from inference.nuclei import COMPARTMENTS, IntArray, read_nuclei
-from inference.overlay import GRADE_COLOURS, GRADE_NAMES
+from inference.analyzers.analyzer import Analyzer
+from inference.cells.file import read_cells
+from inference.cells.values import IntArray
+from inference.criteria import Criteria
 
 
-def write_geojson(path: Path, nuclei_file: Path, thresholds: Thresholds, counts: IntArray) -> None:
-    """Write a FeatureCollection; `counts` (2, 4) says which groups hold nuclei.
-
-    QuPath counts from the pixel's corner.
-    """
+def write_geojson(path: Path, cells_file: Path, analyzer: Analyzer, criteria: Criteria, counts: IntArray) -> None:
+    """Write a FeatureCollection; `counts` (G,) says which groups hold cells. QuPath counts from the pixel's corner."""
     part = path.with_name(path.name + ".part")
     with part.open("w") as out:
         out.write('{"type":"FeatureCollection","features":[')
-        for i, (compartment, grade) in enumerate(np.argwhere(counts).tolist()):
+        for i, group in enumerate(np.flatnonzero(counts).tolist()):
+            shown = analyzer.groups[group]
             properties = {
                 "objectType": "annotation",
-                "classification": {
-                    "name": f"{COMPARTMENTS[compartment]}: {GRADE_NAMES[grade]}",
-                    "color": GRADE_COLOURS[grade],
-                },
+                "classification": {"name": shown.title, "color": shown.colour},
             }
             out.write("," * (i > 0) + '{"type":"Feature","properties":' + json.dumps(properties))
             out.write(',"geometry":{"type":"MultiPoint","coordinates":[')
-            _write_points(out.write, nuclei_file, thresholds, compartment, grade)
+            _write_points(out.write, cells_file, analyzer, criteria, group)
             out.write("]}}")
         out.write("]}\n")
     part.replace(path)
 
 
 def _write_points(
-    write: Callable[[str], object], nuclei_file: Path, thresholds: Thresholds, compartment: int, grade: int
+    write: Callable[[str], object], cells_file: Path, analyzer: Analyzer, criteria: Criteria, group: int
 ) -> None:
     comma = ""
-    for nuclei in read_nuclei(nuclei_file):
-        these = (nuclei.compartment == compartment) & (grades(nuclei, thresholds) == grade)
-        points = np.stack([nuclei.x[these] + 0.5, nuclei.y[these] + 0.5], axis=1).tolist()
+    for cells in read_cells(cells_file, analyzer.schema):
+        these = analyzer.group_of(cells, criteria) == group
+        points = np.stack([cells.x[these] + 0.5, cells.y[these] + 0.5], axis=1).tolist()
         if points:
             write(comma + ",".join(f"[{x:.2f},{y:.2f}]" for x, y in points))
             comma = ","

@@ -3,41 +3,37 @@
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.analysis import ModelFacts
+from inference.model import Model
 from inference.slide import Rgb
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detections:
-    """Peaks of one tile, n of them, measured: x, y in px of the tile; `found` counts all peaks, also those beyond the
-    places.
+@dataclass(frozen=True, slots=True, eq=False)
+class TileAnswer:
+    """What a model answered for one tile.
 
-    `nucleus` is the probability that a nucleus is there, `confidence` that it is there and of this compartment.
+    `columns` (n, ...) by name are the numbers of its n peaks, `x` and `y` in px of the tile among them; a model that
+    finds none has no columns. `maps` by name are whatever else it gives of the tile. `found` counts all peaks, also
+    those beyond the places.
     """
 
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.float32]
-    label: npt.NDArray[np.uint8]
-    nucleus: npt.NDArray[np.float32]
-    confidence: npt.NDArray[np.float32]
-    hue: npt.NDArray[np.uint16]
-    value: npt.NDArray[np.uint8]
-    dab_od_centi: npt.NDArray[np.uint16]
+    columns: Mapping[str, npt.NDArray[Any]]
     found: int
+    maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def overflowed(self) -> bool:
         """Were there more peaks than places?"""
-        return self.found > len(self.x)
+        return self.found > len(self.columns.get("x", ()))
 
 
 class Urgency(IntEnum):
@@ -49,14 +45,16 @@ class Urgency(IntEnum):
 
 
 class Engine(Protocol):
-    """Runs the two networks. Safe to call from several threads; a batch changes no number of any tile's answer."""
+    """Runs one model. Safe to call from several threads; a batch changes no number of any tile's answer."""
 
     @property
-    def facts(self) -> ModelFacts: ...
+    def model(self) -> Model:
+        """Its manifest: tiles, resolution, counting threshold."""
+        ...
 
     @property
-    def counting_threshold(self) -> float:
-        """The nucleus probability from which a peak is counted, chosen on validation tiles."""
+    def facts(self) -> ModelFacts:
+        """What a result says of it."""
         ...
 
     @property
@@ -64,26 +62,26 @@ class Engine(Protocol):
         """How many calls are worth making at once."""
         ...
 
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
-        """Peaks of (b, h, w, 3) RGB tiles whose nucleus probability is at least `faintest`.
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
+        """Answers to (b, h, w, 3) RGB tiles; peaks are those whose probability is at least `faintest`.
 
         Raises Failed ENGINE_FAILED.
         """
         ...
 
 
-_Answer = tuple[int, list[Detections]]
+_Answer = tuple[int, list[TileAnswer]]
 """A group's place in the order, and what was found on its tiles."""
 
 
-def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> Iterator[list[Detections]]:
+def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> Iterator[list[TileAnswer]]:
     """Answers of groups of tiles of one shape, in their order; a worker holds one group's pixels at a time.
 
     A worker takes its own tiles from `groups`, one worker at a time: a thread that only reads would be one busy thread
     more than there are cores, and push the networks off them.
     """
     source, taking = enumerate(groups), threading.Lock()
-    answered: dict[int, list[Detections]] = {}
+    answered: dict[int, list[TileAnswer]] = {}
     waiting: deque[Future[_Answer | None]] = deque()
 
     def answer() -> _Answer | None:
@@ -107,7 +105,7 @@ def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> It
                 future.cancel()
 
 
-def _detect(engine: Engine, group: list[Rgb], faintest: float) -> list[Detections]:
+def _detect(engine: Engine, group: list[Rgb], faintest: float) -> list[TileAnswer]:
     if not group:
         return []
     return engine.detect(group[0][None] if len(group) == 1 else np.stack(group), faintest)

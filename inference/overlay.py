@@ -1,22 +1,21 @@
-"""A picture of a result: nuclei coloured by grade over the slide, with a legend."""
+"""A picture of a result: cells coloured by group over the slide, with a legend."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from inference.grade import Thresholds, grades
-from inference.nuclei import read_nuclei
+from inference.analyzers.analyzer import Analyzer, Legend
+from inference.cells.file import read_cells
+from inference.criteria import Criteria
 from inference.slide import Rgb, Slide
 
 LONGEST_PX = 2400
-GRADE_NAMES = ("0 unstained", "1 weak", "2 moderate", "3 strong")
-GRADE_COLOURS = ((40, 90, 220), (250, 215, 60), (245, 130, 30), (200, 20, 20))  # RGB
 LEGEND_PX = 44
 
 
-def draw_overlay(slide: Slide, nuclei_file: Path, thresholds: Thresholds, *, title: str) -> Rgb:
-    """The whole slide at most LONGEST_PX a side, its nuclei on it, legend below; (h, w, 3) RGB."""
+def draw_overlay(slide: Slide, cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, title: str) -> Rgb:
+    """The whole slide at most LONGEST_PX a side, its cells on it, legend below; (h, w, 3) RGB."""
     size = slide.facts.size
     mpp = max(slide.facts.mpp * max(size.width, size.height) / LONGEST_PX, slide.working.mpp)
     picture, _ = slide.overview(mpp)
@@ -24,34 +23,32 @@ def draw_overlay(slide: Slide, nuclei_file: Path, thresholds: Thresholds, *, tit
     if side < 1:
         picture = np.asarray(cv2.resize(picture, None, fx=side, fy=side, interpolation=cv2.INTER_AREA), np.uint8)
     per_px = picture.shape[1] / size.width
-    canvas = (picture.astype(np.uint16) + 255 * 2) // 3  # faded, so that the marks stand out
-    canvas = np.ascontiguousarray(canvas.astype(np.uint8))
-    radius = max(round(2.4 * per_px / slide.facts.mpp), 1)
-    for nuclei in read_nuclei(nuclei_file):
-        columns, rows = ((v + 0.5) * per_px - 0.5 for v in (nuclei.x, nuclei.y))
-        for x, y, grade, compartment in zip(
-            np.rint(columns).astype(int).tolist(),
-            np.rint(rows).astype(int).tolist(),
-            grades(nuclei, thresholds).tolist(),
-            nuclei.compartment.tolist(),
-            strict=True,
-        ):
-            filled = -1 if compartment or radius < 2 else 1
-            cv2.circle(canvas, (x, y), radius, GRADE_COLOURS[grade], filled, cv2.LINE_AA if radius > 1 else cv2.LINE_8)
-    return np.concatenate([canvas, _legend(canvas.shape[1], title)])
+    faded = (picture.astype(np.uint16) + 255 * 2) // 3  # so that the marks stand out
+    canvas = np.ascontiguousarray(faded.astype(np.uint8))
+    _mark(canvas, cells_file, analyzer, criteria, per_px, radius=max(round(2.4 * per_px / slide.facts.mpp), 1))
+    return np.concatenate([canvas, _legend(canvas.shape[1], analyzer.legend, title)])
 
 
-def _legend(width: int, title: str) -> Rgb:
+def _mark(canvas: Rgb, cells_file: Path, analyzer: Analyzer, criteria: Criteria, per_px: float, *, radius: int) -> None:
+    """A disc or ring for each cell (in place); `per_px` pixels of the canvas for one of the largest level."""
+    line = cv2.LINE_AA if radius > 1 else cv2.LINE_8
+    for cells in read_cells(cells_file, analyzer.schema):
+        columns, rows = (np.rint((v + 0.5) * per_px - 0.5).astype(int).tolist() for v in (cells.x, cells.y))
+        for x, y, group in zip(columns, rows, analyzer.group_of(cells, criteria).tolist(), strict=True):
+            shown = analyzer.groups[group]
+            cv2.circle(canvas, (x, y), radius, shown.colour, -1 if shown.filled or radius < 2 else 1, line)
+
+
+def _legend(width: int, legend: Legend, title: str) -> Rgb:
     strip = np.full((LEGEND_PX, width, 3), 255, np.uint8)
     scale = min(width / 1300, 0.6)
     step, y = int(190 * scale / 0.6), LEGEND_PX // 2
-    for i, (name, colour) in enumerate(zip(GRADE_NAMES, GRADE_COLOURS, strict=True)):
+    for i, (name, colour) in enumerate(legend.marks):
         cv2.circle(strip, (14 + i * step, y), 7, colour, -1, cv2.LINE_AA)
         cv2.putText(strip, name, (26 + i * step, y + 6), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
-    text = f"disc epithelium, ring stroma | {title} | research use only"
-    cv2.putText(
-        strip, text, (26 + 4 * step, y + 6), cv2.FONT_HERSHEY_SIMPLEX, scale * 0.85, (90, 90, 90), 1, cv2.LINE_AA
-    )
+    text = f"{legend.note} | {title} | research use only"
+    at = (26 + len(legend.marks) * step, y + 6)
+    cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale * 0.85, (90, 90, 90), 1, cv2.LINE_AA)
     return strip
 
 

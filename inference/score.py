@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from inference.nuclei import IntArray
+from inference.cells.values import IntArray
 
 # Allred proportion score (Harvey 1999; edges as in the CAP template, Fitzgibbons 2014: exactly 1/10 is still 2).
 # (upper edge of the share, score): the first row whose edge the share does not exceed.
@@ -35,8 +35,8 @@ class Allred:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompartmentScore:
-    """Scores of one compartment. `counts` by grade; h_score 0-300; percent 0-100; irs 0-12; None where n is 0."""
+class CountScore:
+    """Scores of some nuclei. `counts` by grade; h_score 0-300; percent 0-100; irs 0-12; None where n is 0."""
 
     n: int
     counts: tuple[int, int, int, int]
@@ -47,11 +47,11 @@ class CompartmentScore:
     irs: int | None
 
 
-def score(counts: IntArray, fields: IntArray | None = None) -> CompartmentScore:
+def score(counts: IntArray, fields: IntArray | None = None) -> CountScore:
     """Score (4,) counts; `fields` (k, 4) are the same nuclei by spatial field, for the interval (None: no interval)."""
     c = tuple(int(v) for v in counts)
     assert len(c) == 4
-    return CompartmentScore(
+    return CountScore(
         n=sum(c),
         counts=c,
         h_score=h_score(c),

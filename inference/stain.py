@@ -8,7 +8,7 @@ Stain vectors: Ruifrok & Johnston 2001, haematoxylin and DAB, the third directio
 import numpy as np
 import numpy.typing as npt
 
-from inference.nuclei import DENSITIES, HUES
+from inference.grade import DENSITIES, HUES
 from inference.slide import Rgb
 
 SIDE = 9

@@ -6,7 +6,7 @@ size.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,8 +15,6 @@ from inference.geometry import Region, Size
 from inference.slide import Rgb, Slide
 from inference.tissue import Tissue
 
-STRIDE = 32
-"""Total stride of the network, px."""
 STRIP = 8
 """Tiles side by side before the next row: what a reader keeps of a row is as wide as this and not as the slide.
 
@@ -26,24 +24,24 @@ A slide within one strip has each frame decoded once; a wider one those at its s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileShape:
-    """Sides in working px, multiples of STRIDE: `core` owned, `halo` on each side of it for context."""
+    """Sides in working px, multiples of the network's total `stride`: `core` owned, `halo` on each side for context."""
 
-    core: int = 1024
-    halo: int = 32
+    core: int
+    halo: int
+    stride: int
 
     def __post_init__(self) -> None:
-        if self.core <= 0 or self.core % STRIDE or self.halo < 0 or self.halo % STRIDE:
-            raise ValueError(f"core {self.core} and halo {self.halo} must be multiples of {STRIDE}")
+        if self.core <= 0 or self.core % self.stride or self.halo < 0 or self.halo % self.stride:
+            raise ValueError(f"core {self.core} and halo {self.halo} must be multiples of {self.stride}")
 
     @property
     def side(self) -> int:
         return self.core + 2 * self.halo
 
-    @staticmethod
-    def fitting(size: Size) -> "TileShape":
-        """The default shape, or a smaller one that holds the whole of a small picture."""
-        core = -(-max(size.width, size.height) // STRIDE) * STRIDE
-        return TileShape(core=max(core, STRIDE)) if core < TileShape().core else TileShape()
+    def fitting(self, size: Size) -> "TileShape":
+        """This shape, or a smaller one that holds the whole of a small picture."""
+        core = -(-max(size.width, size.height) // self.stride) * self.stride
+        return replace(self, core=max(core, self.stride)) if core < self.core else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,40 +1,34 @@
-"""THE PATH of one case, on one page: order -> retrieve -> tile -> infer -> grade -> score -> store -> report."""
+"""THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
 
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from inference.analyze import Options, Progress, analyze
-from inference.assay import marker_named, out_of_scope
+from inference.assay import Assay, assay_of
+from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
 from inference.engines.factory import asked_with
-from inference.fields import Fields, fields_of, heterogeneity
-from inference.geojson import write_geojson
-from inference.grade import counts
+from inference.fields import Fields, fields_of
 from inference.infer import Engine, Urgency
-from inference.nuclei import Histograms
-from inference.overlay import draw_overlay, write_png
+from inference.measures import Score
 from inference.quality import Warning
-from inference.score import score
 from inference.slide import Slide
 from server import metrics
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Order, OrderId, Priority
-from server.domain.ports import ARCHIVE, LIS, Archive, Claim, Delivery, OpenSlide, Store
-from server.domain.profile import Profile, choose
-from server.domain.result import Result, ResultId, Scores
-from server.hl7.oru import build_oru, control_id
+from server.domain.events import Event, EventKind
+from server.domain.order import Order, OrderId, Priority, Specimen
+from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
+from server.domain.profile import Profile, ProfileRules, choose
+from server.domain.result import Result, ResultId
 from server.observability import stage
-from server.report.ann import build_ann
+from server.report.codes import coded
+from server.report.files import kept_files, write_files
 from server.report.identity import software_version, write
-from server.report.result_json import result_json, write_json
-from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, check_same_specimen, read_source
-from server.report.sr import build_sr
+from server.reporting import Reporting
 
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
@@ -43,16 +37,19 @@ URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.
 class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
-    `destinations` are those that are set up: a laboratory without a LIS still gets its objects in the archive.
+    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
+    model; `reporting` makes what its routes send.
     """
 
     store: Store
-    archive: Archive
+    source: Callable[[str], SlideSource]
+    rules: Callable[[str], ProfileRules]
     open_slide: OpenSlide
-    engine: Engine
+    engine: Callable[[Assay], Engine]
+    reporting: Reporting
+    today: Callable[[], date]
     cases: Path
     lease_s: float
-    destinations: Collection[str]
 
 
 def run_case(claim: Claim, services: CaseServices) -> None:
@@ -66,7 +63,7 @@ def run_case(claim: Claim, services: CaseServices) -> None:
             forget(folder.parent)
         raise
     with stage("store"):
-        services.store.finish(claim, result, reachable(deliveries, services))
+        services.store.finish(claim, result, deliveries)
     forget(folder.parent)
 
 
@@ -84,121 +81,98 @@ def attempt_folder(claim: Claim) -> str:
     return f"{claim.attempt}-{claim.token[:8]}"
 
 
-def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Result, list[Delivery]]:
+def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Result, Sequence[Delivery]]:
     """Everything up to the moment of commit.
 
     Writes only into the case's folder, so a lost claim leaves nothing behind.
     """
     order = claim.order
     asked = order.request
+    assay = assay_of(asked.marker, "the order")
     with stage("retrieve"):
-        slide_folder = services.archive.fetch(asked.slide, folder / "slide")
+        slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    profile = choose(
-        services.store.profiles(asked.lab, asked.marker), lab=asked.lab, marker=asked.marker, today=date.today()
-    )
-    if profile is None:
-        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
-    engine = asked_with(services.engine, URGENCIES[asked.priority])
-    slide = services.open_slide(slide_folder)
+    write(source[0], folder / KEPT_HEADER)  # for the report that a signature makes, when the slide itself is gone
+    profile = profile_for(order, assay, services)
+    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
+    slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         result = score_slide(
             slide,
             engine,
+            assay,
             profile,
             folder,
             order=order,
-            options=Options(refuse_he=True),
+            options=Options(refuse_mismatch=True),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
         )
     finally:
         slide.close()
     with stage("report"):
-        return result, report(result, order, source, folder)
+        reports = services.reporting.report(Event(kind=EventKind.PRELIMINARY, order=order, result=result))
+    return replace(result, artifacts=(*result.artifacts, *reports.artifacts)), reports.deliveries
+
+
+def profile_for(order: Order, assay: Assay, services: CaseServices) -> Profile:
+    """Raises Refused NO_PROFILE."""
+    asked = order.request
+    offered, rules = services.store.profiles(asked.lab, asked.marker), services.rules(asked.lab)
+    profile = choose(offered, assay, lab=asked.lab, today=services.today(), rules=rules)
+    if profile is None:
+        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
+    return profile
 
 
 def score_slide(
     slide: Slide,
     engine: Engine,
+    assay: Assay,
     profile: Profile,
     folder: Path,
     *,
     order: Order | None = None,
-    marker: str = "ER",
     options: Options | None = None,
     progress: Progress = lambda _: None,
 ) -> Result:
     """Analyse a slide and score it by a profile.
 
-    Leaves result.json, nuclei.parquet, nuclei.geojson, overlay.png in `folder`.
+    Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
-    asked = marker_named(order.request.marker if order else marker)
-    nuclei_file = folder / "nuclei.parquet"
+    analyzer, criteria = assay.analyzer, profile.criteria
+    cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
     with stage("analyze"):
-        analysis = analyze(slide, engine, nuclei_file, options or Options(), progress, checkpoint)
+        analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
     metrics.analysed(analysis)
-    fields = fields_of(nuclei_file, profile.thresholds, mpp=analysis.slide.mpp)
-    specimen = order.request.specimen if order else None
-    strange = out_of_scope(asked, *((specimen.site_code, specimen.site_text) if specimen else ()))
+    fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
+    specimen = order.request.specimen if order else Specimen()
+    strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
     result = Result(
         id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
         order_id=order.id if order else None,
         created_at=datetime.now(UTC).replace(microsecond=0),
+        marker=assay.marker,
+        clinical_region=assay.clinical_region,
         profile=profile,
-        scores=scores_of(analysis.histograms, profile, fields),
+        scores=scores_of(assay, analysis.histograms, profile, fields, specimen),
         analysis=analysis,
-        nuclei_file=nuclei_file,
+        artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
         warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
     )
-    write_geojson(
-        folder / "nuclei.geojson", nuclei_file, profile.thresholds, counts(analysis.histograms, profile.thresholds)
-    )
-    h_score = result.scores.all.h_score
-    title = (
-        f"H-score {'none' if h_score is None else f'{h_score:.0f}'}, {result.scores.all.n} "
-        f"nuclei, profile {profile.label}"
-    )
-    write_png(folder / "overlay.png", draw_overlay(slide, nuclei_file, profile.thresholds, title=title))
-    write_json(folder / "result.json", result_json(result, heterogeneity(fields)))
+    write_files(result, slide, fields, folder)
     return result
 
 
-def scores_of(histograms: Histograms, profile: Profile, fields: Fields | None) -> Scores:
-    """Scores of both compartments and of all nuclei; intervals where the fields are known."""
-    by_grade = counts(histograms, profile.thresholds)
-    stroma, epithelium = (score(by_grade[i], None if fields is None else fields.counts[:, i]) for i in range(2))
-    everything = score(by_grade.sum(axis=0), None if fields is None else fields.counts.sum(axis=1))
-    return Scores(stroma=stroma, epithelium=epithelium, all=everything)
-
-
-def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path) -> list[Delivery]:
-    """ORU to the LIS; SR, ANN and SEG to the archive; each a file in the case's folder, named by what it holds.
-
-    The slide's header stays there too, for the report that a signature makes.
-    """
-    write(source[0], folder / KEPT_HEADER)
-    deliveries = [_oru(folder, build_oru(result, order), control_id(result))]
-    objects = {
-        "SR": build_sr(result, order, source),
-        "ANN": build_ann(result, source),
-        "SEG": build_seg(result, source),
-    }
-    for kind, dataset in objects.items():
-        if dataset is not None:
-            path = folder / f"{kind.lower()}.dcm"
-            write(dataset, path)
-            deliveries.append(
-                Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID))
-            )
-    return deliveries
-
-
-def reachable(deliveries: Sequence[Delivery], services: CaseServices) -> list[Delivery]:
-    """Those whose destination is set up."""
-    return [d for d in deliveries if d.destination in services.destinations]
+def scores_of(
+    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, specimen: Specimen
+) -> tuple[Score, ...]:
+    """The rows, under public codes where the marker and site have some; intervals where the fields are known."""
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
+    return coded(rows, assay, specimen)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
@@ -206,11 +180,5 @@ def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, sli
 
     Without an order, `slide` says which slide and region were scored.
     """
-    subject = order_id or f"{slide}/{profile.thresholds}"
+    subject = order_id or f"{slide}/{profile.criteria}"
     return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}/{profile.label}/{model_sha256}")))
-
-
-def _oru(folder: Path, message: bytes, message_id: str) -> Delivery:
-    path = folder / "oru.hl7"
-    path.write_bytes(message)
-    return Delivery(kind="ORU", destination=LIS, path=path, message_id=message_id)

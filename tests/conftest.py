@@ -1,21 +1,56 @@
 """Fixtures of all tests; each starts what it needs only when asked for. PostgreSQL is real, private and thrown away."""
 
+import os
+import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from server.store.private import PrivatePostgres
 
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long an example takes says nothing of the code on a busy machine
+
 ACCOUNT = "test_service"
 """Whom tests connect as where they are an installation."""
+
+
+NEEDED = re.compile(r"\.\./shared|not installed|is missing|is absent|comes with|pip install|not there")
+"""In the reason of a skip: something that CI must have."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _not_skipped_in_ci(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _not_skipped_in_ci(report)
+    return report
+
+
+def _not_skipped_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Under CI=true what is absent is a failure, peer, library or data: else a green run could have tried nothing."""
+    if report.skipped and os.environ.get("CI") == "true" and isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        if NEEDED.search(str(reason)):
+            report.outcome = "failed"
+            report.longrepr = f"{path}:{line}: CI must not skip this: {reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,12 +21,13 @@ class AdminServicer:
         return pb.ListLabsResponse(labs=[lab_message(view) for view in self._service.labs(call.actor)])
 
     def ListDestinations(self, request: pb.ListDestinationsRequest, call: Call) -> pb.ListDestinationsResponse:
-        return pb.ListDestinationsResponse(
-            destinations=[destination_message(v) for v in self._service.destinations(call.actor)]
-        )
+        views = self._service.destinations(call.actor)
+        return pb.ListDestinationsResponse(destinations=[destination_message(view) for view in views])
 
     def ListArchives(self, request: pb.ListArchivesRequest, call: Call) -> pb.ListArchivesResponse:
-        found = [admin_pb2.Archive(name=view.name, reachable=view.reachable) for view in self._service.archives()]
+        found = [
+            admin_pb2.Archive(name=view.name, reachable=view.reachable) for view in self._service.archives(call.actor)
+        ]
         return pb.ListArchivesResponse(archives=found)
 
     def ListDeliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:

@@ -23,6 +23,48 @@ class Priority(StrEnum):
     ROUTINE = "ROUTINE"
 
 
+class ProcessingId(StrEnum):
+    """HL7 table 0103 (MSH-11): what is not for production must never come back as if it were."""
+
+    PRODUCTION = "P"
+    TRAINING = "T"
+    DEBUGGING = "D"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityIdentifier:
+    """HL7's EI, as plain text: a number and who gave it. Two are the same where all parts are."""
+
+    identifier: str
+    namespace: str = ""
+    universal_id: str = ""
+    universal_type: str = ""
+
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        """In the standard's order."""
+        return self.identifier, self.namespace, self.universal_id, self.universal_type
+
+    @property
+    def name(self) -> str:
+        """For a person, on one line. No key: parts may hold the sign between them."""
+        return "^".join(self.parts).rstrip("^")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Who sent a request, as plain text: MSH-3 and MSH-4, or a token's subject and its laboratory."""
+
+    application: str
+    facility: str
+
+    @property
+    def name(self) -> str:
+        """For a person, on one line: as the audit names whoever sent it. No key: two senders may share one."""
+        text = "^".join(filter(None, (self.application, self.facility)))
+        return "".join(c if c.isprintable() else " " for c in text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
     """Identity as the LIS sent it, echoed in the answer; never logged. Names are (family, given), unescaped."""
@@ -61,15 +103,15 @@ class SlideReference:
 class Request:
     """An order as a message asks for it, before it has an identity here.
 
-    `lab` keys profiles; `sender` is MSH-3^MSH-4; (sender, message_control_id) and (lab, placer_order_number,
-    placer_request) are each unique: the second arrival is answered as the first.
+    `lab` keys profiles; (sender, message_control_id) and (lab, placer_order_number, placer_request) are each unique:
+    the second arrival is answered as the first.
     """
 
     lab: str
-    sender: str
+    sender: Sender
     message_control_id: str
     message_type: str
-    placer_order_number: str
+    placer_order_number: EntityIdentifier
     placer_request: str
     priority: Priority
     marker: str
@@ -79,6 +121,7 @@ class Request:
     specimen: Specimen
     slide: SlideReference
     charset: str = "UTF-8"
+    processing_id: ProcessingId = ProcessingId.PRODUCTION
     requested_at: datetime | None = None
 
 

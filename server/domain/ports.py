@@ -6,35 +6,67 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from inference.model import Resolution
 from inference.slide import Slide
+from server.domain.artifact import ArtifactKind
 from server.domain.order import Order, OrderId, Request, SlideReference
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import OrderState
 
 LIS, ARCHIVE = "lis", "archive"
-"""The destinations of deliveries."""
+"""The destinations of an installation without a site file."""
 
 
-class Archive(Protocol):
-    """Where slides are kept (a PACS, a folder) and objects are stored."""
+class SlideSource(Protocol):
+    """Where slides are kept: a PACS, a folder."""
 
     def fetch(self, slide: SlideReference, spool: Path) -> Path:
         """Bring the slide's instances to a local folder and name it.
 
-        Raises Refused SLIDE_NOT_FOUND, Failed ARCHIVE_UNREACHABLE.
+        Raises Refused SLIDE_NOT_FOUND, SEVERAL_SLIDES; Failed ARCHIVE_UNREACHABLE (retryable).
         """
         ...
+
+    def ping(self) -> None:
+        """Raises Failed ARCHIVE_UNREACHABLE where it doesn't answer within seconds."""
+        ...
+
+
+class ObjectSink(Protocol):
+    """Where DICOM objects are kept."""
 
     def store(self, objects: Sequence[Path]) -> None:
         """Keep DICOM files; the same file twice is kept once. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
         ...
 
+    def ping(self) -> None:
+        """Raises Failed ARCHIVE_UNREACHABLE where it doesn't answer within seconds."""
+        ...
+
+
+class MessageSink(Protocol):
+    """Who takes HL7 messages."""
+
+    def send(self, message: bytes) -> None:
+        """Send, and return once the receiver has acknowledged this very message.
+
+        Raises Failed RECEIVER_ERROR (retryable), RECEIVER_REJECTED, DELIVERY_FAILED (retryable).
+        """
+        ...
+
+    def ping(self) -> None:
+        """Raises Failed DELIVERY_FAILED where it can't be reached within seconds."""
+        ...
+
 
 class OpenSlide(Protocol):
-    """Opens a slide from a local path (`server.slides.opening.open_slide`)."""
+    """Opens a slide from a local path, to be read near the working resolution of the model that is to run.
 
-    def __call__(self, path: Path) -> Slide: ...
+    `server.slides.opening.open_slide`.
+    """
+
+    def __call__(self, path: Path, resolution: Resolution) -> Slide: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +80,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One thing to be sent: `kind` ORU, SR, ANN or SEG, the file that holds it, where to."""
+    """One thing to be sent: the file that holds it, where to."""
 
-    kind: str
+    kind: ArtifactKind
     destination: str
     path: Path
     message_id: str

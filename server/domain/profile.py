@@ -1,9 +1,12 @@
-"""A profile: a laboratory's thresholds for one marker, clone, stainer and scanner, in revisions that never change."""
+"""A profile: a laboratory's criteria for one marker, clone, stainer and scanner, in revisions that never change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from inference.grade import HueValueThresholds, Thresholds
+from inference.assay import Assay, assays
+from inference.criteria import Criteria
+from inference.errors import Reason
 from server.domain.errors import Refused, ServiceReason
 
 ANY = "*"
@@ -27,7 +30,7 @@ class Profile:
     name: str
     revision: int
     key: ProfileKey
-    thresholds: Thresholds
+    criteria: Criteria
     valid_from: date | None = None
     valid_until: date | None = None
     source: str = ""
@@ -38,35 +41,74 @@ class Profile:
         return f"{self.name}/{self.revision}"
 
 
-BUILT_IN = Profile(
-    name="built-in",
-    revision=1,
-    key=ProfileKey(),
-    thresholds=HueValueThresholds(hue=130, left=60, right=105),
-    source="value: EndoNet, Informatics 2023, 10(4), 90; hue: middle of the gap between brown and "
-    "blue in EndoNuke (docs/models)",
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRules:
+    """A laboratory's own rules of choice: whether the profile that ships may score, where it has none of its own."""
+
+    built_in: bool = True
 
 
-def choose(profiles: list[Profile], *, lab: str, marker: str, today: date) -> Profile | None:
+def built_in(assay: Assay) -> Profile:
+    """The profile that ships for an assay, good for every laboratory that has none of its own."""
+    shipped = assay.built_in
+    return Profile(
+        name=shipped.name,
+        revision=shipped.revision,
+        key=ProfileKey(),
+        criteria=shipped.criteria,
+        source=shipped.source,
+    )
+
+
+def shipped_profiles() -> tuple[Profile, ...]:
+    """Those of all assays, each once."""
+    return tuple({p.label: p for p in map(built_in, assays())}.values())
+
+
+def choose(
+    profiles: Sequence[Profile], assay: Assay, *, lab: str, today: date, rules: ProfileRules | None = None
+) -> Profile | None:
     """The valid profile that fits closest (lab before marker), its latest revision; None when none fits.
+
+    Only those whose kind of criteria the assay scores by are considered; the one that ships is among them
+    unless the laboratory's rules say otherwise.
 
     An order says nothing of clone, stainer and scanner, so a profile that is for certain ones is never taken for it.
     Raises Refused NO_PROFILE where profiles of different names fit equally: none of them may be preferred in silence.
     """
-    fitting = [p for p in profiles if _fits(p.key, lab, marker) and _valid(p, today)]
+    shipped = built_in(assay)
+    offered = [shipped, *(p for p in profiles if p.name != shipped.name)]
+    if rules is not None and not rules.built_in:
+        offered.remove(shipped)
+    fitting = [p for p in offered if _fits(p, assay, lab) and _valid(p, today)]
     closest = max((_closeness(p) for p in fitting), default=None)
     among = [p for p in fitting if _closeness(p) == closest]
     if len({p.name for p in among}) > 1:
         names = ", ".join(sorted({p.name for p in among}))
         raise Refused(
-            ServiceReason.NO_PROFILE, f"several profiles fit marker {marker} equally ({names}): retire all but one"
+            ServiceReason.NO_PROFILE,
+            f"several profiles fit marker {assay.marker} equally ({names}): retire all but one",
         )
     return max(among, key=lambda p: p.revision, default=None)
 
 
-def _fits(key: ProfileKey, lab: str, marker: str) -> bool:
-    return key.lab in (lab, ANY) and key.marker in (marker, ANY) and {key.clone, key.stainer, key.scanner} == {ANY}
+def check_kind(profile: Profile, assay: Assay) -> None:
+    """Raises Refused PROFILE_INVALID where the assay isn't scored by criteria of this kind."""
+    if not _scores(profile, assay):
+        kinds = ", ".join(kind.method for kind in assay.analyzer.criteria)
+        raise Refused(Reason.PROFILE_INVALID, f"{assay.marker} is scored by criteria of method {kinds} only")
+
+
+def _scores(profile: Profile, assay: Assay) -> bool:
+    return profile.criteria.method in {kind.method for kind in assay.analyzer.criteria}
+
+
+def _fits(profile: Profile, assay: Assay, lab: str) -> bool:
+    key = profile.key
+    named = (
+        key.lab in (lab, ANY) and key.marker in (assay.marker, ANY) and {key.clone, key.stainer, key.scanner} == {ANY}
+    )
+    return named and _scores(profile, assay)
 
 
 def _closeness(profile: Profile) -> tuple[bool, bool]:

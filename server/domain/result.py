@@ -1,12 +1,15 @@
 """A result: what was found on a slide under one profile and model. Never changed; a new one names its predecessor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NewType
 
 from inference.analysis import Analysis, AnalysisSummary
-from inference.score import CompartmentScore
+from inference.assay import Assay, assay_of
+from inference.measures import ALL, Measure, Score, find
+from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import OrderId
 from server.domain.profile import Profile
 
@@ -15,32 +18,40 @@ ResultId = NewType("ResultId", str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """One score a compartment, and for all nuclei."""
-
-    stroma: CompartmentScore
-    epithelium: CompartmentScore
-    all: CompartmentScore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSummary:
     """A result as lists have it, without its histograms.
 
-    `nuclei_file` is the Parquet file of its nuclei; `software` the version of chromogen that made it, empty where that
-    wasn't kept.
+    `scores` are the rows that every report, message and answer says; `clinical_region` names the region that the
+    marker's clinical score is about. `artifacts` are its files, the cells' among them. `software` is the version of
+    chromogen that made it, empty where that wasn't kept.
     """
 
     id: ResultId
     order_id: OrderId | None
     created_at: datetime
+    marker: str
+    clinical_region: str
     profile: Profile
-    scores: Scores
+    scores: tuple[Score, ...]
     analysis: AnalysisSummary
-    nuclei_file: Path
+    artifacts: tuple[Artifact, ...]
     warnings: tuple[str, ...]
     predecessor: ResultId | None = None
     software: str = ""
+
+    @property
+    def assay(self) -> Assay:
+        """Raises Refused ASSAY_UNSUPPORTED where the marker is no longer scored here."""
+        return assay_of(self.marker)
+
+    @property
+    def cells_file(self) -> Path:
+        """The Parquet file of its cells. Raises KeyError where it has none."""
+        return file_of(self.artifacts, ArtifactKind.CELLS)
+
+    def score(self, measure: Measure, region: str = ALL) -> Score | None:
+        """The row of a measure in a region."""
+        return find(self.scores, measure, region)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +59,11 @@ class Result(ResultSummary):
     """Whole: `analysis` holds all that no profile changes."""
 
     analysis: Analysis
+
+
+def file_of(artifacts: Sequence[Artifact], kind: ArtifactKind) -> Path:
+    """The path of the first artifact of a kind. Raises KeyError where there is none."""
+    for artifact in artifacts:
+        if artifact.kind is kind:
+            return artifact.path
+    raise KeyError(kind)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
-from inference.grade import Thresholds
+from inference.criteria import Criteria
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId, Priority
 from server.domain.ports import OrderView
@@ -132,7 +132,7 @@ class ProfileFilter:
 class Revision:
     """What a new revision of a profile says anew; its key is the latest revision's."""
 
-    thresholds: Thresholds
+    criteria: Criteria
     source: str = ""
     valid_from: date | None = None
     valid_until: date | None = None
@@ -179,9 +179,9 @@ class DestinationView:
     """Where deliveries go, and what waits."""
 
     name: str
-    waiting: int
-    dead: int
-    oldest_waiting_at: datetime | None
+    waiting: int = 0
+    dead: int = 0
+    oldest_waiting_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Acknowledgments of orders: which are due (MSH-15/16), of what type, and their text. Pure; never sends.
 
-Original mode (MSH-15 and MSH-16 empty): one application acknowledgment, AA, AE or AR. Enhanced mode: a commit
-acknowledgment (CA, CE, CR) where MSH-15 asks for one, then an application acknowledgment where MSH-16 does (HL7 v2.5.1
-2.9.2, 2.9.3).
+Original mode (MSH-15 and MSH-16 empty, or holding what nobody knows): one application acknowledgment, AA, AE or AR.
+Enhanced mode: a commit acknowledgment (CA, CE, CR) where MSH-15 asks for one, then an application acknowledgment where
+MSH-16 does (HL7 v2.5.1 2.9.2, 2.9.3).
 """
 
 import hashlib
@@ -13,10 +13,9 @@ from enum import StrEnum
 
 from inference.errors import Reason
 from server.domain.errors import ChromogenError, ServiceReason
-from server.domain.order import Order
 from server.hl7.er7 import BYTE_ORDER_MARK, Segment, codec_of, composed, escape, segment
+from server.hl7.order_reply import APPLICATION, OrderReply, segments
 
-APPLICATION = "CHROMOGEN"
 CHARACTERS_OF_A_CONTROL_ID = 18
 """With the letter that tells commit from application, within the 20 that MSH-10 had before v2.7."""
 
@@ -36,8 +35,13 @@ ERROR_CODES = {
     ServiceReason.CHARSET_UNDECODABLE: ("102", "Data type error"),
     ServiceReason.MARKER_UNKNOWN: ("103", "Table value not found"),
     Reason.ASSAY_UNSUPPORTED: ("103", "Table value not found"),
+    ServiceReason.LABORATORY_UNKNOWN: ("204", "Unknown key identifier"),
+    ServiceReason.SENDER_UNKNOWN: ("204", "Unknown key identifier"),
     ServiceReason.MESSAGE_TYPE_UNSUPPORTED: ("200", "Unsupported message type"),
 }
+
+CONDITIONS = frozenset({"AL", "NE", "ER", "SU", ""})
+"""HL7 table 0155, and empty: never, where the other of MSH-15 and MSH-16 is not."""
 
 # Rejected whatever the content says: sending it again is of no use.
 REJECTED = frozenset({ServiceReason.MESSAGE_TYPE_UNSUPPORTED, ServiceReason.MESSAGE_TOO_LARGE})
@@ -53,9 +57,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is said: the order that was taken, or the error that kept it from being taken."""
+    """What is said: the order's own answer, or the error that kept it from being heeded."""
 
-    order: Order | None = None
+    reply: OrderReply | None = None
     error: ChromogenError | None = None
 
     @property
@@ -73,7 +77,7 @@ def acknowledgments(header: Segment | None, answer: Answer, *, charset: str, now
     if header is None:
         return (_message(None, answer, "A", "ACK", charset, now),)
     commit, application = header.get(15).upper(), header.get(16).upper()
-    if not commit and not application:
+    if not (commit or application) or not {commit, application} <= CONDITIONS:
         return (_message(header, answer, "A", _response(header), charset, now),)
     due = [("C", _general(header))] * _is_due(commit, answer) + [("A", _response(header))] * _is_due(
         application, answer
@@ -101,7 +105,7 @@ def _message(header: Segment | None, answer: Answer, level: str, kind: str, char
         _msh(header, kind, f"{_digest(header)}{level}", version, charset, now),
         _msa(header, answer, level, version),
         *_err(answer, version),
-        *(_taken(answer.order) if kind.startswith("ORL^O22") and answer.order else []),
+        *(segments(answer.reply, kind) if answer.reply else []),
     ]
     return ("\r".join(lines) + "\r").encode(codec_of(charset), errors="replace")
 
@@ -136,14 +140,6 @@ def _err(answer: Answer, version: str) -> list[str]:
     return [
         segment("ERR", "", "", composed(number, meaning, "HL70357"), "E", reason, "", "", escape(answer.error.message))
     ]
-
-
-def _taken(order: Order) -> list[str]:
-    """ORL^O22's response group: the order as OK, under the placer's number and ours."""
-    asked, patient = order.request, order.request.patient
-    name = composed(patient.family_name, patient.given_name)
-    pid = segment("PID", "", "", composed(patient.id, "", "", patient.id_authority), "", name)
-    return [pid, segment("ORC", "OK", asked.placer_order_number, composed(order.id, APPLICATION))]
 
 
 def _old(version: str) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from server.domain.errors import Refused, ServiceReason
 
-START, END = b"\x0b", b"\x1c\r"
+START, END_BYTE = b"\x0b", b"\x1c"
+END = END_BYTE + b"\r"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DEFAULT_CHARSET = "ASCII"
 UTF8 = "UNICODE UTF-8"
@@ -167,7 +168,7 @@ def read(message: bytes, default_charset: str = DEFAULT_CHARSET) -> Message:
     except UnicodeDecodeError:
         trouble = f"a byte is not of the character set in force, {charset}: name the one you write in MSH-18"
         raise Refused(ServiceReason.CHARSET_UNDECODABLE, trouble) from None
-    lines = tuple(filter(None, text.replace("\r\n", "\r").replace("\n", "\r").split("\r")))
+    lines = tuple(filter(None, map(str.strip, text.replace("\n", "\r").split("\r"))))
     return _message(lines, Segment(line=lines[0], delimiters=head.delimiters, charset=charset))
 
 
@@ -183,6 +184,8 @@ def read_header(message: bytes) -> Segment:
     Raises Refused MESSAGE_INVALID.
     """
     line = re.split(rb"[\r\n]", bare(message)[:65536], maxsplit=1)[0].decode("latin-1")
+    if line.startswith(("FHS", "BHS")):
+        raise Refused(ServiceReason.MESSAGE_INVALID, "a batch (FHS, BHS) is not taken: send each message by itself")
     if not line.startswith("MSH") or len(line) < 8:
         raise Refused(ServiceReason.MESSAGE_INVALID, "the message does not begin with an MSH segment")
     field, encoding = line[3], line[4:].split(line[3], 1)[0]

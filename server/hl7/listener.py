@@ -1,6 +1,6 @@
 """The MLLP listener: python-hl7's asyncio server in a thread of its own, its handler in a bounded pool of threads.
 
-Frames are split by START and END wherever TCP cut them. A connection's messages are handled one after the other, so
+Frames are split wherever TCP cut them (`frames`). A connection's messages are handled one after the other, so
 they are answered in their order; connections run side by side. hl7apy's own server takes one message a connection and
 knows no TLS.
 """
@@ -17,7 +17,8 @@ import structlog
 from hl7.mllp import HL7StreamReader, HL7StreamWriter, start_hl7_server
 
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
-from server.hl7.er7 import END, START
+from server.hl7.er7 import START
+from server.hl7.frames import Frames, FrameTooLargeError
 
 MESSAGE_LIMIT = 16 * 1024 * 1024
 """Bytes of the largest message, without its envelope."""
@@ -146,29 +147,30 @@ class MllpListener:
 
     async def _converse(self, task: "asyncio.Task[None]", reader: HL7StreamReader, writer: HL7StreamWriter) -> None:
         assert self._stopping is not None
+        frames = Frames(reader, self._limit)
         while not self._stopping.is_set():
             self._idle.add(task)
-            first = await reader.read(1)
+            first = await frames.begin()
             if not first:
                 return
             try:
-                frame = first + await asyncio.wait_for(reader.readuntil(END), self._frame_timeout_s)
-            except asyncio.LimitOverrunError:
+                frame = await asyncio.wait_for(frames.rest(first), self._frame_timeout_s)
+            except FrameTooLargeError as error:
                 self._idle.discard(task)
-                await self._refuse_large(first + await reader.read(HEADER_KEPT), reader, writer)
+                await self._refuse_large(error.beginning, reader, writer)
                 return
             self._idle.discard(task)
             await self._answer(frame, writer)
 
     async def _answer(self, frame: bytes, writer: HL7StreamWriter) -> None:
-        start = frame.rfind(
-            START
-        )  # what stands before is left of a frame that was never finished, or line ends between frames
+        start = frame.rfind(START)
+        if start > 0:
+            log.warning("mllp_frame_never_finished", left_bytes=start)
         if start < 0:
             error = Refused(ServiceReason.MESSAGE_INVALID, "no MLLP start byte (0x0B) before the message")
             replies = await self._in_pool(lambda: self._handler.refuse(b"", error))
         else:
-            message = frame[start + len(START) : -len(END)]
+            message = frame[start + len(START) :]
             replies = await self._in_pool(lambda: self._handler(message))
         await _write(replies, writer)
 

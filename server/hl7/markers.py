@@ -1,9 +1,12 @@
-"""Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed."""
+"""Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed.
+
+Local names are those of the assays (`inference.assay`).
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from inference.assay import marker_named
+from inference.assay import assay_of, assays, plain
 from server.domain.errors import Refused, ServiceReason
 
 # LOINC (breast cancer specimen, then any other tissue): presence, interpretation, percent of nuclei.
@@ -19,34 +22,58 @@ SNOMED_CT = {
     **dict.fromkeys(("1234803000", "1237278006"), "PR"),
 }
 
-# Letters and digits of a local code or text, upper case, after the words of `NOISE` are taken out.
-NAMES = {
-    **dict.fromkeys(("ER", "ERALPHA", "ESTROGENRECEPTOR", "OESTROGENRECEPTOR", "ESTROGENRECEPTORALPHA"), "ER"),
-    **dict.fromkeys(("PR", "PGR", "PROGESTERONERECEPTOR"), "PR"),
-    **dict.fromkeys(("KI67", "MIB1"), "KI67"),
+# Common stains that may have no assay: what is ordered by them is refused as unsupported, and each contradicts another.
+OTHER_NAMES = {
     **dict.fromkeys(("HER2", "HER2NEU", "ERBB2", "CERBB2"), "HER2"),
+    **dict.fromkeys(("HE", "HANDE", "HEMATOXYLINEOSIN", "HAEMATOXYLINEOSIN"), "HE"),
+    **dict.fromkeys(("AR", "ANDROGENRECEPTOR"), "AR"),
+    **dict.fromkeys(("P16", "P16INK4A"), "P16"),
+    **{name: name for name in ("P40", "P63", "PDL1", "GATA3", "TTF1", "SOX10", "CK7", "CK20", "BCL2", "BCL6", "ALK")},
+    **{name: name for name in ("MLH1", "MSH2", "MSH6", "PMS2", "S100", "CYCLIND1", "ECADHERIN", "SYNAPTOPHYSIN")},
 }
+_CLUSTER_OF_DIFFERENTIATION = re.compile(r"CD[0-9]{1,3}[A-E]?")
 
+# Words that are taken out of a local code or text before it is compared.
 NOISE = frozenset({"IHC", "IMMUNO", "IMMUNOHISTOCHEMISTRY", "STAIN", "STAINING", "SCORE", "QUANTIFICATION"})
 
 _LOINC_SCHEMES, _SNOMED_SCHEMES = ("LN", "LOINC"), ("SCT", "SNOMED", "SNOMED-CT")
 
+LONGEST_NAME = 4
+"""Words of a name."""
+
+_SCANNED = 2000
+"""Characters of a text that are searched for names: many times what the standard allows."""
+
+CODES, TEXTS = ((1, 3), (4, 6), (10, 12)), (2, 5, 9, 11)
+"""Components of a CWE: identifier and coding system; texts (HL7 v2.7.1 2A.2.13)."""
+
 
 def marker_of(components: Sequence[str]) -> str:
-    """The marker of OBR-4's components (identifier, text, scheme, alternate identifier, text, scheme).
+    """The marker of OBR-4's components (identifier, text, scheme, alternate identifier, text, scheme, ...).
 
-    Codes decide before local codes, local codes before texts. Raises Refused MARKER_UNKNOWN for codes that name
-    different markers, ASSAY_UNSUPPORTED for what isn't scored here: a membrane stain scored as a nuclear one would be a
-    wrong result.
+    Codes decide before local codes, local codes before texts. Raises Refused MARKER_UNKNOWN where two of them
+    contradict each other, ASSAY_UNSUPPORTED for what isn't scored here: a membrane stain scored as a nuclear one would
+    be a wrong result.
     """
-    code, text, scheme, other_code, other_text, other_scheme = (*components, *[""] * 6)[:6]
-    coded = {_by_code(code, scheme), _by_code(other_code, other_scheme)} - {""}
-    found = coded or ({_by_name(text), _by_name(other_text)} - {""})
-    if len(found) > 1:
-        raise Refused(
-            ServiceReason.MARKER_UNKNOWN, "OBR-4 names more than one marker: send a code of docs/hl7-interface.md"
-        )
-    return str(marker_named(found.pop() if found else "", "OBR-4"))
+    said = {place: text for place, text in enumerate(components, start=1) if text}
+    coded = {place: _by_code(said.get(place, ""), said.get(scheme, "")) for place, scheme in CODES}
+    named = {place: _by_name(said.get(place, "")) for place in TEXTS}
+    found = next(((place, marker) for place, marker in (*coded.items(), *named.items()) if marker), (0, ""))
+    if found[1]:
+        _check_agreed(found, coded, {place: _mentioned(said.get(place, "")) for place in TEXTS})
+    return assay_of(found[1], "OBR-4").marker
+
+
+def _check_agreed(found: tuple[int, str], coded: Mapping[int, str], mentioned: Mapping[int, set[str]]) -> None:
+    """A text contradicts where it names other markers and not this one."""
+    place, marker = found
+    all_named = {**{at: {code} - {""} for at, code in coded.items()}, **mentioned}
+    for at, markers in sorted(all_named.items()):
+        if markers and marker not in markers:
+            raise Refused(
+                ServiceReason.MARKER_UNKNOWN,
+                f"OBR-4.{place} names {marker} and OBR-4.{at} names {min(markers)}: send what is meant",
+            )
 
 
 def _by_code(code: str, scheme: str) -> str:
@@ -60,5 +87,31 @@ def _by_code(code: str, scheme: str) -> str:
 
 
 def _by_name(text: str) -> str:
-    words = [w for w in re.split(r"[^A-Z0-9]+", text.upper()) if w and w not in NOISE]
-    return NAMES.get("".join(words), "")
+    """The marker whose name the whole text is."""
+    return _called("".join(_words(text)), _names())
+
+
+def _mentioned(text: str) -> set[str]:
+    """The markers whose names stand somewhere in the text: enough to contradict a code, not to order anything."""
+    words, names = _words(text[:_SCANNED]), _names()
+    runs = ("".join(words[i : i + n]) for i in range(len(words)) for n in range(1, LONGEST_NAME + 1))
+    return {_called(run, names) for run in runs if _is_meant_as_name(run)} - {""}
+
+
+def _called(name: str, names: Mapping[str, str]) -> str:
+    name = name.upper()
+    return name if _CLUSTER_OF_DIFFERENTIATION.fullmatch(name) else names.get(name, "")
+
+
+def _names() -> dict[str, str]:
+    """Letters and digits of a name, upper case -> marker: those of the assays as they are registered."""
+    return OTHER_NAMES | {plain(name): a.marker for a in assays() for name in (a.marker, *a.names)}
+
+
+def _is_meant_as_name(run: str) -> bool:
+    """The short ER, PR and PgR are; "er" is a word."""
+    return len(run) > 3 or sum(c.isupper() for c in run) >= 2
+
+
+def _words(text: str) -> list[str]:
+    return [w for w in re.split(r"[^A-Za-z0-9]+", text) if w and w.upper() not in NOISE]

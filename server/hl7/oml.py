@@ -5,24 +5,31 @@ message meant (IHE PaLM orders digital pathology so); the others are read where 
 """
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 
+from server.domain.cancellation import Cancellation
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import EARLIEST_BIRTH, Patient, Priority, Request, SlideReference, Specimen
-from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, composed, read
+from server.domain.order import (
+    EARLIEST_BIRTH,
+    EntityIdentifier,
+    Patient,
+    Priority,
+    ProcessingId,
+    Request,
+    Sender,
+    SlideReference,
+)
+from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, read
 from server.hl7.markers import marker_of
+from server.hl7.order_reply import APPLICATION
+from server.hl7.specimen import named_slide, slide_of, specimen_of
+from server.hl7.structure import check_is_new, one_order, only
 
 ACCEPTED_TYPES = frozenset({("OML", "O21"), ("OML", "O33"), ("ORM", "O01"), ("OMI", "O23")})
 NEW_ORDER = "NW"
 
 # HL7 table 0485, and the words some senders write instead; every other priority is routine.
 PRIORITIES = {"S": Priority.STAT, "STAT": Priority.STAT, "A": Priority.ASAP, "ASAP": Priority.ASAP}
-
-# OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
-STUDY_UID_CODE, SERIES_UID_CODE = ("110180", "DCM"), ("112002", "DCM")
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-_UID_LENGTH = 64
 
 
 def parse_order(message: bytes, default_charset: str = DEFAULT_CHARSET) -> Request:
@@ -38,20 +45,23 @@ def request_of(message: Message) -> Request:
     """The same from a message that is read already."""
     header = message.header
     _check_type(header)
-    order = message.before_second("PID")  # what follows a second PID are the patient's earlier results
-    orc, obr = _only(order, "ORC"), _only(order, "OBR")
+    order = one_order(message)
+    orc, obr = only(order, "ORC"), only(order, "OBR")
+    if orc is None or not orc.get(1):
+        raise _missing("ORC-1")
     _check_new(orc)
-    procedure = obr.repetitions(4)[0]
-    if not any(procedure.components()):
+    if obr is None:
         raise _missing("OBR-4")
+    check_is_new(orc, obr)
+    procedure = _procedure(obr)
     marker = marker_of(procedure.components())
-    specimen, slide = _specimen(order, obr), _slide(order)
+    specimen, slide = specimen_of(order, obr), _slide(order)
     return Request(
-        lab=_required(_authority(header.repetitions(4)[0], 1), "MSH-4"),
-        sender=composed(_authority(header.repetitions(3)[0], 1), _authority(header.repetitions(4)[0], 1)),
+        lab=_lab(header),
+        sender=_sender(header),
         message_control_id=_required(header.get(10), "MSH-10"),
         message_type=f"{header.get(9)}^{header.get(9, 2)}",
-        placer_order_number=_required(_entity(orc, 2) or _entity(obr, 2), "ORC-2"),
+        placer_order_number=_placer_order_number(orc, obr),
         placer_request=f"{procedure.get() or marker}/{slide.series_uid or slide.container_id or slide.study_uid}",
         priority=_priority(order, orc, obr),
         marker=marker,
@@ -61,8 +71,51 @@ def request_of(message: Message) -> Request:
         specimen=specimen,
         slide=slide,
         charset=message.charset,
+        processing_id=_processing_id(header),
         requested_at=_time(orc.get(9)) or _time(header.get(7)),
     )
+
+
+def control_of(message: Message) -> str:
+    """ORC-1 of the message's order; empty where it has none.
+
+    Raises Refused MESSAGE_TYPE_UNSUPPORTED, MESSAGE_INVALID.
+    """
+    _check_type(message.header)
+    orc = only(one_order(message), "ORC")
+    return "" if orc is None else orc.get(1).upper()
+
+
+def cancellation_of(message: Message) -> Cancellation:
+    """What takes an order back (ORC-1 CA, DC): beside number and patient only what tells the order from others.
+
+    Raises Refused: MESSAGE_INVALID, FIELD_MISSING.
+    """
+    header, order = message.header, one_order(message)
+    orc, obr = only(order, "ORC"), only(order, "OBR")
+    if orc is None:
+        raise _missing("ORC-1")
+    return Cancellation(
+        lab=_lab(header),
+        sender=_sender(header),
+        message_control_id=_required(header.get(10), "MSH-10"),
+        processing_id=_processing_id(header),
+        placer_order_number=_placer_order_number(orc, obr),
+        order_id=orc.get(3) if orc.get(3, 2) == APPLICATION else "",
+        patient=_patient(order),
+        procedure_code="" if obr is None else obr.get(4),
+        specimen_id=specimen_of(order, obr).id,
+        slide=named_slide(order),
+    )
+
+
+def _lab(header: Segment) -> str:
+    return _required(_authority(header.repetitions(4)[0], 1), "MSH-4")
+
+
+def _sender(header: Segment) -> Sender:
+    application, facility = (_authority(header.repetitions(field)[0], 1) for field in (3, 4))
+    return Sender(application=application, facility=facility)
 
 
 def _check_type(header: Segment) -> None:
@@ -74,20 +127,8 @@ def _check_type(header: Segment) -> None:
 
 
 def _check_new(orc: Segment) -> None:
-    control = _required(orc.get(1), "ORC-1")
-    if control != NEW_ORDER:
-        raise Refused(ServiceReason.MESSAGE_TYPE_UNSUPPORTED, "ORC-1 is not NW: only new orders are taken by message")
-
-
-def _only(message: Message, name: str) -> Segment:
-    found = message.segments(name)
-    if not found:
-        raise _missing(f"{name}-1" if name == "ORC" else f"{name}-4")
-    if len(found) > 1:
-        raise Refused(
-            ServiceReason.MESSAGE_INVALID, f"the message holds {len(found)} {name} segments: send one order a message"
-        )
-    return found[0]
+    if orc.get(1).upper() != NEW_ORDER:
+        raise Refused(ServiceReason.MESSAGE_TYPE_UNSUPPORTED, "ORC-1 is none of NW, CA, DC: send one of them")
 
 
 def _patient(message: Message) -> Patient:
@@ -114,59 +155,21 @@ def _identifier(pid: Segment) -> Field:
     return (records or given or [pid.repetitions(2)[0]])[0]
 
 
-def _specimen(message: Message, obr: Segment) -> Specimen:
-    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8.
-
-    Without SPM the site of OBR-15.4 of old versions.
-    """
-    spm = message.first("SPM")
-    if spm is None:
-        source = obr.repetitions(15)[0]
-        code, text, scheme = source.get(4, 1), source.get(4, 2), source.get(4, 3)
-        return Specimen(container_id=_container(message), site_code=code, site_text=text, site_scheme=scheme)
-    return Specimen(
-        id=spm.get(2, 1) or spm.get(2, 2),
-        container_id=_container(message),
-        site_code=spm.get(8, 1),
-        site_text=spm.get(8, 2),
-        site_scheme=spm.get(8, 3),
-    )
-
-
-def _container(message: Message) -> str:
-    found = {sac.get(3) for sac in message.segments("SAC")} - {""}
-    if len(found) > 1:
-        raise Refused(ServiceReason.MESSAGE_INVALID, f"SAC-3 names {len(found)} containers: send one order a slide")
-    return found.pop() if found else ""
-
-
 def _slide(message: Message) -> SlideReference:
-    """UIDs where given; else the container; else the specimen's own identifier, which some labs print on the slide."""
-    study = _uid(message, "IPC-3", lambda m: [s.get(3) for s in m.segments("IPC")])
-    study = study or _uid(message, "ZDS-1", lambda m: [s.get(1) for s in m.segments("ZDS")])
-    study = study or _uid(message, "OBX-5 (110180, DCM)", lambda m: _observed(m, STUDY_UID_CODE))
-    series = _uid(message, "OBX-5 (112002, DCM)", lambda m: _observed(m, SERIES_UID_CODE))
-    spm = message.first("SPM")
-    container = _container(message)
-    if not (study or series or container) and spm is not None:
-        container = spm.get(2, 1) or spm.get(2, 2)
-    if not (study or series or container):
+    slide = slide_of(message)
+    if slide == SlideReference():
         raise _missing("SAC-3", "or SPM-2, IPC-3, or an OBX with a UID, so that the slide can be found")
-    return SlideReference(study_uid=study, series_uid=series, container_id=container)
+    return slide
 
 
-def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -> str:
-    found = set(values(message)) - {""}
+def _procedure(obr: Segment) -> Field:
+    """OBR-4, which names one procedure."""
+    found = [repetition for repetition in obr.repetitions(4) if any(repetition.components())]
+    if not found:
+        raise _missing("OBR-4")
     if len(found) > 1:
-        raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} names {len(found)} UIDs: send one order a slide")
-    uid = found.pop() if found else ""
-    if uid and not (_UID.fullmatch(uid) and len(uid) <= _UID_LENGTH):
-        raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} is not a DICOM UID")
-    return uid
-
-
-def _observed(message: Message, code: tuple[str, str]) -> list[str]:
-    return [obx.get(5) for obx in message.containing("OBX", code[0]) if (obx.get(3), obx.get(3, 3)) == code]
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"OBR-4 names {len(found)} procedures: send one order a message")
+    return found[0]
 
 
 def _priority(message: Message, orc: Segment, obr: Segment) -> Priority:
@@ -176,10 +179,27 @@ def _priority(message: Message, orc: Segment, obr: Segment) -> Priority:
     return PRIORITIES.get(next((s for s in said if s), "").upper(), Priority.ROUTINE)
 
 
-def _entity(segment: Segment, field: int) -> str:
-    """An EI in canonical ER7 (identifier^namespace^universal id^type): the answer must return all of it."""
-    components = segment.repetitions(field)[0].components()[:4]
-    return composed(*components) if components[0] else ""
+def _processing_id(header: Segment) -> ProcessingId:
+    """MSH-11; an empty one is production's, as it always was."""
+    said = header.get(11).upper() or ProcessingId.PRODUCTION
+    try:
+        return ProcessingId(said)
+    except ValueError:
+        raise Refused(ServiceReason.MESSAGE_INVALID, "MSH-11 is none of P, T, D") from None
+
+
+def _placer_order_number(orc: Segment, obr: Segment | None) -> EntityIdentifier:
+    """ORC-2, else OBR-2. Raises Refused FIELD_MISSING, MESSAGE_INVALID where they differ."""
+    found = [f for s in (orc, obr) if s is not None for f in s.repetitions(2)[:1] if f.get()]
+    if not found:
+        raise _missing("ORC-2")
+    numbers = [(*field.components(), "", "", "")[:4] for field in found]
+    if any(a and b and a != b for a, b in zip(numbers[0], numbers[-1], strict=True)):
+        raise Refused(ServiceReason.MESSAGE_INVALID, "ORC-2 and OBR-2 name different orders: send the same number")
+    identifier, namespace, universal_id, universal_type = numbers[0]
+    return EntityIdentifier(
+        identifier=identifier, namespace=namespace, universal_id=universal_id, universal_type=universal_type
+    )
 
 
 def _authority(field: Field, component: int) -> str:

@@ -29,19 +29,33 @@ class ArchiveView:
 
 
 class AdminService:
-    """`archives` says of each archive whether it answers. Raises what the repositories do."""
+    """`archives` gives those of a laboratory and whether each answers, `destinations` where its routes lead.
 
-    def __init__(self, admin: AdminRepository, audit: AuditRepository, archives: Mapping[str, Reachable]) -> None:
-        self._admin, self._audit, self._archives = admin, audit, dict(archives)
+    Raises what the repositories do.
+    """
+
+    def __init__(
+        self,
+        admin: AdminRepository,
+        audit: AuditRepository,
+        *,
+        archives: Callable[[str], Mapping[str, Reachable]],
+        destinations: Callable[[str], Sequence[str]],
+    ) -> None:
+        self._admin, self._audit, self._archives, self._destinations = admin, audit, archives, destinations
 
     def labs(self, actor: Caller) -> Sequence[LabView]:
         return self._admin.labs(actor)
 
     def destinations(self, actor: Caller) -> Sequence[DestinationView]:
-        return self._admin.destinations(actor)
+        """By name, those too that nothing was sent to."""
+        found = {view.name: view for view in self._admin.destinations(actor)}
+        idle = (DestinationView(name=name) for name in self._destinations(actor.lab) if name not in found)
+        return sorted([*found.values(), *idle], key=lambda view: view.name)
 
-    def archives(self) -> Sequence[ArchiveView]:
-        return [ArchiveView(name=name, reachable=answers()) for name, answers in sorted(self._archives.items())]
+    def archives(self, actor: Caller) -> Sequence[ArchiveView]:
+        named = self._archives(actor.lab)
+        return [ArchiveView(name=name, reachable=answers()) for name, answers in sorted(named.items())]
 
     def deliveries(self, actor: Caller, wanted: DeliveryFilter, limit: int, after: PageKey) -> Page[DeliveryView]:
         return self._admin.deliveries(actor, wanted, limit, after)

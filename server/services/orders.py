@@ -18,12 +18,20 @@ WATCH_EVERY_S = 0.5
 class OrderService:
     """Raises what `OrderRepository` does."""
 
-    def __init__(self, orders: OrderRepository, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._orders, self._sleep = orders, sleep
+    def __init__(
+        self,
+        orders: OrderRepository,
+        *,
+        check_laboratory: Callable[[str], object] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`check_laboratory` raises Refused LABORATORY_UNKNOWN where orders of the laboratory aren't taken."""
+        self._orders, self._check_laboratory, self._sleep = orders, check_laboratory, sleep
 
     def create(self, actor: Caller, request: Request) -> tuple[OrderView, bool]:
         """The order, and whether it is new."""
         began_ns = time.time_ns()
+        self._check_laboratory(actor.lab)
         view, new = self._orders.create(actor, request)
         traces.accepted(view.order.id, began_ns, "API")
         return view, new

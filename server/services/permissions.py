@@ -24,7 +24,7 @@ ROLES: dict[str, frozenset[Role]] = {
     "ListResults": _READS_RESULTS,
     "ListSlideHistory": _READS_RESULTS,
     "RescoreResult": _BENCH,
-    "ListNuclei": _BENCH,
+    "ListCells": _BENCH,
     "SignResult": frozenset({PATHOLOGIST}),
     "RejectResult": frozenset({PATHOLOGIST}),
     "AmendResult": frozenset({PATHOLOGIST}),

@@ -12,7 +12,8 @@ from server.domain.errors import ServiceReason
 from server.domain.order import Order, OrderId
 from server.domain.ports import Claim
 from server.domain.states import OrderState
-from server.store.orders import change, ended, is_abandoned, order_of
+from server.store.order_row import order_of
+from server.store.orders import change, ended, is_abandoned
 from server.store.tables import orders
 
 RETELL_S = 30.0

@@ -1,25 +1,22 @@
 """`repositories.OrderRepository` on PostgreSQL: orders as the API sees and changes them."""
 
-from typing import Any
-
-from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, select
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Order, OrderId, Request
+from server.domain.order import Order, OrderId, Request, Sender
 from server.domain.ports import OrderView
 from server.domain.states import OrderState, check_transition
 from server.domain.views import OrderFilter, Page, PageKey, check_etag, order_etag
-from server.hl7.er7 import composed
 from server.store import orders as rows
-from server.store import outbox
 from server.store.audit_log import note
-from server.store.notify import Notify, notified, notify_nobody
+from server.store.cancel import cancel, locked
+from server.store.notify import Notify, notify_nobody
+from server.store.order_row import RANK
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
 
-CANCELLED = (str(ServiceReason.CANCELLED), "the order was cancelled: it will not be scored")
 RETRYABLE = frozenset({OrderState.REFUSED, OrderState.DEAD})
 
 
@@ -45,7 +42,7 @@ class PostgresOrderRepository(Scoped):
         with self._transaction(actor) as connection:
             view = rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
             if patient:
-                note(connection, actor, "patient.read", f"orders/{view.order.id}")
+                note(connection, "patient.read", f"orders/{view.order.id}")
             return view
 
     def list(self, actor: Caller, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:
@@ -63,9 +60,9 @@ class PostgresOrderRepository(Scoped):
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
             check_transition(view.state, OrderState.CANCELLED)
-            if not _ordered_by(connection, actor, view.order):
-                outbox.add(connection, view.order, None, notified(self._notify, view.order, *CANCELLED))
-            return _changed(connection, order_id, state=OrderState.CANCELLED, token=None, lease_until=None)
+            by = Sender(application=actor.subject, facility=actor.lab)
+            cancel(connection, locked(connection, order_id), by, self._notify)
+            return rows.view(connection, order_id)
 
     def retry(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:
@@ -106,13 +103,6 @@ def _is_reused(connection: Connection, order: Order, request: Request) -> bool:
 _REPEATS = select(orders.c.repeats).where(orders.c.id == bindparam("order_id"))
 
 
-def _ordered_by(connection: Connection, actor: Caller, order: Order) -> bool:
-    """By them alone: whoever repeated the order waits for its answer too."""
-    me = composed(actor.subject, actor.lab)
-    heard = connection.execute(_REPEATS, {"order_id": order.id}).scalar_one()
-    return order.request.sender == me and all(message.startswith(f"{me}\n") for message in heard)
-
-
 def _row(connection: Connection, actor: Caller, order_id: str, *, lock: bool = False) -> RowMapping:
     """Raises Refused ORDER_UNKNOWN for a text that is no UUID, for none, and for another laboratory's, alike."""
     statement = select(orders.c.id).where(orders.c.id == order_id, of_lab(orders.c.lab, actor))
@@ -133,22 +123,14 @@ def _locked(connection: Connection, actor: Caller, order_id: OrderId, etag: str)
     return view
 
 
-def _changed(connection: Connection, order_id: OrderId, **values: Any) -> OrderView:
-    connection.execute(update(orders).where(orders.c.id == order_id).values(updated_at=func.now(), **values))
-    return rows.view(connection, order_id)
-
-
 def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
     c = orders.c
     return given(
         (wanted.marker, lambda v: c.marker == v),
-        (
-            wanted.placer_order_number,
-            lambda v: c.placer_order_number.in_((v, composed(v))),
-        ),  # as HL7 sent it, or escaped by us
+        (wanted.placer_order_number, lambda v: c.placer_order_number == v),
         (wanted.container_id, lambda v: c.container_id == v),
         (wanted.states, c.state.in_),
-        (wanted.priority, lambda v: c.rank == rows.RANK[v]),
+        (wanted.priority, lambda v: c.rank == RANK[v]),
         (wanted.created_from, lambda v: c.received_at >= v),
         (wanted.created_until, lambda v: c.received_at < v),
     )

@@ -7,12 +7,12 @@ Each function is called inside a transaction and commits nothing itself.
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import (
+    Boolean,
     Connection,
     Double,
     Integer,
@@ -33,10 +33,22 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Order, OrderId, Patient, Priority, Request, SlideReference, Specimen
+from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, OrderView
 from server.domain.result import ResultId
 from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, OrderState, check_transition
+from server.store.audit_log import note
+from server.store.order_row import (
+    RANK,
+    SAID_ANEW,
+    columns_of,
+    equal,
+    message_of,
+    number_columns,
+    order_of,
+    sender_columns,
+    urgency_columns,
+)
 from server.store.tables import orders
 
 log = structlog.get_logger()
@@ -44,7 +56,6 @@ log = structlog.get_logger()
 QUEUE, TASK = "cases", "chromogen.case"
 """procrastinate's names for what `defer` puts in."""
 
-RANK = {Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2}
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 900.0
 WAIT_FIRST_S = 30.0
 REPEATS_KEPT = 50
@@ -58,9 +69,6 @@ DEFER = text(
     " now() + make_interval(secs => :delay_s))::procrastinate_job_to_defer_v1])"
 )
 
-_NOTE_CORRECTION = text("SELECT chromogen_note(:lab, chromogen_subject(), 'order.correct', :object, :outcome)")
-"""The audit's triggers tell of states alone."""
-
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to
@@ -70,9 +78,8 @@ def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     waits. One that is more urgent makes one so that waits or runs. Raises Refused as `check_same`, where the message is
     new and its number is not.
     """
-    statement = (
-        upsert(orders).values(_columns(request) | {"id": str(uuid.uuid4())}).on_conflict_do_nothing().returning(orders)
-    )
+    columns = columns_of(request) | {"id": str(uuid.uuid4())}
+    statement = upsert(orders).values(columns).on_conflict_do_nothing().returning(orders)
     row = connection.execute(statement).mappings().first()
     if row is not None:
         defer(connection, OrderId(row["id"]), request.priority)
@@ -82,17 +89,17 @@ def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
 
 def _repeated(connection: Connection, row: RowMapping, request: Request) -> Order:
     """The order as it is now, its row locked: a message is heeded once, however often it comes."""
-    first, message = order_of(row), f"{request.sender}\n{request.message_control_id}"
-    if message in (f"{row['sender']}\n{row['message_control_id']}", *row["repeats"]):
+    first, message = order_of(row), message_of(request)
+    if message in (message_of(first.request), *row["repeats"]):
         return first
     check_same(first.request, request)
     heard = {"repeats": [*row["repeats"], message][-REPEATS_KEPT:]}
-    said = {name: value for name, value in _columns(request).items() if name in _SAID_ANEW and value != row[name]}
+    said = {name: value for name, value in columns_of(request).items() if name in SAID_ANEW and value != row[name]}
     if row["state"] in ENDED_WITHOUT_RESULT:
         return begin_anew(connection, first.id, request.priority, heard | said)
     urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
     corrections = said if row["state"] == OrderState.QUEUED else {}
-    values = heard | (_urgency(request.priority) if urged else {}) | corrections
+    values = heard | (urgency_columns(request.priority) if urged else {}) | corrections
     if values != heard:
         values["updated_at"] = func.now()
     if said and not corrections:
@@ -103,8 +110,7 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
         .one()
     )
     if corrections:
-        given = {"lab": row["lab"], "object": f"orders/{first.id}", "outcome": " ".join(sorted(corrections))}
-        connection.execute(_NOTE_CORRECTION, given)
+        note(connection, "order.correct", f"orders/{first.id}", " ".join(sorted(corrections)))
     if urged:
         defer(connection, first.id, request.priority)
     return order_of(changed)
@@ -119,7 +125,7 @@ def begin_anew(
     """
     fresh = {"state": OrderState.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "ending": None}
     times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
-    values = {**fresh, "run": orders.c.run + 1, **times, **_urgency(priority), **(heard or {})}
+    values = {**fresh, "run": orders.c.run + 1, **times, **urgency_columns(priority), **(heard or {})}
     row = (
         connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders))
         .mappings()
@@ -127,10 +133,6 @@ def begin_anew(
     )
     defer(connection, order_id, priority)
     return order_of(row)
-
-
-def _urgency(priority: Priority) -> dict[str, Any]:
-    return {"priority": priority, "rank": RANK[priority]}
 
 
 def check_same(first: Request, request: Request) -> None:
@@ -145,10 +147,10 @@ def is_same(first: Request, request: Request) -> bool:
     return _subject(first) == _subject(request)
 
 
-def _subject(request: Request) -> tuple[str, ...]:
+def _subject(request: Request) -> tuple[object, ...]:
     """What a repeat must have in common with the first: a system whose counter began anew must not lose an order."""
-    asked, slide = (request.placer_order_number, request.placer_request, request.marker), request.slide
-    patient, specimen = request.patient, request.specimen
+    asked = (request.placer_order_number, request.placer_request, request.marker, request.processing_id)
+    patient, specimen, slide = request.patient, request.specimen, request.slide
     named = patient.id, patient.id_authority, specimen.id, specimen.container_id
     return *asked, *named, slide.study_uid, slide.series_uid, slide.container_id
 
@@ -250,61 +252,12 @@ def newest(connection: Connection, limit: int) -> list[OrderView]:
     return [view_of(row) for row in connection.execute(statement).mappings()]
 
 
-def order_of(row: Mapping[Any, Any]) -> Order:
-    request = Request(
-        **{name: row[name] for name in _PLAIN},
-        priority=Priority(row["priority"]),
-        patient=_patient(row["patient"]),
-        specimen=Specimen(**row["specimen"]),
-        slide=SlideReference(**row["slide"]),
-        requested_at=_utc(row["requested_at"]),
-    )
-    times = {name: row[name].astimezone(UTC) for name in ("received_at", "begun_at")}
-    return Order(id=OrderId(row["id"]), request=request, run=row["run"], **times)
-
-
-_PLAIN = (
-    "lab",
-    "sender",
-    "message_control_id",
-    "message_type",
-    "placer_order_number",
-    "placer_request",
-    "marker",
-    "procedure_code",
-    "procedure_text",
-    "charset",
-)
-
-_SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
-"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed (migration
-0012).
-"""
-
-
-def _columns(request: Request) -> dict[str, Any]:
-    patient = asdict(request.patient)
-    patient["birth_date"] = None if request.patient.birth_date is None else request.patient.birth_date.isoformat()
-    return {name: getattr(request, name) for name in _PLAIN} | {
-        **_urgency(request.priority),
-        "patient": patient,
-        "specimen": asdict(request.specimen),
-        "slide": asdict(request.slide),
-        "requested_at": request.requested_at,
-    }
-
-
-def _patient(row: Mapping[str, Any]) -> Patient:
-    birth_date = row["birth_date"]
-    return Patient(**{**row, "birth_date": None if birth_date is None else date.fromisoformat(birth_date)})
-
-
 def _first(connection: Connection, request: Request) -> RowMapping:
     """The order that this request repeats, locked: by its message before its number."""
-    by_message = and_(orders.c.sender == request.sender, orders.c.message_control_id == request.message_control_id)
+    by_message = and_(*equal(sender_columns(request.sender)), orders.c.message_control_id == request.message_control_id)
     by_number = and_(
         orders.c.lab == request.lab,
-        orders.c.placer_order_number == request.placer_order_number,
+        *equal(number_columns(request.placer_order_number)),
         orders.c.placer_order_number != "",
         orders.c.placer_request == request.placer_request,
     )
@@ -313,16 +266,13 @@ def _first(connection: Connection, request: Request) -> RowMapping:
 
 
 def _is_due() -> ColumnElement[bool]:
-    return or_(
-        and_(orders.c.state == OrderState.QUEUED, orders.c.due_at <= func.now()),
-        and_(orders.c.state == OrderState.RUNNING, orders.c.lease_until < func.now()),
-    )
+    return func.chromogen_is_due(*(orders.c[name] for name in ("state", "due_at", "lease_until")), type_=Boolean)
 
 
 def is_abandoned(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
     """Without a worker, and to be given to none (`abandoned`)."""
-    over = or_(orders.c.attempt >= max_attempts, orders.c.ending.is_not(None))
-    return and_(orders.c.state == OrderState.RUNNING, orders.c.lease_until < func.now(), over)
+    columns = (orders.c[name] for name in ("state", "lease_until", "attempt", "ending"))
+    return func.chromogen_is_abandoned(*columns, max_attempts, type_=Boolean)
 
 
 def change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
@@ -350,10 +300,6 @@ def _in(seconds: float | ColumnElement[float]) -> ColumnElement[datetime]:
     wait = literal(float(seconds)) if isinstance(seconds, int | float) else seconds
     moment: ColumnElement[datetime] = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, wait)
     return moment
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
 
 
 def view_of(row: RowMapping) -> OrderView:
@@ -396,8 +342,4 @@ def _claimable() -> ColumnElement[bool]:
 _CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
 
 TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(stat_only)s, %(new_token)s)"
-"""The most urgent due order under a new token (migration 0010), or none. Those that other workers are just taking are
-passed over.
-
-An order whose last permitted worker vanished is left to `claim`.
-"""
+"""The most urgent due order under a new token, or none; one whose last permitted worker vanished is left to `claim`."""

@@ -8,13 +8,14 @@ import structlog
 from sqlalchemy import Connection, Engine, exc
 
 from server import metrics
+from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, OrderState
-from server.store import abandoned, finish, orders, outbox, profiles, results
+from server.store import abandoned, cancel, finish, orders, outbox, profiles, results
 from server.store.abandoned import Abandoned
 from server.store.database import called, transaction
 from server.store.migrate import Tables
@@ -61,7 +62,7 @@ class PostgresStore:
         identifiers.
         """
         try:
-            with transaction(self._engine, lab=request.lab, subject=request.sender) as connection:
+            with transaction(self._engine, lab=request.lab, subject=request.sender.name) as connection:
                 try:
                     order, new = orders.accept(connection, request)
                 except exc.DataError:
@@ -70,6 +71,21 @@ class PostgresStore:
             raise _unkeepable() from None
         orders.check_same(order.request, request)
         return order, new
+
+    def cancel(self, asked: Cancellation) -> CancelOutcome:
+        """Take an order back by a message.
+
+        Raises Refused MESSAGE_INVALID for reused identifiers and what can't be kept, Failed DELIVERY_FAILED (retryable)
+        while whoever else ordered it can't be told.
+        """
+        try:
+            with transaction(self._engine, lab=asked.lab, subject=asked.sender.name) as connection:
+                try:
+                    return cancel.cancel_by_message(connection, asked, self._notify)
+                except exc.DataError:
+                    raise _unkeepable() from None
+        except ValueError:
+            raise _unkeepable() from None
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         """Raises Failed DATABASE_FAILED (retryable) while the tables are an older version's, as `take` does."""

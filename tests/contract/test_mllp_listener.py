@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.demo.lis import order_message
+from server.domain.cancellation import CancelOutcome
 from server.domain.errors import ChromogenError, Failed
 from server.domain.order import Order, OrderId, Request
 from server.hl7.er7 import END, START
@@ -146,6 +147,62 @@ def test_line_ends_between_frames_and_an_unfinished_frame_do_no_harm(listen: Lis
     assert handler.got == [b"one", b"two"]
 
 
+ENDS = {"CR": END, "CR LF": END + b"\n", "nothing": END[:1], "LF": END[:1] + b"\n", "CR FS CR": END + END}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("together", [True, False])
+def test_whatever_follows_the_end_byte_each_message_is_answered_and_the_connection_stays(
+    listen: Listen, end: bytes, together: bool
+) -> None:
+    """Issue 12, 2f: a sender waits for its answer, and idles for longer than a frame may take, after each."""
+    handler, port = listen(frame_timeout_s=1.0)
+    with connect(port) as c:
+        if together:
+            c.sendall(b"".join(START + m + end for m in (b"one", b"two", b"three")))
+            assert frames(c, 3) == [b"got one", b"got two", b"got three"]
+        for message in (b"four", b"five"):
+            c.sendall(START + message + end)
+            assert frames(c, 1) == [b"got " + message]
+            c.settimeout(1.5)
+            with pytest.raises(TimeoutError):
+                c.recv(10)
+            c.settimeout(20)
+    assert handler.got[-2:] == [b"four", b"five"]
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_messages_that_come_byte_by_byte_are_the_same_whatever_their_end(listen: Listen, end: bytes) -> None:
+    """I-3: any TCP split."""
+    handler, port = listen()
+    with connect(port) as c:
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in (START + b"one" + end) + (START + b"two" + end):
+            c.sendall(bytes([byte]))
+        assert frames(c, 2) == [b"got one", b"got two"]
+    assert handler.got == [b"one", b"two"]
+
+
+def test_an_end_byte_within_a_text_does_not_cut_the_message(listen: Listen) -> None:
+    """What would follow it could be the order's slide."""
+    handler, port = listen(limit=1000)
+    with connect(port) as c:
+        c.sendall(START + b"one" + END[:1] + b"and more" + END)
+        assert frames(c, 1) == [b"got one\x1cand more"]
+        c.sendall((START + b"x" * 600 + END[:1] + b"y" * 600) + END)
+        assert frames(c, 1)[0].startswith(b"MESSAGE_TOO_LARGE")
+    assert handler.got == [b"one\x1cand more"]
+
+
+def test_a_sender_that_closes_its_side_after_the_end_byte_is_answered(listen: Listen) -> None:
+    _, port = listen()
+    with connect(port) as c:
+        c.sendall(START + b"last" + END[:1])
+        c.shutdown(socket.SHUT_WR)
+        assert frames(c, 1) == [b"got last"]
+        assert c.recv(10) == b""
+
+
 def test_a_message_without_a_start_byte_is_refused_not_dropped(listen: Listen) -> None:
     handler, port = listen()
     with connect(port) as c:
@@ -185,7 +242,7 @@ def test_a_message_of_16_mb_is_taken_and_read_in_under_a_second_of_cpu(listen: L
         with connect(port) as c:
             c.sendall(START + message + END)
             assert frames(c, 1) == [b"got " + message[:2000]]
-        assert parse_order(handler.got.pop()).placer_order_number == "P^DEMO-LIS"
+        assert parse_order(handler.got.pop()).placer_order_number.parts[:2] == ("P", "DEMO-LIS")
         spent = time.process_time() - began
         assert spent < 1.0, f"{spent:.2f} s of CPU"
 
@@ -299,7 +356,7 @@ def test_an_order_goes_in_over_tls_and_its_acknowledgment_is_matched(certificate
             id=OrderId("4d4f9c3e-0000-4000-8000-000000000000"), request=request, received_at=datetime.now(UTC)
         ), True
 
-    listener = MllpListener(Intake(accept), tls=server)
+    listener = MllpListener(Intake(accept, lambda _: CancelOutcome()), tls=server)
     port = listener.start()
     try:
         order = order_message(placer_number="P", marker="PR", control_id="M-9", container_id="C")

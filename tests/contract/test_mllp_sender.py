@@ -10,9 +10,10 @@ import pytest
 
 from server.demo.lis import ReceivingLis, order_message
 from server.domain.errors import Failed, ServiceReason
+from server.domain.ports import MessageSink
 from server.hl7.er7 import END, START
 from server.hl7.oru import build_oru, control_id
-from server.hl7.sender import send
+from server.hl7.sender import MllpSink, send
 from tests.made import made_order, made_result
 
 MESSAGE = order_message(placer_number="P", marker="ER", control_id="M-7", container_id="C")
@@ -65,6 +66,13 @@ def test_errors_are_tried_again_and_rejections_are_not(peer: Peer, code: str) ->
     assert (failed.value.reason, failed.value.retryable) == (error if code.endswith("E") else rejected)
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_an_acknowledgment_counts_whatever_follows_its_end_byte(peer: Peer, end: bytes) -> None:
+    """Issue 12, 2f."""
+    other, own = (acknowledgment("AA", control_id)[:-1] + end for control_id in ("M-6", "M-7"))
+    send(MESSAGE, host="127.0.0.1", port=peer(lambda c: c.sendall(other + own)), timeout_s=5)
+
+
 def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None:
     late = acknowledgment("AR", "M-6") + acknowledgment("AA", "M-70") + acknowledgment("AA", "")
     send(MESSAGE, host="127.0.0.1", port=peer(lambda c: c.sendall(late + acknowledgment("AA"))), timeout_s=5)
@@ -72,7 +80,7 @@ def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None
 
 @pytest.mark.parametrize(
     "answer",
-    [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-1]],
+    [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-2]],
 )
 def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is_closed(
     peer: Peer, answer: bytes
@@ -126,6 +134,17 @@ def test_a_peer_that_hangs_up_or_is_not_there_is_tried_again(peer: Peer) -> None
         port = unused.getsockname()[1]
     with pytest.raises(Failed, match="can't be reached") as failed:
         send(MESSAGE, host="127.0.0.1", port=port, timeout_s=5)
+    assert failed.value.retryable
+
+
+def test_a_receiver_is_sent_messages_and_answers_a_ping_while_it_is_there(tmp_path: Path) -> None:
+    with ReceivingLis(tmp_path) as lis:
+        sink: MessageSink = MllpSink(host="127.0.0.1", port=lis.port, timeout_s=5)
+        sink.ping()
+        sink.send(MESSAGE)
+        assert [path.read_bytes() for path in lis.received] == [MESSAGE]
+    with pytest.raises(Failed, match="DELIVERY_FAILED") as failed:
+        sink.ping()
     assert failed.value.retryable
 
 

@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from inference.geometry import Size
 from server.bootstrap import bootstrap
 from server.demo.api import order_and_result, serving
-from server.demo.lis import APPLICATION, ReceivingLis, order_message
+from server.demo.lis import ReceivingLis, order_message
 from server.demo.run import case_services_of, fill_archive, listening, run_demo, settings_for
 from server.demo.slide_header import SlideIdentity
 from server.domain.order import Priority
@@ -65,7 +65,7 @@ def laid(out: Path) -> None:
         services = case_services_of(service, work)
         service.worker(lambda claim: run_case(claim, services)).run_until_idle()
         with serving(service) as port:
-            order, result = order_and_result(port, f"{ORDER_NUMBER}^{APPLICATION}")
+            order, result = order_and_result(port, ORDER_NUMBER)
         said = {"order": order, "result": result}
         plain = {
             name: MessageToDict(m, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)

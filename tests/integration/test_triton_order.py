@@ -65,7 +65,7 @@ class Hospital:
         assert done.exception is None, done.output
 
     def view(self, number: str) -> OrderView:
-        (view,) = (v for v in self.service.store.orders() if v.order.request.placer_order_number == number)
+        (view,) = (v for v in self.service.store.orders() if v.order.request.placer_order_number.identifier == number)
         return view
 
     def score(self, number: str, priority: Priority = Priority.ROUTINE) -> Result:

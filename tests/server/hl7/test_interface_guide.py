@@ -1,15 +1,22 @@
 """docs/hl7-interface.md says what the code does (I-8)."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from inference.assay import assays
+from server.domain.order import ProcessingId
+from server.domain.states import LIVE, OrderState
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
 from server.hl7.er7 import CHARSETS
 from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
-from server.hl7.markers import LOINC, SNOMED_CT
+from server.hl7.markers import CODES, LOINC, SNOMED_CT, TEXTS
 from server.hl7.oml import ACCEPTED_TYPES
+from server.hl7.order_reply import CANCELLING, ORDER_NOT_FOUND, STATUSES
 from server.hl7.oru import RESEARCH_USE_ONLY
+from server.hl7.specimen import WITHDRAWN
+from server.hl7.structure import EARLIER_RESULTS, NOT_A_NEW_ORDER, NOT_A_NEW_REQUEST
 from server.report import codes
 from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
 
@@ -21,10 +28,10 @@ def row(first: str) -> list[str]:
     return next(r for r in ROWS if r[0].startswith(first))
 
 
-@pytest.mark.parametrize("marker", ["ER", "PR", "KI67", "HER2"])
+@pytest.mark.parametrize("marker", ["ER", "PR", "KI67", "P53", "HER2"])
 def test_the_guide_lists_each_markers_codes(marker: str) -> None:
     _, loinc, snomed, _ = row(marker)
-    assert set(loinc.split(", ")) == {c for c, m in LOINC.items() if m == marker}
+    assert set(loinc.split(", ")) - {""} == {c for c, m in LOINC.items() if m == marker}
     assert set(snomed.split(", ")) - {""} == {c for c, m in SNOMED_CT.items() if m == marker}
 
 
@@ -45,22 +52,31 @@ def test_the_guide_names_messages_answers_limits_and_character_sets() -> None:
         assert f"`{term}`" in GUIDE
 
 
+def test_the_guide_says_what_may_follow_an_order_and_what_contradicts_it() -> None:
+    for said in (*(EARLIER_RESULTS - {""}), *NOT_A_NEW_ORDER, *NOT_A_NEW_REQUEST, *WITHDRAWN, *ProcessingId):
+        assert f"`{said}`" in GUIDE
+    for component in (*(code for code, _ in CODES), *TEXTS):
+        assert re.search(rf"\b4\.{component}\b", GUIDE)
+
+
+def test_the_guide_has_each_answer_to_a_cancellation() -> None:
+    answers = {control: ", ".join(f"`{wish[i]}`" for wish in CANCELLING.values()) for i, control in enumerate("yn")}
+    for state, status in STATUSES.items():
+        done = "y" if state in LIVE | {OrderState.CANCELLED} else "n"
+        status = STATUSES[OrderState.CANCELLED] if done == "y" else status
+        (found,) = (r for r in ROWS if len(r) == 4 and str(state) in r[0] and r[1].startswith("`") and "`" in r[2])
+        assert found[1:3] == [answers[done], f"`{status}`"]
+    assert row("none is meant")[1:3] == [answers["n"], f"`{ORDER_NOT_FOUND}`"]
+
+
 def test_the_guide_names_every_quantity_of_a_result() -> None:
-    quantities = [
-        codes.H_SCORE,
-        codes.H_SCORE_CI95_LOW,
-        codes.H_SCORE_CI95_HIGH,
-        codes.PERCENT_POSITIVE,
-        codes.ALLRED_PS,
-    ]
-    quantities += [
-        codes.ALLRED_IS,
-        codes.ALLRED_TOTAL,
-        codes.IRS,
-        codes.NUCLEI,
-        codes.GRADE_COUNTS[0],
-        codes.GRADE_COUNTS[3],
-    ]
+    quantities = [c for c in codes.table() if c.scheme is codes.Scheme.CHROMOGEN and c.unit is not None]
+    quantities.remove(codes.DETECTION_CONFIDENCE)  # of one cell: DICOM only
     for code in [*quantities, PROFILE, MODEL_SHA256, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
         assert f"`{code.value}`" in GUIDE
     assert RESEARCH_USE_ONLY in GUIDE
+
+
+def test_the_guide_names_the_clinical_region_of_each_marker() -> None:
+    for assay in assays():
+        assert f"`{assay.clinical_region}`" in row("NTE after OBR")[1]

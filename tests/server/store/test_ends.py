@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from inference.errors import Reason
 from server.domain.access import Caller, Role
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Order, Priority
+from server.domain.order import Order, Priority, Sender
 from server.domain.ports import Delivery
 from server.domain.states import OrderState
 from server.store.store import PostgresStore
@@ -46,14 +46,14 @@ def test_r7_whatever_ends_an_order_without_a_result_the_lis_is_told_once_and_why
     order, _ = hospital.store.accept(request())
     happens(hospital, order)
     assert (hospital.store.order(order.id).state, hospital.store.order(order.id).reason) == (state, reason)
-    assert [heard[1:] for heard in hospital.told] == [("X", reason)]
+    assert [heard[1:] for heard in hospital.notified] == [("X", reason)]
 
 
 @pytest.mark.parametrize("state", [OrderState.QUEUED, OrderState.RUNNING])
 def test_the_lis_is_told_of_an_order_that_somebody_else_cancelled(hospital: Hospital, state: OrderState) -> None:
     order = hospital.ended(state)
     hospital.end(order, OrderState.CANCELLED)
-    assert [heard[1:] for heard in hospital.told] == [("X", "CANCELLED")]
+    assert [heard[1:] for heard in hospital.notified] == [("X", "CANCELLED")]
 
 
 @pytest.mark.parametrize("repeated", [False, True])
@@ -63,10 +63,12 @@ def test_whoever_ordered_and_cancels_is_not_told_unless_another_ordered_it_too(
     lis = Caller(subject="LIS", lab="LAB", roles=frozenset({Role.LIS}))
     order, _ = hospital.store.accept(request())
     if repeated:
-        hospital.store.accept(replace(request(), sender="ANOTHER", message_control_id="ITS-OWN"))
+        hospital.store.accept(
+            replace(request(), sender=Sender(application="ANOTHER", facility=""), message_control_id="ITS-OWN")
+        )
     hospital.orders.cancel(lis, order.id, "")
     assert hospital.store.order(order.id).state is OrderState.CANCELLED
-    assert [heard[1:] for heard in hospital.told] == [("X", "CANCELLED")] * repeated
+    assert [heard[1:] for heard in hospital.notified] == [("X", "CANCELLED")] * repeated
 
 
 def test_while_the_message_cannot_be_written_nothing_is_cancelled(hospital: Hospital) -> None:
@@ -82,7 +84,7 @@ def test_an_attempt_that_will_be_repeated_tells_nothing(hospital: Hospital) -> N
     assert (
         hospital.store.end(hospital.claim(order.id), OrderState.QUEUED, "ENGINE_FAILED", "for now") is OrderState.QUEUED
     )
-    assert hospital.told == []
+    assert hospital.notified == []
 
 
 def test_a_zombie_s_end_tells_nothing(hospital: Hospital) -> None:
@@ -91,7 +93,7 @@ def test_a_zombie_s_end_tells_nothing(hospital: Hospital) -> None:
     hospital.claim(order.id)
     with pytest.raises(Failed, match="ATTEMPT_LOST"):
         hospital.store.end(zombie, OrderState.REFUSED, "NOT_IHC", "")
-    assert hospital.told == []
+    assert hospital.notified == []
 
 
 def test_a_zombie_s_end_leaves_the_message_of_the_order_s_end_as_it_is(hospital: Hospital) -> None:
@@ -103,7 +105,7 @@ def test_a_zombie_s_end_leaves_the_message_of_the_order_s_end_as_it_is(hospital:
     hospital.store.end(hospital.claim(order.id), OrderState.REFUSED, "TILES_UNREADABLE", "3 of 10 tiles don't decode")
     with pytest.raises(Failed, match="ATTEMPT_LOST"):
         hospital.store.end(zombie, OrderState.REFUSED, "TILES_UNREADABLE", "4 of 10 tiles don't decode")
-    assert [heard[1:] for heard in hospital.told] == [("X", "TILES_UNREADABLE")]
+    assert [heard[1:] for heard in hospital.notified] == [("X", "TILES_UNREADABLE")]
 
 
 @pytest.mark.parametrize("state", [OrderState.REFUSED, OrderState.DEAD])
@@ -125,7 +127,7 @@ def test_an_end_whose_message_cannot_be_written_keeps_its_reason_and_is_computed
     assert hospital.store.claim(order.id, 60) is None
     view = hospital.store.order(order.id)
     assert (view.state, view.reason, view.detail) == (state, "NO_PROFILE", "no valid profile")
-    assert [heard[1:] for heard in hospital.told] == [("X", "NO_PROFILE")]
+    assert [heard[1:] for heard in hospital.notified] == [("X", "NO_PROFILE")]
 
 
 def test_however_many_orders_cannot_be_buried_others_are_done(hospital: Hospital) -> None:
@@ -163,7 +165,7 @@ def test_while_the_message_cannot_be_written_an_order_whose_workers_died_does_no
     hospital.folder.joinpath(order.id).unlink()
     lapse(hospital.engine)
     assert hospital.store.claim(order.id, 0.0) is None
-    assert [heard[1:] for heard in hospital.told] == [("X", "WORKER_LOST")]
+    assert [heard[1:] for heard in hospital.notified] == [("X", "WORKER_LOST")]
 
 
 @pytest.mark.parametrize(

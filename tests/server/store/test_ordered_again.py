@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import Priority, Request
+from server.domain.order import Priority, Request, Sender
 from server.domain.states import OrderState
 from server.hl7.oru import control_id
 from server.hl7.refusal import refusal_to
@@ -125,7 +125,7 @@ def test_who_corrected_an_order_that_waits_is_in_the_audit_and_what_but_not_with
     service = connect(service_url)
     store = PostgresStore(service)
     order = hospital.ended(OrderState.QUEUED)
-    asked = replace(AGAIN, priority=order.request.priority, sender="OTHER^LAB")
+    asked = replace(AGAIN, priority=order.request.priority, sender=Sender(application="OTHER", facility="LAB"))
     store.accept(asked)
     store.accept(replace(asked, message_control_id="MENDED", patient=replace(asked.patient, family_name="TEST-MENDED")))
     service.dispose()
@@ -133,7 +133,7 @@ def test_who_corrected_an_order_that_waits_is_in_the_audit_and_what_but_not_with
         audit = connection.execute(sa.text("SELECT subject, action, object, outcome FROM audit ORDER BY id")).all()
     thing = f"orders/{order.id}"
     assert [tuple(line) for line in audit] == [
-        (order.request.sender, "order.accept", thing, "attempt 0"),
+        (order.request.sender.name, "order.accept", thing, "attempt 0"),
         ("OTHER^LAB", "order.correct", thing, "patient"),
     ]
 
@@ -179,7 +179,7 @@ def test_i7_each_run_is_answered_by_a_message_of_its_own(hospital: Hospital) -> 
     order, _ = hospital.store.accept(replace(AGAIN, message_control_id="A THIRD TIME"))
     done = result(order.id)
     hospital.store.finish(hospital.claim(order.id), done, [])
-    told = hospital.told
+    told = hospital.notified
     assert [heard[1:] for heard in told] == [("X", "NO_TISSUE")] * 2
     assert len({*(heard[0] for heard in told), control_id(done)}) == 3
 
@@ -236,7 +236,7 @@ def test_who_began_it_anew_is_in_the_audit(hospital: Hospital) -> None:
     hospital.store.accept(AGAIN)
     with hospital.engine.connect() as connection:
         asked = sa.text("SELECT subject FROM audit WHERE action = 'order.requeue' AND object = :object")
-        assert connection.execute(asked, {"object": f"orders/{order.id}"}).scalars().all() == [AGAIN.sender]
+        assert connection.execute(asked, {"object": f"orders/{order.id}"}).scalars().all() == [AGAIN.sender.name]
 
 
 def test_an_order_retried_by_a_person_has_all_its_attempts_again(hospital: Hospital) -> None:
@@ -244,7 +244,7 @@ def test_an_order_retried_by_a_person_has_all_its_attempts_again(hospital: Hospi
     fails_thrice(hospital, order)
     assert PostgresOrderRepository(hospital.engine).retry(OPERATOR, order.id, "").attempt == 0
     fails_thrice(hospital, order)
-    assert [heard[1:] for heard in hospital.told] == [("X", "ENGINE_FAILED")] * 2
+    assert [heard[1:] for heard in hospital.notified] == [("X", "ENGINE_FAILED")] * 2
 
 
 def test_an_order_waits_for_a_slide_that_is_not_there_yet_and_is_refused_when_it_never_comes(engine: sa.Engine) -> None:

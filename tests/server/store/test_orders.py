@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import OrderId, Priority, Request
+from server.domain.order import EntityIdentifier, OrderId, Priority, ProcessingId, Request, Sender
 from server.domain.states import OrderState
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
+OTHER = Sender(application="OTHER", facility="")
 
 
 @pytest.fixture
@@ -71,8 +72,8 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.
 def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message, number, priority, requested) -> None:  # type: ignore[no-untyped-def]
     asked = replace(
         request(),
-        message_control_id=f"{message}/{number}/{store}",
-        placer_order_number=number,
+        message_control_id=repr((message, number, family, store)),
+        placer_order_number=EntityIdentifier(identifier=number, namespace=family),
         priority=priority,
         requested_at=requested,
     )
@@ -86,10 +87,12 @@ def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message
 
 
 @pytest.mark.parametrize(
-    "changed", [{"placer_order_number": "P-OTHER"}, {"message_control_id": "M-OTHER"}], ids=["message", "number"]
+    "changed",
+    [{"placer_order_number": EntityIdentifier(identifier="P-OTHER")}, {"message_control_id": "M-OTHER"}],
+    ids=["message", "number"],
 )
 def test_identifiers_that_were_another_orders_or_patients_are_refused(
-    store: PostgresStore, changed: dict[str, str]
+    store: PostgresStore, changed: dict[str, object]
 ) -> None:
     """A LIS whose counter began anew must not be told that its new order was taken."""
     first, _ = store.accept(request())
@@ -98,6 +101,14 @@ def test_identifiers_that_were_another_orders_or_patients_are_refused(
         store.accept(again)
     assert "INVENTED" not in refused.value.message
     assert [view.order.id for view in store.orders()] == [first.id]
+
+
+def test_a_production_order_does_not_repeat_a_test_order(store: PostgresStore) -> None:
+    """Issue 12, 2d: its result would come back as a test's, or a test's as production."""
+    first, _ = store.accept(replace(request(), processing_id=ProcessingId.TRAINING))
+    assert store.order(first.id).order.request.processing_id is ProcessingId.TRAINING
+    with pytest.raises(Refused, match="used before"):
+        store.accept(replace(request(), message_control_id="OTHER"))
 
 
 def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: PostgresStore) -> None:
@@ -117,7 +128,7 @@ def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: Postgr
     [
         request(1),
         replace(request(1), message_control_id="OTHER"),
-        replace(request(1), message_control_id="OTHER", sender="OTHER"),
+        replace(request(1), message_control_id="OTHER", sender=OTHER),
     ],
     ids=["the same", "same number", "same number from another sender"],
 )
@@ -134,7 +145,7 @@ def test_a_repeat_is_answered_as_the_first(store: PostgresStore, engine: sa.Engi
         request(2),
         replace(request(1), lab="OTHER", message_control_id="OTHER"),
         replace(request(1), placer_request="2", message_control_id="OTHER"),
-        replace(request(1), sender="OTHER", placer_order_number="OTHER"),
+        replace(request(1), sender=OTHER, placer_order_number=EntityIdentifier(identifier="OTHER")),
     ],
     ids=["both differ", "another laboratory", "another request of the order", "another sender's message"],
 )
@@ -146,7 +157,9 @@ def test_another_order_is_new(store: PostgresStore, other: Request) -> None:
 
 
 def test_orders_without_a_placer_number_are_told_apart_by_their_messages(store: PostgresStore) -> None:
-    one, two = (replace(request(i), placer_order_number="", placer_request="") for i in (1, 2))
+    one, two = (
+        replace(request(i), placer_order_number=EntityIdentifier(identifier=""), placer_request="") for i in (1, 2)
+    )
     assert store.accept(one)[1]
     assert store.accept(two)[1]
     assert not store.accept(two)[1]

@@ -1,0 +1,142 @@
+"""What every analyzer says of its kind of assay. Nothing outside of it knows how many regions, grades or columns
+there are.
+
+Cells fall into `groups`: by region and by what the criteria make of them. Counts by group are what scores, fields,
+maps and pictures are made of, whether they come from the file or, exactly the same, from the histograms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.cells.histograms import Histograms, HistogramSpec
+from inference.cells.values import Cells, CellSchema, IntArray
+from inference.criteria import Criteria
+from inference.errors import Reason
+from inference.infer import TileAnswer
+from inference.measures import Measure, Region, Score
+from inference.slide import Rgb
+
+Groups = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+"""Red, green, blue, 0 to 255."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Cells that are drawn alike: `name` in annotations, `title` as QuPath's class, `filled` a disc, else a ring."""
+
+    name: str
+    title: str
+    description: str
+    region: str
+    colour: Colour
+    filled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSegment:
+    """A layer of the low-power map: set where a cell of one of `groups` (their places in `Analyzer.groups`) lies."""
+
+    name: str
+    description: str
+    region: str
+    groups: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """A slide that doesn't look like the stain it is ordered as: the reason, and what to check."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legend:
+    """Below an overlay: names with their colours, and a line of what else the marks say.
+
+    `by` says for a person what the groups are by.
+    """
+
+    marks: tuple[tuple[str, Colour], ...]
+    note: str
+    by: str = "group"
+
+
+class Analyzer(Protocol):
+    """Stateless; safe to share between threads. `G` is the number of groups."""
+
+    @property
+    def kind(self) -> str:
+        """Its name, such as `nuclear`."""
+        ...
+
+    @property
+    def schema(self) -> CellSchema: ...
+
+    @property
+    def structure(self) -> str:
+        """What a cell of it is in coded reports: `nucleus` or `cell`."""
+        ...
+
+    @property
+    def histograms(self) -> tuple[HistogramSpec, ...]: ...
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """In the order of the rows; `all` among them."""
+        ...
+
+    @property
+    def groups(self) -> tuple[Group, ...]: ...
+
+    @property
+    def segments(self) -> tuple[MapSegment, ...]: ...
+
+    @property
+    def legend(self) -> Legend: ...
+
+    @property
+    def criteria(self) -> tuple[type[Criteria], ...]:
+        """The kinds of criteria that it scores by."""
+        ...
+
+    @property
+    def file_stem(self) -> str:
+        """Of the cells' file: `nuclei` or `cells`."""
+        ...
+
+    def cells_of(self, answer: TileAnswer) -> Cells:
+        """The cells of one tile, in pixels of the tile, from what the model answered."""
+        ...
+
+    def mismatch(self, overview: Rgb) -> Mismatch | None:
+        """What is wrong where the low-power picture looks like a stain that this kind of assay isn't for."""
+        ...
+
+    def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
+        """The place in `groups` of each cell, (n,)."""
+        ...
+
+    def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
+        """Cells by group, (G,) int64: as counting `group_of` of every cell would give."""
+        ...
+
+    def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
+        """Rows for each region and measure from counts (G,); `fields` (k, G) are the same cells by spatial field.
+
+        Intervals come from the fields; None: no intervals.
+        """
+        ...
+
+    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
+        """The one number by which fields (k, G), all with cells, are compared: (k,)."""
+        ...
+
+    def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
+        """What JSON says of this kind beside the rows."""
+        ...

@@ -1,0 +1,231 @@
+"""Nuclear stains (ER, PR, Ki-67, p53): nuclei of stroma and epithelium, graded by the colour of each."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference import quality
+from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch
+from inference.cells.histograms import Histograms, HistogramSpec
+from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
+from inference.criteria import Criteria
+from inference.errors import Reason
+from inference.grade import (
+    DENSITIES,
+    GRADE_NAMES,
+    GRADES,
+    HUES,
+    VALUES,
+    DensityThresholds,
+    HueValueThresholds,
+    Thresholds,
+    grades,
+    grades_by_density,
+    grades_by_hue_value,
+)
+from inference.infer import TileAnswer
+from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
+from inference.score import CountScore, score
+from inference.slide import Rgb
+
+COMPARTMENTS = ("stroma", "epithelium")
+REGIONS = (
+    Region(name="stroma", code="STROMA", display="Stroma"),
+    Region(name="epithelium", code="EPITHELIUM", display="Epithelium"),
+    Region(name=ALL, code="ALL_COMPARTMENTS", display="Stroma and epithelium together"),
+)
+SCHEMA = CellSchema(
+    name="nuclear",
+    version=1,
+    columns=(
+        Column(name="compartment", dtype="uint8", meaning="0 stroma, 1 epithelium", low=0, high=1),
+        Column(name="confidence", dtype="float32", meaning="probability of a nucleus of it", low=0, high=1),
+        Column(name="hue", dtype="uint16", meaning="mean hue", unit="deg", low=0, high=HUES - 1),
+        Column(name="value", dtype="uint8", meaning="mean brightness", low=0, high=VALUES - 1),
+        Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
+    ),
+)
+HISTOGRAMS = (
+    HistogramSpec(name="hue_value", columns=("compartment", "hue", "value"), shape=(2, HUES, VALUES)),
+    HistogramSpec(name="density", columns=("compartment", "dab_od_centi"), shape=(2, DENSITIES)),
+)
+GRADE_COLOURS: tuple[Colour, ...] = ((40, 90, 220), (250, 215, 60), (245, 130, 30), (200, 20, 20))
+GROUPS = tuple(
+    Group(
+        name=f"{compartment} {grade}",
+        title=f"{compartment}: {grade} {GRADE_NAMES[grade]}",
+        description=f"Nuclei of the {compartment}, grade {grade} ({GRADE_NAMES[grade]})",
+        region=compartment,
+        colour=GRADE_COLOURS[grade],
+        filled=compartment == "epithelium",
+    )
+    for compartment in COMPARTMENTS
+    for grade in range(GRADES)
+)
+"""That of compartment c and grade g lies at c * GRADES + g."""
+SEGMENTS = (
+    MapSegment(
+        name="stroma",
+        description="At least one nucleus of the stroma",
+        region="stroma",
+        groups=frozenset(range(GRADES)),
+    ),
+    MapSegment(
+        name="epithelium",
+        description="At least one nucleus of the epithelium",
+        region="epithelium",
+        groups=frozenset(range(GRADES, 2 * GRADES)),
+    ),
+    MapSegment(
+        name="positive",
+        description="At least one nucleus of grade 1 or above",
+        region=ALL,
+        groups=frozenset(i for i in range(2 * GRADES) if i % GRADES),
+    ),
+)
+NOT_IHC = Mismatch(
+    reason=Reason.NOT_IHC,
+    message="the slide looks like H&E, not an immunostain; check which slide was ordered",
+)
+
+H_SCORE = Measure(code="HSCORE", display="H-score", unit=SCORE_UNIT, title="H-score", interval=True)
+PERCENT_POSITIVE = Measure(
+    code="PERCENT_POSITIVE", display="Positive nuclei, percent of nuclei", unit=PERCENT, title="positive %"
+)
+ALLRED_PS = Measure(code="ALLRED_PS", display="Allred proportion score", unit=SCORE_UNIT, whole=True)
+ALLRED_IS = Measure(code="ALLRED_IS", display="Allred intensity score", unit=SCORE_UNIT, whole=True)
+ALLRED_TOTAL = Measure(code="ALLRED_TOTAL", display="Allred total score", unit=SCORE_UNIT, title="Allred", whole=True)
+IRS = Measure(
+    code="IRS", display="Immunoreactive score (Remmele and Stegner)", unit=SCORE_UNIT, title="IRS", whole=True
+)
+NUCLEI = Measure(code="COUNT_NUCLEI", display="Nuclei counted", unit=ONE, title="nuclei", whole=True)
+GRADE_COUNTS = tuple(
+    Measure(code=f"COUNT_GRADE_{g}", display=f"Nuclei of grade {g}, {name}", unit=ONE, whole=True)
+    for g, name in enumerate(GRADE_NAMES)
+)
+COUNTS = (NUCLEI, *GRADE_COUNTS)
+MEASURES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+
+
+class NuclearAnalyzer:
+    """`inference.analyzers.analyzer.Analyzer` for nuclear stains."""
+
+    kind = "nuclear"
+    schema = SCHEMA
+    structure = "nucleus"
+    histograms = HISTOGRAMS
+    regions = REGIONS
+    groups = GROUPS
+    segments = SEGMENTS
+    legend = Legend(
+        marks=tuple((f"{g} {name}", GRADE_COLOURS[g]) for g, name in enumerate(GRADE_NAMES)),
+        note="disc epithelium, ring stroma",
+        by="compartment and grade",
+    )
+    criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
+    file_stem = "nuclei"
+
+    def cells_of(self, answer: TileAnswer) -> Cells:
+        c = answer.columns
+        return made_cells(
+            SCHEMA,
+            c["x"],
+            c["y"],
+            compartment=c["label"],
+            confidence=c["confidence"],
+            hue=c["hue"],
+            value=c["value"],
+            dab_od_centi=c["dab_od_centi"],
+        )
+
+    def mismatch(self, overview: Rgb) -> Mismatch | None:
+        """H&E: nothing of it is brown or blue."""
+        return NOT_IHC if quality.looks_like_he(overview) else None
+
+    def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
+        grade = grades(cells["hue"], cells["value"], cells["dab_od_centi"], _thresholds(criteria))
+        return (cells["compartment"] * np.uint8(GRADES) + grade).astype(np.uint8)
+
+    def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
+        thresholds = _thresholds(criteria)
+        if isinstance(thresholds, HueValueThresholds):
+            grade = grades_by_hue_value(np.arange(HUES)[:, None], np.arange(VALUES)[None], thresholds)
+            table = histograms["hue_value"]
+        else:
+            grade = grades_by_density(np.arange(DENSITIES), thresholds)
+            table = histograms["density"]
+        counted = [int(row[grade == g].sum()) for row in table for g in range(GRADES)]
+        return np.array(counted, np.int64)
+
+    def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
+        return tuple(
+            row
+            for region in REGIONS
+            for row in _rows(measures, region.name, score(by_grade(counts, region.name), _fields(fields, region.name)))
+        )
+
+    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
+        """The H-score of all nuclei, 0 to 300."""
+        by_field = by_grade(fields, ALL)
+        weighted: npt.NDArray[np.float64] = (by_field @ np.array([0, 100, 200, 300])) / by_field.sum(axis=1)
+        return weighted
+
+    def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
+        """`compartments`: the scores of each region under the names that programs know them by."""
+        return {"compartments": {region.name: _compartment(scores, region.name) for region in REGIONS}}
+
+
+NUCLEAR = NuclearAnalyzer()
+
+
+def by_grade(counts: IntArray, region: str) -> IntArray:
+    """Counts (..., G) by group as (..., 4) by grade of a region."""
+    table = counts.reshape(*counts.shape[:-1], len(COMPARTMENTS), GRADES)
+    return table.sum(axis=-2) if region == ALL else table[..., COMPARTMENTS.index(region), :]
+
+
+def _fields(fields: IntArray | None, region: str) -> IntArray | None:
+    return None if fields is None else by_grade(fields, region)
+
+
+def _thresholds(criteria: Criteria) -> Thresholds:
+    assert isinstance(criteria, HueValueThresholds | DensityThresholds), "a profile is chosen by its kind of criteria"
+    return criteria
+
+
+def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[Score]:
+    """The measures that are wanted, in their order."""
+    allred = s.allred
+    values: dict[str, float | None] = {
+        H_SCORE.code: s.h_score,
+        PERCENT_POSITIVE.code: s.percent_positive,
+        ALLRED_PS.code: None if allred is None else allred.ps,
+        ALLRED_IS.code: None if allred is None else allred.is_,
+        ALLRED_TOTAL.code: None if allred is None else allred.total,
+        IRS.code: s.irs,
+        NUCLEI.code: s.n,
+        **{measure.code: count for measure, count in zip(GRADE_COUNTS, s.counts, strict=True)},
+    }
+    for measure in measures:
+        interval = s.h_score_ci95 if measure.interval else None
+        yield scored(measure, region, s.n, values[measure.code], interval=interval)
+
+
+def _compartment(scores: Sequence[Score], region: str) -> dict[str, Any]:
+    """None becomes null: a compartment without nuclei has no score."""
+    rows = {s.measure: s for s in scores if s.region == region}
+    whole = {name: None if row.value is None else int(row.value) for name, row in rows.items()}
+    h_score = rows.get(H_SCORE.code)
+    total = whole.get(ALLRED_TOTAL.code)
+    allred = None if total is None else {"ps": whole[ALLRED_PS.code], "is": whole[ALLRED_IS.code], "total": total}
+    return {
+        "n": whole[NUCLEI.code],
+        "counts": [whole[measure.code] for measure in GRADE_COUNTS],
+        "h_score": None if h_score is None else h_score.value,
+        "h_score_ci95": None if h_score is None or h_score.interval is None else list(h_score.interval),
+        "percent_positive": rows[PERCENT_POSITIVE.code].value,
+        "allred": allred,
+        "irs": whole.get(IRS.code),
+    }

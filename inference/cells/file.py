@@ -1,0 +1,101 @@
+"""The file that cells stream to: Parquet, its schema named in the metadata.
+
+Columns: `x_um`, `y_um` from the left and top edge of the slide, `x_px`, `y_px` in pixels of the largest level (the
+centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from inference.cells.values import Cells, CellSchema
+from inference.errors import Reason, Refused
+
+SCHEMA_KEY = b"chromogen.cells"
+PLACE = ("x_um", "y_um", "x_px", "y_px")
+ROWS = 65_536
+"""Of a row group."""
+
+
+def arrow_schema(schema: CellSchema) -> pa.Schema:
+    """float32 places, then the schema's columns, nothing nullable."""
+    fields = [pa.field(name, pa.float32(), nullable=False) for name in PLACE]
+    fields += [pa.field(c.name, pa.from_numpy_dtype(np.dtype(c.dtype)), nullable=False) for c in schema.columns]
+    return pa.schema(fields, metadata={SCHEMA_KEY: f"{schema.name}/{schema.version}".encode()})
+
+
+class CellWriter:
+    """Streams cells to a file in row groups; it appears under its name only when closed without error."""
+
+    def __init__(self, path: Path, schema: CellSchema, *, mpp: float) -> None:
+        """`mpp` of the largest level."""
+        self._path, self._mpp = path, mpp
+        self._part = path.with_name(path.name + ".part")
+        self._schema = arrow_schema(schema)
+        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd")
+        self._pending: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def add(self, cells: Cells) -> None:
+        """Append; written once ROWS are waiting."""
+        if len(cells) == 0:
+            return
+        places = [(cells.x + 0.5) * self._mpp, (cells.y + 0.5) * self._mpp, cells.x, cells.y]
+        columns = [*places, *(cells[name] for name in cells.schema.names)]
+        arrays = [pa.array(c, type=f.type, safe=False) for c, f in zip(columns, self._schema, strict=True)]
+        self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._rows += len(cells)
+        if self._rows >= ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            table = pa.Table.from_batches(self._pending, schema=self._schema)
+            self._writer.write_table(table.combine_chunks())
+        self._pending, self._rows = [], 0
+
+    def __enter__(self) -> "CellWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+            self._writer.close()
+            if kind is None:
+                self._part.replace(self._path)
+        finally:
+            self._part.unlink(missing_ok=True)  # gone already where all went well
+
+
+def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
+    """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
+
+    Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
+    """
+    with _opened(path) as file:
+        _check(path, file.schema_arrow, schema)
+        for batch in file.iter_batches(batch_size=rows):
+            c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
+            columns = {name: c[name] for name in schema.names}
+            yield Cells(schema, c["x_px"].astype(np.float64), c["y_px"].astype(np.float64), columns)
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException):
+        raise Refused(Reason.CELLS_INVALID, f"{path.name} can't be read as a file of cells; analyse again") from None
+
+
+def _check(path: Path, found: pa.Schema, schema: CellSchema) -> None:
+    named = (found.metadata or {}).get(SCHEMA_KEY, b"").decode()
+    if named != f"{schema.name}/{schema.version}":
+        message = f"{path.name} holds cells of {named or 'no schema'}, not of {schema.name}/{schema.version}"
+        raise Refused(Reason.CELLS_INVALID, message)

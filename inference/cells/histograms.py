@@ -1,0 +1,47 @@
+"""Joint histograms over the quantised columns of cells, by name: scores under any criteria follow from them exactly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.cells.values import Cells, IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramSpec:
+    """Which whole-numbered columns a histogram counts over, and how many values each has (from 0)."""
+
+    name: str
+    columns: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histograms:
+    """Counts of cells by histogram's name, each int64 of its spec's shape."""
+
+    tables: Mapping[str, IntArray]
+
+    @staticmethod
+    def empty(specs: Sequence[HistogramSpec]) -> "Histograms":
+        return Histograms({spec.name: np.zeros(spec.shape, np.int64) for spec in specs})
+
+    def __getitem__(self, name: str) -> IntArray:
+        return self.tables[name]
+
+    def add(self, cells: Cells, specs: Sequence[HistogramSpec]) -> None:
+        """Count these cells too (in place)."""
+        for spec in specs:
+            np.add.at(self.tables[spec.name], tuple(cells[name] for name in spec.columns), 1)
+
+    @property
+    def n(self) -> int:
+        """Cells counted; every histogram counts each cell once."""
+        return int(next(iter(self.tables.values())).sum())
+
+
+def histograms_of(cells: Cells, specs: Sequence[HistogramSpec]) -> Histograms:
+    made = Histograms.empty(specs)
+    made.add(cells, specs)
+    return made

@@ -1,0 +1,99 @@
+"""What is scored, and where: a score is a row. Database, HL7, DICOM, JSON and the API read the same rows.
+
+A `Measure` says what a number or category is, a `Region` of which cells; an analyzer yields a `Score` for each pair.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+PRIVATE_SCHEME = "99CHROMOGEN"
+"""The coding scheme of measures that no public scheme has; docs/dicom-conformance.md defines its codes."""
+PERCENT, SCORE_UNIT, ONE = "%", "{score}", "1"
+"""UCUM."""
+ALL = "all"
+"""The region that holds every cell scored."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A quantity or category: `code` in PRIVATE_SCHEME, `unit` in UCUM.
+
+    `title` is its column in tables, empty: in none. `whole`: its values are whole numbers, however a store returns
+    them. `interval`: its rows have a 95 % interval where one could be made.
+    """
+
+    code: str
+    display: str
+    unit: str
+    title: str = ""
+    whole: bool = False
+    interval: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Where a score is of: `name` in rows and files, `code` and `display` in coded reports (PRIVATE_SCHEME)."""
+
+    name: str
+    code: str
+    display: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One row. `value` and `category` are None where there is no score (of no cells: never 0); `n` cells it is of.
+
+    `measure` is the code of its Measure; `code`, `scheme` and `display` say the same, by a public scheme where there is
+    one for the marker and tissue. `interval` is the 95 % interval of `value`, in its unit.
+    """
+
+    measure: str
+    code: str
+    display: str
+    region: str
+    unit: str
+    n: int
+    value: float | None = None
+    category: str | None = None
+    interval: Interval | None = None
+    scheme: str = PRIVATE_SCHEME
+
+    @property
+    def absent(self) -> bool:
+        """Is there no score?"""
+        return self.value is None and self.category is None
+
+
+def scored(
+    measure: Measure,
+    region: str,
+    n: int,
+    value: float | None = None,
+    *,
+    category: str | None = None,
+    interval: Interval | None = None,
+) -> Score:
+    """A row of a measure."""
+    return Score(
+        measure=measure.code,
+        code=measure.code,
+        display=measure.display,
+        unit=measure.unit,
+        region=region,
+        n=n,
+        value=value,
+        category=category,
+        interval=interval,
+    )
+
+
+def find(scores: Iterable[Score], measure: Measure, region: str = ALL) -> Score | None:
+    """The row of a measure in a region; None where there is no such row."""
+    return next((s for s in scores if s.region == region and s.measure == measure.code), None)
+
+
+def recoded(score: Score, *, code: str, scheme: str, display: str) -> Score:
+    """The same score under another code."""
+    return replace(score, code=code, scheme=scheme, display=display)

@@ -1,0 +1,43 @@
+"""Artifacts: the files that a case, a signature or a refusal leaves, some of which are sent."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class ArtifactKind(StrEnum):
+    """CELLS and HEADER are kept for later work; the others are what routes send."""
+
+    CELLS = "CELLS"  # every cell, Parquet
+    HEADER = "HEADER"  # of the slide's largest image, DICOM without pixels: for reports made when the slide is gone
+    ORU = "ORU"
+    SR = "SR"
+    ANN = "ANN"
+    SEG = "SEG"
+
+
+class Nature(StrEnum):
+    """What a destination must take to be sent an artifact; KEPT ones never leave."""
+
+    KEPT = "KEPT"
+    MESSAGE = "MESSAGE"  # HL7
+    OBJECT = "OBJECT"  # DICOM
+
+
+NATURES = {
+    ArtifactKind.CELLS: Nature.KEPT,
+    ArtifactKind.HEADER: Nature.KEPT,
+    ArtifactKind.ORU: Nature.MESSAGE,
+    ArtifactKind.SR: Nature.OBJECT,
+    ArtifactKind.ANN: Nature.OBJECT,
+    ArtifactKind.SEG: Nature.OBJECT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file; `identifier` is what its receiver knows it by (MSH-10, SOP instance UID), empty where it never leaves."""
+
+    kind: ArtifactKind
+    path: Path
+    identifier: str = ""

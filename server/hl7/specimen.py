@@ -1,0 +1,110 @@
+"""Which specimen and which slide an order means: named once, or refused; of two, none is chosen in silence."""
+
+import re
+from collections.abc import Callable
+
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import SlideReference, Specimen
+from server.hl7.er7 import Message, Segment
+
+# OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
+STUDY_UID_CODE, SERIES_UID_CODE = ("110180", "DCM"), ("112002", "DCM")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_UID_LENGTH = 64
+
+WITHDRAWN = frozenset({"D", "X", "W"})
+"""OBX-11 (HL7 table 0085): deleted, can't be had, wrong."""
+
+
+def specimen_of(message: Message, obr: Segment | None) -> Specimen:
+    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8.
+
+    Without SPM the site of OBR-15.4 of old versions.
+    """
+    spm, container = _meant(message), _container(message)
+    if spm is not None:
+        code, text, scheme = (spm.get(8, component) for component in (1, 2, 3))
+    elif obr is not None:
+        code, text, scheme = (obr.get(15, 4, part) for part in (1, 2, 3))
+    else:
+        code = text = scheme = ""
+    return Specimen(id=_identifier(spm), container_id=container, site_code=code, site_text=text, site_scheme=scheme)
+
+
+def slide_of(message: Message) -> SlideReference:
+    """UIDs and container where given; else the specimen's own identifier, which some labs print on the slide.
+
+    All empty where the message names none of them.
+    """
+    named = named_slide(message)
+    return SlideReference(container_id=_identifier(_meant(message))) if named == SlideReference() else named
+
+
+def named_slide(message: Message) -> SlideReference:
+    """UIDs and container, as far as they are given."""
+    study = _uid(message, "IPC-3", lambda m: _values(m.segments("IPC"), 3))
+    study = study or _uid(message, "ZDS-1", lambda m: _values(m.segments("ZDS"), 1))
+    study = study or _uid(message, "OBX-5 (110180, DCM)", lambda m: _observed(m, STUDY_UID_CODE))
+    series = _uid(message, "OBX-5 (112002, DCM)", lambda m: _observed(m, SERIES_UID_CODE))
+    return SlideReference(study_uid=study, series_uid=series, container_id=_container(message))
+
+
+def _meant(message: Message) -> Segment | None:
+    """The one SPM, or of several the one under which a container stands (SAC-3)."""
+    found = message.segments("SPM")
+    if len(found) < 2:
+        return found[0] if found else None
+    with_slide = _with_container(message)
+    if len(with_slide) != 1:
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID,
+            f"of {len(found)} SPM segments {len(with_slide)} have a slide of their own (SAC-3): send one order a slide",
+        )
+    return found[with_slide.pop()]
+
+
+def _with_container(message: Message) -> set[int]:
+    """Places, among the SPM, of those that a SAC with a container follows."""
+    containers = iter(message.segments("SAC"))
+    place, found = -1, set[int]()
+    for line in message.lines:
+        if line.startswith("SPM"):
+            place += 1
+        elif line.startswith("SAC") and next(containers).get(3) and place >= 0:
+            found.add(place)
+    return found
+
+
+def _identifier(spm: Segment | None) -> str:
+    return "" if spm is None else spm.get(2, 1) or spm.get(2, 2)
+
+
+def _container(message: Message) -> str:
+    found = set(_values(message.segments("SAC"), 3)) - {""}
+    if len(found) > 1:
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"SAC-3 names {len(found)} containers: send one order a slide")
+    return found.pop() if found else ""
+
+
+def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -> str:
+    found = set(values(message)) - {""}
+    if len(found) > 1:
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} names {len(found)} UIDs: send one order a slide")
+    uid = found.pop() if found else ""
+    if uid and not (_UID.fullmatch(uid) and len(uid) <= _UID_LENGTH):
+        raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} is not a DICOM UID")
+    return uid
+
+
+def _observed(message: Message, code: tuple[str, str]) -> list[str]:
+    found = [obx for obx in message.containing("OBX", code[0]) if (obx.get(3), obx.get(3, 3)) == code]
+    if any(obx.get(5) and obx.get(11).upper() in WITHDRAWN for obx in found):
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID, f"OBX-11 withdraws the UID of OBX-5 ({', '.join(code)}): send it without"
+        )
+    return _values(found, 5)
+
+
+def _values(segments: list[Segment], field: int) -> list[str]:
+    """Of all repetitions: of two, the second counts as much."""
+    return [repetition.get() for segment in segments for repetition in segment.repetitions(field)]
