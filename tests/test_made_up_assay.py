@@ -335,7 +335,7 @@ def test_the_oru_has_an_observation_of_each_row(gone: Gone) -> None:
 
 
 def test_the_sr_names_measures_regions_and_the_category(gone: Gone) -> None:
-    text = str(gone.objects["SR"])
+    text = gone.objects["SR"].to_json()
     assert all(said in text for said in (VERDICT.code, SHARE.code, COUNT.code, "MADEUP_NEST", "MADEUP_SEA", "bright"))
     assert all(said in text for said in ("made-up/4", "glow_from", "lamp", "daylight"))
 

@@ -3,9 +3,11 @@
 A membrane stain scored as a nuclear one would be a wrong result without a warning.
 """
 
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,12 +31,14 @@ TIMEOUT_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    work = tmp_path_factory.mktemp("not-scored")
+def service() -> Iterator[Service]:
+    work = Path(tempfile.mkdtemp(prefix="chromogen-not-scored-"))
+    work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
     (work / "archive").mkdir()
     (work / "received").mkdir()
     with ReceivingLis(work / "received") as lis, bootstrap(settings_for(work, lis.port)) as wired:
         yield wired
+    shutil.rmtree(work)
 
 
 def answered(port: int, message: bytes) -> hl7.Message:

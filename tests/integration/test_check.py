@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.engines.local import shipped_models
 from inference.engines.triton_repository import render_cpu
+from inference.model import shipped_models
 from server.cli import checks
 from server.demo.lis import ReceivingLis
 from server.hl7.listener import MllpListener
