@@ -15,7 +15,7 @@ import jwt
 
 from server.api.keys import ALGORITHMS, KeySet, reader_of
 from server.domain.access import ACROSS_LABS, ALL_LABS, Authenticate, Caller, Metadata, Role
-from server.domain.errors import Refused, ServiceReason
+from server.domain.errors import ChromogenError, Refused, ServiceReason
 from server.settings import Settings
 
 LAB_CLAIM, ROLES_CLAIM = "lab", "roles"
@@ -37,6 +37,9 @@ class AuthenticateLocal:
     def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         return Caller(subject="local", lab=self.lab, roles=frozenset(Role))
 
+    def may_wait(self, metadata: Metadata) -> bool:
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticateByToken:
@@ -51,6 +54,13 @@ class AuthenticateByToken:
         claims = self._verified(token_of(metadata))
         _check_bound(claims, certificate)
         return caller_of(claims)
+
+    def may_wait(self, metadata: Metadata) -> bool:
+        try:
+            kid = jwt.get_unverified_header(token_of(metadata)).get("kid")
+        except (ChromogenError, jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            return False
+        return isinstance(kid, str) and self.keys.may_wait(kid)
 
     def _verified(self, token: str) -> Mapping[str, Any]:
         try:

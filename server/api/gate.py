@@ -175,7 +175,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
                 call = await self._admitted(method, context, passage)
                 release = room.places.take(call.actor.lab)
                 try:
-                    data = await only_message(context, room.receive_s, lambda: None)
+                    data = await only_message(context, room.receive_s)
                 except BaseException:
                     release()
                     raise
@@ -249,8 +249,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
         return Call(actor=replace(actor, still_there=passage.still_there), stopping=self._stopping)
 
     async def _caller(self, context: grpc.aio.ServicerContext) -> Caller:
-        """In a thread, since it may fetch the issuer's keys; few callers at once, and each for seconds at most."""
+        """On the loop where the keys are at hand, else in a thread: few callers at once wait for them, for seconds."""
         metadata, certificate = tuple(context.invocation_metadata() or ()), _certificate(context)
+        if not self._authenticate.may_wait(metadata):
+            return self._authenticate(metadata, certificate)
         return await self._at_the_door(lambda: self._authenticate(metadata, certificate))
 
     async def _at_the_door(self, work: Callable[[], T]) -> T:

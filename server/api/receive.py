@@ -36,12 +36,20 @@ async def received(context: grpc.aio.ServicerContext, within_s: float, go_on: Ca
     return None if found is grpc.aio.EOF else found
 
 
-async def only_message(context: grpc.aio.ServicerContext, within_s: float, go_on: Callable[[], None]) -> bytes:
-    """Of a call that sends one. Raises Refused ARGUMENT_INVALID where none comes, and as `received` does."""
-    found = await received(context, within_s, go_on)
-    if found is None:
+async def only_message(context: grpc.aio.ServicerContext, within_s: float) -> bytes:
+    """Of a call that sends one.
+
+    Raises Refused ARGUMENT_INVALID where none comes, Failed DEADLINE_EXCEEDED.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            found = await context.read()
+    except TimeoutError:
+        raise _late(within_s) from None
+    if found is grpc.aio.EOF:
         raise Refused(ServiceReason.ARGUMENT_INVALID, "the call ended without its message")
-    return found
+    data: bytes = found
+    return data
 
 
 def parsed(parse: Parse, data: bytes, most: int) -> Any:
@@ -63,22 +71,23 @@ class Waiting:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: OrderedDict[object, bool] = OrderedDict()
+        self._waiting: OrderedDict[asyncio.Task[bytes], None] = OrderedDict()
 
     async def message(self, context: grpc.aio.ServicerContext, within_s: float) -> bytes:
         """Raises as `only_message` does, Failed TOO_MANY_CALLS."""
-        key = object()
-        self._waiting[key] = True
+        reading = asyncio.ensure_future(only_message(context, within_s))
+        self._waiting[reading] = None
         if len(self._waiting) > self._most:
-            self._waiting.popitem(last=False)
+            longest, _ = self._waiting.popitem(last=False)
+            longest.cancel()
         try:
-            return await only_message(context, within_s, lambda: self._still(key))
+            await asyncio.wait({reading})
         finally:
-            self._waiting.pop(key, None)
-
-    def _still(self, key: object) -> None:
-        if key not in self._waiting:
+            reading.cancel()  # without effect on what is done
+            self._waiting.pop(reading, None)
+        if reading.cancelled():
             raise Failed(ServiceReason.TOO_MANY_CALLS, "too many calls wait for their message", retryable=True)
+        return reading.result()
 
 
 def _late(within_s: float) -> Failed:

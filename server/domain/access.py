@@ -56,3 +56,7 @@ class Authenticate(Protocol):
     def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         """Raises Refused UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED; Failed KEYS_UNREACHABLE."""
         ...
+
+    def may_wait(self, metadata: Metadata) -> bool:
+        """Would it wait for the issuer's keys first? Otherwise it answers within a millisecond."""
+        ...

@@ -14,15 +14,21 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import grpc
+import numpy as np
 import pytest
 from chromogen.v1 import analysis_service_pb2
 from chromogen.v1 import order_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from inference.cells.values import Cells
+from inference.geometry import Region
+from inference.slide import Slide
 from server import settings
-from server.api import gate, server
+from server.api import analysis, gate, server
 from server.bootstrap import Service
+from server.domain.errors import ChromogenError
 from tests.server.api.half_open import HALF_A_MESSAGE, HalfOpen, half_open
 from tests.server.api.harness import Api, Caller, running, told, unguarded
 from tests.server.api.issuer import Authority
@@ -190,3 +196,29 @@ def settled(before: Counter[str], more: int) -> bool:
 def resident() -> int:
     """Bytes of this process, which server and client share."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_o9_a_picture_whose_caller_has_gone_is_given_up_between_tiles(
+    api_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls that were given up at 100 s ran on to 299 s."""
+    given_up = threading.Event()
+
+    def endless(slide: Slide, *_: object) -> Cells:
+        for _ in range(1000):
+            try:
+                slide.read(Region(x=0, y=0, width=8, height=8))
+            except ChromogenError:
+                given_up.set()
+                raise
+            time.sleep(0.01)
+        raise AssertionError("ten seconds, and nobody said that the caller has gone")
+
+    monkeypatch.setattr(analysis, "find_cells", endless)
+    good, png = cv2.imencode(".png", np.full((64, 64, 3), 200, np.uint8))
+    assert good
+    request = analysis_service_pb2.AnalyzeImageRequest(image=analysis_service_pb2.Image(data=png.tobytes(), mpp=0.5))
+    with unguarded(api_service, settings.Grpc(port=0, insecure=True, deadline_s=1)) as channel:
+        answer = told(lambda: Caller(channel, None).analysis.AnalyzeImage(request))
+        assert answer.reason == "DEADLINE_EXCEEDED"
+        assert given_up.wait(5)
