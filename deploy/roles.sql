@@ -33,3 +33,6 @@ ALTER ROLE chromogen_scaler SET chromogen.lab = '*';
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
 GRANT CREATE ON SCHEMA public TO chromogen_migrate;
+
+-- A temporary table may bear the name of one of chromogen's; none of its accounts needs any.
+SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()) \gexec

@@ -34,8 +34,8 @@ Progress = Callable[[float], None]
 class Options:
     """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
 
-    `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another kind
-    of stain before any inference; else it is warned of.
+    `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
+    kind of stain before any inference; else it is warned of.
     """
 
     shape: TileShape | None = None

@@ -1,6 +1,7 @@
 """Assays: for each marker what kind of analysis it is, which model runs, what scores it gives, and what was validated.
 
-A marker without an assay is refused (ASSAY_UNSUPPORTED). Adding an assay is one analyzer, one model folder and one row here.
+A marker without an assay is refused (ASSAY_UNSUPPORTED). Adding an assay is one analyzer, one model folder and one row
+here.
 """
 
 import re
@@ -28,7 +29,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltIn:
-    """The criteria that ship, for laboratories without a profile of their own: `name` and `revision` as of a profile."""
+    """The criteria that ship, for laboratories without a profile of their own; `name` and `revision` as a profile's."""
 
     name: str
     revision: int
@@ -38,7 +39,7 @@ class BuiltIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assay:
-    """One marker. `names` are what else it is called, capitals and signs aside; `model` is its folder in the repository.
+    """One marker. `names` are what else it is called, capitals and signs aside; `model` its folder in the repository.
 
     `clinical_region` is the region that its clinical score is about: every report says so.
     """

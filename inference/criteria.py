@@ -1,7 +1,7 @@
 """Criteria: what a profile holds, the numbers that cells are scored by. One kind a class, and one codec: its own.
 
-A kind reads and writes itself as flat values by name, under its `method`: the form of profile files, of the database, of JSON
-and of the API alike. `inference.assay.criteria_of` finds the kind of a method.
+A kind reads and writes itself as flat values by name, under its `method`: the form of profile files, of the database,
+of JSON and of the API alike. `inference.assay.criteria_of` finds the kind of a method.
 """
 
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ class HueValueThresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DensityThresholds:
-    """Cut-offs of DAB optical density in hundredths, ascending: weak, moderate, strong. Written as optical densities."""
+    """Cut-offs of DAB optical density in hundredths, ascending: weak, moderate, strong; written in OD."""
 
     method: ClassVar[str] = "dab_od"
     weak: int

@@ -21,8 +21,9 @@ from inference.slide import Rgb
 class TileAnswer:
     """What a model answered for one tile.
 
-    `columns` (n,) by name are the numbers of its n peaks, `x` and `y` in px of the tile among them; `maps` by name are
-    whatever else the model gives of the tile. `found` counts all peaks, also those beyond the places.
+    `columns` (n, ...) by name are the numbers of its n peaks, `x` and `y` in px of the tile among them; a model that
+    finds none has no columns. `maps` by name are whatever else it gives of the tile. `found` counts all peaks, also
+    those beyond the places.
     """
 
     columns: Mapping[str, npt.NDArray[Any]]
@@ -32,7 +33,7 @@ class TileAnswer:
     @property
     def overflowed(self) -> bool:
         """Were there more peaks than places?"""
-        return self.found > len(self.columns["x"])
+        return self.found > len(self.columns.get("x", ()))
 
 
 class Urgency(IntEnum):

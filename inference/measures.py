@@ -20,13 +20,16 @@ Interval = tuple[float, float]
 class Measure:
     """A quantity or category: `code` in PRIVATE_SCHEME, `unit` in UCUM.
 
-    `title` is its column in tables, empty: in none.
+    `title` is its column in tables, empty: in none. `whole`: its values are whole numbers, however a store returns
+    them. `interval`: its rows have a 95 % interval where one could be made.
     """
 
     code: str
     display: str
     unit: str
     title: str = ""
+    whole: bool = False
+    interval: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

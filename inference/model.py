@@ -1,10 +1,11 @@
 """A model as its manifest describes it, and the repository that models come in.
 
-    REPOSITORY/MODEL/manifest.json    what a model is: its steps, tiles, resolution, cells, threshold
+    REPOSITORY/MODEL/manifest.json    what a model is: its graphs, tiles, resolution, cells, threshold
     REPOSITORY/GRAPH/manifest.json    what a graph is: its files' SHA-256 and fingerprints, its tensors
     REPOSITORY/GRAPH/1/model.onnx     the graph that runs; other folders hold the same in other arithmetic
 
-Triton's `config.pbtxt` stand beside the manifests; a model is an ensemble there. Engines know graphs by manifests alone.
+Triton's `config.pbtxt` stand beside the manifests; a model is an ensemble there. Engines know graphs by manifests
+alone.
 """
 
 import hashlib
@@ -15,14 +16,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from inference.errors import Reason, Refused
 from inference.tile import TileShape
 
 Made = TypeVar("Made")
 
 MANIFEST = "manifest.json"
-RUNNING = "1"
-"""The version of a graph that runs, where no other is asked for."""
+RUNNING, FLOAT32 = "1", "float32"
+"""Versions of a graph: the one that runs where no other is asked for, and its reference, where it has one."""
+TILES, COUNT = "tiles", "count"
+"""The input that is pixels, (b, side, side, 3) uint8 RGB; the output that counts all peaks, beyond the places too."""
+FINGERPRINT_NUMBERS = 8
 
 
 class Role(StrEnum):
@@ -40,26 +47,51 @@ class Runtime(StrEnum):
     ONNX_RUNTIME = "onnxruntime"
 
 
+class Dtype(StrEnum):
+    """What a tensor holds; the value is NumPy's name."""
+
+    FLOAT32 = "float32"
+    INT32 = "int32"
+    UINT8 = "uint8"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tensor:
-    """An output of a graph for one tile: `dtype` float32 or int32, `shape` of whole numbers or `places`.
+    """An output of a graph for one tile. `shape`: whole numbers, `places`, `side`, or `side/N` of a map at stride N.
 
-    `low` and `high` bound what it can hold; `side` in a bound stands for the tile's.
+    `low` and `high` bound what it can hold; the bound `side` is the tile's far edge, half a pixel beyond the last
+    centre.
     """
 
     name: str
-    dtype: str
+    dtype: Dtype
     shape: tuple[int | str, ...]
     low: float | None = None
-    high: float | None = None
+    high: float | str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if "places" in self.shape[1:]:
+            raise ValueError(f"places of {self.name} come first in its shape")
+
+    @property
+    def by_place(self) -> bool:
+        """Is it a number, or several, of each place for a peak?"""
+        return self.shape[:1] == ("places",)
+
+    def bounds(self, side: int) -> tuple[float, float]:
+        """Lowest and highest that it can hold (inclusive) in a tile of `side` px; infinite where nothing is said."""
+        high = side - 0.5 if self.high == "side" else self.high
+        return (-np.inf if self.low is None else float(self.low), np.inf if high is None else float(high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """One ONNX file in some arithmetics. `inputs` beside `tiles` are outputs of earlier steps.
+    """One ONNX file in some arithmetics. `inputs` in its order: `tiles`, and outputs of graphs that ran before.
 
-    `sha256` and `fingerprint` (hexadecimal, 32 bytes: what the graph itself answers, to tell which one it was) by version;
-    `fingerprint_output` is its name among the outputs. `probability` is the output by which peaks are kept or left.
+    A graph that finds answers `x`, `y` in px of the tile, `count` (see COUNT) and `probability`, the output by which
+    peaks are kept or left, 0 in places without a peak. `sha256` and `fingerprint` (hexadecimal, 32 bytes: what the
+    graph itself answers, to tell which one it was) by version; `fingerprint_output` is its name among the outputs.
     """
 
     name: str
@@ -72,10 +104,24 @@ class Graph:
     fingerprint: Mapping[str, str]
     probability: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        names = {tensor.name for tensor in self.outputs}
+        if self.role is Role.FIND and not {"x", "y", COUNT, self.probability} <= names:
+            raise ValueError(f"{self.name} finds peaks: it needs x, y, {COUNT} and a probability among its outputs")
+        if self.role is Role.MEASURE and not all(tensor.by_place for tensor in self.outputs):
+            raise ValueError(f"{self.name} measures at peaks: each of its outputs needs the shape of places")
+        if RUNNING not in self.sha256:
+            raise ValueError(f"{self.name} has no version {RUNNING}")
+
     @property
     def output_names(self) -> tuple[str, ...]:
         """In the graph's order, the fingerprint last."""
         return (*(tensor.name for tensor in self.outputs), self.fingerprint_output)
+
+    def fingerprint_numbers(self, version: str = RUNNING) -> npt.NDArray[np.int32]:
+        """(8,): what its fingerprint output holds for each tile."""
+        return np.frombuffer(bytes.fromhex(self.fingerprint[version]), "<i4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +131,10 @@ class Resolution:
     working: float
     finest: float
     coarsest: float
+
+    def takes(self, mpp: float, *, within: float = 0.0) -> bool:
+        """As it comes, or coarser or finer by `within` µm/px at most?"""
+        return self.finest - within <= mpp <= self.coarsest + within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +156,45 @@ class Model:
     counting_threshold: float
     graphs: tuple[Graph, ...]
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        names = [name for graph in self.graphs for name in graph.output_names]
+        if not names or len(names) != len(set(names)):
+            raise ValueError(f"{self.folder} needs graphs, and a name of its own for each of their outputs")
+        if sum(graph.role is Role.FIND for graph in self.graphs) > 1:
+            raise ValueError(f"{self.folder} has more than one graph that finds peaks")
+        if self.finder is None and any(graph.role is Role.MEASURE for graph in self.graphs):
+            raise ValueError(f"{self.folder} measures at peaks that no graph of it finds")
+
+    @property
+    def finder(self) -> Graph | None:
+        """The graph that finds peaks, where there is one."""
+        return next((graph for graph in self.graphs if graph.role is Role.FIND), None)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that the graphs answer, in their order, but for the fingerprints."""
+        return tuple(tensor for graph in self.graphs for tensor in graph.outputs)
+
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """What is answered of each peak."""
+        return tuple(tensor for tensor in self.tensors if tensor.by_place)
+
+    @property
+    def maps(self) -> tuple[Tensor, ...]:
+        """What else is answered of a tile."""
+        return tuple(tensor for tensor in self.tensors if not tensor.by_place and tensor.name != COUNT)
+
+    def shape_of(self, tensor: Tensor, side: int) -> tuple[int, ...]:
+        """For one tile of `side` px."""
+        return tuple(self._length(entry, side) for entry in tensor.shape)
+
+    def _length(self, entry: int | str, side: int) -> int:
+        if isinstance(entry, int):
+            return entry
+        return side * side // self.pixels_per_place if entry == "places" else along_side(entry, side)
+
     def graph_bytes(self, graph: Graph, version: str = RUNNING) -> bytes:
         """Raises Refused MODEL_INVALID where they aren't those that the manifest names."""
         data = read_model_file(self.repository / graph.name / version / "model.onnx")
@@ -125,6 +214,14 @@ class Model:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+def along_side(entry: int | str, length: int) -> int:
+    """What `side` or `side/N` in a tensor's shape is for a tile of that length."""
+    name, _, stride = str(entry).partition("/")
+    if name != "side":
+        raise ValueError(f"{entry} is no length")
+    return length // int(stride or 1)
+
+
 def shipped_models() -> Path:
     """The model repository that came with chromogen: of the source tree, or inside the installed wheel."""
     root = Path(__file__).resolve().parents[1]
@@ -135,6 +232,17 @@ def shipped_models() -> Path:
 def read_model(repository: Path, folder: str) -> Model:
     """A model of a repository and its graphs. Raises Refused MODEL_INVALID where a manifest is missing or not one."""
     return _read(repository / folder / MANIFEST, lambda card: _model(repository, folder, card))
+
+
+def models_of(repository: Path) -> tuple[Model, ...]:
+    """Every model of a repository, by folder. Raises Refused MODEL_INVALID where one isn't whole, or none is there."""
+    folders = sorted(path.parent.name for path in repository.glob(f"*/{MANIFEST}"))
+    models = [folder for folder in folders if _read(repository / folder / MANIFEST, lambda card: "graphs" in card)]
+    if not models:
+        raise Refused(
+            Reason.MODEL_INVALID, f"{repository} holds no model; name a model repository written by the export"
+        )
+    return tuple(read_model(repository, folder) for folder in models)
 
 
 def read_graph(repository: Path, name: str) -> Graph:
@@ -188,10 +296,21 @@ def _graph(name: str, card: Any) -> Graph:
 
 
 def _tensor(card: Any) -> Tensor:
+    low, high = card.get("low"), card.get("high")
     return Tensor(
         name=str(card["name"]),
-        dtype=str(card["dtype"]),
-        shape=tuple(card["shape"]),
-        low=card.get("low"),
-        high=card.get("high"),
+        dtype=Dtype(card["dtype"]),
+        shape=tuple(_entry(entry) for entry in card["shape"]),
+        low=None if low is None else float(low),
+        high=high if high is None or high == "side" else float(high),
     )
+
+
+def _entry(entry: Any) -> int | str:
+    """Raises ValueError."""
+    if entry == "places":
+        return "places"
+    if isinstance(entry, int):
+        return entry
+    along_side(entry, 1)
+    return str(entry)

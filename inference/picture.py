@@ -4,20 +4,25 @@ import cv2
 import numpy as np
 
 from inference.geometry import Grid, Region, Size
-from inference.slide import COARSEST_MPP, FINEST_WORKING_MPP, WORKING_MPP, Level, Rgb, SlideFacts
+from inference.model import Resolution
+from inference.slide import Level, Rgb, SlideFacts
 
 
 class PictureSlide:
-    """RGB (h, w, 3) of `mpp` µm/px; brought to the working resolution where it isn't near it.
+    """RGB (h, w, 3) of `mpp` µm/px, the working resolution unless given; brought to that where it isn't near it.
 
     `sha256` names its file.
     """
 
-    def __init__(self, pixels: Rgb, *, mpp: float = WORKING_MPP, sha256: str | None = None) -> None:
+    def __init__(
+        self, pixels: Rgb, resolution: Resolution, *, mpp: float | None = None, sha256: str | None = None
+    ) -> None:
+        mpp = resolution.working if mpp is None else mpp
         size = Size(width=pixels.shape[1], height=pixels.shape[0])
         self._facts = SlideFacts(mpp=mpp, size=size, levels=(Level(size=size, mpp=mpp),), sha256=sha256)
-        near = FINEST_WORKING_MPP <= mpp <= COARSEST_MPP
-        self._pixels, self._working = (pixels, _grid(size, size, mpp)) if near else _resized(pixels, mpp, WORKING_MPP)
+        self._pixels, self._working = (
+            (pixels, _grid(size, size, mpp)) if resolution.takes(mpp) else _resized(pixels, mpp, resolution.working)
+        )
 
     @property
     def facts(self) -> SlideFacts:

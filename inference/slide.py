@@ -1,4 +1,4 @@
-"""What a slide is to this package: facts, a working grid near 0.5 µm/px, and pixels of it on request."""
+"""What a slide is to this package: facts, a working grid near the model's resolution, and pixels of it on request."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,10 +11,6 @@ from inference.geometry import Grid, Region, Size
 
 Rgb = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, red, green, blue, 0 to 255."""
-
-WORKING_MPP = 0.5
-COARSEST_MPP = 0.625
-FINEST_WORKING_MPP = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +53,8 @@ class Slide(Protocol):
 
     @property
     def working(self) -> Grid:
-        """The grid that is analysed: `mpp` in [0.4, 0.625], as near 0.5 as a level and JPEG scaling
-        (1/1 to 1/8) give.
+        """The grid that is analysed: `mpp` within the model's finest and coarsest, as near its working resolution as a
+        level and JPEG scaling (1/1 to 1/8) give.
         """
         ...
 

@@ -1,31 +1,29 @@
 """Wires the gRPC API to a service, as `server.bootstrap` wires the rest."""
 
 import os
-import socket
 import struct
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import simplejpeg
 import structlog
 
-from inference.engines.factory import asked_with, make_engine
+from inference.engines.factory import Engines, asked_with
 from inference.engines.triton_tls import Newest
 from inference.errors import ChromogenError, Reason, Refused
-from inference.infer import Engine, Urgency
+from inference.infer import Urgency
+from inference.model import Resolution
 from inference.slide import Slide
 from server.api.admin import AdminServicer
-from server.api.analysis import LARGEST_SIDE, AnalysisServicer, OpenImage
+from server.api.analysis import LARGEST_SIDE, AnalysisServicer, EngineOf, OpenImage
 from server.api.health import Dependency, Health
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
 from server.api.server import ApiServer, Servicers
-from server.bootstrap import Service
+from server.bootstrap import Ping, Service
 from server.domain.errors import ServiceReason
-from server.domain.ports import ARCHIVE
 from server.domain.repositories import AuditRepository
 from server.services.results import ResultService
 from server.settings import Settings
@@ -41,7 +39,6 @@ from server.tls import engine_secure
 
 log = structlog.get_logger()
 
-LOOK_TIMEOUT_S = 3.0
 LEAST_FREE_BYTES = 1 << 30
 
 
@@ -73,37 +70,32 @@ def start(service: Service) -> ApiServer | None:
 def api_server(service: Service, *, audit: AuditRepository | None = None) -> ApiServer:
     """Not listening yet. Raises Refused SETTING_INVALID."""
     profiles = PostgresProfileRepository(service.database)
-    folder = service.results_folder
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(
-        PostgresResultRepository(service.database), folder=folder, destinations=service.destinations
-    )
+    results = ResultService(PostgresResultRepository(service.database), service.reporting)
     servicers = Servicers(
-        orders=OrderServicer(PostgresOrderRepository(service.database, service.notify)),
+        orders=OrderServicer(
+            PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
+        ),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(
-            once(lambda: engine_of(service.settings, secure)), opener(service.settings.icc.use), profiles
-        ),
+        analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
             PostgresAdminRepository(service.database),
             audit or PostgresAuditRepository(service.database),
-            {ARCHIVE: lambda: archive_answers(service)},
+            archives=lambda lab: {name: answers_to(service.pings[name]) for name in service.site.archives_of(lab)},
+            destinations=service.site.destinations_of,
         ),
     )
     return ApiServer(service.settings, servicers, Health(dependencies(service)), RefusedCallLog(service.database))
 
 
 def dependencies(service: Service) -> tuple[Dependency, ...]:
-    """`database` and `disk` are necessary; a LIS or archive that is away only delays."""
-    found = [
+    """`database` and `disk` are necessary; a LIS or archive, by its name, that is away only delays."""
+    return (
         Dependency(name="database", answers=lambda: database_answers(service)),
         Dependency(name="disk", answers=lambda: disk_has_room(service.settings.data.folder)),
-        Dependency(name="archive", answers=lambda: archive_answers(service), necessary=False),
-    ]
-    if service.settings.lis.host:
-        found.append(Dependency(name="lis", answers=lambda: lis_answers(service.settings), necessary=False))
-    return tuple(found)
+        *(Dependency(name=n, answers=answers_to(ping), necessary=False) for n, ping in service.pings.items()),
+    )
 
 
 def database_answers(service: Service) -> bool:
@@ -119,34 +111,26 @@ def disk_has_room(folder: Path) -> bool:
     return found.f_bavail * found.f_frsize >= LEAST_FREE_BYTES
 
 
-def archive_answers(service: Service) -> bool:
-    return service.settings.archive_folder.is_dir()
+def answers_to(ping: Ping) -> Callable[[], bool]:
+    """Whether what a ping asks answers."""
+
+    def answers() -> bool:
+        try:
+            ping()
+        except ChromogenError:
+            return False
+        return True
+
+    return answers
 
 
-def lis_answers(settings: Settings) -> bool:
-    try:
-        socket.create_connection((settings.lis.host, settings.lis.port), LOOK_TIMEOUT_S).close()
-    except OSError:
-        return False
-    return True
+def engine_of(settings: Settings, secure: Newest | None) -> EngineOf:
+    """The configured one for each assay's model, made when it is first asked for.
 
-
-def engine_of(settings: Settings, secure: Newest | None) -> Engine:
-    """The configured one, for pictures that somebody waits for: before routine slides, after a STAT order's."""
-    return asked_with(make_engine(settings.engine.name, together=True, secure=secure), Urgency.ASAP)
-
-
-def once(make: Callable[[], Engine]) -> Callable[[], Engine]:
-    """The same engine at every call, made at the first."""
-    lock, made = threading.Lock(), list[Engine]()
-
-    def engine() -> Engine:
-        with lock:
-            if not made:
-                made.append(make())
-            return made[0]
-
-    return engine
+    For pictures that somebody waits for: before routine slides, after a STAT order's.
+    """
+    engines = Engines(settings.engine.name, together=True, secure=secure)
+    return lambda assay: asked_with(engines.of(assay), Urgency.ASAP)
 
 
 def opener(icc: bool) -> OpenImage:
@@ -155,11 +139,11 @@ def opener(icc: bool) -> OpenImage:
     The file is gone once the picture is read.
     """
 
-    def open_image(data: bytes, mpp: float) -> Slide:
+    def open_image(data: bytes, mpp: float, resolution: Resolution) -> Slide:
         if not data.startswith((PNG_MAGIC, JPEG_MAGIC)):
             raise Refused(Reason.NOT_A_SLIDE, "image.data is neither PNG nor JPEG")
         check_side(data)
-        return _InFolder(data, mpp, icc)
+        return _InFolder(data, mpp, resolution, icc)
 
     return open_image
 
@@ -184,12 +168,12 @@ def check_side(data: bytes) -> None:
 class _InFolder:
     """A slide over a picture in a folder of its own, which goes with it."""
 
-    def __init__(self, data: bytes, mpp: float, icc: bool) -> None:
+    def __init__(self, data: bytes, mpp: float, resolution: Resolution, icc: bool) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chromogen-image-")
         try:
             path = Path(self._folder.name) / "image"
             path.write_bytes(data)
-            self._slide = open_slide(path, mpp=mpp, icc=icc)
+            self._slide = open_slide(path, mpp=mpp, icc=icc, resolution=resolution)
         except BaseException:
             self._folder.cleanup()
             raise

@@ -3,27 +3,39 @@
 Nothing connects before `bootstrap` is called.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine as Database
 
+from inference.assay import Assay
+from inference.infer import Engine
 from server.archive.folder import FolderArchive
+from server.archive.several import SeveralArchives
 from server.domain.errors import Failed
-from server.domain.ports import ARCHIVE, LIS, Archive, OpenSlide
-from server.hl7 import sender
-from server.hl7.refusal import refusal_to
-from server.report.deliver import Deliverer, Receiver
-from server.settings import Lis, Settings
+from server.domain.ports import MessageSink, ObjectSink, OpenSlide, SlideSource
+from server.domain.profile import ProfileRules
+from server.hl7.reporter import OruReporter
+from server.hl7.sender import MllpSink
+from server.pipeline import CaseServices
+from server.report.deliver import Deliverer
+from server.report.reporters import AnnReporter, SegReporter, SrReporter
+from server.reporting import Reporting
+from server.settings import Settings
+from server.site import ArchiveDestination, MllpDestination, Site
+from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
 from server.store.account_check import SERVICE, guard
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.migrate import migrate
-from server.store.notify import Notify, notify_nobody
+from server.store.notify import Notify
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
 from server.tls import sender_context
@@ -31,27 +43,56 @@ from server.worker import ReadyCheck, RunCase, Worker
 
 log = structlog.get_logger()
 
+Ping = Callable[[], None]
+"""Raises Failed where what it asks doesn't answer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """All that a command needs. Close it when done: the private PostgreSQL stops with its last user."""
 
     settings: Settings
+    site: Site
     store: PostgresStore
     notify: Notify
     outbox: PostgresOutbox
-    archive: Archive
+    reporting: Reporting
+    archives: Mapping[str, FolderArchive]
+    receivers: Mapping[str, MllpSink]
     open_slide: OpenSlide
     results_folder: Path
     spool_folder: Path
     database_url: str
-    database: Engine
+    database: Database
     private_postgres: private.PrivatePostgres | None
 
+    def source(self, laboratory: str) -> SlideSource:
+        """The archives of a laboratory as one. Raises Refused LABORATORY_UNKNOWN."""
+        return SeveralArchives([self.archives[name] for name in self.site.laboratory(laboratory).archives])
+
+    def rules(self, laboratory: str) -> ProfileRules:
+        """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).profiles
+
     @property
-    def destinations(self) -> tuple[str, ...]:
-        """What results are sent to: the archive, and the LIS where one is set."""
-        return (LIS, ARCHIVE) if self.settings.lis.host else (ARCHIVE,)
+    def pings(self) -> dict[str, Ping]:
+        """Of every archive and receiver, by name; an archive as destination is that archive."""
+        archives = {name: archive.ping for name, archive in self.archives.items()}
+        return archives | {name: receiver.ping for name, receiver in self.receivers.items()}
+
+    def case_services(self, engine: Callable[[Assay], Engine], *, cases: Path | None = None) -> CaseServices:
+        """What the path of a case needs; its files lie in the results' folder, or in `cases`."""
+        return CaseServices(
+            store=self.store,
+            source=self.source,
+            rules=self.rules,
+            open_slide=self.open_slide,
+            engine=engine,
+            reporting=self.reporting,
+            today=_today,
+            cases=cases or self.results_folder,
+            lease_s=self.settings.worker.lease_s,
+        )
 
     def worker(self, run_case: RunCase, ready_check: ReadyCheck = lambda: None) -> Worker:
         w = self.settings.worker
@@ -78,19 +119,20 @@ class Service:
 def bootstrap(settings: Settings, *, sends: bool = True) -> Service:
     """Wire it up; where no database is configured, start the private one and bring its tables up to date.
 
-    `sends` False: of a process that delivers nothing, and doesn't have the certificates that the LIS asks for.
+    `sends` False: of a process that delivers nothing, and doesn't have the certificates that receivers ask for.
     A configured database is left as it is: `chromogen migrate` is for its owner. Raises Refused SETTING_INVALID,
     Failed DATABASE_UNREACHABLE.
     """
+    site = site_of(settings)
     configured = address_of(settings.database)
     own = None if configured else private.start(settings.data.folder)
     url = configured if own is None else own.url
     try:
         if own is None:
-            return _guarded(_service(settings, url, own, sends))
+            return _guarded(_service(settings, site, url, own, sends))
         migrate(url)
         return _service(
-            settings, as_role(url, SERVICE), own, sends
+            settings, site, as_role(url, SERVICE), own, sends
         )  # not as the superuser that the private one begins with
     except BaseException:
         if own is not None:
@@ -114,35 +156,70 @@ def _guarded(service: Service) -> Service:
     return service
 
 
-def _service(settings: Settings, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
-    engine, data = connect(url), settings.data.folder.resolve()
-    archive = FolderArchive(settings.archive_folder.resolve())
-    notify = partial(refusal_to, folder=data / "results", destination=LIS) if settings.lis.host else notify_nobody
+def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
+    database, data = connect(url), settings.data.folder.resolve()
+    archives = {archive.name: FolderArchive(archive.folder) for archive in site.archives}
+    receivers = _receivers(site, sends)
+    reporting = _reporting(site, data / "results")
+    deliver = _deliverer(site, archives, receivers if sends else {})
     return Service(
         settings=settings,
-        store=_store(settings, engine, notify),
-        notify=notify,
-        outbox=_outbox(settings if sends else settings.model_copy(update={"lis": Lis()}), engine, archive),
-        archive=archive,
+        site=site,
+        store=_store(settings, database, reporting.notify),
+        notify=reporting.notify,
+        outbox=PostgresOutbox(database, deliver, patience=_patience(site)),
+        reporting=reporting,
+        archives=archives,
+        receivers=receivers,
         open_slide=partial(open_slide, icc=settings.icc.use),
         results_folder=data / "results",
         spool_folder=data / "spool",
         database_url=url,
-        database=engine,
+        database=database,
         private_postgres=own,
     )
 
 
-def _store(settings: Settings, engine: Engine, notify: Notify) -> PostgresStore:
+def _store(settings: Settings, database: Database, notify: Notify) -> PostgresStore:
     w, wait_s = settings.worker, settings.archive.wait_s
-    return PostgresStore(engine, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, notify=notify)
+    return PostgresStore(
+        database, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, notify=notify
+    )
 
 
-def _outbox(settings: Settings, engine: Engine, archive: Archive) -> PostgresOutbox:
-    return PostgresOutbox(engine, _deliverer(settings, archive), patience=Patience(errors=settings.lis.errors))
+def _reporting(site: Site, folder: Path) -> Reporting:
+    """In the order in which artifacts are sent."""
+    return Reporting([OruReporter(folder), SrReporter(folder), AnnReporter(folder), SegReporter(folder)], site.routes)
 
 
-def _deliverer(settings: Settings, archive: Archive) -> Deliverer:
-    lis, tls = settings.lis, sender_context(settings.lis)
-    receivers = {LIS: Receiver(host=lis.host, port=lis.port, timeout_s=lis.timeout_s, tls=tls)} if lis.host else {}
-    return Deliverer(receivers=receivers, archives={ARCHIVE: archive}, send=sender.send)
+def _receivers(site: Site, sends: bool) -> dict[str, MllpSink]:
+    """Who only asks whether they are there (`sends` False) shakes no hands: it has no certificate to show."""
+    return {
+        to.name: MllpSink(
+            host=to.host, port=to.port, timeout_s=to.timeout_s, tls=sender_context(to, to.table) if sends else None
+        )
+        for to in site.destinations
+        if isinstance(to, MllpDestination)
+    }
+
+
+def _deliverer(site: Site, archives: Mapping[str, ObjectSink], receivers: Mapping[str, MessageSink]) -> Deliverer:
+    objects = dict[str, ObjectSink]()
+    for destination in site.destinations:
+        match destination:
+            case ArchiveDestination(name=name, archive=archive):
+                objects[name] = archives[archive]
+            case MllpDestination():
+                pass
+            case _:
+                assert_never(destination)
+    return Deliverer(messages=receivers, objects=objects)
+
+
+def _patience(site: Site) -> Patience:
+    return Patience(errors_of={to.name: to.errors for to in site.destinations if isinstance(to, MllpDestination)})
+
+
+def _today() -> date:
+    """By this machine's clock and zone: profiles are valid by the laboratory's days."""
+    return datetime.now().astimezone().date()

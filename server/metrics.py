@@ -29,6 +29,12 @@ _MODEL = Gauge(
 ENGINE_USABLE = Gauge(
     "chromogen_engine_usable", "0 while this worker claims nothing since its engine is away.", registry=REGISTRY
 )
+THREAD_RESTARTS = Counter(
+    "chromogen_thread_restarts_total",
+    "Threads of this process that ended before they were told to, and were begun again.",
+    ["thread"],
+    registry=REGISTRY,
+)
 MESSAGES = Counter(
     "chromogen_messages_total",
     "HL7 messages by what became of them: TAKEN, REPEATED or a reason.",

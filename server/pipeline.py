@@ -1,41 +1,34 @@
-"""THE PATH of a case on one page: order -> assay -> retrieve -> tile -> infer -> measure -> score -> store -> report."""
+"""THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
 
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-
-from pydicom.dataset import Dataset
 
 from inference.analyze import Options, Progress, analyze
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
 from inference.engines.factory import asked_with
-from inference.fields import Fields, fields_of, heterogeneity
-from inference.geojson import write_geojson
+from inference.fields import Fields, fields_of
 from inference.infer import Engine, Urgency
 from inference.measures import Score
-from inference.overlay import draw_overlay, write_png
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
-from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
-from server.domain.ports import ARCHIVE, LIS, Claim, Delivery, OpenSlide, SlideSource, Store
-from server.domain.profile import Profile, choose
+from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
+from server.domain.profile import Profile, ProfileRules, choose
 from server.domain.result import Result, ResultId
-from server.hl7.oru import build_oru, control_id
 from server.observability import stage
-from server.report.ann import build_ann
 from server.report.codes import coded
+from server.report.files import kept_files, write_files
 from server.report.identity import software_version, write
-from server.report.result_json import result_json, write_json
-from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, check_same_specimen, read_source
-from server.report.sr import build_sr
+from server.reporting import Reporting
 
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
@@ -44,19 +37,19 @@ URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.
 class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
-    `source` gives the archives of a laboratory as one, `engine` what runs an assay's model.
-
-    `destinations` are those that are set up: a laboratory without a LIS still gets its objects in the archive.
+    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
+    model; `reporting` makes what its routes send.
     """
 
     store: Store
     source: Callable[[str], SlideSource]
+    rules: Callable[[str], ProfileRules]
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
+    reporting: Reporting
     today: Callable[[], date]
     cases: Path
     lease_s: float
-    destinations: Collection[str]
 
 
 def run_case(claim: Claim, services: CaseServices) -> None:
@@ -70,7 +63,7 @@ def run_case(claim: Claim, services: CaseServices) -> None:
             forget(folder.parent)
         raise
     with stage("store"):
-        services.store.finish(claim, result, reachable(deliveries, services))
+        services.store.finish(claim, result, deliveries)
     forget(folder.parent)
 
 
@@ -88,7 +81,7 @@ def attempt_folder(claim: Claim) -> str:
     return f"{claim.attempt}-{claim.token[:8]}"
 
 
-def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Result, list[Delivery]]:
+def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Result, Sequence[Delivery]]:
     """Everything up to the moment of commit.
 
     Writes only into the case's folder, so a lost claim leaves nothing behind.
@@ -101,11 +94,9 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     write(source[0], folder / KEPT_HEADER)  # for the report that a signature makes, when the slide itself is gone
-    profile = choose(services.store.profiles(asked.lab, asked.marker), assay, lab=asked.lab, today=services.today())
-    if profile is None:
-        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
+    profile = profile_for(order, assay, services)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
-    slide = services.open_slide(slide_folder)
+    slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         result = score_slide(
             slide,
@@ -120,7 +111,18 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     finally:
         slide.close()
     with stage("report"):
-        return result, report(result, order, source, folder)
+        reports = services.reporting.report(Event(kind=EventKind.PRELIMINARY, order=order, result=result))
+    return replace(result, artifacts=(*result.artifacts, *reports.artifacts)), reports.deliveries
+
+
+def profile_for(order: Order, assay: Assay, services: CaseServices) -> Profile:
+    """Raises Refused NO_PROFILE."""
+    asked = order.request
+    offered, rules = services.store.profiles(asked.lab, asked.marker), services.rules(asked.lab)
+    profile = choose(offered, assay, lab=asked.lab, today=services.today(), rules=rules)
+    if profile is None:
+        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
+    return profile
 
 
 def score_slide(
@@ -156,28 +158,12 @@ def score_slide(
         profile=profile,
         scores=scores_of(assay, analysis.histograms, profile, fields, specimen),
         analysis=analysis,
-        artifacts=artifacts_of(cells_file, folder),
+        artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
         warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
     )
     write_files(result, slide, fields, folder)
     return result
-
-
-def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> None:
-    """The pictures and texts of a result, for people and for QuPath."""
-    analyzer, criteria, cells = result.assay.analyzer, result.profile.criteria, result.cells_file
-    counts = analyzer.counts(result.analysis.histograms, criteria)
-    write_geojson(folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts)
-    write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
-    write_json(folder / "result.json", result_json(result, heterogeneity(fields, analyzer)))
-
-
-def artifacts_of(cells_file: Path, folder: Path) -> tuple[Artifact, ...]:
-    """The files that later work needs: the cells, and where there is one the slide's header."""
-    kept = [Artifact(kind=ArtifactKind.CELLS, path=cells_file)]
-    header = folder / KEPT_HEADER
-    return (*kept, *([Artifact(kind=ArtifactKind.HEADER, path=header)] if header.is_file() else []))
 
 
 def scores_of(
@@ -189,29 +175,6 @@ def scores_of(
     return coded(rows, assay, specimen)
 
 
-def report(result: Result, order: Order, source: Sequence[Dataset], folder: Path) -> list[Delivery]:
-    """ORU to the LIS; SR, ANN and SEG to the archive; each a file in the case's folder, named by what it holds."""
-    deliveries = [_oru(folder, build_oru(result, order), control_id(result))]
-    objects = {
-        "SR": build_sr(result, order, source),
-        "ANN": build_ann(result, source),
-        "SEG": build_seg(result, source),
-    }
-    for kind, dataset in objects.items():
-        if dataset is not None:
-            path = folder / f"{kind.lower()}.dcm"
-            write(dataset, path)
-            deliveries.append(
-                Delivery(kind=kind, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID))
-            )
-    return deliveries
-
-
-def reachable(deliveries: Sequence[Delivery], services: CaseServices) -> list[Delivery]:
-    """Those whose destination is set up."""
-    return [d for d in deliveries if d.destination in services.destinations]
-
-
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
     """The same order, profile revision and model give the same identifier: a second attempt makes no second result.
 
@@ -219,18 +182,3 @@ def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, sli
     """
     subject = order_id or f"{slide}/{profile.criteria}"
     return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}/{profile.label}/{model_sha256}")))
-
-
-def title_of(result: Result) -> str:
-    """What an overlay says of a result: the assay's first measure, and how many cells it is of."""
-    first = result.score(result.assay.measures[0])
-    said = "none" if first is None or first.value is None else f"{first.value:.0f}"
-    n = 0 if first is None else first.n
-    analyzer = result.assay.analyzer
-    return f"{result.assay.measures[0].display} {said}, {n} {analyzer.file_stem}, profile {result.profile.label}"
-
-
-def _oru(folder: Path, message: bytes, message_id: str) -> Delivery:
-    path = folder / "oru.hl7"
-    path.write_bytes(message)
-    return Delivery(kind=ArtifactKind.ORU, destination=LIS, path=path, message_id=message_id)

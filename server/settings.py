@@ -81,6 +81,14 @@ class Lis(_Group):
     tls_key: Path | None = None
 
 
+class Site(_Group):
+    """`file` (TOML) names laboratories, archives, destinations and routes, in place of ARCHIVE_FOLDER and LIS_*; empty:
+    one archive, one LIS, and orders are taken of any laboratory.
+    """
+
+    file: Path | None = None
+
+
 class Grpc(_Group):
     """Where the API listens; port 0: any free one. It needs TLS and OIDC, or `insecure`, which is refused beyond
     loopback.
@@ -214,6 +222,7 @@ class Settings(BaseSettings):
     mllp: Mllp = Mllp()
     archive: Archive = Archive()
     lis: Lis = Lis()
+    site: Site = Site()
     grpc: Grpc = Grpc()
     tls: Tls = Tls()
     oidc: Oidc = Oidc()

@@ -6,6 +6,7 @@ half-written or wrong leaves the last good one in use. A connection that is open
 
 import ssl
 from pathlib import Path
+from typing import Protocol
 
 import grpc
 from cryptography import x509
@@ -16,7 +17,8 @@ from inference.engines.factory import TRITON_BY_TLS
 from inference.engines.triton_tls import Newest, Secure
 from server.domain.errors import Refused, ServiceReason
 from server.reloading import Renewed, RenewedContext
-from server.settings import Engine, Lis, Mllp, Tls
+from server.settings import Engine, Mllp, Tls
+from server.site import key_of
 
 
 def listener_context(wanted: Mllp) -> RenewedContext | None:
@@ -43,25 +45,41 @@ def listener_context(wanted: Mllp) -> RenewedContext | None:
     return RenewedContext(ssl.PROTOCOL_TLS_SERVER, Renewed(name, (cert, key, authority), make))
 
 
-def sender_context(wanted: Lis) -> RenewedContext | None:
-    """Of who sends results: trusts the LIS by the authority that is set and by its host's name; None: plain text.
+class Receiving(Protocol):
+    """Who is sent results: `settings.Lis`, or a destination of the site."""
 
-    Raises Refused SETTING_INVALID.
+    @property
+    def host(self) -> str: ...
+    @property
+    def tls_ca(self) -> Path | None: ...
+    @property
+    def tls_cert(self) -> Path | None: ...
+    @property
+    def tls_key(self) -> Path | None: ...
+
+
+def sender_context(wanted: Receiving, table: str = "CHROMOGEN_LIS") -> RenewedContext | None:
+    """Of who sends results: trusts the receiver by the authority that is set and by its host's name; None: plain text.
+
+    `table` is where it is set. Raises Refused SETTING_INVALID.
     """
-    name = "CHROMOGEN_LIS_TLS"
+    name = key_of(table, "tls")
     if wanted.tls_ca is None and wanted.tls_cert is None and wanted.tls_key is None:
         return None
     if not wanted.host:
-        raise _refused(f"{name}_* are set, but CHROMOGEN_LIS_HOST is not")
+        raise _refused(f"{name}_* are set, but {key_of(table, 'host')} is not")
     if wanted.tls_ca is None:
-        raise _refused(f"{name}_CERT and {name}_KEY are set, but {name}_CA is not: whom to trust isn't known")
+        raise _refused(
+            f"{_part(name, 'CERT')} and {_part(name, 'KEY')} are set, but {_part(name, 'CA')} is not: "
+            "whom to trust isn't known"
+        )
     if (wanted.tls_cert is None) is not (wanted.tls_key is None):
-        raise _refused(f"{name}_CERT and {name}_KEY belong together: set both or neither")
+        raise _refused(f"{_part(name, 'CERT')} and {_part(name, 'KEY')} belong together: set both or neither")
     authority, cert, key = wanted.tls_ca, wanted.tls_cert, wanted.tls_key
 
     def make() -> ssl.SSLContext:
         context = _context(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the host's name in it
-        _trust(context, authority, f"{name}_CA")
+        _trust(context, authority, _part(name, "CA"))
         if cert is not None and key is not None:
             _show(context, cert, key, name)
         return context
@@ -147,8 +165,8 @@ def _context(protocol: int) -> ssl.SSLContext:
 
 
 def _show(context: ssl.SSLContext, cert: Path, key: Path, name: str) -> None:
-    _read(cert, f"{name}_CERT")
-    _read(key, f"{name}_KEY")
+    _read(cert, _part(name, "CERT"))
+    _read(key, _part(name, "KEY"))
     try:
         context.load_cert_chain(cert, key, password=b"")  # without, a key with a password would ask the terminal for it
     except (OSError, ValueError):
@@ -197,7 +215,13 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _no_pair(name: str) -> Refused:
-    return _refused(f"{name}_CERT and {name}_KEY: not a PEM certificate with its own key, which has no password")
+    both = f"{_part(name, 'CERT')} and {_part(name, 'KEY')}"
+    return _refused(f"{both}: not a PEM certificate with its own key, which has no password")
+
+
+def _part(name: str, part: str) -> str:
+    """As a variable is written, or a key of the site file."""
+    return f"{name}_{part}" if name.isupper() else f"{name}_{part.lower()}"
 
 
 def _refused(message: str) -> Refused:

@@ -22,6 +22,7 @@ from server import metrics, traces
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
 from server.domain.states import OrderState
+from server.lasting import lasting
 from server.lease import Leases
 
 RunCase = Callable[[Claim], None]
@@ -92,12 +93,10 @@ class Worker:
 
         False where a case outlived its grace: its threads still run, so the process should end by `leave_at_once`.
         """
-        cases = threading.Thread(target=self._work, name="cases", daemon=True)
-        others = [
-            threading.Thread(target=self._outbox.run, args=(self._stop, self._poll_s), name="outbox", daemon=True)
-        ]
+        cases = lasting("cases", lambda _: self._work(), self._stop)
+        others = [lasting("outbox", lambda stop: self._outbox.run(stop, self._poll_s), self._stop)]
         if hints is not None:
-            others.append(threading.Thread(target=hints.run, args=(self._stop,), name="hints", daemon=True))
+            others.append(lasting("dispatcher", hints.run, self._stop))
         with _signals() as told:
             for thread in (cases, *others):
                 thread.start()

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from server.store.private import PrivatePostgres
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long an example takes says nothing of the code on a busy machine
 
 ACCOUNT = "test_service"
 """Whom tests connect as where they are an installation."""

@@ -12,11 +12,12 @@ import onnx
 from google.protobuf import text_format
 
 from inference.draw import draw_slide
-from inference.engines.graphs import DETECTION
-from inference.engines.local import shipped_models
-from inference.engines.triton_repository import MODEL_PY, VERSION, read_config, render_cpu, stamp
+from inference.engines.triton_repository import MODEL_PY, read_config, render_cpu, stamp
 from inference.geometry import Region, Size
+from inference.model import MANIFEST, shipped_models
+from inference.model import RUNNING as VERSION
 from inference.slide import Rgb
+from tests.models import DETECTION
 
 SIDE = 256
 
@@ -125,10 +126,13 @@ def other_weights(folder: Path) -> Path:
             changed[tensor.name] = onnx.numpy_helper.to_array(tensor) - 2
             tensor.CopyFrom(onnx.numpy_helper.from_array(changed[tensor.name], tensor.name))
     onnx.save(model, path)
-    card = json.loads((folder / "model.json").read_text())
-    card["fingerprint"][DETECTION] = changed["detection_fingerprint_numbers"].tobytes().hex()
-    card["sha256"][DETECTION] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (folder / "model.json").write_text(json.dumps(card))
+    manifest = folder / DETECTION / MANIFEST
+    card = json.loads(manifest.read_text())
+    card["files"][VERSION] = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "fingerprint": changed["detection_fingerprint_numbers"].tobytes().hex(),
+    }
+    manifest.write_text(json.dumps(card))
     stamp(folder)
     return folder
 

@@ -5,15 +5,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray, Nuclei, NucleiWriter
 from pydicom.dataset import Dataset
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.analyzers.nuclear import NUCLEAR
+from inference.assay import assay_of
+from inference.cells.file import CellWriter
+from inference.cells.histograms import Histograms, histograms_of
+from inference.cells.values import Cells, made_cells
 from inference.geometry import Size
-from inference.grade import counts
-from inference.score import CompartmentScore, score
+from inference.grade import DENSITIES, HUES, VALUES
 from inference.slide import Level, SlideFacts
+from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import (
     EntityIdentifier,
     Order,
@@ -25,21 +29,24 @@ from server.domain.order import (
     SlideReference,
     Specimen,
 )
-from server.domain.profile import BUILT_IN, Profile
-from server.domain.result import Result, ResultId, Scores
+from server.domain.profile import Profile, built_in
+from server.domain.result import Result, ResultId
+from server.report.codes import coded
 
 WIDTH, HEIGHT, MPP = 20_000, 12_000, 0.25
 CONTAINER, SPECIMEN = "S26-TEST-1-A-2", "S26-TEST-1-A"
+BREAST = "76752008"
 CREATED_AT = datetime(2026, 3, 1, 9, 30, 15, 250_000, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("7d6f3c62-2c1b-4a4e-9b7f-3f1f5a0c9e11")
 
 
-def made_nuclei(n: int, *, seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> Nuclei:
+def made_nuclei(n: int, *, seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> Cells:
     """n nuclei anywhere on a slide of that size in px; every number within its range."""
     random = np.random.default_rng(seed)
-    return Nuclei(
-        x=random.uniform(0, width - 1, n),
-        y=random.uniform(0, height - 1, n),
+    return made_cells(
+        NUCLEAR.schema,
+        random.uniform(0, width - 1, n),
+        random.uniform(0, height - 1, n),
         compartment=random.integers(0, 2, n, dtype=np.uint8),
         confidence=random.uniform(0.3, 1, n).astype(np.float32),
         hue=random.integers(0, HUES, n, dtype=np.uint16),
@@ -53,38 +60,40 @@ def made_result(
     n: int = 500,
     seed: int = 0,
     *,
-    profile: Profile = BUILT_IN,
+    marker: str = "ER",
+    site_code: str = BREAST,
+    profile: Profile | None = None,
     warnings: tuple[str, ...] = (),
     only_compartment: int | None = None,
 ) -> Result:
-    """A result over n random nuclei, its Parquet file in `tmp_path`.
+    """A result over n random nuclei of a nuclear stain, its Parquet file in `tmp_path`.
 
-    Scores from the histograms, interval from nine fields.
+    Scores from the histograms, intervals from nine fields. `profile` is the one that ships unless given.
     """
+    assay = assay_of(marker)
+    used = profile or built_in(assay)
     nuclei = made_nuclei(n, seed=seed)
     if only_compartment is not None:
-        nuclei.compartment[:] = only_compartment
-    path, histograms = tmp_path / f"nuclei-{n}-{seed}.parquet", Histograms.empty()
-    histograms.add(nuclei)
-    with NucleiWriter(path, mpp=MPP) as writer:
+        nuclei["compartment"][:] = only_compartment
+    path, histograms = tmp_path / f"nuclei-{n}-{seed}.parquet", histograms_of(nuclei, NUCLEAR.histograms)
+    with CellWriter(path, NUCLEAR.schema, mpp=MPP) as writer:
         writer.add(nuclei)
-    table = counts(histograms, profile.thresholds)
+    counts = NUCLEAR.counts(histograms, used.criteria)
+    fields = np.stack([counts // 9 + (counts % 9 > k) for k in range(9)])
+    rows = NUCLEAR.scores(assay.measures, counts, fields)
     return Result(
         id=ResultId(str(uuid.uuid5(_NAMESPACE, f"result {n} {seed}"))),
         order_id=None,
         created_at=CREATED_AT,
-        profile=profile,
-        scores=Scores(stroma=_score(table[0]), epithelium=_score(table[1]), all=_score(table.sum(axis=0))),
+        marker=assay.marker,
+        clinical_region=assay.clinical_region,
+        profile=used,
+        scores=coded(rows, assay, Specimen(site_code=site_code, site_scheme="SCT")),
         analysis=_analysis(histograms),
-        nuclei_file=path,
+        artifacts=(Artifact(kind=ArtifactKind.CELLS, path=path),),
         warnings=warnings,
         software="9.8.7",
     )
-
-
-def _score(row: IntArray) -> CompartmentScore:
-    fields = np.stack([row // 9 + (row % 9 > k) for k in range(9)])
-    return score(row, fields)
 
 
 def _analysis(histograms: Histograms) -> Analysis:
@@ -93,7 +102,13 @@ def _analysis(histograms: Histograms) -> Analysis:
         slide=SlideFacts(
             mpp=MPP, size=size, levels=(Level(size=size, mpp=MPP),), container_id=CONTAINER, specimen_id=SPECIMEN
         ),
-        model=ModelFacts(name="made-up", version="1.0.0", sha256="ab" * 32, engine="none"),
+        model=ModelFacts(
+            name="made-up",
+            version="1.0.0",
+            sha256="ab" * 32,
+            graphs=(("detection", "cd" * 32), ("grading", "ef" * 32)),
+            engine="none",
+        ),
         histograms=histograms,
         tissue_mm2=15.0,
         tiles=TileCounts(planned=9, analysed=9, unreadable=0, overflowed=0),
@@ -103,7 +118,7 @@ def _analysis(histograms: Histograms) -> Analysis:
 
 
 def made_order(
-    *, marker: str = "ER", container_id: str = CONTAINER, specimen_id: str = SPECIMEN, site_code: str = "76752008"
+    *, marker: str = "ER", container_id: str = CONTAINER, specimen_id: str = SPECIMEN, site_code: str = BREAST
 ) -> Order:
     """An order for the made-up slide, of an invented patient."""
     return Order(

@@ -1,7 +1,8 @@
-"""What every analyzer says of its kind of assay. Nothing outside of it knows how many regions, grades or columns there are.
+"""What every analyzer says of its kind of assay. Nothing outside of it knows how many regions, grades or columns
+there are.
 
-Cells fall into `groups`: by region and by what the criteria make of them. Counts by group are what scores, fields, maps and
-pictures are made of, whether they come from the file or, exactly the same, from the histograms.
+Cells fall into `groups`: by region and by what the criteria make of them. Counts by group are what scores, fields,
+maps and pictures are made of, whether they come from the file or, exactly the same, from the histograms.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Cells that are drawn alike: `name` in annotations, `title` as QuPath's class, `filled` as a disc or else as a ring."""
+    """Cells that are drawn alike: `name` in annotations, `title` as QuPath's class, `filled` a disc, else a ring."""
 
     name: str
     title: str
@@ -56,10 +57,14 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
-    """Below an overlay: names with their colours, and a line of what else the marks say."""
+    """Below an overlay: names with their colours, and a line of what else the marks say.
+
+    `by` says for a person what the groups are by.
+    """
 
     marks: tuple[tuple[str, Colour], ...]
     note: str
+    by: str = "group"
 
 
 class Analyzer(Protocol):

@@ -90,17 +90,19 @@ NOT_IHC = Mismatch(
     message="the slide looks like H&E, not an immunostain; check which slide was ordered",
 )
 
-H_SCORE = Measure(code="HSCORE", display="H-score", unit=SCORE_UNIT, title="H-score")
+H_SCORE = Measure(code="HSCORE", display="H-score", unit=SCORE_UNIT, title="H-score", interval=True)
 PERCENT_POSITIVE = Measure(
     code="PERCENT_POSITIVE", display="Positive nuclei, percent of nuclei", unit=PERCENT, title="positive %"
 )
-ALLRED_PS = Measure(code="ALLRED_PS", display="Allred proportion score", unit=SCORE_UNIT)
-ALLRED_IS = Measure(code="ALLRED_IS", display="Allred intensity score", unit=SCORE_UNIT)
-ALLRED_TOTAL = Measure(code="ALLRED_TOTAL", display="Allred total score", unit=SCORE_UNIT, title="Allred")
-IRS = Measure(code="IRS", display="Immunoreactive score (Remmele and Stegner)", unit=SCORE_UNIT, title="IRS")
-NUCLEI = Measure(code="COUNT_NUCLEI", display="Nuclei counted", unit=ONE, title="nuclei")
+ALLRED_PS = Measure(code="ALLRED_PS", display="Allred proportion score", unit=SCORE_UNIT, whole=True)
+ALLRED_IS = Measure(code="ALLRED_IS", display="Allred intensity score", unit=SCORE_UNIT, whole=True)
+ALLRED_TOTAL = Measure(code="ALLRED_TOTAL", display="Allred total score", unit=SCORE_UNIT, title="Allred", whole=True)
+IRS = Measure(
+    code="IRS", display="Immunoreactive score (Remmele and Stegner)", unit=SCORE_UNIT, title="IRS", whole=True
+)
+NUCLEI = Measure(code="COUNT_NUCLEI", display="Nuclei counted", unit=ONE, title="nuclei", whole=True)
 GRADE_COUNTS = tuple(
-    Measure(code=f"COUNT_GRADE_{g}", display=f"Nuclei of grade {g}, {name}", unit=ONE)
+    Measure(code=f"COUNT_GRADE_{g}", display=f"Nuclei of grade {g}, {name}", unit=ONE, whole=True)
     for g, name in enumerate(GRADE_NAMES)
 )
 COUNTS = (NUCLEI, *GRADE_COUNTS)
@@ -120,6 +122,7 @@ class NuclearAnalyzer:
     legend = Legend(
         marks=tuple((f"{g} {name}", GRADE_COLOURS[g]) for g, name in enumerate(GRADE_NAMES)),
         note="disc epithelium, ring stroma",
+        by="compartment and grade",
     )
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
     file_stem = "nuclei"
@@ -206,7 +209,7 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
         **{measure.code: count for measure, count in zip(GRADE_COUNTS, s.counts, strict=True)},
     }
     for measure in measures:
-        interval = s.h_score_ci95 if measure is H_SCORE else None
+        interval = s.h_score_ci95 if measure.interval else None
         yield scored(measure, region, s.n, values[measure.code], interval=interval)
 
 

@@ -77,14 +77,21 @@ class CellWriter:
 def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
-    Raises Refused CELLS_INVALID where the file is of another schema or version.
+    Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
     """
-    with pq.ParquetFile(path) as file:
+    with _opened(path) as file:
         _check(path, file.schema_arrow, schema)
         for batch in file.iter_batches(batch_size=rows):
             c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
             columns = {name: c[name] for name in schema.names}
             yield Cells(schema, c["x_px"].astype(np.float64), c["y_px"].astype(np.float64), columns)
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException):
+        raise Refused(Reason.CELLS_INVALID, f"{path.name} can't be read as a file of cells; analyse again") from None
 
 
 def _check(path: Path, found: pa.Schema, schema: CellSchema) -> None:

@@ -1,12 +1,12 @@
-"""The two graphs on a processor: OpenVINO finds nuclei, ONNX Runtime grades them (each the faster one for its graph).
+"""Graphs in this process, each in the runtime that its manifest names: the faster one for it.
 
 Precision is pinned to float32: left to itself OpenVINO takes bfloat16 where the processor has it, and the same slide
 would score differently from machine to machine.
 """
 
 import threading
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -14,85 +14,44 @@ import onnxruntime
 import openvino
 
 from inference.errors import Failed, Reason, Refused
-from inference.infer import Detections
-
-DETECTION, GRADING = "nuclei_detection", "staining_grading"
-
-
-@dataclass(frozen=True, slots=True)
-class Peaks:
-    """What `nuclei_detection` answers, in the order of its outputs: arrays (b, k), and the count of all peaks (b,)."""
-
-    x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.float32]
-    label: npt.NDArray[np.int32]
-    nucleus: npt.NDArray[np.float32]
-    confidence: npt.NDArray[np.float32]
-    count: npt.NDArray[np.int32]
-
-    def of(self, i: int) -> "Peaks":
-        """Those of the i-th tile: arrays (k,), count ()."""
-        return Peaks(*(getattr(self, f.name)[i] for f in fields(Peaks)))
-
-
-@dataclass(frozen=True, slots=True)
-class Stains:
-    """What `staining_grading` answers at each keypoint, (b, k) int32: hue 0-359, value 0-255, DAB density in
-    hundredths.
-    """
-
-    hue: npt.NDArray[np.int32]
-    value: npt.NDArray[np.int32]
-    dab_od_centi: npt.NDArray[np.int32]
-
-
-DETECTION_OUTPUTS = (*(f.name for f in fields(Peaks)), "detection_fingerprint")
-GRADING_OUTPUTS = (*(f.name for f in fields(Stains)), "grading_fingerprint")
-"""What the graphs answer, in their order; a fingerprint (b, 8) int32 says which graph it was."""
+from inference.model import TILES, Graph, Runtime
 
 Arrays = tuple[npt.NDArray[Any], ...]
 
 
-def chosen(peaks: Peaks, faintest: float) -> npt.NDArray[np.intp]:
-    """Which places of one tile hold a peak of at least `faintest`, from top to bottom: engines differ in how they order
-    equals.
+class RunningGraph(Protocol):
+    """A graph that is loaded. Safe to run from several threads."""
 
-    Raises Failed ENGINE_FAILED for numbers that aren't finite: a comparison with NaN is false, and would lose the
-    nucleus.
-    """
-    if not all(np.isfinite(v).all() for v in (peaks.x, peaks.y, peaks.nucleus, peaks.confidence)):
-        raise Failed(Reason.ENGINE_FAILED, "the network answered with numbers that aren't finite")
-    keep = np.flatnonzero((peaks.nucleus >= faintest) & (peaks.nucleus > 0))
-    return keep[np.lexsort((peaks.x[keep], peaks.y[keep]))]
+    def answer(self, *inputs: npt.NDArray[Any]) -> Arrays:
+        """All its outputs for a batch, in the order of `Graph.output_names`, from `Graph.inputs`.
 
-
-def detections(peaks: Peaks, keep: npt.NDArray[np.intp], stains: Stains) -> Detections:
-    """The kept peaks of one tile with what was measured at them; `stains` (n,) in the order of `keep`.
-
-    Peaks beyond the places are only of interest where the places are full of peaks that count.
-    """
-    beyond = int(peaks.count) - len(peaks.x) if len(keep) == len(peaks.x) else 0
-    return Detections(
-        x=peaks.x[keep],
-        y=peaks.y[keep],
-        label=peaks.label[keep].astype(np.uint8),
-        nucleus=peaks.nucleus[keep],
-        confidence=peaks.confidence[keep],
-        hue=stains.hue.astype(np.uint16),
-        value=stains.value.astype(np.uint8),
-        dab_od_centi=stains.dab_od_centi.astype(np.uint16),
-        found=len(keep) + max(beyond, 0),
-    )
+        Sides of `tiles` (b, h, w, 3) are multiples of the model's stride. Raises Failed ENGINE_FAILED, and Refused
+        MODEL_INVALID at the first call where the graph can't be compiled.
+        """
+        ...
 
 
-class DetectionGraph:
-    """`nuclei_detection` in OpenVINO; safe to run from several threads, `threads` of them side by side.
+def loaded(graph: Graph, data: bytes, *, threads: int = 1, together: bool = False) -> RunningGraph:
+    """`data` is the ONNX file. Raises Refused MODEL_INVALID."""
+    match graph.runtime:
+        case Runtime.OPENVINO:
+            return OpenVinoGraph(graph, data, threads=threads, together=together)
+        case Runtime.ONNX_RUNTIME:
+            return OnnxRuntimeGraph(graph, data)
+        case _:
+            assert_never(graph.runtime)
+
+
+class OpenVinoGraph:
+    """`threads` calls side by side, one core each; compiled for each shape of tiles.
 
     With `together` the threads share each call instead: a lone tile is back the sooner, and calls wait for one another.
     """
 
-    def __init__(self, graph: bytes, *, threads: int, together: bool = False) -> None:
-        self._graph, self._threads, self._streams = graph, threads, 1 if together else threads
+    def __init__(self, graph: Graph, data: bytes, *, threads: int = 1, together: bool = False) -> None:
+        self._graph, self._data = graph, data
+        self._threads, self._streams = threads, 1 if together else threads
+        self._tiles, self._outputs = graph.inputs.index(TILES), len(graph.output_names)
         self._lock = threading.Lock()
         self._compiled: dict[tuple[int, ...], Any] = {}
         self._idle: dict[tuple[int, ...], list[Any]] = {}
@@ -100,19 +59,17 @@ class DetectionGraph:
         # wait for each other for ever (seen in one of twenty runs, OpenVINO 2026.4): so it happens here, in one thread.
         _ = openvino.Tensor(np.zeros(1, np.uint8)).data
 
-    def run(self, tiles: npt.NDArray[np.uint8]) -> Peaks:
-        """Peaks of (b, h, w, 3) tiles, h and w multiples of 32. Raises Failed."""
-        return Peaks(*self.answer(tiles)[:-1])
-
-    def answer(self, tiles: npt.NDArray[np.uint8]) -> Arrays:
-        """All of DETECTION_OUTPUTS, copied out of the runtime's memory."""
-        request = self._request(tiles.shape)
+    def answer(self, *inputs: npt.NDArray[Any]) -> Arrays:
+        """See RunningGraph; copied out of the runtime's memory."""
+        shape = inputs[self._tiles].shape
+        request = self._request(shape)
         try:
-            request.infer([tiles], share_inputs=True)
-            found = tuple(np.array(request.get_output_tensor(i).data) for i in range(len(DETECTION_OUTPUTS)))
+            request.infer(list(inputs), share_inputs=True)
+            found = tuple(np.array(request.get_output_tensor(i).data) for i in range(self._outputs))
         except RuntimeError as error:
-            raise Failed(Reason.ENGINE_FAILED, f"OpenVINO failed on a batch of {len(tiles)} tiles") from error
-        self._idle[tiles.shape].append(request)
+            message = f"OpenVINO failed on a batch of {shape[0]} tiles in {self._graph.name}"
+            raise Failed(Reason.ENGINE_FAILED, message) from error
+        self._idle[shape].append(request)
         return found
 
     def _request(self, shape: tuple[int, ...]) -> Any:
@@ -133,51 +90,53 @@ class DetectionGraph:
                     "ENABLE_CPU_PINNING": False,
                 }
                 try:
-                    model = core.read_model(self._graph)
-                    _check_finite(model)
-                    model.reshape({"tiles": list(shape)})
+                    model = core.read_model(self._data)
+                    _check_finite(self._graph, model)
+                    _check_names(self._graph, [port.get_any_name() for port in model.outputs])
+                    model.reshape({TILES: list(shape)})
                     self._compiled[shape] = core.compile_model(model, "CPU", settings)
                 except RuntimeError as error:
-                    kind = type(error).__name__
-                    raise Refused(
-                        Reason.MODEL_INVALID, f"{DETECTION} can't be loaded ({kind}); export it again"
-                    ) from None
+                    raise _unloadable(self._graph, error) from None
             return self._compiled[shape]
 
 
-def _check_finite(model: Any) -> None:
+class OnnxRuntimeGraph:
+    """ONNX Runtime, one thread a call."""
+
+    def __init__(self, graph: Graph, data: bytes) -> None:
+        self._graph = graph
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise _unloadable(graph, error) from None
+        _check_names(graph, [output.name for output in self._session.get_outputs()])
+
+    def answer(self, *inputs: npt.NDArray[Any]) -> Arrays:
+        """See RunningGraph."""
+        try:
+            return tuple(self._session.run(None, dict(zip(self._graph.inputs, inputs, strict=True))))
+        except Exception as error:  # its errors share no base but this one
+            message = f"ONNX Runtime failed on a batch of {len(inputs[0])} tiles in {self._graph.name}"
+            raise Failed(Reason.ENGINE_FAILED, message) from error
+
+
+def _check_finite(graph: Graph, model: Any) -> None:
     """Raises Refused MODEL_INVALID for weights that are NaN or infinite: their maps have no peaks, a slide would seem
     empty.
     """
     constants = (node.data for node in model.get_ops() if node.get_type_name() == "Constant")
     if not all(np.isfinite(values).all() for values in constants if np.issubdtype(values.dtype, np.floating)):
-        raise Refused(Reason.MODEL_INVALID, f"{DETECTION} holds weights that are NaN or infinite; export it again")
+        raise Refused(Reason.MODEL_INVALID, f"{graph.name} holds weights that are NaN or infinite; export it again")
 
 
-class GradingGraph:
-    """`staining_grading` in ONNX Runtime, one thread a call; safe to run from several threads."""
+def _check_names(graph: Graph, names: Sequence[str]) -> None:
+    """Raises Refused MODEL_INVALID where the file answers with other tensors than the manifest says."""
+    if tuple(names) != graph.output_names:
+        raise Refused(Reason.MODEL_INVALID, f"{graph.name} answers otherwise than its manifest says; export it again")
 
-    def __init__(self, graph: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise Refused(
-                Reason.MODEL_INVALID, f"{GRADING} can't be loaded ({type(error).__name__}); export it again"
-            ) from None
 
-    def run(self, tiles: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> Stains:
-        """Stains at keypoints (b, k), in px of (b, h, w, 3) tiles."""
-        return Stains(*self.answer(tiles, x, y, np.full(len(tiles), x.shape[1], np.int32))[:-1])
-
-    def answer(
-        self,
-        tiles: npt.NDArray[np.uint8],
-        x: npt.NDArray[np.float32],
-        y: npt.NDArray[np.float32],
-        count: npt.NDArray[np.int32],
-    ) -> Arrays:
-        """All of GRADING_OUTPUTS; at least the first `count` (b,) keypoints are measured."""
-        return tuple(self._session.run(None, {"tiles": tiles, "x": x, "y": y, "count": count}))
+def _unloadable(graph: Graph, error: Exception) -> Refused:
+    return Refused(Reason.MODEL_INVALID, f"{graph.name} can't be loaded ({type(error).__name__}); export it again")

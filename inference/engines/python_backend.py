@@ -1,4 +1,4 @@
-"""Both graphs behind Triton's Python backend: what `1/model.py` of the CPU variant of the repository holds.
+"""A graph behind Triton's Python backend: what `1/model.py` of the CPU variant of the repository holds.
 
 Runs inside of the server's own interpreter process. Tensors cross by DLPack, because the backend's own conversion reads
 arrays of NumPy 2 as empty.
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference.engines.graphs import DETECTION, DETECTION_OUTPUTS, GRADING_OUTPUTS, Arrays, DetectionGraph, GradingGraph
+from inference.engines.graphs import Arrays, loaded
 from inference.errors import ChromogenError
+from inference.model import read_graph
 
 EMPTIED = ctypes.c_char_p(b"used_dltensor")
 """The name of a DLPack capsule whose tensor has a new owner. It must outlive every capsule."""
@@ -26,14 +27,17 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         self._triton: Any = importlib.import_module("triton_python_backend_utils")  # exists only inside of the server
-        config = json.loads(args["model_config"])
-        graph = (Path(args["model_repository"]) / args["model_version"] / "model.onnx").read_bytes()
-        if hashlib.sha256(graph).hexdigest() != config["parameters"]["sha256"]["string_value"]:
+        config, folder = json.loads(args["model_config"]), Path(args["model_repository"])
+        data = (folder / args["model_version"] / "model.onnx").read_bytes()
+        if hashlib.sha256(data).hexdigest() != config["parameters"]["sha256"]["string_value"]:
             raise self._triton.TritonModelException(
                 f"{config['name']}: model.onnx isn't the file that config.pbtxt names (SHA-256)"
             )
-        self._detection = DetectionGraph(graph, threads=1) if config["name"] == DETECTION else None
-        self._grading = None if self._detection else GradingGraph(graph)
+        try:
+            self._graph = read_graph(folder.parent, folder.name)
+            self._running = loaded(self._graph, data)
+        except ChromogenError as error:
+            raise self._triton.TritonModelException(error.message) from None
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
@@ -46,13 +50,8 @@ class TritonPythonModel:
         return self._triton.InferenceResponse([self._tensor(n, a) for n, a in zip(names, arrays, strict=True)])
 
     def _run(self, request: Any) -> tuple[tuple[str, ...], Arrays]:
-        tiles = self._input(request, "tiles")
-        if self._detection is not None:
-            return DETECTION_OUTPUTS, self._detection.answer(tiles)
-        assert self._grading is not None
-        return GRADING_OUTPUTS, self._grading.answer(
-            tiles, *(self._input(request, name) for name in ("x", "y", "count"))
-        )
+        inputs = (self._input(request, name) for name in self._graph.inputs)
+        return self._graph.output_names, self._running.answer(*inputs)
 
     def _tensor(self, name: str, array: npt.NDArray[Any]) -> Any:
         capsule = np.ascontiguousarray(array).__dlpack__()

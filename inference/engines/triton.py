@@ -1,4 +1,4 @@
-"""The networks on Triton servers: tiles go to whichever server is least busy, and to another one when that fails.
+"""A model on Triton servers: tiles go to whichever server is least busy, and to another one when that fails.
 
 Rules. A call has a deadline. A server that can't be reached or doesn't answer in time rests, longer each time, and is
 looked at anew when it comes back. A full queue is waited for. An answer that can't be is asked for again, elsewhere
@@ -15,21 +15,19 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from inference.analysis import ModelFacts
-from inference.engines.graphs import DETECTION, Stains, chosen, detections
-from inference.engines.local import read_model_folder, shipped_models
+from inference.engines.peaks import Answers, tile_answer
 from inference.engines.shared_tiles import SharedTiles
-from inference.engines.triton_repository import PRODUCTION_SIDE
-from inference.engines.triton_server import Answer, Kind, Server, Trouble
+from inference.engines.triton_server import Kind, Server, Trouble
 from inference.engines.triton_tls import Newest
 from inference.errors import Failed, Reason, Refused
-from inference.infer import Detections, Urgency
+from inference.infer import TileAnswer, Urgency
+from inference.model import Model
 
 LONGEST_DRAIN_S = 10.0
 LONGEST_PAUSE_S = 1.0
@@ -56,28 +54,27 @@ class TritonEngine:
     """See `inference.infer.Engine`. Nothing connects before the first tile. `close` it, or leave that to its end or the
     process's.
 
-    `side` px is that of the servers' tiles. Smaller ones are filled up to it (`filled`), larger ones refused. With
-    `secure` by TLS.
+    `side` px is that of the servers' tiles, the model's unless said otherwise. Smaller ones are filled up to it
+    (`filled`), larger ones refused. With `secure` by TLS.
     """
 
     def __init__(
         self,
         addresses: Sequence[str],
-        models: Path | None = None,
+        model: Model,
         *,
         rules: Rules | None = None,
-        side: int = PRODUCTION_SIDE,
+        side: int | None = None,
         use_shared_memory: bool = True,
         secure: Newest | None = None,
     ) -> None:
-        folder = read_model_folder(models or shipped_models())
-        self._rules = rules or Rules()
-        self._side, self._urgency, self._use_shared_memory = side, Urgency.ROUTINE, use_shared_memory
-        self._threshold = folder.counting_threshold
+        self._model, self._rules = model, rules or Rules()
+        self._side, self._urgency, self._use_shared_memory = side or model.tile.side, Urgency.ROUTINE, use_shared_memory
         self._facts = ModelFacts(
-            name=folder.name, version=folder.version, sha256=folder.sha256[DETECTION], engine="triton"
+            name=model.name, version=model.version, sha256=model.digest(), graphs=model.digests(), engine="triton"
         )
-        self._servers = [_Rested(server=Server(address, folder, side=side, secure=secure)) for address in addresses]
+        servers = (Server(address, model, side=self._side, secure=secure) for address in addresses)
+        self._servers = [_Rested(server=server) for server in servers]
         self._lock = threading.Lock()
         self._whole: TritonEngine | None = None
         self._held = _Held()
@@ -86,12 +83,12 @@ class TritonEngine:
         )
 
     @property
-    def facts(self) -> ModelFacts:
-        return self._facts
+    def model(self) -> Model:
+        return self._model
 
     @property
-    def counting_threshold(self) -> float:
-        return self._threshold
+    def facts(self) -> ModelFacts:
+        return self._facts
 
     @property
     def workers(self) -> int:
@@ -106,7 +103,7 @@ class TritonEngine:
         )  # which ends, and gives the memory back, only after the last that asks
         return other
 
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
         """See `inference.infer.Engine`. Raises Failed, retryable: ENGINE_FAILED.
 
         MODEL_INVALID where all serve another model.
@@ -116,10 +113,12 @@ class TritonEngine:
             raise Refused(
                 Reason.ENGINE_FAILED, f"tiles of {width} x {height} px don't fit the servers' {self._side} px"
             )
-        found: list[Detections] = []
+        found: list[TileAnswer] = []
         while len(found) < len(tiles):
-            answer = self._ask(tiles[len(found) :])
-            found += [_detections(answer, i, width, height, faintest) for i in range(len(answer.peaks.count))]
+            batch, answers = self._ask(tiles[len(found) :])
+            for i in range(batch):
+                of_tile = {name: answer[i] for name, answer in answers.items()}
+                found.append(tile_answer(self._model, of_tile, faintest, height=height, width=width))
         return found
 
     def check(self) -> list[tuple[str, str]]:
@@ -137,8 +136,8 @@ class TritonEngine:
         """Have the servers let go of the shared memory, once what they still compute is done, and give it back."""
         self._release()
 
-    def _ask(self, tiles: npt.NDArray[np.uint8]) -> Answer:
-        """Answers of the first tiles, as many as the server takes at once."""
+    def _ask(self, tiles: npt.NDArray[np.uint8]) -> tuple[int, Answers]:
+        """Answers for the first tiles, as many as the server takes at once, and how many those are."""
         call = _Call(deadline=time.monotonic() + self._rules.patience_s, tries=self._rules.tries)
         while True:
             rested = self._next(call.given_up, call.deadline)
@@ -148,7 +147,7 @@ class TritonEngine:
                 batch = filled(tiles[: min(self._rules.batch, server.max_batch)], self._side)
                 answer = server.infer(batch, self._held.region, urgency=self._urgency, timeout_s=self._rules.timeout_s)
                 rested.failures = 0
-                return answer
+                return len(batch), answer
             except Trouble as trouble:
                 if trouble.kind not in (Kind.BUSY, Kind.BROKEN):
                     rested.rest(self._rules)
@@ -262,14 +261,6 @@ def filled(tiles: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
         return tiles
     down, across = side - height, side - width
     return np.stack([cv2.copyMakeBorder(t, 0, down, 0, across, cv2.BORDER_REPLICATE) for t in tiles]).astype(np.uint8)
-
-
-def _detections(answer: Answer, i: int, width: int, height: int, faintest: float) -> Detections:
-    peaks = answer.peaks.of(i)
-    keep = chosen(peaks, faintest)
-    keep = keep[(peaks.x[keep] < width - 0.5) & (peaks.y[keep] < height - 0.5)]
-    stains = answer.stains
-    return detections(peaks, keep, Stains(*(getattr(stains, f)[i][keep] for f in Stains.__slots__)))
 
 
 def _release(servers: list[_Rested], held: _Held, within_s: float) -> None:

@@ -3,7 +3,6 @@ trouble is it in.
 """
 
 import threading
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -12,18 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from inference.engines.graphs import DETECTION, DETECTION_OUTPUTS, GRADING, GRADING_OUTPUTS, Peaks, Stains
-from inference.engines.local import ModelFolder
+from inference.engines.peaks import Answers
 from inference.engines.shared_tiles import Place, SharedTiles, abandoned
-from inference.engines.triton_repository import ENSEMBLE, PIXELS_PER_PLACE, VERSION, sha256_of
+from inference.engines.triton_answer import NotAnAnswer, answer_of, others
+from inference.engines.triton_repository import sha256_of
 from inference.engines.triton_tls import Newest, Secure, channel, failed_handshake, gone
-from inference.nuclei import DENSITIES, HUES, VALUES
+from inference.model import RUNNING, TILES, Model
 
 CONTROL_S = 2.0
 """Deadline of everything but inference."""
-NAMES = (*DETECTION_OUTPUTS, *GRADING_OUTPUTS)
-FINGERPRINT_NUMBERS = 8
-TYPES = {"FP32": np.dtype("<f4"), "INT32": np.dtype("<i4")}
 CHANNEL = [
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -51,30 +47,17 @@ class Trouble(Exception):
         self.kind, self.what = kind, what
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Of a batch of tiles: arrays (b, k), `peaks.count` (b,); `fingerprints` (b, 16) of both graphs that answered."""
-
-    peaks: Peaks
-    stains: Stains
-    fingerprints: npt.NDArray[np.int32]
-
-
 class Server:
-    """A channel to one server, shared by threads. `side` is that of the tiles in px, which the server's shapes must
-    have.
+    """A channel to one server, shared by threads, for one of the models that it serves.
 
-    By TLS where `secure` is given.
+    `side` is that of the tiles in px, which the server's shapes must have. By TLS where `secure` is given.
     """
 
-    def __init__(self, address: str, folder: ModelFolder, *, side: int, secure: Newest | None = None) -> None:
+    def __init__(self, address: str, model: Model, *, side: int, secure: Newest | None = None) -> None:
         self.address = address
         self.in_flight = 0
         self.max_batch = 1
-        self._folder, self._side = folder, side
-        self._fingerprints = np.frombuffer(
-            bytes.fromhex(folder.fingerprint[DETECTION] + folder.fingerprint[GRADING]), "<i4"
-        )
+        self._model, self._side = model, side
         self._secure = secure
         self._open(None if secure is None else secure())
         self._verified = False
@@ -91,19 +74,19 @@ class Server:
                 return
             if self._secure is not None and (newest := self._secure()) != self._used:
                 self._open(newest)  # calls of other threads end on the old one
-            for name in (DETECTION, GRADING):
-                if sha256_of(self._config(name)) != self._folder.sha256[name]:
-                    raise Trouble(Kind.WRONG, f"{name} there isn't the graph of this release (SHA-256 differs)")
-            config = self._config(ENSEMBLE)
+            for graph in self._model.graphs:
+                if sha256_of(self._config(graph.name)) != graph.sha256[RUNNING]:
+                    raise Trouble(Kind.WRONG, f"{graph.name} there isn't the graph of this release (SHA-256 differs)")
+            config = self._config(self._model.folder)
             if [list(t.dims) for t in config.input] != [[self._side, self._side, 3]]:
-                raise Trouble(Kind.WRONG, f"{ENSEMBLE} there takes other tiles than {self._side} px")
+                raise Trouble(Kind.WRONG, f"{self._model.folder} there takes other tiles than {self._side} px")
             self.max_batch = max(int(config.max_batch_size), 1)
             self._sees_region = region is not None and self._offer(region)
             self._verified = True
 
     def infer(
         self, tiles: npt.NDArray[np.uint8], region: SharedTiles | None, *, urgency: int, timeout_s: float
-    ) -> Answer:
+    ) -> Answers:
         """Answers of at most `max_batch` tiles, complete and possible ones. Raises Trouble."""
         self.verify(region)
         if region is not None and self._sees_region:
@@ -142,7 +125,7 @@ class Server:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def _config(self, name: str) -> Any:
-        request = service_pb2.ModelConfigRequest(name=name, version=VERSION)
+        request = service_pb2.ModelConfigRequest(name=name, version=RUNNING)
         try:
             return self._stub.ModelConfig(request, timeout=CONTROL_S).config
         except grpc.RpcError as error:
@@ -167,30 +150,34 @@ class Server:
             return False
         return True
 
-    def _infer(self, tiles: npt.NDArray[np.uint8], place: Place | None, urgency: int, timeout_s: float) -> Answer:
-        request = service_pb2.ModelInferRequest(model_name=ENSEMBLE, model_version=VERSION)
+    def _infer(self, tiles: npt.NDArray[np.uint8], place: Place | None, urgency: int, timeout_s: float) -> Answers:
+        request = service_pb2.ModelInferRequest(model_name=self._model.folder, model_version=RUNNING)
         request.parameters["priority"].uint64_param = urgency
         request.parameters["timeout"].int64_param = int(
             timeout_s * 1e6
         )  # in the queue: a request given up isn't computed
-        tensor = request.inputs.add(name="tiles", datatype="UINT8", shape=tiles.shape)
+        tensor = request.inputs.add(name=TILES, datatype="UINT8", shape=tiles.shape)
         if place is None:
             request.raw_input_contents.append(tiles.tobytes())
         else:
             tensor.parameters["shared_memory_region"].string_param = place.region
             tensor.parameters["shared_memory_byte_size"].int64_param = place.byte_size
             tensor.parameters["shared_memory_offset"].int64_param = place.offset
-        for name in NAMES:  # all of them, always: see ihc_tile's configuration
-            request.outputs.add(name=name)
+        for graph in self._model.graphs:  # all outputs, always: see ihc_tile's configuration
+            for name in graph.output_names:
+                request.outputs.add(name=name)
         try:
             response = self._stub.ModelInfer(request, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._trouble(error, by_region=place is not None) from None
-        answer = answer_of(response, len(tiles), self._side)
-        if not (answer.fingerprints == self._fingerprints).all():  # another server behind the same address
+        try:
+            answers = answer_of(response, self._model, len(tiles), self._side)
+        except NotAnAnswer as error:
+            raise Trouble(Kind.BROKEN, str(error)) from None
+        if others(answers, self._model):  # another server behind the same address
             self._verified = False
             raise Trouble(Kind.WRONG, "an answer came of another graph than this release's")
-        return answer
+        return answers
 
     def _trouble(self, error: grpc.RpcError, *, by_region: bool) -> Trouble:
         code, details = error.code(), str(error.details())
@@ -207,60 +194,5 @@ class Server:
         if code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
             if by_region:  # asked again with the pixels, it says whether the memory or the model is what it lacks
                 return Trouble(Kind.NO_REGION, "it doesn't see the shared memory")
-            return Trouble(Kind.WRONG, f"it doesn't serve version {VERSION} of this release's models")
+            return Trouble(Kind.WRONG, f"it doesn't serve version {RUNNING} of this release's models")
         return Trouble(Kind.BROKEN, f"it failed ({code.name})")
-
-
-def answer_of(response: Any, b: int, side: int) -> Answer:
-    """The tensors of a response to b tiles.
-
-    Raises Trouble BROKEN where one is missing, misshapen or holds what can't be.
-    """
-    k = side * side // PIXELS_PER_PLACE
-    lengths = {"count": 1, DETECTION_OUTPUTS[-1]: FINGERPRINT_NUMBERS, GRADING_OUTPUTS[-1]: FINGERPRINT_NUMBERS}
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    if len(response.raw_output_contents) == len(response.outputs):
-        for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
-            dtype, n = TYPES.get(output.datatype), lengths.get(output.name, k)
-            if dtype is not None and list(output.shape) == [b, n] and len(raw) == dtype.itemsize * b * n:
-                arrays[output.name] = np.frombuffer(raw, dtype).reshape((b,) if output.name == "count" else (b, n))
-    if not arrays.keys() >= set(NAMES):
-        raise Trouble(Kind.BROKEN, f"its answer lacks a tensor or one has the wrong shape; {b} x {k} was expected")
-    answer = Answer(
-        peaks=Peaks(*(arrays[n] for n in DETECTION_OUTPUTS[:-1])),
-        stains=Stains(*(arrays[n] for n in GRADING_OUTPUTS[:-1])),
-        fingerprints=np.concatenate([arrays[DETECTION_OUTPUTS[-1]], arrays[GRADING_OUTPUTS[-1]]], axis=1),
-    )
-    wrong = impossible(answer, side)
-    if wrong:
-        raise Trouble(Kind.BROKEN, wrong)
-    return answer
-
-
-def impossible(answer: Answer, side: int) -> str:
-    """What no network of ours can have answered; empty where all is well. Half an answer shows in the count."""
-    p, s = answer.peaks, answer.stains
-    if not all(np.isfinite(v).all() for v in (p.x, p.y, p.nucleus, p.confidence)):
-        return "its answer holds numbers that aren't finite"
-    held = p.nucleus > 0
-    k = p.nucleus.shape[1]
-    if not np.array_equal(held.sum(axis=1), np.minimum(p.count, k)):
-        return "its answer holds another number of peaks than it says"
-    checks = (
-        ("a peak outside of the tile", p.x[held], -0.5, side - 0.5),
-        ("a peak outside of the tile", p.y[held], -0.5, side - 0.5),
-        ("a probability above 1", p.nucleus, 0, 1.001),
-        ("a probability above 1", p.confidence, 0, 1.001),
-        ("an unknown compartment", p.label[held], 0, 1),
-        ("an impossible hue", s.hue[held], 0, HUES - 1),
-        ("an impossible value", s.value[held], 0, VALUES - 1),
-        ("an impossible density", s.dab_od_centi[held], 0, DENSITIES - 1),
-    )
-    return next(
-        (
-            f"its answer holds {what}"
-            for what, v, low, high in checks
-            if v.size and not (low <= v.min() and v.max() <= high)
-        ),
-        "",
-    )

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.analyze import find_nuclei
+from inference.analyze import find_cells
+from inference.analyzers.nuclear import NUCLEAR
+from inference.cells.values import Cells, made_cells
+from inference.criteria import Criteria
 from inference.evaluation.agreement import Agreement, agreement
 from inference.evaluation.counting import Counting, Graded, by_compartment
 from inference.evaluation.interval import Interval, intervals
 from inference.evaluation.metric import Evaluation, Points, evaluate
 from inference.evaluation.reliability import Reliability, reliability
 from inference.evaluation.robustness import CURVES, changed
-from inference.grade import Thresholds, grades
+from inference.grade import GRADES, Grades
 from inference.infer import Engine
-from inference.nuclei import Nuclei
+from inference.model import Model
 from inference.picture import PictureSlide
 from inference.slide import Rgb
 from inference.stain import hue_value_density, mean_rgb
@@ -59,18 +62,18 @@ class Changed:
 
 
 def appraise(
-    engine: Engine, tiles: Sequence[Annotated], *, mpp: float, thresholds: Thresholds, progress: Progress
+    engine: Engine, tiles: Sequence[Annotated], *, mpp: float, criteria: Criteria, progress: Progress
 ) -> Appraisal:
     """Measure an engine.
 
-    Annotated points are graded by the same square, colours and thresholds as the nuclei it finds.
+    Annotated points are graded by the same square, colours and criteria as the nuclei it finds.
     """
     predicted, counted, truth = [], [], []
     for done, tile in enumerate(tiles, 1):
         predicted.append(points_of(_found(tile.picture, engine, mpp, FAINTEST)))
-        nuclei = _found(tile.picture, engine, mpp, engine.counting_threshold)
-        counted.append(Graded(points=points_of(nuclei), grade=grades(nuclei, thresholds)))
-        truth.append(Graded(points=tile.points, grade=grades(_measured(tile, mpp), thresholds)))
+        cells = _found(tile.picture, engine, mpp, engine.model.counting_threshold)
+        counted.append(Graded(points=points_of(cells), grade=_graded(cells, criteria)))
+        truth.append(Graded(points=tile.points, grade=_graded(_measured(tile, engine.model, mpp), criteria)))
         progress(done / len(tiles))
     annotated = [t.points for t in tiles]
     return Appraisal(
@@ -107,27 +110,33 @@ def robustness(engine: Engine, tiles: Sequence[Annotated], *, mpp: float, progre
     return results
 
 
-def points_of(nuclei: Nuclei) -> Points:
+def points_of(cells: Cells) -> Points:
     """Detected nuclei as keypoints of the metric."""
-    xy = np.stack([nuclei.x, nuclei.y], axis=1)
-    return Points(xy=xy, label=nuclei.compartment.astype(np.int64), confidence=nuclei.confidence.astype(np.float64))
+    xy = np.stack([cells.x, cells.y], axis=1)
+    return Points(xy=xy, label=cells["compartment"].astype(np.int64), confidence=cells["confidence"].astype(np.float64))
 
 
-def _found(picture: Rgb, engine: Engine, mpp: float, faintest: float) -> Nuclei:
-    return find_nuclei(PictureSlide(picture, mpp=mpp), engine, faintest)
+def _found(picture: Rgb, engine: Engine, mpp: float, faintest: float) -> Cells:
+    slide = PictureSlide(picture, engine.model.resolution, mpp=mpp)
+    return find_cells(slide, engine, NUCLEAR, faintest)
 
 
-def _measured(tile: Annotated, mpp: float) -> Nuclei:
+def _graded(cells: Cells, criteria: Criteria) -> Grades:
+    return NUCLEAR.group_of(cells, criteria) % GRADES
+
+
+def _measured(tile: Annotated, model: Model, mpp: float) -> Cells:
     """The annotated points as nuclei, measured on the working grid like any other."""
-    slide = PictureSlide(tile.picture, mpp=mpp)
+    slide = PictureSlide(tile.picture, model.resolution, mpp=mpp)
     grid = slide.working
     x, y = grid.from_base(tile.points.xy[:, 0]), grid.from_base(tile.points.xy[:, 1])
     hue, value, density = hue_value_density(mean_rgb(slide.pixels, x, y))
-    return Nuclei(
-        x=tile.points.xy[:, 0],
-        y=tile.points.xy[:, 1],
-        compartment=tile.points.label.astype(np.uint8),
-        confidence=tile.points.confidence.astype(np.float32),
+    return made_cells(
+        NUCLEAR.schema,
+        tile.points.xy[:, 0],
+        tile.points.xy[:, 1],
+        compartment=tile.points.label,
+        confidence=tile.points.confidence,
         hue=hue,
         value=value,
         dab_od_centi=density,

@@ -5,12 +5,12 @@
 
 Pre- and post-processing are inside: uint8 tiles go in, peaks come out as a fixed number of places and a count.
 Height and width are free in the file and fixed by whoever runs it (Triton's configuration, the local engine); places
-are height x width / 64, that is 1,024 for a tile of 128 µm. `model.json` beside them names, counts and hashes.
+are height x width / 64, that is 1,024 for a tile of 128 µm. A `manifest.json` for each graph and for the model of both
+(`ihc_tile`) says what they are; `triton_repository stamp` then brings the hashes into Triton's configurations.
 """
 
 import argparse
 import hashlib
-import json
 import warnings
 from pathlib import Path
 
@@ -18,25 +18,36 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from inference.analyzers.nuclear import SCHEMA
+from inference.model import FLOAT32, RUNNING, Graph, Model, Resolution
+from inference.tile import TileShape
 from inference.training import data
 from inference.training.calibrate import Fitted, read_fitted
 from inference.training.fingerprint import fingerprinted
-from inference.training.graphs import DETECTION_OUTPUTS, GRADING_OUTPUTS, Detection, Grading
-from inference.training.model import load, multiply_adds_per_pixel
+from inference.training.graphs import (
+    DETECTION,
+    DETECTION_OUTPUTS,
+    FINGERPRINTS,
+    GRADING,
+    GRADING_OUTPUTS,
+    PIXELS_PER_PLACE,
+    Detection,
+    Grading,
+    detection_graph,
+    grading_graph,
+)
+from inference.training.manifest import write_graph, write_model
+from inference.training.model import STRIDE, load, multiply_adds_per_pixel
 from inference.training.quantise import quantised
 
 OPSET = 17
-DETECTION, DETECTION_FLOAT32, GRADING = "nuclei_detection", "nuclei_detection/float32", "staining_grading"
-FINGERPRINTS = {
-    DETECTION: "detection_fingerprint",
-    DETECTION_FLOAT32: "detection_fingerprint",
-    GRADING: "grading_fingerprint",
-}
-"""The graphs, and the output of each that says which graph answered."""
+FOLDER, NAME = "ihc_tile", "chromogen-nuclei"
+RESOLUTION = Resolution(working=0.5, finest=0.4, coarsest=0.625)
+TILE = TileShape(core=1024, halo=STRIDE, stride=STRIDE)
 
 
 def export(checkpoint: Path, fitted: Fitted, out: Path, version: str, training: list[data.Tile]) -> None:
-    """Write the graphs and `model.json` below `out`; int8 is calibrated on the training tiles.
+    """Write the graphs and their manifests below `out`; int8 is calibrated on the training tiles.
 
     Raises Refused MODEL_INVALID.
     """
@@ -47,7 +58,7 @@ def export(checkpoint: Path, fitted: Fitted, out: Path, version: str, training: 
     write(
         Detection(net, fitted.calibration).eval(),
         (tiles,),
-        file_of(out, DETECTION_FLOAT32),
+        file_of(out, DETECTION, FLOAT32),
         ["tiles"],
         DETECTION_OUTPUTS,
         {"tiles": batch | {1: "height", 2: "width"}, "count": batch}
@@ -63,23 +74,51 @@ def export(checkpoint: Path, fitted: Fitted, out: Path, version: str, training: 
         | dict.fromkeys(["x", "y", *GRADING_OUTPUTS], batch | places),
     )
     file_of(out, DETECTION).parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(quantised(file_of(out, DETECTION_FLOAT32), training), file_of(out, DETECTION))
-    fingerprints = {name: add_fingerprint(file_of(out, name), output) for name, output in FINGERPRINTS.items()}
-    card = {
-        "name": "chromogen-nuclei",
-        "version": version,
-        "mpp": 0.5,
-        "opset": OPSET,
-        "counting_threshold": fitted.counting_threshold,
-        "multiply_adds_per_pixel": round(multiply_adds_per_pixel(net)),
-        "sha256": {n: hashlib.sha256(file_of(out, n).read_bytes()).hexdigest() for n in FINGERPRINTS},
-        "fingerprint": fingerprints,
-    }
-    (out / "model.json").write_text(json.dumps(card, indent=2) + "\n")
+    onnx.save(quantised(file_of(out, DETECTION, FLOAT32), training), file_of(out, DETECTION))
+    describe(
+        out,
+        (detection_graph(*marked(out, DETECTION, RUNNING, FLOAT32)), grading_graph(*marked(out, GRADING, RUNNING))),
+        version=version,
+        counting_threshold=fitted.counting_threshold,
+        multiply_adds=round(multiply_adds_per_pixel(net)),
+    )
 
 
-def file_of(out: Path, name: str) -> Path:
-    return out / (name if "/" in name else f"{name}/1") / "model.onnx"
+def describe(
+    out: Path,
+    graphs: tuple[Graph, ...],
+    *,
+    name: str = NAME,
+    version: str,
+    counting_threshold: float,
+    multiply_adds: int,
+) -> None:
+    """Write the manifests of graphs and of the model of them; `multiply_adds` a pixel."""
+    for graph in graphs:
+        write_graph(out, graph, opset=OPSET)
+    model = Model(
+        repository=out,
+        folder=FOLDER,
+        name=name,
+        version=version,
+        cells=f"{SCHEMA.name}/{SCHEMA.version}",
+        resolution=RESOLUTION,
+        tile=TILE,
+        pixels_per_place=PIXELS_PER_PLACE,
+        counting_threshold=counting_threshold,
+        graphs=graphs,
+    )
+    write_model(model, multiply_adds_per_pixel=multiply_adds)
+
+
+def file_of(out: Path, name: str, version: str = RUNNING) -> Path:
+    return out / name / version / "model.onnx"
+
+
+def marked(out: Path, name: str, *versions: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Add its fingerprint to each version of a graph, once it is as it will run; SHA-256 and fingerprint by version."""
+    fingerprints = {v: add_fingerprint(file_of(out, name, v), FINGERPRINTS[name]) for v in versions}
+    return {v: hashlib.sha256(file_of(out, name, v).read_bytes()).hexdigest() for v in versions}, fingerprints
 
 
 def add_fingerprint(path: Path, output: str) -> str:

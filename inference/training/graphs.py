@@ -1,14 +1,71 @@
 """The two graphs as torch modules: what is exported, and what the engines' answers are compared with."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from inference.grade import DENSITIES, HUES, VALUES
+from inference.model import COUNT, TILES, Dtype, Graph, Role, Runtime
+from inference.model import Tensor as Output
 from inference.stain import SIDE, unmixing
 from inference.training.peaks import Calibration, find_peaks
 
 PIXELS_PER_PLACE = 64
-DETECTION_OUTPUTS = ["x", "y", "label", "nucleus", "confidence", "count"]
-GRADING_OUTPUTS = ["hue", "value", "dab_od_centi"]
+DETECTION, GRADING = "nuclei_detection", "staining_grading"
+FINGERPRINTS = {DETECTION: "detection_fingerprint", GRADING: "grading_fingerprint"}
+"""The output of each graph that says which graph answered."""
+
+
+def _by_place(name: str, dtype: Dtype, low: float, high: float | str) -> Output:
+    return Output(name=name, dtype=dtype, shape=("places",), low=low, high=high)
+
+
+DETECTION_TENSORS = (
+    _by_place("x", Dtype.FLOAT32, -0.5, "side"),
+    _by_place("y", Dtype.FLOAT32, -0.5, "side"),
+    _by_place("label", Dtype.INT32, 0, 1),
+    _by_place("nucleus", Dtype.FLOAT32, 0, 1),
+    _by_place("confidence", Dtype.FLOAT32, 0, 1),
+    Output(name=COUNT, dtype=Dtype.INT32, shape=(), low=0),
+)
+GRADING_TENSORS = (
+    _by_place("hue", Dtype.INT32, 0, HUES - 1),
+    _by_place("value", Dtype.INT32, 0, VALUES - 1),
+    _by_place("dab_od_centi", Dtype.INT32, 0, DENSITIES - 1),
+)
+DETECTION_OUTPUTS, GRADING_OUTPUTS = ([t.name for t in tensors] for tensors in (DETECTION_TENSORS, GRADING_TENSORS))
+Digests = Mapping[str, str]
+"""By version of the graph."""
+
+
+def detection_graph(sha256: Digests, fingerprint: Digests) -> Graph:
+    """What the manifest says of `Detection`."""
+    return Graph(
+        name=DETECTION,
+        role=Role.FIND,
+        runtime=Runtime.OPENVINO,
+        inputs=(TILES,),
+        outputs=DETECTION_TENSORS,
+        fingerprint_output=FINGERPRINTS[DETECTION],
+        sha256=sha256,
+        fingerprint=fingerprint,
+        probability="nucleus",
+    )
+
+
+def grading_graph(sha256: Digests, fingerprint: Digests) -> Graph:
+    """What the manifest says of `Grading`."""
+    return Graph(
+        name=GRADING,
+        role=Role.MEASURE,
+        runtime=Runtime.ONNX_RUNTIME,
+        inputs=(TILES, "x", "y", COUNT),
+        outputs=GRADING_TENSORS,
+        fingerprint_output=FINGERPRINTS[GRADING],
+        sha256=sha256,
+        fingerprint=fingerprint,
+    )
 
 
 class Detection(nn.Module):

@@ -1,6 +1,6 @@
 """AdminService."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chromogen.v1 import admin_pb2
 from chromogen.v1 import admin_service_pb2 as pb
@@ -10,27 +10,38 @@ from server.api.convert_admin import STATES, audit_message, delivery_message, de
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.repositories import AdminRepository, AuditRepository
-from server.domain.views import AuditFilter, DeliveryFilter
+from server.domain.views import AuditFilter, DeliveryFilter, DestinationView
 
 Reachable = Callable[[], bool]
 
 
 class AdminServicer:
-    """`archives` says of each archive whether it answers."""
+    """`archives` gives those of a laboratory and whether each answers, `destinations` where its routes lead."""
 
-    def __init__(self, service: AdminRepository, audit: AuditRepository, archives: Mapping[str, Reachable]) -> None:
-        self._service, self._audit, self._archives = service, audit, dict(archives)
+    def __init__(
+        self,
+        service: AdminRepository,
+        audit: AuditRepository,
+        *,
+        archives: Callable[[str], Mapping[str, Reachable]],
+        destinations: Callable[[str], Sequence[str]],
+    ) -> None:
+        self._service, self._audit, self._archives, self._destinations = service, audit, archives, destinations
 
     def ListLabs(self, request: pb.ListLabsRequest, call: Call) -> pb.ListLabsResponse:
         return pb.ListLabsResponse(labs=[lab_message(view) for view in self._service.labs(call.actor)])
 
     def ListDestinations(self, request: pb.ListDestinationsRequest, call: Call) -> pb.ListDestinationsResponse:
-        return pb.ListDestinationsResponse(
-            destinations=[destination_message(v) for v in self._service.destinations(call.actor)]
-        )
+        found = {view.name: view for view in self._service.destinations(call.actor)}
+        idle = (DestinationView(name=name) for name in self._destinations(call.actor.lab) if name not in found)
+        views = sorted([*found.values(), *idle], key=lambda view: view.name)
+        return pb.ListDestinationsResponse(destinations=[destination_message(view) for view in views])
 
     def ListArchives(self, request: pb.ListArchivesRequest, call: Call) -> pb.ListArchivesResponse:
-        found = [admin_pb2.Archive(name=name, reachable=look()) for name, look in sorted(self._archives.items())]
+        found = [
+            admin_pb2.Archive(name=name, reachable=look())
+            for name, look in sorted(self._archives(call.actor.lab).items())
+        ]
         return pb.ListArchivesResponse(archives=found)
 
     def ListDeliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:

@@ -7,98 +7,123 @@ from dataclasses import dataclass
 from chromogen.v1 import analysis_service_pb2 as pb
 from chromogen.v1 import profile_service_pb2
 
-from inference.analyze import find_nuclei
-from inference.grade import counts
+from inference.analyze import find_cells
+from inference.assay import Assay, assay_of
+from inference.cells.histograms import histograms_of
+from inference.cells.values import Cells
 from inference.infer import Engine
-from inference.nuclei import Histograms, Nuclei
-from inference.quality import LEAST_NUCLEI, Warning, looks_like_he
-from inference.score import score
+from inference.measures import Score
+from inference.model import Resolution
+from inference.quality import LEAST_NUCLEI, Warning
 from inference.slide import Slide
 from server.api import fields
 from server.api.convert_profile import revision_of
-from server.api.convert_result import model_message, nuclei_messages, scores_message
+from server.api.convert_result import cells_message, group_messages, model_message, score_messages
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
-from server.domain.profile import BUILT_IN, Profile
+from server.domain.order import Specimen
+from server.domain.profile import Profile, built_in, check_kind
 from server.domain.repositories import ProfileRepository
-from server.domain.result import Scores
+from server.pipeline import scores_of
 
 LARGEST_BYTES = 16 << 20
 LARGEST_SIDE = 8192
 """Pixels, of width and height."""
 OVERVIEW_MPP = 2.0
+USUAL_MARKER = "ER"
 
-OpenImage = Callable[[bytes, float], Slide]
-"""Opens a PNG or JPEG of so many µm a pixel.
+EngineOf = Callable[[Assay], Engine]
+OpenImage = Callable[[bytes, float, Resolution], Slide]
+"""Opens a PNG or JPEG of so many µm a pixel for a model of that resolution.
 
 Raises Refused as `server.slides.opening.open_slide` does, and for a larger side.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a picture holds."""
+class How:
+    """By which assay and profile a picture is scored."""
 
-    nuclei: Nuclei
-    scores: Scores
+    assay: Assay
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a picture holds; its scores have no intervals."""
+
+    cells: Cells
+    scores: tuple[Score, ...]
     warnings: tuple[str, ...]
 
 
 class AnalysisServicer:
-    """`engine` is made when the first picture comes: a server that is sent none needs no networks in memory."""
+    """`engine` makes one when the first picture comes: a server that is sent none needs no networks in memory."""
 
-    def __init__(self, engine: Callable[[], Engine], open_image: OpenImage, profiles: ProfileRepository) -> None:
+    def __init__(self, engine: EngineOf, open_image: OpenImage, profiles: ProfileRepository) -> None:
         self._engine, self._open_image, self._profiles = engine, open_image, profiles
 
     def AnalyzeImage(self, request: pb.AnalyzeImageRequest, call: Call) -> pb.AnalyzeImageResponse:
         began = time.perf_counter()
-        profile = self._profile(request.profile if request.HasField("profile") else None, call)
-        found = self._analysed(request.image, profile)
+        how = self._how(request, call)
+        found, analyzer = self._analysed(request.image, how), how.assay.analyzer
         return pb.AnalyzeImageResponse(
-            scores=scores_message(found.scores),
-            nuclei=nuclei_messages(found.nuclei, profile.thresholds) if request.with_nuclei else (),
+            scores=score_messages(found.scores),
+            cells=cells_message(found.cells, analyzer, how.profile.criteria) if request.with_cells else None,
+            groups=group_messages(analyzer) if request.with_cells else (),
             warnings=found.warnings,
-            model=model_message(self._engine().facts),
-            profile=profile_service_pb2.ProfileRevision(name=profile.name, revision=profile.revision),
+            model=model_message(self._engine(how.assay).facts),
+            profile=profile_service_pb2.ProfileRevision(name=how.profile.name, revision=how.profile.revision),
             seconds=time.perf_counter() - began,
         )
 
     def AnalyzeFields(
         self, requests: Iterator[pb.AnalyzeFieldsRequest], call: Call
     ) -> Iterator[pb.AnalyzeFieldsResponse]:
-        """The profile of the first field counts for all."""
-        profile: Profile | None = None
+        """Marker and profile of the first field count for all."""
+        how: How | None = None
         for request in requests:
             call.go_on()
             began = time.perf_counter()
-            if profile is None:
-                profile = self._profile(request.profile if request.HasField("profile") else None, call)
-            found = self._analysed(request.image, profile)
+            how = how or self._how(request, call)
+            found, analyzer = self._analysed(request.image, how), how.assay.analyzer
             yield pb.AnalyzeFieldsResponse(
                 field_id=request.field_id,
-                scores=scores_message(found.scores),
-                nuclei=nuclei_messages(found.nuclei, profile.thresholds) if request.with_nuclei else (),
+                scores=score_messages(found.scores),
+                cells=cells_message(found.cells, analyzer, how.profile.criteria) if request.with_cells else None,
+                groups=group_messages(analyzer) if request.with_cells else (),
                 warnings=found.warnings,
                 seconds=time.perf_counter() - began,
             )
 
-    def _profile(self, asked: profile_service_pb2.ProfileRevision | None, call: Call) -> Profile:
-        return BUILT_IN if asked is None else self._profiles.get(call.actor, *revision_of(asked, "profile")).profile
+    def _how(self, asked: pb.AnalyzeImageRequest | pb.AnalyzeFieldsRequest, call: Call) -> How:
+        """Raises Refused ASSAY_UNSUPPORTED, PROFILE_UNKNOWN, PROFILE_INVALID."""
+        assay = assay_of(fields.text(asked.marker, "marker") or USUAL_MARKER)
+        if not asked.HasField("profile"):
+            return How(assay=assay, profile=built_in(assay))
+        profile = self._profiles.get(call.actor, *revision_of(asked.profile, "profile")).profile
+        check_kind(profile, assay)
+        return How(assay=assay, profile=profile)
 
-    def _analysed(self, image: pb.Image, profile: Profile) -> Found:
+    def _analysed(self, image: pb.Image, how: How) -> Found:
         _check(image)
-        slide = self._open_image(image.data, image.mpp)
+        analyzer, engine = how.assay.analyzer, self._engine(how.assay)
+        slide = self._open_image(image.data, image.mpp, engine.model.resolution)
         try:
-            engine = self._engine()
-            nuclei = find_nuclei(slide, engine, engine.counting_threshold)
+            cells = find_cells(slide, engine, analyzer, engine.model.counting_threshold)
             picture, _ = slide.overview(OVERVIEW_MPP)
         finally:
             slide.close()
-        said = {Warning.NOT_IHC: looks_like_he(picture), Warning.TOO_FEW_NUCLEI: len(nuclei) < LEAST_NUCLEI}
+        mismatch, histograms = analyzer.mismatch(picture), histograms_of(cells, analyzer.histograms)
+        said = {
+            Warning.TOO_FEW_NUCLEI: len(cells) < LEAST_NUCLEI,
+            Warning.OUT_OF_SCOPE: how.assay.out_of_scope(),
+        }
+        first = () if mismatch is None else (mismatch.reason.value,)
         return Found(
-            nuclei=nuclei,
-            scores=scores_of(nuclei, profile),
-            warnings=tuple(w.value for w, there in said.items() if there),
+            cells=cells,
+            scores=scores_of(how.assay, histograms, how.profile, None, Specimen()),
+            warnings=(*first, *(w.value for w, there in said.items() if there)),
         )
 
 
@@ -109,12 +134,4 @@ def _check(image: pb.Image) -> None:
     if len(image.data) > LARGEST_BYTES:
         raise Refused(ServiceReason.MESSAGE_TOO_LARGE, f"image.data is larger than {LARGEST_BYTES >> 20} MiB")
     if not 0 < image.mpp <= 10:  # NaN compares false; what is too coarse the reader refuses, with its reason
-        fields.invalid("image.mpp must be above 0 and at most 0.625")
-
-
-def scores_of(nuclei: Nuclei, profile: Profile) -> Scores:
-    """By the same histograms as a slide's, without intervals."""
-    histograms = Histograms.empty()
-    histograms.add(nuclei)
-    table = counts(histograms, profile.thresholds)
-    return Scores(stroma=score(table[0]), epithelium=score(table[1]), all=score(table.sum(axis=0)))
+        fields.invalid("image.mpp must be above 0, and no coarser than the marker's model takes")

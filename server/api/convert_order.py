@@ -2,7 +2,7 @@
 
 from chromogen.v1 import order_pb2 as pb
 
-from inference.assay import marker_named
+from inference.assay import assay_of
 from server.api import fields
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
@@ -22,7 +22,7 @@ PRIORITY_NUMBERS = {priority: number for number, priority in PRIORITIES.items()}
 
 def request_of(asked: pb.Order, request_id: str, actor: Caller) -> Request:
     """The caller is the sender. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, ASSAY_UNSUPPORTED."""
-    marker = str(marker_named(fields.text(asked.marker, "order.marker", least=1), "order.marker"))
+    marker = assay_of(fields.text(asked.marker, "order.marker", least=1), "order.marker").marker
     slide = _slide(asked.slide)
     named = slide.series_uid or slide.container_id or slide.study_uid
     return Request(
@@ -30,9 +30,7 @@ def request_of(asked: pb.Order, request_id: str, actor: Caller) -> Request:
         sender=Sender(application=actor.subject, facility=actor.lab),
         message_control_id=fields.identifier(request_id, "request_id"),
         message_type=MESSAGE_TYPE,
-        placer_order_number=EntityIdentifier(
-            identifier=fields.text(asked.placer_order_number, "order.placer_order_number", least=1)
-        ),
+        placer_order_number=_placer(asked),
         placer_request=fields.text(asked.placer_request, "order.placer_request") or f"{marker}/{named}",
         priority=_priority(asked.priority),
         marker=marker,
@@ -42,6 +40,15 @@ def request_of(asked: pb.Order, request_id: str, actor: Caller) -> Request:
         specimen=_specimen(asked.specimen),
         slide=slide,
         requested_at=fields.moment(asked, "request_time"),
+    )
+
+
+def _placer(asked: pb.Order) -> EntityIdentifier:
+    return EntityIdentifier(
+        identifier=fields.text(asked.placer_order_number, "order.placer_order_number", least=1),
+        namespace=fields.text(asked.placer_namespace, "order.placer_namespace"),
+        universal_id=fields.text(asked.placer_universal_id, "order.placer_universal_id"),
+        universal_type=fields.text(asked.placer_universal_type, "order.placer_universal_type"),
     )
 
 
@@ -88,11 +95,14 @@ def _slide(asked: pb.SlideReference) -> SlideReference:
 def order_message(view: OrderView, *, with_patient: bool = False) -> pb.Order:
     """The patient only where asked for."""
     asked = view.order.request
-    specimen, slide = asked.specimen, asked.slide
+    specimen, slide, placer = asked.specimen, asked.slide, asked.placer_order_number
     return pb.Order(
         id=view.order.id,
         lab=asked.lab,
-        placer_order_number=asked.placer_order_number.identifier,
+        placer_order_number=placer.identifier,
+        placer_namespace=placer.namespace,
+        placer_universal_id=placer.universal_id,
+        placer_universal_type=placer.universal_type,
         placer_request=asked.placer_request,
         priority=PRIORITY_NUMBERS[asked.priority],
         marker=asked.marker,

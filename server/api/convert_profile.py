@@ -1,13 +1,12 @@
 """Profiles as messages and back. Pure."""
 
 import re
-from typing import assert_never
 
 from chromogen.v1 import profile_pb2 as pb
 from chromogen.v1 import profile_service_pb2 as service_pb
 
-from inference.assay import marker_named
-from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
+from inference.assay import assay_of, criteria_of
+from inference.criteria import Criteria
 from server.api import fields
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, Profile, ProfileKey
@@ -49,7 +48,7 @@ def profile_of(asked: pb.Profile, lab: str) -> Profile:
             stainer=fields.text(asked.stainer, "profile.stainer") or ANY,
             scanner=fields.text(asked.scanner, "profile.scanner") or ANY,
         ),
-        thresholds=thresholds_of(asked.thresholds, "profile.thresholds"),
+        criteria=criteria_in(asked.criteria, "profile.criteria"),
         valid_from=fields.day(asked.valid_from, "profile.valid_from"),
         valid_until=fields.day(asked.valid_until, "profile.valid_until"),
         source=fields.text(asked.source, "profile.source", most=LONGEST_SOURCE),
@@ -59,35 +58,29 @@ def profile_of(asked: pb.Profile, lab: str) -> Profile:
 def _marker(asked: str) -> str:
     if asked in ("", ANY):
         return ANY
-    return str(marker_named(fields.text(asked, "profile.marker"), "profile.marker"))
+    return assay_of(fields.text(asked, "profile.marker"), "profile.marker").marker
 
 
-def thresholds_of(asked: pb.Thresholds, field: str) -> Thresholds:
-    """Raises Refused FIELD_MISSING, PROFILE_INVALID."""
-    match asked.WhichOneof("method"):
-        case "hue_value":
-            given = asked.hue_value
-            return HueValueThresholds(hue=given.hue, left=given.left, right=given.right)
-        case "density":
-            cuts = asked.density
-            return DensityThresholds(weak=cuts.weak_centi, moderate=cuts.moderate_centi, strong=cuts.strong_centi)
-        case _:
-            raise Refused(ServiceReason.FIELD_MISSING, f"{field} is missing: give hue_value or density")
+def criteria_in(asked: pb.Criteria, field: str) -> Criteria:
+    """Of whichever kind it names. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, PROFILE_INVALID."""
+    if not asked.method:
+        raise Refused(ServiceReason.FIELD_MISSING, f"{field}.method is missing")
+    if asked.numbers.keys() & asked.texts.keys():
+        fields.invalid(f"{field} gives a number and a text under one name")
+    return criteria_of(asked.method, {**asked.numbers, **asked.texts})
 
 
-def thresholds_message(thresholds: Thresholds) -> pb.Thresholds:
-    match thresholds:
-        case HueValueThresholds(hue=hue, left=left, right=right):
-            return pb.Thresholds(hue_value=pb.HueValueThresholds(hue=hue, left=left, right=right))
-        case DensityThresholds(weak=weak, moderate=moderate, strong=strong):
-            cuts = pb.DensityThresholds(weak_centi=weak, moderate_centi=moderate, strong_centi=strong)
-            return pb.Thresholds(density=cuts)
-        case _:
-            assert_never(thresholds)
+def criteria_message(criteria: Criteria) -> pb.Criteria:
+    values = criteria.values()
+    return pb.Criteria(
+        method=criteria.method,
+        numbers={name: value for name, value in values.items() if not isinstance(value, str)},
+        texts={name: value for name, value in values.items() if isinstance(value, str)},
+    )
 
 
 def profile_message(profile: Profile, view: ProfileView | None = None) -> pb.Profile:
-    """OrderState, time and etag only of a view: the copy in a result has none."""
+    """State, time and etag only of a view: the copy in a result has none."""
     key = profile.key
     made = pb.Profile(
         name=profile.name,
@@ -97,7 +90,7 @@ def profile_message(profile: Profile, view: ProfileView | None = None) -> pb.Pro
         clone=key.clone,
         stainer=key.stainer,
         scanner=key.scanner,
-        thresholds=thresholds_message(profile.thresholds),
+        criteria=criteria_message(profile.criteria),
         valid_from="" if profile.valid_from is None else profile.valid_from.isoformat(),
         valid_until="" if profile.valid_until is None else profile.valid_until.isoformat(),
         source=profile.source,

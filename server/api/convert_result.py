@@ -1,24 +1,25 @@
-"""Results as messages. Pure."""
+"""Results and cells as messages. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import chain
 
 from chromogen.v1 import result_pb2 as pb
 
 from inference.analysis import ModelFacts
-from inference.grade import Thresholds, grades
-from inference.nuclei import COMPARTMENTS, Nuclei
-from inference.score import CompartmentScore
+from inference.analyzers.analyzer import Analyzer
+from inference.cells.values import Cells
+from inference.criteria import Criteria
+from inference.measures import Score
 from inference.slide import SlideFacts
 from server.api import fields
 from server.api.convert_profile import profile_message
-from server.domain.result import Scores
 from server.domain.states import ResultState
 from server.domain.views import SummaryView
 
 STATES = {getattr(pb, f"RESULT_STATE_{state}"): state for state in ResultState}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
-COMPARTMENT_INDEX = {getattr(pb, f"COMPARTMENT_{name.upper()}"): i for i, name in enumerate(COMPARTMENTS)}
-COMPARTMENT_NUMBERS = [getattr(pb, f"COMPARTMENT_{name.upper()}") for name in COMPARTMENTS]
+CONFIDENCE = "confidence"
+"""Of the columns of every schema; it has a field of its own."""
 
 
 def result_message(view: SummaryView) -> pb.Result:
@@ -29,10 +30,12 @@ def result_message(view: SummaryView) -> pb.Result:
         order_id=result.order_id or "",
         predecessor_id=result.predecessor or "",
         create_time=fields.stamp(result.created_at),
+        marker=result.marker,
+        clinical_region=result.clinical_region,
         profile=profile_message(result.profile),
         model=model_message(analysis.model),
         slide=_slide(analysis.slide),
-        scores=scores_message(result.scores),
+        scores=score_messages(result.scores),
         tissue_mm2=analysis.tissue_mm2,
         warnings=result.warnings,
         state=STATE_NUMBERS[view.state],
@@ -46,7 +49,8 @@ def result_message(view: SummaryView) -> pb.Result:
 
 
 def model_message(model: ModelFacts) -> pb.Model:
-    return pb.Model(name=model.name, version=model.version, sha256=model.sha256, engine=model.engine)
+    graphs = [pb.Graph(name=name, sha256=sha256) for name, sha256 in model.graphs]
+    return pb.Model(name=model.name, version=model.version, sha256=model.sha256, engine=model.engine, graphs=graphs)
 
 
 def _slide(facts: SlideFacts) -> pb.SlideFacts:
@@ -62,36 +66,60 @@ def _slide(facts: SlideFacts) -> pb.SlideFacts:
     )
 
 
-def scores_message(scores: Scores) -> pb.Scores:
-    return pb.Scores(stroma=_score(scores.stroma), epithelium=_score(scores.epithelium), all=_score(scores.all))
+def score_messages(scores: Iterable[Score]) -> list[pb.Score]:
+    """In their order."""
+    return [_score(score) for score in scores]
 
 
-def _score(score: CompartmentScore) -> pb.CompartmentScore:
-    interval, allred = score.h_score_ci95, score.allred
-    return pb.CompartmentScore(
-        nuclei=score.n,
-        counts=score.counts,
-        h_score=score.h_score,
-        h_score_ci95=None if interval is None else pb.Interval(low=interval[0], high=interval[1]),
-        percent_positive=score.percent_positive,
-        allred=None if allred is None else pb.Allred(proportion=allred.ps, intensity=allred.is_, total=allred.total),
-        irs=score.irs,
+def _score(score: Score) -> pb.Score:
+    interval = score.interval
+    return pb.Score(
+        code=score.code,
+        scheme=score.scheme,
+        display=score.display,
+        region=score.region,
+        value=score.value,
+        category=score.category or "",
+        unit=score.unit,
+        interval=None if interval is None else pb.Interval(low=interval[0], high=interval[1]),
+        n=score.n,
+        measure=score.measure,
     )
 
 
-def nuclei_messages(nuclei: Nuclei, thresholds: Thresholds) -> Iterator[pb.Nucleus]:
-    """One a nucleus, graded."""
-    columns = (nuclei.x, nuclei.y, nuclei.compartment, nuclei.confidence, nuclei.hue, nuclei.value, nuclei.dab_od_centi)
-    for x, y, compartment, confidence, hue, value, density, grade in zip(
-        *(column.tolist() for column in columns), grades(nuclei, thresholds).tolist(), strict=True
-    ):
-        yield pb.Nucleus(
-            x_px=x,
-            y_px=y,
-            compartment=COMPARTMENT_NUMBERS[compartment],
-            confidence=confidence,
-            hue=hue,
-            value=value,
-            dab_od_centi=density,
-            grade=grade,
-        )
+def score_in(message: pb.Score) -> Score:
+    """The inverse, for clients."""
+    interval = (message.interval.low, message.interval.high) if message.HasField("interval") else None
+    return Score(
+        measure=message.measure,
+        code=message.code,
+        scheme=message.scheme,
+        display=message.display,
+        region=message.region,
+        unit=message.unit,
+        n=message.n,
+        value=message.value if message.HasField("value") else None,
+        category=message.category or None,
+        interval=interval,
+    )
+
+
+def group_messages(analyzer: Analyzer) -> list[pb.CellGroup]:
+    return [pb.CellGroup(name=g.name, title=g.title, region=g.region) for g in analyzer.groups]
+
+
+def region_names(analyzer: Analyzer) -> list[str]:
+    """Every region that a score or a cell can be of, those of the groups among them."""
+    return list(dict.fromkeys(chain((r.name for r in analyzer.regions), (g.region for g in analyzer.groups))))
+
+
+def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Cells:
+    """Their columns, grouped under the criteria."""
+    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE]
+    return pb.Cells(
+        x_px=cells.x,
+        y_px=cells.y,
+        group=analyzer.group_of(cells, criteria),
+        confidence=cells[CONFIDENCE],
+        measurements=[pb.Measurement(name=c.name, unit=c.unit, values=cells[c.name]) for c in measured],
+    )

@@ -46,6 +46,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give thresholds in range and in ascending order"),
+    _R.CELLS_INVALID: Advice(StatusCode.DATA_LOSS, "the operator restores the results' folder from its backup"),
     _R.MODEL_INVALID: Advice(_STATE, "the operator installs the model again"),
     _R.DATASET_INVALID: Advice(_INVALID, "correct the data set"),
     _R.OUTPUT_NOT_WRITABLE: Advice(_AWAY, "the operator makes room on the disk; then try again"),
@@ -58,6 +59,10 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.MESSAGE_TYPE_UNSUPPORTED: Advice(_INVALID, "send a kind of message that is taken here"),
     _S.FIELD_MISSING: Advice(_INVALID, "fill in the field that is named"),
     _S.MARKER_UNKNOWN: Advice(_INVALID, "name one marker, by one code"),
+    _S.LABORATORY_UNKNOWN: Advice(
+        StatusCode.PERMISSION_DENIED, "the operator names the laboratory in the site file, or corrects the token's"
+    ),
+    _S.SENDER_UNKNOWN: Advice(StatusCode.PERMISSION_DENIED, "the operator names the sender in the site file"),
     _S.NO_PROFILE: Advice(_STATE, "activate a profile for the marker"),
     _S.PROFILE_CONFLICT: Advice(StatusCode.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
     _S.ORDER_UNKNOWN: Advice(StatusCode.NOT_FOUND, "check the order's identifier"),

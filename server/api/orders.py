@@ -20,11 +20,19 @@ WATCH_EVERY_S = 0.5
 class OrderServicer:
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: OrderRepository, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._service, self._sleep = service, sleep
+    def __init__(
+        self,
+        service: OrderRepository,
+        *,
+        check_laboratory: Callable[[str], object] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`check_laboratory` raises Refused LABORATORY_UNKNOWN where orders of the laboratory aren't taken."""
+        self._service, self._check_laboratory, self._sleep = service, check_laboratory, sleep
 
     def CreateOrder(self, request: pb.CreateOrderRequest, call: Call) -> pb.CreateOrderResponse:
         began_ns = time.time_ns()
+        self._check_laboratory(call.actor.lab)
         view, new = self._service.create(call.actor, request_of(request.order, request.request_id, call.actor))
         traces.accepted(view.order.id, began_ns, "API")
         return pb.CreateOrderResponse(order=order_message(view), created=new)

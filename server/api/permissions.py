@@ -27,7 +27,7 @@ _TABLE: dict[str, dict[str, tuple[Role, ...]]] = {
         "ListResults": _READS_RESULTS,
         "ListSlideHistory": _READS_RESULTS,
         "RescoreResult": _BENCH,
-        "ListNuclei": _BENCH,
+        "ListCells": _BENCH,
         "SignResult": (PATHOLOGIST,),
         "RejectResult": (PATHOLOGIST,),
         "AmendResult": (PATHOLOGIST,),

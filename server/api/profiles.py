@@ -2,15 +2,13 @@
 
 from chromogen.v1 import profile_service_pb2 as pb
 
-from inference.grade import counts
-from inference.score import h_score, percent_positive
 from server.api import fields, pages
-from server.api.convert_profile import STATES, name_of, profile_of, revision_of, thresholds_of, view_message
+from server.api.compare import compared, differences
+from server.api.convert_profile import STATES, criteria_in, name_of, profile_of, revision_of, view_message
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
-from server.domain.profile import Profile
 from server.domain.repositories import ProfileRepository
-from server.domain.result import Result, ResultId
+from server.domain.result import ResultId
 from server.domain.states import ProfileState
 from server.domain.views import ProfileFilter, Revision
 from server.services.results import ResultService
@@ -48,7 +46,7 @@ class ProfileServicer:
         self, request: pb.CreateProfileRevisionRequest, call: Call
     ) -> pb.CreateProfileRevisionResponse:
         revision = Revision(
-            thresholds=thresholds_of(request.thresholds, "thresholds"),
+            criteria=criteria_in(request.criteria, "criteria"),
             source=fields.text(request.source, "source", most=500),
             valid_from=fields.day(request.valid_from, "valid_from"),
             valid_until=fields.day(request.valid_until, "valid_until"),
@@ -77,32 +75,9 @@ class ProfileServicer:
             call.go_on()
             view = self._results.get(call.actor, ResultId(fields.identifier(given, "result_ids")))
             rows.append(compared(view.result, first, second))
-        return _summed(rows)
+        return pb.CompareProfilesResponse(comparisons=rows, differences=differences(rows))
 
     def CalibrateProfile(self, request: pb.CalibrateProfileRequest, call: Call) -> pb.CalibrateProfileResponse:
         raise Refused(
-            ServiceReason.NOT_IMPLEMENTED, "calibration is not built yet: give thresholds by CreateProfileRevision"
+            ServiceReason.NOT_IMPLEMENTED, "calibration is not built yet: give criteria by CreateProfileRevision"
         )
-
-
-def compared(result: Result, first: Profile, second: Profile) -> pb.ProfileComparison:
-    """What two profiles make of a result's nuclei, from its histograms."""
-    tables = [counts(result.analysis.histograms, profile.thresholds).sum(axis=0) for profile in (first, second)]
-    one, other = (tuple(int(n) for n in table) for table in tables)
-    return pb.ProfileComparison(
-        result_id=result.id,
-        nuclei=sum(one),
-        first_h_score=h_score(one),
-        second_h_score=h_score(other),
-        first_percent_positive=percent_positive(one),
-        second_percent_positive=percent_positive(other),
-    )
-
-
-def _summed(rows: list[pb.ProfileComparison]) -> pb.CompareProfilesResponse:
-    differences = [row.second_h_score - row.first_h_score for row in rows if row.nuclei]
-    return pb.CompareProfilesResponse(
-        comparisons=rows,
-        mean_h_score_difference=sum(differences) / len(differences) if differences else None,
-        largest_h_score_difference=max(map(abs, differences)) if differences else None,
-    )

@@ -6,19 +6,20 @@ from chromogen.v1 import result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
 from inference.geometry import Region
-from server.api import fields, nuclei, pages
+from server.api import cells, fields, pages
 from server.api.convert_profile import revision_of
-from server.api.convert_result import COMPARTMENT_INDEX, STATES, result_message
+from server.api.convert_result import STATES, group_messages, region_names, result_message
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
+from server.domain.profile import Profile, check_kind
 from server.domain.repositories import ProfileRepository
-from server.domain.result import ResultId
+from server.domain.result import Result, ResultId
 from server.domain.views import ResultFilter, SlideName
 from server.services.results import ResultService
 
 MOST_RESULTS = 200
-CELL_UM = (5.0, 100.0, 10_000.0)
+SQUARE_UM = (5.0, 100.0, 10_000.0)
 """Least, usual, most."""
 
 
@@ -57,22 +58,33 @@ class ResultServicer:
         profile = self._profiles.get(call.actor, name, revision).profile
         return pb.RescoreResultResponse(result=result_message(self._service.rescore(call.actor, result_id, profile)))
 
-    def ListNuclei(self, request: pb.ListNucleiRequest, call: Call) -> Iterator[pb.ListNucleiResponse]:
-        result_id, selection, cell_um = _id(request.result_id), _selection(request), _cell_um(request)
+    def ListCells(self, request: pb.ListCellsRequest, call: Call) -> Iterator[pb.ListCellsResponse]:
+        """The first message names groups and regions, and holds no cells."""
+        result_id, square_um = _id(request.result_id), _square_um(request)
+        window = _window(request.window) if request.HasField("window") else None
+        region = fields.text(request.region, "region")
         result = self._service.get(call.actor, result_id).result
-        profile = result.profile
-        if request.HasField("profile"):
-            profile = self._profiles.get(call.actor, *revision_of(request.profile, "profile")).profile
-        batches = self._service.nuclei(call.actor, result_id)
-        if request.detail == pb.NUCLEI_DETAIL_CELLS:
+        analyzer, criteria = result.assay.analyzer, self._profile(request, result, call).criteria
+        selection = cells.Selection(analyzer=analyzer, criteria=criteria, window=window, region=region)
+        batches = self._service.cells(call.actor, result_id)
+        yield pb.ListCellsResponse(groups=group_messages(analyzer), regions=region_names(analyzer))
+        if request.detail == pb.CELLS_DETAIL_SQUARES:
             mpp = result.analysis.slide.mpp
-            for part in nuclei.cells(batches, selection, profile.thresholds, mpp=mpp, cell_um=cell_um):
+            for squares in cells.squares(batches, selection, mpp=mpp, square_um=square_um):
                 call.go_on()
-                yield pb.ListNucleiResponse(cells=part)
+                yield pb.ListCellsResponse(squares=squares)
             return
-        for points in nuclei.points(batches, selection, profile.thresholds):
+        for points in cells.points(batches, selection):
             call.go_on()
-            yield pb.ListNucleiResponse(nuclei=points)
+            yield pb.ListCellsResponse(cells=points)
+
+    def _profile(self, request: pb.ListCellsRequest, result: Result, call: Call) -> Profile:
+        """The one asked for, or the result's own."""
+        if not request.HasField("profile"):
+            return result.profile
+        profile = self._profiles.get(call.actor, *revision_of(request.profile, "profile")).profile
+        check_kind(profile, result.assay)
+        return profile
 
     def SignResult(self, request: pb.SignResultRequest, call: Call) -> pb.SignResultResponse:
         return pb.SignResultResponse(
@@ -111,15 +123,6 @@ def _filter(request: pb.ListResultsRequest) -> ResultFilter:
     )
 
 
-def _selection(request: pb.ListNucleiRequest) -> nuclei.Selection:
-    if request.compartment and request.compartment not in COMPARTMENT_INDEX:
-        fields.invalid("compartment is none that is known here")
-    if request.detail not in pb.NucleiDetail.values():
-        fields.invalid("detail is none that is known here")
-    window = _window(request.window) if request.HasField("window") else None
-    return nuclei.Selection(window=window, compartment=COMPARTMENT_INDEX.get(request.compartment))
-
-
 def _window(asked: result_pb2.Window) -> Region:
     region = Region(x=asked.x_px, y=asked.y_px, width=asked.width_px, height=asked.height_px)
     if region.empty or region.x < 0 or region.y < 0:
@@ -127,9 +130,11 @@ def _window(asked: result_pb2.Window) -> Region:
     return region
 
 
-def _cell_um(request: pb.ListNucleiRequest) -> float:
-    least, usual, most = CELL_UM
-    side = request.cell_um or usual
+def _square_um(request: pb.ListCellsRequest) -> float:
+    if request.detail not in pb.CellsDetail.values():
+        fields.invalid("detail is none that is known here")
+    least, usual, most = SQUARE_UM
+    side = request.square_um or usual
     if not least <= side <= most:
-        fields.invalid(f"cell_um must be {least:g} to {most:g}")
+        fields.invalid(f"square_um must be {least:g} to {most:g}")
     return side

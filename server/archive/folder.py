@@ -1,4 +1,4 @@
-"""A folder of DICOM files as the archive: implements `server.domain.ports.Archive`."""
+"""A folder of DICOM files as an archive: implements `server.domain.ports.SlideSource` and `ObjectSink`."""
 
 import os
 import re
@@ -53,6 +53,14 @@ class FolderArchive:
                 _bring(path, self._root / f"{uid}.dcm", link=False)
             except OSError as error:
                 raise _unreachable("storing in the archive's folder failed", error) from None
+
+    def ping(self) -> None:
+        """Raises Failed ARCHIVE_UNREACHABLE (retryable) where the folder isn't there or can't be read."""
+        try:
+            with os.scandir(self._root):
+                pass
+        except OSError as error:
+            raise _unreachable("the archive's folder can't be read", error) from None
 
     def _index(self) -> list[InstanceHeader]:
         """Headers of every DICOM file below the root; files that can't be read as DICOM are passed over."""

@@ -3,8 +3,6 @@ do.
 """
 
 import shutil
-import socket
-import ssl
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +12,8 @@ import numpy as np
 from cryptography import x509
 from sqlalchemy import text
 
+from inference.assay import assays
 from inference.engines.factory import make_engine
-from inference.engines.local import LocalEngine
 from inference.engines.triton import TritonEngine
 from inference.errors import Reason
 from inference.infer import Engine
@@ -25,12 +23,13 @@ from server.api.server import authenticate_by, credentials_of, is_loopback
 from server.bootstrap import Service, bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Settings
+from server.site import MllpDestination, key_of
+from server.site_file import site_of
 from server.store.database import transaction, unproven_hosts
 from server.store.migrate import OLDER_TABLES, Standing, standing
-from server.tls import engine_secure, listener_context, sender_context
+from server.tls import engine_secure, listener_context
 
 LEAST_FREE_GB = 5.0
-CONNECT_TIMEOUT_S = 3.0
 RENEW_DAYS = 30
 
 ROLES = text(
@@ -48,47 +47,55 @@ class Found:
 
 
 def engine(wanted: Settings) -> Found:
-    """The configured engine: in this process, a blank tile is run; of Triton, every server is asked for its models."""
-    made = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
-    if isinstance(made, TritonEngine):
-        try:
-            return _servers(made)
-        finally:
-            made.close()
-    return Found(text=f"{wanted.engine.name}: {_blank_tile(made)}")
+    """The configured engine with each model: a blank tile runs in this process; Triton servers are asked for it."""
+    secure = engine_secure(wanted.engine)
+    made = [make_engine(wanted.engine.name, model=model, secure=secure) for model in assay_models()]
+    try:
+        return Found(text=f"{wanted.engine.name}: {'; '.join(map(_runs, made))}")
+    finally:
+        for one in made:
+            if isinstance(one, TritonEngine):
+                one.close()
 
 
-def _servers(made: TritonEngine) -> Found:
-    answers = made.check()
-    wrong = [f"{address}: {what}" for address, what in answers if what]
+def assay_models() -> tuple[str, ...]:
+    """The folder of each model that an assay needs."""
+    return tuple(dict.fromkeys(assay.model for assay in assays()))
+
+
+def _runs(made: Engine) -> str:
+    """Raises Failed ENGINE_FAILED where a server doesn't serve the model."""
+    if not isinstance(made, TritonEngine):
+        return _blank_tile(made)
+    wrong = [f"{address}: {what}" for address, what in made.check() if what]
     if wrong:
         message = f"{'; '.join(wrong)}; start Triton with this release's models, or correct CHROMOGEN_ENGINE_NAME"
         raise Failed(Reason.ENGINE_FAILED, message)
-    return Found(text=f"Triton at {', '.join(a for a, _ in answers)}, {made.facts.name} {made.facts.version}")
+    return f"{made.facts.name} {made.facts.version}"
 
 
 def _blank_tile(made: Engine) -> str:
-    found = made.detect(np.full((1, 256, 256, 3), 240, np.uint8), made.counting_threshold)[0]
-    facts = made.facts
-    return f"{facts.name} {facts.version}, sha256 {facts.sha256[:12]}, {len(found.x)} nuclei on a blank tile"
+    found = made.detect(np.full((1, 256, 256, 3), 240, np.uint8), made.model.counting_threshold)[0]
+    facts, n = made.facts, len(found.columns.get("x", ()))
+    return f"{facts.name} {facts.version}, sha256 {facts.sha256[:12]}, {n} cells on a blank tile"
 
 
 def models(_: Settings) -> Found:
     """The networks that came with this release, which a slide's result names, whichever engine runs them."""
-    return Found(text=_blank_tile(LocalEngine(threads=1)))
+    return Found(text="; ".join(_blank_tile(make_engine(model=model)) for model in assay_models()))
 
 
 def folder(wanted: Settings) -> Found:
     """The data folder can be written to and has room."""
     place = wanted.data.folder
-    free = _written(place, "CHROMOGEN_DATA_FOLDER", make=True)
+    free = written(place, "CHROMOGEN_DATA_FOLDER", make=True)
     if free < LEAST_FREE_GB:
         advice = f"at least {LEAST_FREE_GB:g} are needed: make room (docs/operations.md, Retention)"
         raise Failed(ServiceReason.SETTING_INVALID, f"{free:.1f} GB free in {place}; {advice}")
     return Found(text=f"{place}, {free:.0f} GB free")
 
 
-def _written(place: Path, name: str, *, make: bool) -> float:
+def written(place: Path, name: str, *, make: bool) -> float:
     """GB free in a folder that can be written to. Raises Failed SETTING_INVALID."""
     probe = place / f".check-{uuid.uuid4().hex}"
     try:
@@ -139,21 +146,8 @@ def _account(service: Service) -> str:
     return f"{name} (may {' and '.join(does)})"
 
 
-def archive(wanted: Settings) -> Found:
-    """The archive's folder is there, and takes objects."""
-    place = wanted.archive_folder
-    own = wanted.archive.folder is None  # ours, in the data folder
-    if not own and not place.is_dir():
-        raise Failed(
-            ServiceReason.ARCHIVE_UNREACHABLE,
-            f"{place} is not a folder; mount or make it, or set CHROMOGEN_ARCHIVE_FOLDER",
-        )
-    free = _written(place, "CHROMOGEN_ARCHIVE_FOLDER", make=own)
-    return Found(text=f"{place}, {free:.0f} GB free")
-
-
 def mllp(wanted: Settings) -> Found:
-    """How orders come in."""
+    """How orders come in, but at listeners of the site file."""
     where = f"orders at {wanted.mllp.host}:{wanted.mllp.port}"
     context = listener_context(wanted.mllp)
     if context is None:
@@ -163,26 +157,6 @@ def mllp(wanted: Settings) -> Found:
             text=f"{where}, plain text", advice="patients cross the network readable: set CHROMOGEN_MLLP_TLS_*"
         )
     return Found(text=f"{where}, TLS{', client certificates' if wanted.mllp.tls_client_ca else ''}")
-
-
-def lis(wanted: Settings) -> Found:
-    """The LIS accepts a connection, and its certificate fits, where one is set."""
-    receiver, context = wanted.lis, sender_context(wanted.lis)
-    if not receiver.host:
-        return Found(text="none set; results are not sent to a LIS", advice="set CHROMOGEN_LIS_HOST")
-    where = f"{receiver.host}:{receiver.port}"
-    try:
-        with socket.create_connection((receiver.host, receiver.port), CONNECT_TIMEOUT_S) as line:
-            if context is not None:
-                context.wrap_socket(line, server_hostname=receiver.host).close()
-    except ssl.SSLError as error:
-        advice = "its certificate must be of CHROMOGEN_LIS_TLS_CA's authority and name the host, and it must take ours"
-        raise Failed(
-            ServiceReason.DELIVERY_FAILED, f"{where} and we don't agree on TLS ({type(error).__name__}): {advice}"
-        ) from None
-    except OSError:
-        raise Failed(ServiceReason.DELIVERY_FAILED, f"nothing answers at {where}; check CHROMOGEN_LIS_*") from None
-    return Found(text=f"{where} answers{', TLS' if context is not None else ''}")
 
 
 def api(wanted: Settings) -> Found:
@@ -233,8 +207,6 @@ def _files(wanted: Settings) -> dict[str, Path]:
         "TLS_CLIENT_CA": wanted.tls.client_ca,
         "MLLP_TLS_CERT": wanted.mllp.tls_cert,
         "MLLP_TLS_CLIENT_CA": wanted.mllp.tls_client_ca,
-        "LIS_TLS_CA": wanted.lis.tls_ca,
-        "LIS_TLS_CERT": wanted.lis.tls_cert,
         "ENGINE_CA": wanted.engine.ca,
         "ENGINE_CERT": wanted.engine.cert,
         "OIDC_CA": wanted.oidc.ca,
@@ -242,7 +214,11 @@ def _files(wanted: Settings) -> dict[str, Path]:
         "CLIENT_CA": wanted.client.ca,
         "CLIENT_CERT": wanted.client.cert,
     }
-    return {f"CHROMOGEN_{name}": path for name, path in given.items() if path is not None}
+    named = {f"CHROMOGEN_{name}": path for name, path in given.items()}
+    for to in site_of(wanted).destinations:
+        if isinstance(to, MllpDestination):
+            named |= {key_of(to.table, "tls_ca"): to.tls_ca, key_of(to.table, "tls_cert"): to.tls_cert}
+    return {name: path for name, path in named.items() if path is not None}
 
 
 def _days_left(name: str, path: Path) -> float:

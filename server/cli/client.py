@@ -55,6 +55,7 @@ _INPUT = frozenset(
 _REASONS = {str(reason): reason for kind in (Reason, ServiceReason) for reason in kind}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Shown = TypeVar("Shown", bound=Message)
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="print JSON, one object a line")
 limit_option = click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="how many at most")
@@ -116,18 +117,36 @@ def show(message: Message, columns: Mapping[str, str], *, as_json: bool) -> None
             click.echo(f"{title:<18}{value}")
 
 
-def show_all(messages: Sequence[Message], columns: Mapping[str, str], *, as_json: bool) -> None:
-    """Many messages: a table (names of fields to titles; `a.b` is a field inside), or JSON, one object a line."""
+def show_all(
+    messages: Sequence[Shown],
+    columns: Mapping[str, str],
+    *,
+    as_json: bool,
+    more: Mapping[str, Callable[[Shown], str]] | None = None,
+) -> None:
+    """Many messages: a table (names of fields to titles; `a.b` is a field inside), or JSON, one object a line.
+
+    `more` are columns by their title that no field alone has.
+    """
     if as_json:
         for message in messages:
             click.echo(to_json(message))
         return
+    made = more or {}
+    rows = [
+        [*(_at(fields, name) for name in columns), *(of(message) for of in made.values())]
+        for message, fields in ((message, to_dict(message)) for message in messages)
+    ]
+    show_table([*columns.values(), *made], rows)
+
+
+def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """On a terminal as wide as it is, piped as wide as WIDE."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns.values():
+    for title in titles:
         table.add_column(title, overflow="fold")
-    for message in messages:
-        fields = to_dict(message)
-        table.add_row(*(_at(fields, name) for name in columns))
+    for row in rows:
+        table.add_row(*row)
     on_terminal = sys.stdout.isatty()
     Console(file=sys.stdout, width=None if on_terminal else WIDE, color_system="auto" if on_terminal else None).print(
         table
@@ -178,6 +197,8 @@ def _at(fields: Any, name: str) -> str:
         return f"{fields:.1f}"
     if isinstance(fields, list):
         return ", ".join(map(str, fields))
+    if isinstance(fields, dict):
+        return ", ".join(f"{key} {value:g}" for key, value in fields.items() if isinstance(value, float))
     for prefix in ("ORDER_STATE_", "RESULT_STATE_", "PROFILE_STATE_", "DELIVERY_STATE_", "PRIORITY_"):
         fields = short(str(fields), prefix)
     return str(fields)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
+from inference.measures import ALL, Score
+from server.cli.table import NONE, by_region, interval_text
 from server.demo.run import Outcome, run_demo
-from server.domain.result import Scores
 from server.observability import set_up
 
 
@@ -24,16 +25,17 @@ def demo(out: Path, seed: int, h_score: float, keep: bool) -> None:
 
 
 def show(outcome: Outcome, out: Path) -> None:
-    """A table of found and true, then the files."""
-    click.echo(f"{'':<12}{'nuclei':>8}{'true':>8}{'H-score':>10}{'true':>8}{'95 %':>14}")
-    for name in Scores.__dataclass_fields__:
-        found, true = getattr(outcome.result.scores, name), getattr(outcome.truth, name)
-        interval = found.h_score_ci95
-        text = f"{interval[0]:.0f} to {interval[1]:.0f}" if interval else "-"
-        click.echo(f"{name:<12}{found.n:>8}{true.n:>8}{_number(found.h_score):>10}{_number(true.h_score):>8}{text:>14}")
-    found, true = outcome.result.scores.all.h_score, outcome.truth.all.h_score
-    off = abs((found or 0) - (true or 0))
-    click.echo(f"H-score of all nuclei {_number(found)}, truth {_number(true)}, off by {off:.1f}")
+    """A table of found and true by region, then the files."""
+    assay, first = outcome.result.assay, outcome.result.assay.measures[0]
+    found, true = (by_region(first, scores) for scores in (outcome.result.scores, outcome.truth))
+    click.echo(f"{'':<12}{'nuclei':>8}{'true':>8}{first.title:>10}{'true':>8}{'95 %':>14}")
+    for region in (r.name for r in assay.analyzer.regions):
+        counts = f"{found[region].n:>8}{true[region].n:>8}"
+        values = f"{_number(found[region]):>10}{_number(true[region]):>8}{interval_text(found[region]):>14}"
+        click.echo(f"{region:<12}{counts}{values}")
+    off = abs((found[ALL].value or 0) - (true[ALL].value or 0))
+    said = f"{_number(found[ALL])}, truth {_number(true[ALL])}"
+    click.echo(f"{first.title} of all nuclei {said}, off by {off:.1f}")
     for warning in outcome.result.warnings:
         click.echo(f"warning: {warning}")
     click.echo(f"profile {outcome.result.profile.label}; research use only")
@@ -41,5 +43,5 @@ def show(outcome: Outcome, out: Path) -> None:
         click.echo(f"  {path}")
 
 
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.1f}"
+def _number(score: Score) -> str:
+    return NONE if score.value is None else f"{score.value:.1f}"

@@ -1,4 +1,4 @@
-"""`chromogen detect`: the nuclei of pictures, as JSON lines."""
+"""`chromogen detect`: the nuclei of pictures of nuclear stains, as JSON lines."""
 
 import json
 from pathlib import Path
@@ -6,19 +6,23 @@ from typing import Any
 
 import click
 
-from inference.analyze import find_nuclei
+from inference.analyze import find_cells
+from inference.analyzers.nuclear import NUCLEAR
+from inference.assay import assay_of
+from inference.cells.values import Cells
+from inference.criteria import Criteria
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
-from inference.grade import grades
+from inference.grade import GRADES
 from inference.infer import Engine
-from inference.nuclei import COMPARTMENTS
-from inference.quality import Warning, looks_like_he
 from inference.slide import Slide
 from server.cli.progress import progress_bar
-from server.domain.profile import BUILT_IN
 from server.slides.opening import open_slide
 
 LARGEST_PX = 8192 * 8192
+FAINTEST = 0.01
+MARKER = "ER"
+"""Whose model finds the nuclei, and whose built-in criteria grade them."""
 
 
 @click.command()
@@ -28,36 +32,44 @@ LARGEST_PX = 8192 * 8192
 @click.option("--model", type=click.Path(path_type=Path), help="folder of another model; the shipped one else")
 def detect(images: tuple[Path, ...], mpp: float, min_confidence: float, model: Path | None) -> None:
     """Find nuclei in each IMAGE and print one JSON object a line: image, mpp, nuclei (x, y in pixels of the image)."""
-    engine = make_engine("local", model)
+    assay = assay_of(MARKER)
+    engine = make_engine("local", model, model=assay.model)
     with progress_bar("detecting") as progress:
         for i, path in enumerate(images, 1):
-            slide = open_slide(path, mpp=mpp)
+            slide = open_slide(path, mpp=mpp, resolution=engine.model.resolution)
             try:
-                click.echo(json.dumps({"image": str(path), "mpp": mpp, **found_in(slide, engine, min_confidence)}))
+                found = found_in(slide, engine, assay.built_in.criteria, min_confidence)
             finally:
                 slide.close()
+            click.echo(json.dumps({"image": str(path), "mpp": mpp, **found}))
             progress(i / len(images))
 
 
-def found_in(slide: Slide, engine: Engine, min_confidence: float) -> dict[str, Any]:
-    """`nuclei`, and `warnings` where there are any; grades by the built-in profile."""
+def found_in(slide: Slide, engine: Engine, criteria: Criteria, min_confidence: float) -> dict[str, Any]:
+    """`nuclei`, graded by the criteria, and `warnings` where there are any."""
     if slide.working.size.area > LARGEST_PX:
         raise Refused(Reason.REGION_INVALID, "the picture is too large for detect; use `chromogen score`")
-    n = find_nuclei(slide, engine, 0.01)
-    grade = grades(n, BUILT_IN.thresholds)
-    nuclei = [
-        {
-            "x": round(float(n.x[i]), 2),
-            "y": round(float(n.y[i]), 2),
-            "class": COMPARTMENTS[n.compartment[i]],
-            "confidence": round(float(n.confidence[i]), 5),
-            "hue": int(n.hue[i]),
-            "value": int(n.value[i]),
-            "dab_od": int(n.dab_od_centi[i]) / 100,
-            "grade": int(grade[i]),
-        }
-        for i in range(len(n))
-        if n.confidence[i] >= min_confidence
-    ]
+    cells = find_cells(slide, engine, NUCLEAR, FAINTEST)
     picture, _ = slide.overview(2.0)
-    return {"nuclei": nuclei} | ({"warnings": [Warning.NOT_IHC.value]} if looks_like_he(picture) else {})
+    mismatch = NUCLEAR.mismatch(picture)
+    said = {} if mismatch is None else {"warnings": [mismatch.reason.value]}
+    return {"nuclei": nuclei(cells.taken(cells["confidence"] >= min_confidence), criteria)} | said
+
+
+def nuclei(cells: Cells, criteria: Criteria) -> list[dict[str, Any]]:
+    """One object a nucleus, under the names that programs know; `class` is its region."""
+    columns = (cells.x, cells.y, *(cells[name] for name in ("confidence", "hue", "value", "dab_od_centi")))
+    groups = NUCLEAR.group_of(cells, criteria).tolist()
+    return [
+        {
+            "x": round(x, 2),
+            "y": round(y, 2),
+            "class": NUCLEAR.groups[group].region,
+            "confidence": round(confidence, 5),
+            "hue": hue,
+            "value": value,
+            "dab_od": centi / 100,
+            "grade": group % GRADES,
+        }
+        for x, y, confidence, hue, value, centi, group in zip(*(c.tolist() for c in columns), groups, strict=True)
+    ]

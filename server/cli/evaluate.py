@@ -10,19 +10,30 @@ import click
 import cv2
 import numpy as np
 
+from inference.analyzers.nuclear import COMPARTMENTS
+from inference.assay import assay_of
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.evaluation.appraisal import Annotated, Appraisal, appraise, robustness
-from inference.evaluation.metric import EPITHELIUM, STROMA, Points
+from inference.evaluation.metric import Points
 from inference.slide import Rgb
 from server.cli.progress import progress_bar
-from server.domain.profile import BUILT_IN
 from server.slides.codec import on_white
 
 DIGITS = 4
+MARKER = "ER"
+"""Whose model is measured, and whose built-in criteria grade."""
+OTHER = len(COMPARTMENTS)
+"""The class of nuclei that are none of the compartments'; they count as the first one's."""
+HELP = f"""Figures on DATASET: images/N.png and labels/N.txt (x y class a line; \
+{", ".join(f"{i} {name}" for i, name in enumerate(COMPARTMENTS))}, {OTHER} other).
+
+Prints one JSON object: average precision by compartment with intervals over tiles, then counting and H-score at the \
+counting threshold, agreement (kappa), reliability of the confidence and, with --robustness, curves.
+"""
 
 
-@click.command()
+@click.command(help=HELP)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--mpp", type=click.FloatRange(min=0.05, max=0.625), default=0.5, help="pixel size of the images in µm")
 @click.option("--model", type=click.Path(path_type=Path), help="folder of another model; the shipped one else")
@@ -33,20 +44,17 @@ DIGITS = 4
     help="also under other stains, brightness, blur, JPEG, scale (minutes)",
 )
 def evaluate(dataset: Path, mpp: float, model: Path | None, with_robustness: bool) -> None:
-    """Figures on DATASET: images/N.png and labels/N.txt (x y class a line; 0 stroma, 1 epithelium, 2 other).
-
-    Prints one JSON object: average precision by compartment with intervals over tiles, then counting and H-score at the
-    counting threshold, agreement (kappa), reliability of the confidence and, with --robustness, curves.
-    """
     images = sorted((dataset / "images").glob("*.png"))
     if not images:
         raise Refused(Reason.DATASET_INVALID, f"{dataset} holds no images/*.png")
     tiles = [
         Annotated(picture=read_picture(p), points=read_labels(dataset / "labels" / f"{p.stem}.txt")) for p in images
     ]
-    engine = make_engine("local", model)
+    assay = assay_of(MARKER)
+    engine = make_engine("local", model, model=assay.model)
     with progress_bar("evaluating") as progress:
-        figures = figures_of(appraise(engine, tiles, mpp=mpp, thresholds=BUILT_IN.thresholds, progress=progress))
+        criteria = assay.built_in.criteria
+        figures = figures_of(appraise(engine, tiles, mpp=mpp, criteria=criteria, progress=progress))
     if with_robustness:
         with progress_bar("changing") as progress:
             figures["robustness"] = [asdict(c) for c in robustness(engine, tiles, mpp=mpp, progress=progress)]
@@ -87,7 +95,7 @@ def read_picture(path: Path) -> Rgb:
 
 
 def read_labels(path: Path) -> Points:
-    """Annotations of one picture; class 2 (other) counts as stroma.
+    """Annotations of one picture; class OTHER counts as the first compartment.
 
     Raises Refused DATASET_INVALID naming file and line.
     """
@@ -101,10 +109,10 @@ def read_labels(path: Path) -> Points:
             x, y, label = float(line[0]), float(line[1]), int(line[2])
         except (ValueError, IndexError):
             raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: expected `x y class`") from None
-        if label not in (0, 1, 2):
-            raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: class {label} isn't 0, 1 or 2")
+        if not 0 <= label <= OTHER:
+            raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: class {label} isn't 0 to {OTHER}")
         if not (math.isfinite(x) and math.isfinite(y)):
             raise Refused(Reason.DATASET_INVALID, f"{path}, line {number}: {line[0]} {line[1]} isn't a place")
-        rows.append((x, y, EPITHELIUM if label == 1 else STROMA))
+        rows.append((x, y, label % OTHER))
     table = np.array(rows, np.float64).reshape(-1, 3)
     return Points(xy=table[:, :2], label=table[:, 2].astype(np.int64), confidence=np.ones(len(table)))

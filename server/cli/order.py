@@ -21,6 +21,7 @@ FIELDS = {
     "progress": "progress",
     "result_id": "result",
     "placer_order_number": "placer number",
+    "placer_namespace": "placer",
     "marker": "marker",
     "priority": "priority",
     "slide.container_id": "container",
@@ -54,7 +55,8 @@ def order() -> None:
 
 @order.command()
 @click.option("--placer-number", required=True, help="the placer's order number")
-@click.option("--marker", required=True, help="ER, PR or KI67")
+@click.option("--placer-namespace", default="", show_default=False, help="who gave that number")
+@click.option("--marker", required=True, help="a stain that is scored here, such as ER")
 @click.option("--patient-id", required=True)
 @click.option("--family-name", default="", show_default=False)
 @click.option("--given-name", default="", show_default=False)
@@ -73,6 +75,7 @@ def order() -> None:
 @as_json_option
 def submit(
     placer_number: str,
+    placer_namespace: str,
     marker: str,
     patient_id: str,
     family_name: str,
@@ -93,6 +96,7 @@ def submit(
     code, text, scheme = (*site.split("^"), "", "")[:3]
     wanted = order_pb2.Order(
         placer_order_number=placer_number,
+        placer_namespace=placer_namespace,
         marker=marker,
         priority=f"PRIORITY_{priority.upper()}",
         patient=order_pb2.Patient(

@@ -1,17 +1,18 @@
 """`chromogen profile`: profiles by the gRPC API. Files are those of `chromogen score --profile`."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import assert_never
 
 import click
 from chromogen.v1 import profile_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
-from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
-from server.cli.client import api, as_json_option, limit_option, pages, show, show_all
+from server.api.convert_profile import criteria_message
+from server.cli.client import api, as_json_option, limit_option, pages, show, show_all, show_table
 from server.cli.profile_file import read_profile
 from server.cli.result import revision_of
+from server.cli.table import NONE
 from server.domain.states import ProfileState
 
 FIELDS = {
@@ -23,22 +24,15 @@ FIELDS = {
     "clone": "clone",
     "stainer": "stainer",
     "scanner": "scanner",
-    "thresholds.hue_value": "hue and value",
-    "thresholds.density": "density, 1/100",
+    "criteria.method": "method",
+    "criteria.numbers": "criteria",
     "valid_from": "valid from",
     "valid_until": "valid until",
     "source": "source",
     "create_time": "made",
 }
 COLUMNS = {"name": "profile", "revision": "rev", "state": "state", "marker": "marker", "lab": "lab", "source": "source"}
-COMPARED = {
-    "result_id": "result",
-    "nuclei": "nuclei",
-    "first_h_score": "H, first",
-    "second_h_score": "H, second",
-    "first_percent_positive": "positive %, first",
-    "second_percent_positive": "second",
-}
+COMPARED = ("result", "cells", "score", "first", "second")
 
 
 @click.group()
@@ -58,7 +52,7 @@ def create(file: Path, as_json: bool) -> None:
         clone=read.key.clone,
         stainer=read.key.stainer,
         scanner=read.key.scanner,
-        thresholds=thresholds_message(read.thresholds),
+        criteria=criteria_message(read.criteria),
         source=read.source,
     )
     with api() as server:
@@ -70,10 +64,10 @@ def create(file: Path, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @as_json_option
 def revise(file: Path, as_json: bool) -> None:
-    """Make the next revision of the profile that FILE names, with FILE's thresholds, as a draft."""
+    """Make the next revision of the profile that FILE names, with FILE's criteria, as a draft."""
     read = read_profile(file)
     request = pb.CreateProfileRevisionRequest(
-        request_id=str(uuid.uuid4()), name=read.name, thresholds=thresholds_message(read.thresholds), source=read.source
+        request_id=str(uuid.uuid4()), name=read.name, criteria=criteria_message(read.criteria), source=read.source
     )
     with api() as server:
         show(server.profiles.CreateProfileRevision(request).profile, FIELDS, as_json=as_json)
@@ -134,17 +128,20 @@ def compare(first: str, second: str, result_ids: tuple[str, ...], as_json: bool)
     request = pb.CompareProfilesRequest(first=revision_of(first), second=revision_of(second), result_ids=result_ids)
     with api() as server:
         answer = server.profiles.CompareProfiles(request)
-    show_all(list(answer.comparisons), COMPARED, as_json=as_json)
-    if not as_json and answer.HasField("mean_h_score_difference"):
-        click.echo(f"H-score, second minus first: {answer.mean_h_score_difference:+.1f} on average")
+    if as_json:
+        show_all(list(answer.comparisons), {}, as_json=True)
+        return
+    show_table(COMPARED, [row for one in answer.comparisons for row in _compared(one)])
+    for apart in answer.differences:
+        click.echo(
+            f"{apart.display}, second minus first: {apart.mean:+.1f} on average, {apart.largest:.1f} at most,"
+            f" over {apart.results} results"
+        )
 
 
-def thresholds_message(thresholds: Thresholds) -> profile_pb2.Thresholds:
-    match thresholds:
-        case HueValueThresholds(hue=hue, left=left, right=right):
-            return profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=hue, left=left, right=right))
-        case DensityThresholds(weak=weak, moderate=moderate, strong=strong):
-            cuts = profile_pb2.DensityThresholds(weak_centi=weak, moderate_centi=moderate, strong_centi=strong)
-            return profile_pb2.Thresholds(density=cuts)
-        case _:
-            assert_never(thresholds)
+def _compared(one: pb.ProfileComparison) -> Iterator[tuple[str, ...]]:
+    """A line a measure."""
+    for m in one.measures:
+        first = m.first_category or (f"{m.first_value:.1f}" if m.HasField("first_value") else NONE)
+        second = m.second_category or (f"{m.second_value:.1f}" if m.HasField("second_value") else NONE)
+        yield one.result_id, str(one.cells), m.display, first, second

@@ -1,12 +1,18 @@
 """`chromogen result`: results by the gRPC API."""
 
+import json
 import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 from chromogen.v1 import profile_service_pb2, result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
-from server.cli.client import api, as_json_option, limit_option, pages, show, show_all, to_json
+from inference.measures import ALL
+from server.api.convert_result import score_in
+from server.cli.client import api, as_json_option, limit_option, pages, show, show_all, show_table
+from server.cli.table import interval_text, value_text
 from server.domain.errors import Refused, ServiceReason
 from server.domain.states import ResultState
 
@@ -17,15 +23,8 @@ FIELDS = {
     "predecessor_id": "predecessor",
     "profile.name": "profile",
     "profile.revision": "revision",
-    "scores.all.nuclei": "nuclei",
-    "scores.all.h_score": "H-score",
-    "scores.all.h_score_ci95.low": "  from (95 %)",
-    "scores.all.h_score_ci95.high": "  to (95 %)",
-    "scores.all.percent_positive": "positive %",
-    "scores.all.allred.total": "Allred",
-    "scores.all.irs": "IRS",
-    "scores.epithelium.h_score": "H, epithelium",
-    "scores.stroma.h_score": "H, stroma",
+    "marker": "marker",
+    "clinical_region": "clinical region",
     "warnings": "warnings",
     "signed_by": "signed by",
     "sign_time": "signed",
@@ -38,13 +37,12 @@ COLUMNS = {
     "id": "result",
     "state": "state",
     "order_id": "order",
+    "marker": "marker",
     "profile.name": "profile",
     "profile.revision": "rev",
-    "scores.all.nuclei": "nuclei",
-    "scores.all.h_score": "H-score",
-    "scores.all.percent_positive": "positive %",
     "create_time": "made",
 }
+SCORE_COLUMNS = ("score", "region", "value", "95 %", "unit", "cells")
 
 
 @click.group()
@@ -58,7 +56,7 @@ def result() -> None:
 def get(result_id: str, as_json: bool) -> None:
     """Show one result."""
     with api() as server:
-        show(server.results.GetResult(pb.GetResultRequest(result_id=result_id)).result, FIELDS, as_json=as_json)
+        _show(server.results.GetResult(pb.GetResultRequest(result_id=result_id)).result, as_json=as_json)
 
 
 @result.command("list")
@@ -70,7 +68,7 @@ def list_(order_id: str, state: str | None, limit: int, as_json: bool) -> None:
     """List results, newest first."""
     request = pb.ListResultsRequest(order_id=order_id, state=f"RESULT_STATE_{(state or 'unspecified').upper()}")
     with api() as server:
-        show_all(pages(server.results.ListResults, request, "results", limit), COLUMNS, as_json=as_json)
+        _show_all(pages(server.results.ListResults, request, "results", limit), as_json=as_json)
 
 
 @result.command()
@@ -82,7 +80,7 @@ def history(series_uid: str, container_id: str, as_json: bool) -> None:
     which = {"series_uid": series_uid} if series_uid else {"container_id": container_id}
     with api() as server:
         answer = server.results.ListSlideHistory(pb.ListSlideHistoryRequest(**which))
-        show_all(list(answer.results), COLUMNS, as_json=as_json)
+        _show_all(list(answer.results), as_json=as_json)
 
 
 @result.command()
@@ -90,27 +88,45 @@ def history(series_uid: str, container_id: str, as_json: bool) -> None:
 @click.argument("profile", metavar="NAME/REVISION")
 @as_json_option
 def rescore(result_id: str, profile: str, as_json: bool) -> None:
-    """Score a result's nuclei under another profile; makes a new result."""
+    """Score a result's cells under another profile; makes a new result."""
     request = pb.RescoreResultRequest(request_id=str(uuid.uuid4()), result_id=result_id, profile=revision_of(profile))
     with api() as server:
-        show(server.results.RescoreResult(request).result, FIELDS, as_json=as_json)
+        _show(server.results.RescoreResult(request).result, as_json=as_json)
 
 
 @result.command()
 @click.argument("result_id")
 @click.option("--window", metavar="X,Y,W,H", help="only this box, in pixels of the largest level")
-@click.option("--cells", type=float, metavar="UM", help="count in squares of this side in µm, instead of points")
-def nuclei(result_id: str, window: str | None, cells: float | None) -> None:
-    """Print nuclei as JSON lines."""
-    request = pb.ListNucleiRequest(result_id=result_id)
+@click.option("--region", default="", show_default=False, help="only this region of the assay's")
+@click.option("--squares", type=float, metavar="UM", help="count in squares of this side in µm, instead of points")
+def cells(result_id: str, window: str | None, region: str, squares: float | None) -> None:
+    """Print cells as JSON lines: place, group, what was measured; or counts by group of each square."""
+    request = pb.ListCellsRequest(result_id=result_id, region=region)
     if window:
         request.window.CopyFrom(_window(window))
-    if cells is not None:
-        request.detail, request.cell_um = pb.NUCLEI_DETAIL_CELLS, cells
+    if squares is not None:
+        request.detail, request.square_um = pb.CELLS_DETAIL_SQUARES, squares
     with api() as server:
-        for part in server.results.ListNuclei(request):
-            for one in (*part.nuclei, *part.cells):
-                click.echo(to_json(one))
+        answers = server.results.ListCells(request)
+        names = [group.name for group in next(answers).groups]
+        for part in answers:
+            for one in (*_points(part.cells, names), *(_square(s, names) for s in part.squares)):
+                click.echo(json.dumps(one))
+
+
+def _points(cells: result_pb2.Cells, names: list[str]) -> Iterator[dict[str, Any]]:
+    """Each cell with the group it is in by name."""
+    measured = [(m.name, m.values) for m in cells.measurements]
+    for i, (x, y, group, confidence) in enumerate(
+        zip(cells.x_px, cells.y_px, cells.group, cells.confidence, strict=True)
+    ):
+        place = {"x_px": round(x, 3), "y_px": round(y, 3), "group": names[group], "confidence": round(confidence, 5)}
+        yield place | {name: values[i] for name, values in measured}
+
+
+def _square(square: result_pb2.CellSquare, names: list[str]) -> dict[str, Any]:
+    counts = dict(zip(names, square.counts, strict=True))
+    return {"x_um": square.x_um, "y_um": square.y_um, "counts": counts}
 
 
 @result.command()
@@ -119,7 +135,7 @@ def nuclei(result_id: str, window: str | None, cells: float | None) -> None:
 def sign(result_id: str, as_json: bool) -> None:
     """Sign a preliminary result: it is final, and the LIS is sent F."""
     with api() as server:
-        show(server.results.SignResult(pb.SignResultRequest(result_id=result_id)).result, FIELDS, as_json=as_json)
+        _show(server.results.SignResult(pb.SignResultRequest(result_id=result_id)).result, as_json=as_json)
 
 
 @result.command()
@@ -130,7 +146,7 @@ def reject(result_id: str, reason: str, as_json: bool) -> None:
     """Say that a preliminary result is not to be used."""
     with api() as server:
         answer = server.results.RejectResult(pb.RejectResultRequest(result_id=result_id, reason=reason))
-        show(answer.result, FIELDS, as_json=as_json)
+        _show(answer.result, as_json=as_json)
 
 
 @result.command()
@@ -142,7 +158,29 @@ def amend(result_id: str, replacement_id: str, reason: str, as_json: bool) -> No
     """Put a preliminary result in the place of a signed one: the LIS is sent C."""
     request = pb.AmendResultRequest(result_id=result_id, replacement_id=replacement_id, reason=reason)
     with api() as server:
-        show(server.results.AmendResult(request).result, FIELDS, as_json=as_json)
+        _show(server.results.AmendResult(request).result, as_json=as_json)
+
+
+def _show(found: result_pb2.Result, *, as_json: bool) -> None:
+    """What names the result, then its scores, a line a row."""
+    show(found, FIELDS, as_json=as_json)
+    if not as_json:
+        show_table(SCORE_COLUMNS, [_score_row(message) for message in found.scores])
+
+
+def _score_row(message: result_pb2.Score) -> tuple[str, ...]:
+    row = score_in(message)
+    return row.display, row.region, value_text(row), interval_text(row), row.unit, str(row.n)
+
+
+def _show_all(results: Sequence[Any], *, as_json: bool) -> None:
+    show_all(results, COLUMNS, as_json=as_json, more={"score of all": _first})
+
+
+def _first(found: result_pb2.Result) -> str:
+    """The assay's first measure of all cells."""
+    row = next((score_in(m) for m in found.scores if m.region == ALL), None)
+    return "" if row is None else f"{row.display} {value_text(row)}, {row.n} cells"
 
 
 def revision_of(text: str) -> profile_service_pb2.ProfileRevision:

@@ -8,14 +8,16 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
-from inference.assay import marker_named
-from inference.engines.factory import make_engine
+from inference.assay import assay_of
+from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
+from inference.model import read_model, shipped_models
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
-from server.domain.profile import BUILT_IN
-from server.domain.result import Result, Scores
+from server.cli.table import score_lines
+from server.domain.profile import built_in, check_kind
+from server.domain.result import Result
 from server.pipeline import score_slide
 from server.settings import Engine
 from server.slides.opening import open_slide
@@ -29,12 +31,12 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong"
 )
-@click.option("--marker", default="ER", help="the stain: ER, PR or KI67")
+@click.option("--marker", default="ER", help="the stain; one that isn't scored here is refused")
 @click.option(
     "--profile",
     "profile_file",
     type=click.Path(path_type=Path),
-    help="JSON file with thresholds; the built-in ones else",
+    help="JSON file with criteria; the marker's built-in ones else",
 )
 @click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
 @click.option("--engine", default="local", help="local, triton://host:port, or by TLS tritons://host:port")
@@ -48,7 +50,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="folder for result.json, nuclei, overlay, QuPath file",
+    help="folder for result.json, cells, overlay, QuPath file",
 )
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
@@ -65,29 +67,23 @@ def score(
     engine_key: Path | None,
 ) -> None:
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
-    marker_named(marker, "--marker")  # before the slide is opened
+    assay = assay_of(marker, "--marker")  # before the slide is opened
     box = parse_region(region) if region else None
-    profile = read_profile(profile_file) if profile_file else BUILT_IN
+    profile = read_profile(profile_file) if profile_file else built_in(assay)
+    check_kind(profile, assay)
     wanted = Engine.model_construct(
         name=engine, ca=engine_ca, cert=engine_cert, key=engine_key
-    )  # make_engine looks at the name
+    )  # Engines reads the name
     secure = None if engine == "local" else engine_secure(wanted)
     with ExitStack() as stack:
-        opened = open_slide(slide, mpp=mpp)
+        opened = open_slide(slide, mpp=mpp, resolution=read_model(shipped_models(), assay.model).resolution)
         stack.callback(opened.close)
         if out:
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
-        result = score_slide(
-            opened,
-            make_engine(engine, secure=secure),
-            profile,
-            folder,
-            marker=marker,
-            options=Options(region=box),
-            progress=progress,
-        )
+        runs = Engines(engine, secure=secure).of(assay)
+        result = score_slide(opened, runs, assay, profile, folder, options=Options(region=box), progress=progress)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
             for path in folder.iterdir():
@@ -109,20 +105,14 @@ def parse_region(text: str) -> Region:
 
 def show(result: Result, out: Path | None) -> None:
     """The scores as a small table, warnings below it."""
-    click.echo(f"{'':<11}{'nuclei':>8}{'H-score':>9}{'95 %':>14}{'positive':>10}{'Allred':>8}{'IRS':>5}")
-    for name in Scores.__dataclass_fields__:
-        s = getattr(result.scores, name)
-        if s.h_score is None:
-            click.echo(f"{name:<11}{0:>8}  no nuclei, no score")
-            continue
-        interval = f"{s.h_score_ci95[0]:.0f} to {s.h_score_ci95[1]:.0f}" if s.h_score_ci95 else "-"
-        click.echo(
-            f"{name:<11}{s.n:>8}{s.h_score:>9.1f}{interval:>14}{s.percent_positive:>8.1f} "
-            f"%{s.allred.total:>8}{s.irs:>5}"
-        )
+    for line in score_lines(result.assay, result.scores):
+        click.echo(line)
+    region = result.clinical_region
+    click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; research use only")
     facts = result.analysis
-    click.echo(f"profile {result.profile.label}, model {facts.model.name} {facts.model.version}; research use only")
-    click.echo(f"{facts.tissue_mm2:.2f} mm² of tissue, {facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s")
+    model = f"model {facts.model.name} {facts.model.version}"
+    spent = f"{facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s"
+    click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if out:

@@ -6,22 +6,25 @@ import threading
 import click
 import structlog
 
-from inference.engines.factory import check_ready, make_engine
+from inference.assay import assays
+from inference.engines.factory import Engines
 from server import api_service, metrics, settings
 from server.api.server import is_loopback
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
-from server.hl7.intake import Intake
-from server.hl7.listener import MllpListener
+from server.lasting import lasting
+from server.listening import Listening
 from server.metrics import served
 from server.observability import set_up
-from server.pipeline import CaseServices, run_case
+from server.pipeline import run_case
 from server.settings import Mllp
+from server.site import Address
+from server.store.audit_heads import HeadLog
 from server.store.database import address_of
 from server.store.dispatch import Sweeper
 from server.store.migrate import migrate as bring_up_to_date
 from server.store.queue_metrics import QueueMetrics
-from server.tls import engine_secure, listener_context
+from server.tls import engine_secure
 from server.traces import traced
 from server.worker import leave_at_once
 
@@ -38,7 +41,6 @@ def serve() -> None:
     """
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
-    tls = listener_context(wanted.mllp)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -47,26 +49,35 @@ def serve() -> None:
         traced(wanted.traces, "serve"),
         served(wanted.metrics, QueueMetrics(service.database)) as scraped,
     ):
-        intake = Intake(service.store.accept, service.store.cancel)
-        listener = MllpListener(intake, host=wanted.mllp.host, port=wanted.mllp.port, tls=tls)
+        listening = Listening(service)
         api = api_service.start(service)  # before orders come in: what is wrong with its settings stops the start
-        sweeping = threading.Thread(
-            target=Sweeper(service.database_url).run, args=(stopped,), name="sweep", daemon=True
-        )
+        sweeping = lasting("sweep", Sweeper(service.database_url).run, stopped)
         sweeping.start()
-        port = listener.start()
-        if tls is None and not is_loopback(wanted.mllp.host):
-            advice = "patients cross the network readable: set CHROMOGEN_MLLP_TLS_CERT and _KEY"
-            log.warning("orders_in_plain_text", mllp_host=wanted.mllp.host, advice=advice)
+        anchoring = lasting("audit_heads", HeadLog(service.database).run, stopped)
+        anchoring.start()
+        ports = listening.start()
+        warn_of_plain_text(listening)
         log.info(
-            "serving", mllp_host=wanted.mllp.host, mllp_port=port, mllp_tls=_how(wanted.mllp), metrics_port=scraped
+            "serving",
+            mllp_host=wanted.mllp.host,
+            mllp_port=ports.get(Address(host=wanted.mllp.host, port=wanted.mllp.port)),
+            mllp_tls=_how(wanted.mllp),
+            metrics_port=scraped,
         )
         stopped.wait()
-        listener.stop()
+        listening.stop()
         if api is not None:
             api.stop()
-        sweeping.join(STOP_S)
+        for thread in (sweeping, anchoring):
+            thread.join(STOP_S)
     log.info("stopped")
+
+
+def warn_of_plain_text(listening: Listening) -> None:
+    for host in listening.hosts:
+        if not listening.encrypted and not is_loopback(host):
+            advice = "patients cross the network readable: set CHROMOGEN_MLLP_TLS_CERT and _KEY"
+            log.warning("orders_in_plain_text", mllp_host=host, advice=advice)
 
 
 def _how(mllp: Mllp) -> str:
@@ -82,25 +93,16 @@ def work(until_idle: bool) -> None:
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
     with bootstrap(wanted) as service, traced(wanted.traces, "work"), served(wanted.metrics) as scraped:
-        engine = make_engine(wanted.engine.name, secure=engine_secure(wanted.engine))
-        case_services = CaseServices(
-            store=service.store,
-            archive=service.archive,
-            open_slide=service.open_slide,
-            engine=engine,
-            cases=service.results_folder,
-            lease_s=wanted.worker.lease_s,
-            destinations=service.destinations,
-        )
-        metrics.runs(case_services.engine.facts)
+        engines = Engines(wanted.engine.name, secure=engine_secure(wanted.engine))
+        for assay in assays():
+            metrics.runs(engines.of(assay).facts)
+        services = service.case_services(engines.of)
         log.info("working", engine=wanted.engine.name, metrics_port=scraped)
         if until_idle:
-            service.worker(lambda claim: run_case(claim, case_services)).run_until_idle()
+            service.worker(lambda claim: run_case(claim, services)).run_until_idle()
             in_time = True
         else:
-            in_time = service.work(
-                lambda claim: run_case(claim, case_services), lambda: check_ready(case_services.engine)
-            )
+            in_time = service.work(lambda claim: run_case(claim, services), engines.check_ready)
     if not in_time:
         leave_at_once()
 

@@ -31,9 +31,12 @@ def order_message(
     site: tuple[str, str, str] = ENDOMETRIUM,
     priority: Priority = Priority.ROUTINE,
     family_name: str = "TEST-INVENTED",
+    lab: str = LAB,
+    application: str = APPLICATION,
     at: datetime | None = None,
 ) -> bytes:
-    """An OML^O21 (v2.5.1, UTF-8) for one slide of an invented patient. `site` is code, text, scheme.
+    """An OML^O21 (v2.5.1, UTF-8) for one slide of an invented patient. `site` is code, text, scheme; `lab` and
+    `application` who orders.
 
     `at` is now unless given.
     """
@@ -50,10 +53,10 @@ def order_message(
         segment(
             "MSH",
             "^~\\&",
-            APPLICATION,
-            LAB,
+            escape(application),
+            escape(lab),
             "CHROMOGEN",
-            LAB,
+            escape(lab),
             time,
             "",
             "OML^O21^OML_O21",

@@ -16,22 +16,24 @@ from pathlib import Path
 import pydicom
 from chromogen.v1 import order_pb2, result_pb2
 
+from inference.assay import assay_of
 from inference.draw import draw_slide
-from inference.engines.factory import make_engine
+from inference.engines.factory import Engines
 from inference.geometry import Size
-from inference.score import score
+from inference.measures import Score
 from server import settings
+from server.api.convert_result import score_in
 from server.bootstrap import Service, bootstrap
 from server.demo.api import order_and_result, serving
 from server.demo.lis import LAB, ReceivingLis, order_message
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, ServiceReason
-from server.domain.result import Result, ResultId, Scores
-from server.hl7.intake import Intake
-from server.hl7.listener import MllpListener
+from server.domain.result import Result, ResultId
 from server.hl7.sender import send
+from server.listening import listening as listening_at
 from server.pipeline import CaseServices, run_case
-from server.report.result_json import compartments_json, write_json
+from server.report.result_json import write_json
 from server.tls import engine_secure
 
 SIDE_PX = 4096
@@ -46,10 +48,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the demo found beside what was drawn, and where everything lies."""
+    """What the demo found beside what was drawn, in rows of the same measures, and where everything lies."""
 
     result: Result
-    truth: Scores
+    truth: tuple[Score, ...]
     files: tuple[Path, ...]
 
 
@@ -83,14 +85,15 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
         return collect(out, work, service, found, answered, truth, lis)
 
 
-def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, Scores]:
+def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, tuple[Score, ...]]:
     """The slide in `out/slide`, and, before anything looks at it, its truth in `out/truth.json`."""
     drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=h_score)
-    by_grade = drawing.truth.counts
-    truth = Scores(stroma=score(by_grade[0]), epithelium=score(by_grade[1]), all=score(by_grade.sum(axis=0)))
+    assay = assay_of(MARKER)
+    truth = assay.analyzer.scores(assay.measures, drawing.truth.counts.reshape(-1), None)
     for name in (*CASE_FILES, *MODALITIES.values(), "oru.hl7"):  # of an earlier run: they don't belong to this truth
         (out / name).unlink(missing_ok=True)
-    write_json(out / "truth.json", {"compartments": compartments_json(truth), "seed": seed, "h_score_asked": h_score})
+    said = assay.analyzer.extra_json(truth) | {"seed": seed, "h_score_asked": h_score}
+    write_json(out / "truth.json", said)
     identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{side}", marker=MARKER)
     for path in (out / "slide").glob("level-*.dcm"):
         path.unlink()
@@ -113,7 +116,9 @@ def settings_for(work: Path, lis_port: int) -> settings.Settings:
         database=settings.Database(),
         data=settings.Data(folder=work),
         archive=settings.Archive(folder=work / "archive", wait_s=0),
+        mllp=settings.Mllp(port=0),
         lis=settings.Lis(host="127.0.0.1", port=lis_port),
+        site=settings.Site(),
         worker=settings.Worker(),
         grpc=settings.Grpc(port=0, insecure=True, local_lab=LAB),
         tls=settings.Tls(),
@@ -143,26 +148,16 @@ def order_slide(service: Service, identity: SlideIdentity, say: Say) -> str:
 
 @contextmanager
 def listening(service: Service) -> Iterator[int]:
-    """An MLLP listener on a free port."""
-    listener = MllpListener(Intake(service.store.accept, service.store.cancel))
-    port = listener.start()
-    try:
+    """The MLLP listener, on the port that is set (0: a free one)."""
+    with listening_at(service) as ports:
+        (port,) = ports.values()
         yield port
-    finally:
-        listener.stop()
 
 
 def case_services_of(service: Service, work: Path) -> CaseServices:
     wanted = service.settings.engine
-    return CaseServices(
-        store=service.store,
-        archive=service.archive,
-        open_slide=service.open_slide,
-        engine=make_engine(wanted.name, secure=engine_secure(wanted)),
-        cases=work / "cases",
-        lease_s=LEASE_S,
-        destinations=service.destinations,
-    )
+    engines = Engines(wanted.name, secure=engine_secure(wanted))
+    return service.case_services(engines.of, cases=work / "cases")
 
 
 def collect(
@@ -171,7 +166,7 @@ def collect(
     service: Service,
     order: order_pb2.Order,
     answered: result_pb2.Result,
-    truth: Scores,
+    truth: tuple[Score, ...],
     lis: ReceivingLis,
 ) -> Outcome:
     """Bring what reached the LIS and the archive, and the case's own files, to `out`.
@@ -190,9 +185,10 @@ def collect(
         modality = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).Modality
         made.append(Path(shutil.copy(path, out / MODALITIES[modality])))
     result = service.store.result(ResultId(answered.id))
-    if answered.scores.all.h_score != result.scores.all.h_score:
+    if [score_in(message) for message in answered.scores] != list(result.scores):
         raise Failed(ServiceReason.INTERNAL, "the API and the database tell different scores of the demo's slide")
-    return Outcome(result=replace(result, nuclei_file=out / "nuclei.parquet"), truth=truth, files=tuple(sorted(made)))
+    kept = (Artifact(kind=ArtifactKind.CELLS, path=out / "nuclei.parquet"),)  # the case's own are gone with `work`
+    return Outcome(result=replace(result, artifacts=kept), truth=truth, files=tuple(sorted(made)))
 
 
 def _emptied(folder: Path) -> Path:

@@ -16,6 +16,24 @@ class ArtifactKind(StrEnum):
     SEG = "SEG"
 
 
+class Nature(StrEnum):
+    """What a destination must take to be sent an artifact; KEPT ones never leave."""
+
+    KEPT = "KEPT"
+    MESSAGE = "MESSAGE"  # HL7
+    OBJECT = "OBJECT"  # DICOM
+
+
+NATURES = {
+    ArtifactKind.CELLS: Nature.KEPT,
+    ArtifactKind.HEADER: Nature.KEPT,
+    ArtifactKind.ORU: Nature.MESSAGE,
+    ArtifactKind.SR: Nature.OBJECT,
+    ArtifactKind.ANN: Nature.OBJECT,
+    ArtifactKind.SEG: Nature.OBJECT,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """A file; `identifier` is what its receiver knows it by (MSH-10, SOP instance UID), empty where it never leaves."""

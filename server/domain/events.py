@@ -1,7 +1,7 @@
 """What happens to an order and its result, what tells of it, and where that goes. Pure.
 
-An event makes artifacts, each built by its reporter; a laboratory's routes say which of them go to which destinations. What
-no route asks for isn't built.
+An event makes artifacts, each built by its reporter; a laboratory's routes say which of them go to which destinations.
+What no route asks for isn't built.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ ANY = "*"
 
 
 class EventKind(StrEnum):
-    """ACCEPTED and STARTED are an order's; PRELIMINARY to WITHDRAWN a result's; REFUSED and CANCELLED end without one."""
+    """ACCEPTED, STARTED are of an order; PRELIMINARY to WITHDRAWN of a result; REFUSED, CANCELLED: there is none."""
 
     ACCEPTED = "ACCEPTED"
     STARTED = "STARTED"
@@ -43,7 +43,7 @@ class Signing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to an order; `reason` (UPPER_SNAKE) and `detail` (a line for a person) where it ended badly."""
+    """Something that happened to an order; `reason` (UPPER_SNAKE) and `detail` (for a person) where it ended badly."""
 
     kind: EventKind
     order: Order

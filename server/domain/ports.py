@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from inference.model import Resolution
 from inference.slide import Slide
 from server.domain.artifact import ArtifactKind
 from server.domain.order import Order, OrderId, Request, SlideReference
@@ -60,9 +61,12 @@ class MessageSink(Protocol):
 
 
 class OpenSlide(Protocol):
-    """Opens a slide from a local path (`server.slides.opening.open_slide`)."""
+    """Opens a slide from a local path, to be read near the working resolution of the model that is to run.
 
-    def __call__(self, path: Path) -> Slide: ...
+    `server.slides.opening.open_slide`.
+    """
+
+    def __call__(self, path: Path, resolution: Resolution) -> Slide: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

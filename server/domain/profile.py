@@ -6,6 +6,7 @@ from datetime import date
 
 from inference.assay import Assay, assays
 from inference.criteria import Criteria
+from inference.errors import Reason
 from server.domain.errors import Refused, ServiceReason
 
 ANY = "*"
@@ -40,6 +41,13 @@ class Profile:
         return f"{self.name}/{self.revision}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRules:
+    """A laboratory's own rules of choice: whether the profile that ships may score, where it has none of its own."""
+
+    built_in: bool = True
+
+
 def built_in(assay: Assay) -> Profile:
     """The profile that ships for an assay, good for every laboratory that has none of its own."""
     shipped = assay.built_in
@@ -57,15 +65,22 @@ def shipped_profiles() -> tuple[Profile, ...]:
     return tuple({p.label: p for p in map(built_in, assays())}.values())
 
 
-def choose(profiles: Sequence[Profile], assay: Assay, *, lab: str, today: date) -> Profile | None:
+def choose(
+    profiles: Sequence[Profile], assay: Assay, *, lab: str, today: date, rules: ProfileRules | None = None
+) -> Profile | None:
     """The valid profile that fits closest (lab before marker), its latest revision; None when none fits.
 
-    Only those whose kind of criteria the assay scores by are considered; the one that ships is always among them.
+    Only those whose kind of criteria the assay scores by are considered; the one that ships is among them
+    unless the laboratory's rules say otherwise.
 
     An order says nothing of clone, stainer and scanner, so a profile that is for certain ones is never taken for it.
     Raises Refused NO_PROFILE where profiles of different names fit equally: none of them may be preferred in silence.
     """
-    fitting = [p for p in (built_in(assay), *profiles) if _fits(p, assay, lab) and _valid(p, today)]
+    shipped = built_in(assay)
+    offered = [shipped, *(p for p in profiles if p.name != shipped.name)]
+    if rules is not None and not rules.built_in:
+        offered.remove(shipped)
+    fitting = [p for p in offered if _fits(p, assay, lab) and _valid(p, today)]
     closest = max((_closeness(p) for p in fitting), default=None)
     among = [p for p in fitting if _closeness(p) == closest]
     if len({p.name for p in among}) > 1:
@@ -77,12 +92,23 @@ def choose(profiles: Sequence[Profile], assay: Assay, *, lab: str, today: date) 
     return max(among, key=lambda p: p.revision, default=None)
 
 
+def check_kind(profile: Profile, assay: Assay) -> None:
+    """Raises Refused PROFILE_INVALID where the assay isn't scored by criteria of this kind."""
+    if not _scores(profile, assay):
+        kinds = ", ".join(kind.method for kind in assay.analyzer.criteria)
+        raise Refused(Reason.PROFILE_INVALID, f"{assay.marker} is scored by criteria of method {kinds} only")
+
+
+def _scores(profile: Profile, assay: Assay) -> bool:
+    return profile.criteria.method in {kind.method for kind in assay.analyzer.criteria}
+
+
 def _fits(profile: Profile, assay: Assay, lab: str) -> bool:
-    key, scored_by = profile.key, {kind.method for kind in assay.analyzer.criteria}
+    key = profile.key
     named = (
         key.lab in (lab, ANY) and key.marker in (assay.marker, ANY) and {key.clone, key.stainer, key.scanner} == {ANY}
     )
-    return named and profile.criteria.method in scored_by
+    return named and _scores(profile, assay)
 
 
 def _closeness(profile: Profile) -> tuple[bool, bool]:

@@ -21,9 +21,9 @@ ResultId = NewType("ResultId", str)
 class ResultSummary:
     """A result as lists have it, without its histograms.
 
-    `scores` are the rows that every report, message and answer says; `clinical_region` names the region that the marker's
-    clinical score is about. `artifacts` are its files, the cells' among them. `software` is the version of chromogen that
-    made it, empty where that wasn't kept.
+    `scores` are the rows that every report, message and answer says; `clinical_region` names the region that the
+    marker's clinical score is about. `artifacts` are its files, the cells' among them. `software` is the version of
+    chromogen that made it, empty where that wasn't kept.
     """
 
     id: ResultId

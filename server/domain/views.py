@@ -169,9 +169,9 @@ class DestinationView:
     """Where deliveries go, and what waits."""
 
     name: str
-    waiting: int
-    dead: int
-    oldest_waiting_at: datetime | None
+    waiting: int = 0
+    dead: int = 0
+    oldest_waiting_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ ERROR_CODES = {
     ServiceReason.CHARSET_UNDECODABLE: ("102", "Data type error"),
     ServiceReason.MARKER_UNKNOWN: ("103", "Table value not found"),
     Reason.ASSAY_UNSUPPORTED: ("103", "Table value not found"),
+    ServiceReason.LABORATORY_UNKNOWN: ("204", "Unknown key identifier"),
+    ServiceReason.SENDER_UNKNOWN: ("204", "Unknown key identifier"),
     ServiceReason.MESSAGE_TYPE_UNSUPPORTED: ("200", "Unsupported message type"),
 }
 

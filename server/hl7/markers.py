@@ -1,4 +1,7 @@
-"""Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed."""
+"""Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed.
+
+Local names are those of the assays (`inference.assay`).
+"""
 
 import re
 from collections.abc import Mapping, Sequence

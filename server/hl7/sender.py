@@ -3,14 +3,40 @@
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.hl7.er7 import END, END_BYTE, START, bare, read_header
 
+PING_TIMEOUT_S = 3.0
 LARGEST_ACKNOWLEDGMENT = 1024 * 1024
 _CHUNK = 64 * 1024
 
 ACCEPTED, TRY_AGAIN, REJECTED = frozenset({"AA", "CA"}), frozenset({"AE", "CE"}), frozenset({"AR", "CR"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MllpSink:
+    """A receiver of HL7: implements `server.domain.ports.MessageSink`."""
+
+    host: str
+    port: int
+    timeout_s: float = 30
+    tls: ssl.SSLContext | None = None
+
+    def send(self, message: bytes) -> None:
+        send(message, host=self.host, port=self.port, timeout_s=self.timeout_s, tls=self.tls)
+
+    def ping(self) -> None:
+        """Connects, and shakes hands where TLS is set. Raises Failed DELIVERY_FAILED (retryable)."""
+        try:
+            _connected(self.host, self.port, min(PING_TIMEOUT_S, self.timeout_s), self.tls).close()
+        except ssl.SSLError as error:
+            message = f"{self.host}:{self.port} and we don't agree on TLS ({type(error).__name__})"
+            raise _failed(message, retryable=True) from None
+        except OSError as error:
+            message = f"{self.host}:{self.port} can't be reached ({type(error).__name__})"
+            raise _failed(message, retryable=True) from None
 
 
 def send(message: bytes, *, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:

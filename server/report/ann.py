@@ -1,4 +1,4 @@
-"""The nuclei of a result as Microscopy Bulk Simple Annotations: a group of points for each compartment and grade.
+"""The cells of a result as Microscopy Bulk Simple Annotations: a group of points for each of the analyzer's groups.
 
 Points are columns and rows of the largest image's total pixel matrix, its top-left corner being (0, 0) and the centre
 of its first pixel (0.5, 0.5) (PS3.3 C.37.1.2.1), or millimetres in the slide's frame of reference.
@@ -7,22 +7,25 @@ of its first pixel (0.5, 0.5) (PS3.3 C.37.1.2.1), or millimetres in the slide's 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from highdicom.ann import AnnotationGroup, Measurements, MicroscopyBulkSimpleAnnotations
 from pydicom import Dataset
 
-from inference.grade import grades
-from inference.nuclei import COMPARTMENTS, Nuclei, read_nuclei
+from inference.analyzers.analyzer import Analyzer, Group
+from inference.cells.file import read_cells
+from inference.cells.values import Cells
+from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
-from server.report.source import SlideGeometry, geometry, main_image
+from server.report.keep import keep_beside_cells
+from server.report.source import SlideGeometry, geometry, kept_source, main_image
 
 SERIES_NUMBER = 9102
-GRADES = ("unstained", "weak", "moderate", "strong")
-_COMPARTMENT_CODES = (codes.STROMA, codes.EPITHELIUM)
 
 Points = npt.NDArray[np.float32]
 """(n, 2) columns and rows in pixels, or (n, 3) x, y, z in mm."""
@@ -46,62 +49,82 @@ class _Columns:
 def build_ann(
     result: Result, source: Sequence[Dataset], *, coordinates: Coordinates = Coordinates.PIXELS, confidence: bool = True
 ) -> Dataset | None:
-    """The annotations of a result's nuclei file, 12 bytes a nucleus (8 without `confidence`); None where it has no
-    nucleus.
+    """The annotations of a result's cells, 12 bytes a cell (8 without `confidence`); None where it has none.
 
-    Raises Refused as `source.main_image`.
+    Raises Refused as `source.main_image`, and CELLS_INVALID where the file holds cells of another kind of assay.
     """
-    image = main_image(result, source)
+    image, analyzer = main_image(result, source), result.assay.analyzer
     gathered = _gathered(result, geometry(image, mpp=result.analysis.slide.mpp), coordinates)
-    filled = [(key, columns) for key, columns in sorted(gathered.items()) if columns.points]
+    filled = [(group, columns) for group, columns in zip(analyzer.groups, gathered, strict=True) if columns.points]
     if not filled:
         return None
+    cells = analyzer.file_stem
+    description = f"{cells.capitalize()} by {analyzer.legend.by}"
     report = MicroscopyBulkSimpleAnnotations(
         source_images=[image],
         annotation_coordinate_type=coordinates.value,
         annotation_groups=[
-            _group(result, number, key, columns, confidence) for number, (key, columns) in enumerate(filled, start=1)
+            _group(result, number, group, columns, confidence)
+            for number, (group, columns) in enumerate(filled, start=1)
         ],
-        content_label="NUCLEI",
+        content_label=cells.upper(),
         content_description=identity.RESEARCH_USE_ONLY,
-        **identity.identity(result, "ANN", series_number=SERIES_NUMBER, description="Nuclei by compartment and grade"),
+        **identity.identity(result, "ANN", series_number=SERIES_NUMBER, description=description),
     )
     identity.settle(report, result, image)
     return report
 
 
-def _gathered(result: Result, slide: SlideGeometry, coordinates: Coordinates) -> dict[tuple[int, int], _Columns]:
-    """By (compartment, grade)."""
-    gathered = {(c, g): _Columns() for c in range(len(COMPARTMENTS)) for g in range(len(GRADES))}
-    for nuclei in read_nuclei(result.nuclei_file):
-        points = _points(nuclei, slide, coordinates)
-        group = nuclei.compartment * len(GRADES) + grades(nuclei, result.profile.thresholds)
-        for (compartment, grade), columns in gathered.items():
-            chosen = group == compartment * len(GRADES) + grade
+class AnnReporter:
+    """Every cell as an annotation."""
+
+    kind = ArtifactKind.ANN
+    events = frozenset({EventKind.PRELIMINARY})
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` holds the results' files."""
+        self._folder = folder
+
+    def build(self, event: Event) -> Artifact | None:
+        """None where there is no cell, or the slide's header wasn't kept. Raises as SrReporter."""
+        result = event.result
+        header = kept_source(result) if result is not None and event.kind in self.events else []
+        if result is None or not header:
+            return None
+        return keep_beside_cells(self.kind, result, build_ann(result, header))
+
+
+def _gathered(result: Result, slide: SlideGeometry, coordinates: Coordinates) -> list[_Columns]:
+    """One for each of the analyzer's groups."""
+    analyzer: Analyzer = result.assay.analyzer
+    gathered = [_Columns() for _ in analyzer.groups]
+    for cells in read_cells(result.cells_file, analyzer.schema):
+        points = _points(cells, slide, coordinates)
+        group_of = analyzer.group_of(cells, result.profile.criteria)
+        for place, columns in enumerate(gathered):
+            chosen = group_of == place
             if chosen.any():
                 columns.points.append(points[chosen])
-                columns.confidence.append(nuclei.confidence[chosen])
+                columns.confidence.append(cells["confidence"][chosen])
     return gathered
 
 
-def _points(nuclei: Nuclei, slide: SlideGeometry, coordinates: Coordinates) -> Points:
+def _points(cells: Cells, slide: SlideGeometry, coordinates: Coordinates) -> Points:
     if coordinates is Coordinates.SLIDE:
-        return slide.to_slide(nuclei.x, nuclei.y).astype(np.float32)
-    return (np.stack([nuclei.x, nuclei.y], axis=1) + 0.5).astype(np.float32)
+        return slide.to_slide(cells.x, cells.y).astype(np.float32)
+    return (np.stack([cells.x, cells.y], axis=1) + 0.5).astype(np.float32)
 
 
-def _group(result: Result, number: int, key: tuple[int, int], columns: _Columns, confidence: bool) -> AnnotationGroup:
-    compartment, grade = key
-    name = f"{COMPARTMENTS[compartment]} {grade}"
-    points = np.concatenate(columns.points)
+def _group(result: Result, number: int, of: Group, columns: _Columns, confidence: bool) -> AnnotationGroup:
+    analyzer, points = result.assay.analyzer, np.concatenate(columns.points)
     group = AnnotationGroup(
         number=number,
-        uid=derived_uid(result.id, f"ANN/{name}"),
-        label=name,
-        description=f"Nuclei of the {COMPARTMENTS[compartment]}, grade {grade} ({GRADES[grade]})",
+        uid=derived_uid(result.id, f"ANN/{of.name}"),
+        label=of.name,
+        description=of.description,
         annotated_property_category=concept(codes.ANATOMICAL_STRUCTURE),
-        annotated_property_type=concept(codes.NUCLEUS),
-        primary_anatomic_structures=[concept(_COMPARTMENT_CODES[compartment])],
+        annotated_property_type=concept(codes.structure_of(analyzer)),
+        primary_anatomic_structures=[concept(codes.region_of(analyzer, of.region))],
         graphic_type="POINT",
         graphic_data=[points[:1]],
         algorithm_type="AUTOMATIC",
@@ -116,7 +139,7 @@ def _filled(group: AnnotationGroup, points: Points, confidence: npt.NDArray[np.f
     """
     group.NumberOfAnnotations = len(points)
     if points.shape[1] == 3:
-        group.CommonZCoordinateValue = float(points[0, 2])  # a slide is flat: every nucleus has the plane's z
+        group.CommonZCoordinateValue = float(points[0, 2])  # a slide is flat: every cell has the plane's z
     group.PointCoordinatesData = points[:, :2].tobytes()
     if confidence is not None:
         values = Measurements(name=concept(codes.DETECTION_CONFIDENCE), values=confidence, unit=concept(codes.ONE))

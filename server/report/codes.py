@@ -1,17 +1,21 @@
 """Every code that a report carries: the one table, imported by the HL7 and the DICOM writers alike. Imports no library.
 
 A value, its scheme as DICOM and HL7 name it (LN, SCT, DCM, UCUM, 99CHROMOGEN), a meaning, the unit where the concept is
-a quantity, and where the pair comes from. Meanings fit DICOM's LO (64 characters), values its SH (16). 85329-1 is the
-percentage for ER; Ki-67's is 85330-9.
+a quantity, and where the pair comes from. Meanings fit DICOM's LO (64 characters). 85329-1 is the percentage for ER;
+Ki-67's is 85330-9.
+
+What is measured, and where, has the private code that its assay gives it (`inference.measures`): a new assay needs no
+line here, unless a public scheme knows a number or an answer of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from inference.analyzers import nuclear
-from inference.assay import Assay
-from inference.measures import Score, recoded
+from inference.analyzers.analyzer import Analyzer
+from inference.assay import Assay, assays
+from inference.measures import PRIVATE_SCHEME, Measure, Region, Score, recoded
 from server.domain.order import Specimen
 
 
@@ -23,7 +27,7 @@ class Scheme(StrEnum):
     DICOM = "DCM"
     UCUM = "UCUM"
     UMLS = "UMLS"
-    CHROMOGEN = "99CHROMOGEN"
+    CHROMOGEN = PRIVATE_SCHEME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +67,17 @@ SCORE = _unit("{score}", "score")
 SQUARE_MICROMETRE = _unit("um2", "square micrometer")
 MICROMETRE = _unit("um", "micrometer")
 ONE = _unit("1", "no units")
+_UNITS = {unit.value: unit for unit in (PERCENT, SCORE, SQUARE_MICROMETRE, MICROMETRE, ONE)}
+
+
+def unit_of(value: str) -> Code | None:
+    """The unit of a UCUM code; None for none."""
+    return (_UNITS.get(value) or _unit(value, value)) if value else None
+
 
 # No LOINC or SNOMED CT code is known for these; docs/dicom-conformance.md defines each.
-H_SCORE = _own("HSCORE", "H-score", SCORE)
-H_SCORE_CI95_LOW = _own("HSCORE_CI95_LOW", "H-score, lower limit of the 95 % interval", SCORE)
-H_SCORE_CI95_HIGH = _own("HSCORE_CI95_HIGH", "H-score, upper limit of the 95 % interval", SCORE)
-ALLRED_PS = _own("ALLRED_PS", "Allred proportion score", SCORE)
-ALLRED_IS = _own("ALLRED_IS", "Allred intensity score", SCORE)
-ALLRED_TOTAL = _own("ALLRED_TOTAL", "Allred total score", SCORE)
-IRS = _own("IRS", "Immunoreactive score (Remmele and Stegner)", SCORE)
-PERCENT_POSITIVE = _own("PERCENT_POSITIVE", "Positive nuclei, percent of nuclei", PERCENT)
-NUCLEI = _own("COUNT_NUCLEI", "Nuclei counted", ONE)
-GRADE_COUNTS = (
-    _own("COUNT_GRADE_0", "Nuclei of grade 0, unstained", ONE),
-    _own("COUNT_GRADE_1", "Nuclei of grade 1, weak", ONE),
-    _own("COUNT_GRADE_2", "Nuclei of grade 2, moderate", ONE),
-    _own("COUNT_GRADE_3", "Nuclei of grade 3, strong", ONE),
-)
 DETECTION_CONFIDENCE = _own("CONFIDENCE", "Confidence of detection, 0 to 1", ONE)
-STROMA = _own("STROMA", "Stroma")
-EPITHELIUM = _own("EPITHELIUM", "Epithelium")
-ALL_COMPARTMENTS = _own("ALL_COMPARTMENTS", "Stroma and epithelium together")
+CLINICAL_REGION = _own("CLINICAL_REGION", "Region that the clinical score is about")
 WARNING = _own("WARNING", "Warning")
 USE = _own("INTENDED_USE", "Intended use")
 PROFILE = _own("PROFILE", "Profile and revision of the thresholds")
@@ -188,6 +182,9 @@ _MARKERS = {
 }
 
 _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
+_ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES}
+"""What public lists call a measure's categories."""
+_STRUCTURES = {"nucleus": NUCLEUS, "cell": CELL}
 
 
 def marker_codes(marker: str, tissue: Tissue) -> MarkerCodes:
@@ -197,7 +194,45 @@ def marker_codes(marker: str, tissue: Tissue) -> MarkerCodes:
 
 def percent_positive_code(marker: str, tissue: Tissue) -> Code:
     """LOINC's code for the percentage of positive nuclei where the marker has one, else the private one."""
-    return marker_codes(marker, tissue).percent or PERCENT_POSITIVE
+    return marker_codes(marker, tissue).percent or of_measure(nuclear.PERCENT_POSITIVE)
+
+
+def of_measure(measure: Measure) -> Code:
+    """Its private code."""
+    return _own(measure.code, measure.display, unit_of(measure.unit))
+
+
+def of_score(row: Score) -> Code:
+    """The code that a row bears: a public one where `coded` found one."""
+    return Code(value=row.code, scheme=Scheme(row.scheme), meaning=row.display, unit=unit_of(row.unit))
+
+
+def limits_of(measure: str, display: str, unit: str) -> tuple[Code, Code]:
+    """The codes of the lower and upper limit of an interval, by the private code and display of what it is of."""
+    low = _own(f"{measure}_CI95_LOW", f"{display}, lower limit of the 95 % interval", unit_of(unit))
+    return low, _own(f"{measure}_CI95_HIGH", f"{display}, upper limit of the 95 % interval", unit_of(unit))
+
+
+def answer_of(row: Score) -> Code:
+    """A category as coded reports say it: a public list's answer where there is one, else our own."""
+    category = row.category or ""
+    own = f"{row.measure}_{category}".upper().replace(" ", "_")
+    return _ANSWERS.get((row.measure, category)) or _own(own, category)
+
+
+def of_region(region: Region) -> Code:
+    return _own(region.code, region.display)
+
+
+def region_of(analyzer: Analyzer, name: str) -> Code:
+    """The code of a region of rows, groups or segments; one that the analyzer doesn't list bears its own name."""
+    known = next((r for r in analyzer.regions if r.name == name), None)
+    return of_region(known or Region(name=name, code=name.upper().replace(" ", "_"), display=name))
+
+
+def structure_of(analyzer: Analyzer) -> Code:
+    """What one cell of it is."""
+    return _STRUCTURES.get(analyzer.structure, CELL)
 
 
 def coded(scores: Sequence[Score], assay: Assay, specimen: Specimen) -> tuple[Score, ...]:
@@ -227,8 +262,18 @@ def tissue_of(site_code: str, site_scheme: str, site_text: str = "") -> Tissue:
 
 
 def table() -> tuple[Code, ...]:
-    """Every code of this module, those in tuples and in the markers' table too."""
+    """Every code of this module, those in tuples and in the markers' table too, and the private ones of the assays."""
     named = [v for v in globals().values() if isinstance(v, Code)]
     listed = [c for v in globals().values() if isinstance(v, tuple) for c in v if isinstance(c, Code)]
     marked = [c for m in _MARKERS.values() for c in (m.presence, m.interpretation, m.percent) if c is not None]
-    return tuple(named + listed + marked)
+    return tuple(named + listed + marked) + tuple({c.value: c for c in _of_assays()}.values())
+
+
+def _of_assays() -> Iterator[Code]:
+    """With repeats: assays share measures and regions."""
+    for assay in assays():
+        for measure in assay.measures:
+            yield of_measure(measure)
+            if measure.interval:
+                yield from limits_of(measure.code, measure.display, measure.unit)
+        yield from map(of_region, assay.analyzer.regions)

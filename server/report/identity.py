@@ -8,7 +8,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypedDict, assert_never
+from typing import TypedDict
 
 from highdicom.base import SOPClass
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -18,7 +18,6 @@ from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from inference.errors import Failed, Reason
-from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.domain.result import Result, ResultId
 from server.report import codes
 from server.report.codes import Code
@@ -26,6 +25,8 @@ from server.report.source import CHARACTER_SET
 
 MANUFACTURER = "chromogen"
 RESEARCH_USE_ONLY = "Research use only"
+MEANING_LENGTH = 64
+"""Of Code Meaning, an LO."""
 
 
 class Identity(TypedDict):
@@ -98,8 +99,9 @@ def software_of(result: Result) -> str:
 
 
 def concept(code: Code) -> CodedConcept:
-    """A code as highdicom wants it."""
-    return CodedConcept(value=code.value, scheme_designator=code.scheme.value, meaning=code.meaning)
+    """A code as highdicom wants it; an assay's words are cut where DICOM has no room for them."""
+    meaning = code.meaning[:MEANING_LENGTH]
+    return CodedConcept(value=code.value, scheme_designator=code.scheme.value, meaning=meaning)
 
 
 def algorithm_name(result: Result) -> str:
@@ -116,24 +118,10 @@ def algorithm_parameters(result: Result) -> dict[str, str]:
     """What a result depends on beside the slide: name to value, for Algorithm Parameters."""
     model, slide = result.analysis.model, result.analysis.slide
     icc = {} if slide.icc_sha256 is None else {"icc_sha256": slide.icc_sha256}
-    fixed = {
-        "result": str(result.id),
-        "model_sha256": model.sha256,
-        "engine": model.engine,
-        "profile": result.profile.label,
-    }
-    return fixed | thresholds_as_text(result.profile.thresholds) | icc
-
-
-def thresholds_as_text(thresholds: Thresholds) -> dict[str, str]:
-    """Name to value; hue in degrees, value 0-255, optical densities in hundredths."""
-    match thresholds:
-        case HueValueThresholds(hue=hue, left=left, right=right):
-            return {"hue_below": str(hue), "value_left": str(left), "value_right": str(right)}
-        case DensityThresholds(weak=weak, moderate=moderate, strong=strong):
-            return {"od_centi_weak": str(weak), "od_centi_moderate": str(moderate), "od_centi_strong": str(strong)}
-        case _:
-            assert_never(thresholds)
+    graphs = {f"graph_{name}": sha256 for name, sha256 in model.graphs}
+    used = {"engine": model.engine, "profile": result.profile.label}
+    fixed = {"result": str(result.id), "model_sha256": model.sha256, **graphs, **used}
+    return fixed | result.profile.criteria.parameters() | icc
 
 
 def algorithm_sequence(result: Result) -> AlgorithmIdentificationSequence:

@@ -1,34 +1,50 @@
 """A result as JSON, and back to numbers for whoever reads it: the object that `chromogen score --json` prints."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from inference.fields import Heterogeneity
+from inference.analysis import ModelFacts
+from inference.assay import criteria_values
+from inference.fields import Heterogeneity, Spot
 from inference.geometry import Size
-from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
-from inference.score import CompartmentScore
+from inference.measures import Score
 from inference.slide import SlideFacts
 from server.domain.profile import Profile
-from server.domain.result import Result, Scores
+from server.domain.result import Result
+from server.report.quantities import number_of
 
 Json = dict[str, Any]
 
+ABSENT_CONTROL: Json = {"status": "absent", "cores": []}
+"""No control tissue was looked at."""
+SPOT_SCORES: Mapping[str, str] = MappingProxyType({"nuclear": "h_score"})
+"""By an analyzer's kind: what programs know the score of a spot by beside `score`."""
+
 
 def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> Json:
-    """Keys are fixed: slide, profile, model, compartments, warnings, seconds, tiles, ..."""
-    analysis = result.analysis
+    """Keys are fixed: slide, profile, model, scores, warnings, seconds, tiles, ... and those of the assay's kind
+    (`compartments`).
+    """
+    analysis, analyzer = result.analysis, result.assay.analyzer
     return {
         "result_id": result.id,
         "created_at": result.created_at.isoformat(),
         "research_use_only": True,
+        "marker": result.marker,
+        "clinical_region": result.clinical_region,
         "slide": slide_json(analysis.slide),
         "profile": profile_json(result.profile),
-        "model": asdict(analysis.model),
+        "thresholds": criteria_values(result.profile.criteria),
+        "model": model_json(analysis.model),
         "software": result.software,
-        "compartments": compartments_json(result.scores),
-        "heterogeneity": None if heterogeneity is None else asdict(heterogeneity),
+        "scores": scores_json(result),
+        **analyzer.extra_json(result.scores),
+        "heterogeneity": None if heterogeneity is None else heterogeneity_json(heterogeneity, analyzer.kind),
+        "control": ABSENT_CONTROL,
         "warnings": list(result.warnings),
         "tissue_mm2": round(analysis.tissue_mm2, 4),
         "seconds": {k: round(v, 3) for k, v in analysis.seconds.items()},
@@ -36,40 +52,52 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
     }
 
 
-def compartments_json(scores: Scores) -> Json:
-    """stroma, epithelium, all."""
+def scores_json(result: Result) -> list[Json]:
+    """The rows, in their order; None becomes null: of no cells there is no score."""
+    known = {measure.code: measure for measure in result.assay.measures}
+    return [score_json(row, number_of(row, known.get(row.measure))) for row in result.scores]
+
+
+def score_json(row: Score, value: int | float | None) -> Json:
     return {
-        "stroma": score_json(scores.stroma),
-        "epithelium": score_json(scores.epithelium),
-        "all": score_json(scores.all),
+        "code": row.code,
+        "scheme": row.scheme,
+        "display": row.display,
+        "region": row.region,
+        "value": value,
+        "category": row.category,
+        "unit": row.unit,
+        "interval": None if row.interval is None else list(row.interval),
+        "n": row.n,
     }
 
 
-def score_json(score: CompartmentScore) -> Json:
-    """None becomes null: a compartment without nuclei has no score."""
-    allred = score.allred
+def heterogeneity_json(found: Heterogeneity, kind: str) -> Json:
+    return asdict(found) | {
+        "hot_spot": _spot_json(found.hot_spot, kind),
+        "cold_spot": _spot_json(found.cold_spot, kind),
+    }
+
+
+def _spot_json(spot: Spot | None, kind: str) -> Json | None:
+    if spot is None:
+        return None
+    named = {SPOT_SCORES[kind]: spot.score} if kind in SPOT_SCORES else {}
+    return asdict(spot) | named
+
+
+def model_json(model: ModelFacts) -> Json:
     return {
-        "n": score.n,
-        "counts": list(score.counts),
-        "h_score": score.h_score,
-        "h_score_ci95": None if score.h_score_ci95 is None else list(score.h_score_ci95),
-        "percent_positive": score.percent_positive,
-        "allred": None if allred is None else {"ps": allred.ps, "is": allred.is_, "total": allred.total},
-        "irs": score.irs,
+        "name": model.name,
+        "version": model.version,
+        "sha256": model.sha256,
+        "engine": model.engine,
+        "graphs": dict(model.graphs),
     }
 
 
 def profile_json(profile: Profile) -> Json:
-    return {"name": profile.name, "revision": profile.revision, "thresholds": thresholds_json(profile.thresholds)}
-
-
-def thresholds_json(thresholds: Thresholds) -> Json:
-    match thresholds:
-        case HueValueThresholds():
-            return {"method": "hue_value", "hue": thresholds.hue, "left": thresholds.left, "right": thresholds.right}
-        case DensityThresholds():
-            cuts = {n: getattr(thresholds, n) / 100 for n in ("weak", "moderate", "strong")}
-            return {"method": "dab_od", **cuts}
+    return {"name": profile.name, "revision": profile.revision, "thresholds": criteria_values(profile.criteria)}
 
 
 def slide_json(facts: SlideFacts) -> Json:

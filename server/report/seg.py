@@ -1,11 +1,11 @@
-"""A small map of a result for viewers that can't draw every nucleus: a binary segmentation at low power.
+"""A small map of a result for viewers that can't draw every cell: a binary segmentation at low power.
 
-One pixel is a square of the slide of about 32 µm a side; it belongs to a segment when a nucleus of that kind has its
+One pixel is a square of the slide of about 32 µm a side; it belongs to a segment when a cell of that kind has its
 centre in it. One frame a segment, each the whole map, in the frame of reference of the slide.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,15 @@ from highdicom import CoordinateSystemNames, PixelMeasuresSequence, PlaneOrienta
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom import Dataset
 
-from inference.grade import grades
-from inference.nuclei import read_nuclei
+from inference.analyzers.analyzer import Analyzer, MapSegment
+from inference.cells.file import read_cells
+from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report import codes, identity
-from server.report.codes import Code
 from server.report.identity import concept, derived_uid
-from server.report.source import SlideGeometry, geometry, main_image
+from server.report.keep import keep_beside_cells
+from server.report.source import SlideGeometry, geometry, kept_source, main_image
 
 SERIES_NUMBER = 9103
 CELL_UM = 32.0
@@ -30,28 +32,12 @@ Map = npt.NDArray[np.uint8]
 """(rows, columns, segments), 0 or 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """What a segment of the map shows."""
-
-    label: str
-    description: str
-    structure: Code
-
-
-SEGMENTS = (
-    Segment(label="stroma", description="At least one nucleus of the stroma", structure=codes.STROMA),
-    Segment(label="epithelium", description="At least one nucleus of the epithelium", structure=codes.EPITHELIUM),
-    Segment(label="positive", description="At least one nucleus of grade 1 or above", structure=codes.ALL_COMPARTMENTS),
-)
-
-
 def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
-    """The map of a result's nuclei file, a few hundred kilobytes whatever their number; None where it has no nucleus.
+    """The map of a result's cells, a few hundred kilobytes whatever their number; None where it has none.
 
-    Raises Refused as `source.main_image`.
+    Raises Refused as `source.main_image`, and CELLS_INVALID where the file holds cells of another kind of assay.
     """
-    image = main_image(result, source)
+    image, analyzer = main_image(result, source), result.assay.analyzer
     slide = geometry(image, mpp=result.analysis.slide.mpp)
     side = cell_pixels(slide)
     found = density_map(result, slide, side)
@@ -62,19 +48,38 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
         pixel_array=found[None],
         segmentation_type="BINARY",
         segment_descriptions=[
-            _description(result, number, segment) for number, segment in enumerate(SEGMENTS, start=1)
+            _description(result, number, segment) for number, segment in enumerate(analyzer.segments, start=1)
         ],
         pixel_measures=_measures(image, slide, side),
         plane_orientation=_orientation(slide),
         plane_positions=[_position(slide, side)],
         omit_empty_frames=False,
-        content_label="NUCLEI_MAP",
+        content_label=f"{analyzer.file_stem.upper()}_MAP",
         content_description=identity.RESEARCH_USE_ONLY,
-        **identity.identity(result, "SEG", series_number=SERIES_NUMBER, description="Map of nuclei"),
+        **identity.identity(result, "SEG", series_number=SERIES_NUMBER, description=f"Map of {analyzer.file_stem}"),
     )
     report.PatientOrientation = None  # type 2C: a slide has none, and older readers ask for the empty element
     identity.settle(report, result, image)
     return report
+
+
+class SegReporter:
+    """The map at low power."""
+
+    kind = ArtifactKind.SEG
+    events = frozenset({EventKind.PRELIMINARY})
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` holds the results' files."""
+        self._folder = folder
+
+    def build(self, event: Event) -> Artifact | None:
+        """None where there is no cell, or the slide's header wasn't kept. Raises as SrReporter."""
+        result = event.result
+        header = kept_source(result) if result is not None and event.kind in self.events else []
+        if result is None or not header:
+            return None
+        return keep_beside_cells(self.kind, result, build_seg(result, header))
 
 
 def cell_pixels(slide: SlideGeometry) -> int:
@@ -85,36 +90,35 @@ def cell_pixels(slide: SlideGeometry) -> int:
 
 
 def density_map(result: Result, slide: SlideGeometry, side: int) -> Map:
-    """Which cells hold a nucleus of the stroma, of the epithelium, of grade 1 or above.
-
-    Cell (0, 0) at the matrix's corner.
-    """
-    found = np.zeros((-(-slide.rows // side), -(-slide.columns // side), len(SEGMENTS)), np.uint8)
-    for nuclei in read_nuclei(result.nuclei_file):
-        row = _cell(nuclei.y, side, found.shape[0])
-        column = _cell(nuclei.x, side, found.shape[1])
-        positive = grades(nuclei, result.profile.thresholds) > 0
-        found[row, column, nuclei.compartment] = 1
-        found[row[positive], column[positive], 2] = 1
+    """Which squares of the map hold a cell of each segment. Square (0, 0) lies at the matrix's corner."""
+    analyzer: Analyzer = result.assay.analyzer
+    found = np.zeros((-(-slide.rows // side), -(-slide.columns // side), len(analyzer.segments)), np.uint8)
+    for cells in read_cells(result.cells_file, analyzer.schema):
+        row, column = _square(cells.y, side, found.shape[0]), _square(cells.x, side, found.shape[1])
+        group_of = analyzer.group_of(cells, result.profile.criteria)
+        for place, segment in enumerate(analyzer.segments):
+            chosen = np.isin(group_of, list(segment.groups))
+            found[row[chosen], column[chosen], place] = 1
     return found
 
 
-def _cell(v: npt.NDArray[np.float64], side: int, count: int) -> npt.NDArray[np.int64]:
-    """Cells of coordinates that count from the first pixel's centre; one beyond the edge is put in the last cell."""
+def _square(v: npt.NDArray[np.float64], side: int, count: int) -> npt.NDArray[np.int64]:
+    """Squares of coordinates that count from the first pixel's centre; one beyond the edge is put in the last."""
     return np.clip(np.floor((v + 0.5) / side), 0, count - 1).astype(np.int64)
 
 
-def _description(result: Result, number: int, segment: Segment) -> SegmentDescription:
+def _description(result: Result, number: int, segment: MapSegment) -> SegmentDescription:
+    analyzer = result.assay.analyzer
     described = SegmentDescription(
         segment_number=number,
-        segment_label=segment.label,
+        segment_label=segment.name,
         segmented_property_category=concept(codes.ANATOMICAL_STRUCTURE),
-        segmented_property_type=concept(codes.NUCLEUS),
-        primary_anatomic_structures=[concept(segment.structure)],
+        segmented_property_type=concept(codes.structure_of(analyzer)),
+        primary_anatomic_structures=[concept(codes.region_of(analyzer, segment.region))],
         algorithm_type="AUTOMATIC",
         algorithm_identification=identity.algorithm_sequence(result),
-        tracking_uid=derived_uid(result.id, f"SEG/{segment.label}"),
-        tracking_id=f"{identity.MANUFACTURER} {result.id} {segment.label}",
+        tracking_uid=derived_uid(result.id, f"SEG/{segment.name}"),
+        tracking_id=f"{identity.MANUFACTURER} {result.id} {segment.name}",
     )
     described.SegmentDescription = segment.description
     return described

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from inference.errors import Failed, Reason, Refused
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import ServiceReason
 from server.domain.order import Order
 from server.domain.result import Result
+
+log = structlog.get_logger()
 
 CHARACTER_SET = "ISO_IR 192"
 """UTF-8: the source's text in whatever character set it came, and ours, are written in it."""
@@ -44,7 +48,7 @@ _MAY_BE_EMPTY = (
 _SEXES = ("M", "F", "O", "")
 
 KEPT_HEADER = "source.dcm"
-"""The largest image's header, beside a case's nuclei: for reports to be made when the slide itself is gone."""
+"""The largest image's header, beside a case's cells: for reports to be made when the slide itself is gone."""
 _PER_FRAME = 0x52009230
 
 
@@ -105,6 +109,15 @@ def _header(path: Path) -> Dataset | None:
 
 def _area(header: Dataset) -> int:
     return int(header.get("TotalPixelMatrixColumns") or 0) * int(header.get("TotalPixelMatrixRows") or 0)
+
+
+def kept_source(result: Result) -> list[Dataset]:
+    """The header that was kept of the slide's largest image; none, with a line in the log, where it is gone."""
+    kept = [a.path for a in result.artifacts if a.kind is ArtifactKind.HEADER and a.path.is_file()]
+    if not kept:
+        log.warning("slide_header_missing", result=result.id)
+        return []
+    return read_source(kept[0])
 
 
 def check_same_specimen(order: Order, source: Sequence[Dataset]) -> None:

@@ -1,31 +1,33 @@
-"""A result as a DICOM structured report: Comprehensive 3D SR, TID 1500, one measurement group (TID 1501) a compartment.
+"""A result as a DICOM structured report: Comprehensive 3D SR, TID 1500, one measurement group (TID 1501) a region.
 
 It is partial, preliminary and unverified until a pathologist signs; then another document, complete, final and verified
 by them, takes its place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
+from pathlib import Path
 
 from highdicom import sr
 from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
-from inference.score import CompartmentScore
+from inference.measures import ONE
+from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Order
-from server.domain.profile import ANY
 from server.domain.result import Result, ResultId
 from server.report import codes, identity
-from server.report.codes import Code, Tissue
 from server.report.identity import concept, derived_uid
-from server.report.source import check_same_specimen, main_image
+from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
+from server.report.quantities import Quantity, quantities, regions
+from server.report.source import check_same_specimen, kept_source, main_image
 
 SERIES_NUMBER = 9101
 SIGNED_INSTANCE_NUMBER = 2
-
-Value = tuple[Code, float | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def build_sr(
     previous = _replaced(result, signature)
     report = sr.Comprehensive3DSR(
         evidence=[image],
-        content=_content(result, order, image),
+        content=_content(result, image),
         is_complete=is_signed,
         is_final=is_signed,
         is_verified=is_signed,
@@ -89,6 +91,53 @@ def build_sr(
     return report
 
 
+class SrReporter:
+    """The structured report: preliminary, and verified once a pathologist signed."""
+
+    kind = ArtifactKind.SR
+    events = frozenset({EventKind.PRELIMINARY, EventKind.FINAL, EventKind.CORRECTED})
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` holds the results' files."""
+        self._folder = folder
+
+    def build(self, event: Event) -> Artifact | None:
+        """None where the slide's header wasn't kept. Raises Refused as `build_sr`, Failed where it can't be written."""
+        result = event.result
+        header = kept_source(result) if result is not None and event.kind in self.events else []
+        if result is None or not header:
+            return None
+        report = build_sr(result, event.order, header, _signature(event))
+        if event.kind is EventKind.PRELIMINARY:
+            return keep_beside_cells(self.kind, result, report)
+        content = _bytes_of(report)
+        name = f"{result.id}-{event.kind}-{digest_of(content)}.dcm"  # another signer or time is another document
+        path = self._folder / event.order.id / SIGNED_FOLDER / name
+        keep(path, content)
+        return Artifact(kind=self.kind, path=path, identifier=str(report.SOPInstanceUID))
+
+
+def _signature(event: Event) -> Signature | None:
+    signing = event.signing
+    if event.kind is EventKind.PRELIMINARY:
+        return None
+    assert signing is not None, "an event of a signature says who signed"
+    lab, state = event.order.request.lab, event.kind.value
+    return Signature(by=signing.by, lab=lab, at=signing.at, state=state, replaces=_document_of(signing))
+
+
+def _document_of(signing: Signing) -> Document:
+    if signing.replaces_event is EventKind.PRELIMINARY:
+        return Document(result_id=signing.replaces_result)
+    return signed(signing.replaces_result, signing.replaces_event.value, signing.replaces_by)
+
+
+def _bytes_of(report: Dataset) -> bytes:
+    content = BytesIO()
+    report.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
 def _replaced(result: Result, signature: Signature | None) -> Document | None:
     if signature is not None:
         return signature.replaces
@@ -102,56 +151,19 @@ def _person(subject: str) -> str:
     return "".join(c if c.isprintable() and c not in "\\^=" else " " for c in subject)[:62].strip() + "^"
 
 
-def measurements(score: CompartmentScore, percent: Code) -> Iterator[Value]:
-    """The numbers of a compartment with their codes; of no nuclei only the counts, for there is no score."""
-    yield codes.NUCLEI, score.n
-    yield from zip(codes.GRADE_COUNTS, score.counts, strict=True)
-    if score.h_score is not None:
-        yield codes.H_SCORE, score.h_score
-    if score.h_score_ci95 is not None:
-        yield codes.H_SCORE_CI95_LOW, score.h_score_ci95[0]
-        yield codes.H_SCORE_CI95_HIGH, score.h_score_ci95[1]
-    if score.percent_positive is not None:
-        yield percent, score.percent_positive
-    if score.allred is not None:
-        yield codes.ALLRED_PS, score.allred.ps
-        yield codes.ALLRED_IS, score.allred.is_
-        yield codes.ALLRED_TOTAL, score.allred.total
-    if score.irs is not None:
-        yield codes.IRS, score.irs
-
-
-def _content(result: Result, order: Order | None, image: Dataset) -> Dataset:
+def _content(result: Result, image: Dataset) -> Dataset:
+    said = [q for q in quantities(result) if q.number is not None or q.answer is not None]
     report = sr.MeasurementReport(
         observation_context=_context(result, image),
         procedure_reported=concept(codes.IMMUNOHISTOCHEMISTRY),
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
         imaging_measurements=[
-            _group(result, image, "stroma", codes.STROMA, result.scores.stroma, codes.PERCENT_POSITIVE),
-            _group(
-                result,
-                image,
-                "epithelium",
-                codes.EPITHELIUM,
-                result.scores.epithelium,
-                _percent_of_epithelium(result, order),
-            ),
-            _group(result, image, "all", codes.ALL_COMPARTMENTS, result.scores.all, codes.PERCENT_POSITIVE),
+            _group(result, image, region, [q for q in said if q.region == region]) for region in regions(result)
         ],
     )
     root = report[0]
     root.ContentSequence.append(_evaluations(result))
     return root
-
-
-def _percent_of_epithelium(result: Result, order: Order | None) -> Code:
-    """LOINC's percentages are of tumour nuclei, so stroma and the sum of both never carry that code."""
-    if order is not None:
-        site = order.request.specimen
-        tissue = codes.tissue_of(site.site_code, site.site_scheme, site.site_text)
-        return codes.percent_positive_code(order.request.marker, tissue)
-    marker = result.profile.key.marker
-    return codes.PERCENT_POSITIVE if marker == ANY else codes.percent_positive_code(marker, Tissue.OTHER)
 
 
 def _context(result: Result, image: Dataset) -> sr.ObservationContext:
@@ -182,36 +194,50 @@ def _subject(image: Dataset) -> sr.SubjectContext | None:
 
 
 def _group(
-    result: Result, image: Dataset, name: str, site: Code, score: CompartmentScore, percent: Code
+    result: Result, image: Dataset, region: str, said: Sequence[Quantity]
 ) -> sr.MeasurementsAndQualitativeEvaluations:
+    """What is said of a region, counts first; where there are no cells there are counts and no score."""
+    analyzer = result.assay.analyzer
+    counts_first = sorted(said, key=lambda q: q.code.unit is None or q.code.unit.value != ONE)
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=derived_uid(result.id, f"SR/{name}"), identifier=f"{identity.MANUFACTURER} {result.id} {name}"
+            uid=derived_uid(result.id, f"SR/{region}"), identifier=f"{identity.MANUFACTURER} {result.id} {region}"
         ),
-        finding_type=concept(codes.NUCLEUS),
-        finding_sites=[sr.FindingSite(anatomic_location=concept(site))],
+        finding_type=concept(codes.structure_of(analyzer)),
+        finding_sites=[sr.FindingSite(anatomic_location=concept(codes.region_of(analyzer, region)))],
         algorithm_id=sr.AlgorithmIdentification(
             name=identity.algorithm_name(result),
             version=identity.algorithm_version(result),
             parameters=[f"{k}={v}" for k, v in identity.algorithm_parameters(result).items()],
             family=concept(codes.ARTIFICIAL_INTELLIGENCE),
         ),
-        measurements=[_measurement(code, value) for code, value in measurements(score, percent)],
+        measurements=[_measurement(q) for q in counts_first if q.answer is None],
+        qualitative_evaluations=[_evaluation(q) for q in said if q.answer is not None],
         source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image)],
     )
 
 
-def _measurement(code: Code, value: float) -> sr.Measurement:
-    assert code.unit is not None, "every code that `measurements` yields is of a quantity"
-    return sr.Measurement(name=concept(code), value=value, unit=concept(code.unit))
+def _measurement(q: Quantity) -> sr.Measurement:
+    assert q.number is not None
+    return sr.Measurement(name=concept(q.code), value=q.number, unit=concept(q.code.unit or codes.ONE))
+
+
+def _evaluation(q: Quantity) -> sr.QualitativeEvaluation:
+    assert q.answer is not None
+    return sr.QualitativeEvaluation(name=concept(q.code), value=concept(q.answer))
 
 
 def _evaluations(result: Result) -> Dataset:
-    """The container of TID 1500 that highdicom doesn't build: the limits of use and each warning, as text."""
+    """The container of TID 1500 that highdicom doesn't build.
+
+    As texts: the limits of use, the region that the clinical score is about, each warning.
+    """
     container = sr.ContainerContentItem(
         name=concept(codes.QUALITATIVE_EVALUATIONS), relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *((codes.WARNING, warning) for warning in result.warnings)]
+    about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
+    warnings = [(codes.WARNING, warning) for warning in result.warnings]
+    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *about, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)

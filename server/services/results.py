@@ -1,42 +1,47 @@
-"""A pathologist's work on results. Scoring the stored nuclei anew, signing, rejecting, amending.
+"""A pathologist's work on results. Scoring the stored cells anew, signing, rejecting, amending.
 
-Results never change: rescoring makes another one, signing says something of one. What the LIS is sent of it is built
-first and queued in the same transaction.
+Results never change: rescoring makes another one, signing says something of one. What is sent of it is built first
+and queued in the same transaction.
 """
 
-import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import structlog
-
+from inference.cells.file import read_cells
+from inference.cells.values import Cells
 from inference.fields import fields_of
-from inference.nuclei import Nuclei, read_nuclei
 from server.domain.access import Caller
+from server.domain.artifact import NATURES, Nature
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.ports import ARCHIVE, LIS, Delivery
-from server.domain.profile import Profile
+from server.domain.events import Event, EventKind, Signing
+from server.domain.order import Specimen
+from server.domain.ports import Delivery
+from server.domain.profile import Profile, check_kind
 from server.domain.result import ResultId
 from server.domain.states import SIGNED, ResultState
 from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
-from server.hl7.oru import Status, build_oru, build_rejection, control_id
-from server.hl7.refusal import keep
 from server.pipeline import result_id, scores_of
-from server.report.identity import software_version, write
-from server.report.source import KEPT_HEADER, read_source
-from server.report.sr import Document, Signature, build_sr, signed
+from server.report.identity import software_version
+from server.reporting import Reporting
 from server.store.result_repository import Entry, PostgresResultRepository, check_result_transition
 
-log = structlog.get_logger()
+RESULT_REJECTED = "RESULT_REJECTED"
+SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: EventKind.CORRECTED}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 class ResultService:
-    """On PostgreSQL; `folder` keeps the messages, `destinations` are those that are set up."""
+    """`reporting` makes what a signature, rejection or amendment sends."""
 
-    def __init__(self, results: PostgresResultRepository, *, folder: Path, destinations: Collection[str]) -> None:
-        self._results, self._folder, self._destinations = results, folder, frozenset(destinations)
+    def __init__(
+        self, results: PostgresResultRepository, reporting: Reporting, *, now: Callable[[], datetime] = _now
+    ) -> None:
+        self._results, self._reporting, self._now = results, reporting, now
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
         return self._results.get(actor, result_id)
@@ -47,8 +52,9 @@ class ResultService:
     def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
 
-    def nuclei(self, actor: Caller, result_id: ResultId) -> Iterator[Nuclei]:
-        return read_nuclei(self._nuclei_file(self._results.get(actor, result_id)))
+    def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
+        view = self._results.get(actor, result_id)
+        return read_cells(_cells_file(view), view.result.assay.analyzer.schema)
 
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
@@ -56,20 +62,23 @@ class ResultService:
         """
         view = self._results.get(actor, result_id)
         old = view.result
+        check_kind(profile, old.assay)
         identity = _identity(view, profile)
         try:
             return self._results.get(actor, identity)
         except Refused as error:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
-        path = self._nuclei_file(view)
-        fields = fields_of(path, profile.thresholds, mpp=old.analysis.slide.mpp)
+        assay, order = old.assay, self._results.order_of(actor, result_id)
+        fields = fields_of(_cells_file(view), assay.analyzer, profile.criteria, mpp=old.analysis.slide.mpp)
+        specimen = Specimen() if order is None else order.request.specimen
         made = replace(
             old,
             id=identity,
-            created_at=_now(),
+            created_at=self._now(),
             profile=profile,
-            scores=scores_of(old.analysis.histograms, profile, fields),
+            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
+            artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
             predecessor=old.id,
             software=software_version(),
         )
@@ -77,16 +86,15 @@ class ResultService:
 
     def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
-        message = self._message(actor, result_id, ResultState.FINAL, Status.FINAL)
-        replaces = Document(result_id=self._first(actor, self._results.get(actor, result_id)).result.id)
-        return self._results.record(
-            actor, [entry], [*message, *self._report(actor, result_id, ResultState.FINAL, replaces)]
-        )
+        view = self._results.get(actor, result_id)
+        signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
+        return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
 
     def reject(self, actor: Caller, result_id: ResultId, reason: str, etag: str) -> ResultView:
         """The LIS hears of it where it was sent that result, as preliminary, and no signed one of the order since."""
         entry = Entry(result_id=result_id, state=ResultState.REJECTED, reason=reason, etag=etag)
-        return self._results.record(actor, [entry], self._withdrawal(actor, result_id, reason), unless_signed=True)
+        view = self._results.get(actor, result_id)
+        return self._results.record(actor, [entry], self._withdrawal(actor, view, reason), unless_signed=True)
 
     def amend(self, actor: Caller, result_id: ResultId, replacement: ResultId, reason: str, etag: str) -> ResultView:
         former, latter = self._results.get(actor, result_id), self._results.get(actor, replacement)
@@ -104,51 +112,32 @@ class ResultService:
             Entry(result_id=replacement, state=ResultState.CORRECTED, reason=reason),
             Entry(result_id=result_id, state=ResultState.SUPERSEDED, reason=reason, etag=etag),
         ]
-        message = self._message(actor, replacement, ResultState.CORRECTED, Status.CORRECTED)
-        replaces = signed(result_id, former.state, former.signed_by)
-        return self._results.record(
-            actor, entries, [*message, *self._report(actor, replacement, ResultState.CORRECTED, replaces)]
+        signing = Signing(
+            by=actor.subject,
+            at=self._now(),
+            replaces_result=result_id,
+            replaces_event=SIGNED_EVENTS[former.state],
+            replaces_by=former.signed_by,
         )
+        return self._results.record(actor, entries, self._signed(actor, latter, ResultState.CORRECTED, signing))
 
-    def _message(self, actor: Caller, result_id: ResultId, state: ResultState, status: Status) -> Sequence[Delivery]:
-        """The ORU for the LIS, where there is one; nothing for a result without an order."""
-        view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
+    def _signed(self, actor: Caller, view: ResultView, state: ResultState, signing: Signing) -> Sequence[Delivery]:
+        """Nothing for a result without an order."""
         check_result_transition(view.state, state)
-        if order is None or LIS not in self._destinations:
-            return []
-        path = self._folder / order.id / "signed" / f"{result_id}-{status}.hl7"
-        keep(
-            path, build_oru(view.result, order, status=status)
-        )  # two may sign at once; the message is the same to the byte
-        return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, status))]
+        order = self._results.order_of(actor, view.result.id)
+        if order is None:
+            return ()
+        event = Event(kind=SIGNED_EVENTS[state], order=order, result=view.result, signing=signing)
+        return self._reporting.report(event).deliveries
 
-    def _withdrawal(self, actor: Caller, result_id: ResultId, reason: str) -> Sequence[Delivery]:
-        """Of a result that a worker reported; one that was scored anew the LIS doesn't know until it is signed."""
-        view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
+    def _withdrawal(self, actor: Caller, view: ResultView, reason: str) -> Sequence[Delivery]:
+        """Of a result that a worker reported; one that was scored anew nobody was sent until it is signed."""
         check_result_transition(view.state, ResultState.REJECTED)
-        if order is None or view.result.predecessor is not None or LIS not in self._destinations:
-            return []
-        path = (
-            self._folder / order.id / "signed" / f"{result_id}-{Status.REJECTED}-{uuid.uuid4()}.hl7"
-        )  # each with its own reason
-        keep(path, build_rejection(view.result, order, reason))
-        return [Delivery(kind="ORU", destination=LIS, path=path, message_id=control_id(view.result, Status.REJECTED))]
-
-    def _report(self, actor: Caller, result_id: ResultId, state: ResultState, replaces: Document) -> Sequence[Delivery]:
-        """The verified SR for the archive; nothing where there is no order, or the slide's header wasn't kept."""
-        view, order = self._results.get(actor, result_id), self._results.order_of(actor, result_id)
-        header = view.result.nuclei_file.with_name(KEPT_HEADER)
-        if order is None or ARCHIVE not in self._destinations:
-            return []
-        if not header.is_file():
-            log.warning("signed_report_not_built", result=result_id, missing=KEPT_HEADER)
-            return []
-        signature = Signature(by=actor.subject, lab=view.lab, at=_now(), state=state, replaces=replaces)
-        report = build_sr(view.result, order, read_source(header), signature)
-        path = self._folder / order.id / "signed" / f"{result_id}-{state}-{uuid.uuid4()}.dcm"  # two may sign at once
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(report, path)
-        return [Delivery(kind="SR", destination=ARCHIVE, path=path, message_id=str(report.SOPInstanceUID))]
+        order = self._results.order_of(actor, view.result.id)
+        if order is None or view.result.predecessor is not None:
+            return ()
+        event = Event(kind=EventKind.WITHDRAWN, order=order, result=view.result, reason=RESULT_REJECTED, detail=reason)
+        return self._reporting.report(event).deliveries
 
     def _first(self, actor: Caller, view: ResultView) -> ResultView:
         """The result that a worker made, and reported, from which this one was scored."""
@@ -156,17 +145,19 @@ class ResultService:
             view = self._results.get(actor, view.result.predecessor)
         return view
 
-    def _nuclei_file(self, view: ResultView) -> Path:
-        if not view.result.nuclei_file.is_file():
-            raise Failed(
-                ServiceReason.NUCLEI_MISSING,
-                f"the nuclei of result {view.result.id} are no longer in the results' folder",
-            )
-        return view.result.nuclei_file
 
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+def _cells_file(view: ResultView) -> Path:
+    """Raises Failed NUCLEI_MISSING."""
+    try:
+        file = view.result.cells_file
+    except KeyError:
+        file = None
+    if file is None or not file.is_file():
+        raise Failed(
+            ServiceReason.NUCLEI_MISSING,
+            f"the cells of result {view.result.id} are no longer in the results' folder",
+        )
+    return file
 
 
 def _identity(view: ResultView, profile: Profile) -> ResultId:

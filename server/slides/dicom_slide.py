@@ -10,28 +10,29 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from inference.errors import ChromogenError, Reason, Refused
-from inference.slide import COARSEST_MPP, Level, SlideFacts
+from inference.model import Resolution
+from inference.slide import Level, SlideFacts
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.dicom_header import InstanceHeader, is_dicom, read_instance_header
 from server.slides.dicom_image import is_indexable, read_image
 from server.slides.dicom_level import DicomLevel, LevelHeader, read_level_header
 from server.slides.framed_slide import FramedSlide
 from server.slides.pixel_size import square
-from server.slides.plan import level_scales
+from server.slides.plan import level_scales, scan_finer
 from server.slides.quiet import quiet
 
 
-def open_dicom(path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide:
+def open_dicom(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
     """Open a DICOM file or folder. Raises Refused: no slide, several, no pixel size, too coarse, damaged."""
     headers = [read_instance_header(file) for file in dicom_files(path)]
     volume = _volume(headers)
     if not volume:
         raise Refused(Reason.NOT_A_SLIDE, f"{path.name} {_instead(headers)}")
     if len(volume) > 1:
-        raise _several(path, volume, judge=mpp is None and not allow_coarse)
+        raise _several(path, volume, resolution if mpp is None else None)
     images = _read_all(volume[0])
     try:
-        return _assemble(path, images, mpp=mpp, icc=icc, allow_coarse=allow_coarse)
+        return _assemble(path, images, resolution, mpp=mpp, icc=icc)
     except ChromogenError:
         _closing(images)()
         raise
@@ -53,14 +54,15 @@ def _volume(headers: Sequence[InstanceHeader]) -> list[list[InstanceHeader]]:
     return list(slides.values())
 
 
-def _several(path: Path, slides: Sequence[Sequence[InstanceHeader]], *, judge: bool) -> Refused:
-    """What to say of a folder of several slides: to name one, or where none is fine enough
-    (`judge`) that it's no use.
+def _several(path: Path, slides: Sequence[Sequence[InstanceHeader]], resolution: Resolution | None) -> Refused:
+    """What to say of a folder of several slides: to name one, or where none is fine enough for `resolution`, where that
+    is judged, that it's no use.
     """
-    finest = min(_finest_um(slide) for slide in slides) if judge else 0.0
-    if finest > COARSEST_MPP:
-        what = f"holds {len(slides)} slides, all coarser than {COARSEST_MPP} µm/px (the finest has {finest:.4g})"
-        return Refused(Reason.TOO_COARSE, f"{path.name} {what}: scan them at 20x or finer")
+    finest = 0.0 if resolution is None else min(_finest_um(slide) for slide in slides)
+    if resolution is not None and finest > resolution.coarsest:
+        all_of_them = f"{len(slides)} slides, all coarser than {resolution.coarsest:g} µm/px"
+        what = f"{path.name} holds {all_of_them} (the finest has {finest:.4g}): {scan_finer(resolution)}"
+        return Refused(Reason.TOO_COARSE, what)
     return Refused(
         Reason.SEVERAL_SLIDES, f"{path.name} holds {len(slides)} slides (series): name the folder or file of one"
     )
@@ -112,7 +114,9 @@ def _read_level(parts: Sequence[LevelHeader]) -> DicomLevel:
     return read_by_wsidicom(parts)
 
 
-def _assemble(path: Path, images: list[DicomLevel], *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide:
+def _assemble(
+    path: Path, images: list[DicomLevel], resolution: Resolution, *, mpp: float | None, icc: bool
+) -> FramedSlide:
     levels = _levels(images)
     base, header = levels[0], levels[0].header
     base_mpp = square(path.name, header.spacing_um, mpp)
@@ -131,7 +135,7 @@ def _assemble(path: Path, images: list[DicomLevel], *, mpp: float | None, icc: b
         notes=notes,
     )
     transform = to_srgb(header.icc_profile) if icc and header.icc_profile else None
-    return FramedSlide(levels, facts, close=_closing(images), transform=transform, allow_coarse=allow_coarse)
+    return FramedSlide(levels, facts, resolution, close=_closing(images), transform=transform)
 
 
 def _levels(images: Sequence[DicomLevel]) -> list[DicomLevel]:

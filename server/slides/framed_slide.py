@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from inference.errors import Reason
 from inference.geometry import Grid, Region
+from inference.model import Resolution
 from inference.slide import FrameUnreadable, Rgb, SlideFacts
 from server.slides.codec import Undecodable, box_average
 from server.slides.colour import Transform
@@ -28,22 +29,21 @@ _STEPS = 32  # OpenCV interpolates between pixels in 32nds (its INTER_TAB_SIZE)
 class FramedSlide:
     """The levels of a slide, base first, with its working grid.
 
-    `transform` is applied to each decoded frame (ICC to sRGB) where given. `allow_coarse` opens slides that are too
-    coarse to score, at their base level: for tests of the readers.
+    `transform` is applied to each decoded frame (ICC to sRGB) where given. Raises Refused TOO_COARSE.
     """
 
     def __init__(
         self,
         levels: Sequence[Frames],
         facts: SlideFacts,
+        resolution: Resolution,
         *,
         close: Callable[[], None],
         transform: Transform | None = None,
-        allow_coarse: bool = False,
     ) -> None:
         self._levels, self._facts, self._close, self._transform = levels, facts, close, transform
         self._sources = sources([level.layout for level in levels], facts.mpp)
-        self._plan = plan_working(self._sources, allow_coarse=allow_coarse)
+        self._plan = plan_working(self._sources, resolution)
         self._cache = self._cached(self._plan.source, self._decode)
 
     @property

@@ -8,6 +8,7 @@ from PIL import Image
 
 from inference.errors import Reason, Refused
 from inference.geometry import Size
+from inference.model import Resolution
 from inference.slide import Level, Rgb, SlideFacts
 from server.slides.codec import Colour, Encoding, Undecodable, decode
 from server.slides.colour import icc_digest, to_srgb
@@ -34,7 +35,7 @@ class PictureFrames:
         return decode(self.path.read_bytes(), self.encoding, Colour.RGB, self.layout.frame, shrink)
 
 
-def open_picture(path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide:
+def open_picture(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
     """Open an 8-bit RGB PNG (opaque) or a colour JPEG. Raises Refused: no mpp, not 3 x 8 bit, too large, damaged."""
     if mpp is None:
         raise Refused(
@@ -58,7 +59,7 @@ def open_picture(path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool
         notes=notes,
     )
     transform = to_srgb(profile) if icc and profile else None
-    return FramedSlide([frames], facts, close=lambda: None, transform=transform, allow_coarse=allow_coarse)
+    return FramedSlide([frames], facts, resolution, close=lambda: None, transform=transform)
 
 
 def _header(path: Path) -> tuple[Encoding, Size]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.errors import Reason, Refused
+from inference.model import Resolution
 from inference.slide import Slide
 from server.slides.dicom_header import MAGIC, PREAMBLE
 from server.slides.dicom_slide import open_dicom
@@ -17,12 +18,13 @@ from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC, open_picture
 from server.slides.tiff_slide import MAGICS, open_tiff
 
 
-def open_slide(path: Path, *, mpp: float | None = None, icc: bool = False) -> Slide:
-    """Open a slide for reading near 0.5 µm/px.
+def open_slide(path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False) -> Slide:
+    """Open a slide for reading near the working resolution of a model.
 
     Parameters
     ----------
     path : a DICOM file or folder, SVS, TIFF, PNG or JPEG.
+    resolution : the model's; what is finer is brought to it, what is coarser than it takes is refused.
     mpp : µm per pixel of the largest level; overrides what the file says, and is required for PNG and JPEG.
     icc : convert the pixels from the slide's ICC profile to sRGB.
 
@@ -31,15 +33,15 @@ def open_slide(path: Path, *, mpp: float | None = None, icc: bool = False) -> Sl
     Refused
         NOT_A_SLIDE, SEVERAL_SLIDES, SLIDE_DAMAGED, UNSUPPORTED_SYNTAX, WRONG_COLOUR_SPACE, NO_PIXEL_SIZE, TOO_COARSE.
     """
-    return open_framed(path, mpp=mpp, icc=icc)
+    return open_framed(path, resolution, mpp=mpp, icc=icc)
 
 
-def open_framed(path: Path, *, mpp: float | None = None, icc: bool = False, allow_coarse: bool = False) -> FramedSlide:
-    """`open_slide` for those who look inside: counts of decoded frames, slides that are too coarse to score."""
+def open_framed(path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False) -> FramedSlide:
+    """`open_slide` for those who look inside: counts of decoded frames."""
     if mpp is not None and not 0 < mpp < float("inf"):
         raise Refused(Reason.NO_PIXEL_SIZE, f"{mpp} µm per pixel is no pixel size: give --mpp above 0")
     try:
-        return _opener(path)(path, mpp=mpp, icc=icc, allow_coarse=allow_coarse)
+        return _opener(path)(path, resolution, mpp=mpp, icc=icc)
     except OSError as error:
         raise Refused(
             Reason.NOT_A_SLIDE, f"{path.name} can't be opened: {error.strerror or 'see to the disk'}"
@@ -47,7 +49,7 @@ def open_framed(path: Path, *, mpp: float | None = None, icc: bool = False, allo
 
 
 class _Opener(Protocol):
-    def __call__(self, path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide: ...
+    def __call__(self, path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide: ...
 
 
 def _opener(path: Path) -> _Opener:

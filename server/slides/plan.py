@@ -6,11 +6,11 @@ from math import log
 
 from inference.errors import Reason, Refused
 from inference.geometry import Grid, Size
-from inference.slide import COARSEST_MPP, FINEST_WORKING_MPP, WORKING_MPP
+from inference.model import Resolution
 from server.slides.frames import Layout
 
 SAME_MPP = 0.02
-"""Two grids whose pixels differ by less than this share are as near to 0.5 as each other; the cheaper is taken."""
+"""Two grids whose pixels differ by less than this share are as near to the working resolution; the cheaper is taken."""
 
 _ROUNDING = 1e-6  # sizes of pixels come from decimal text: 0.000625 mm is not coarser than 0.625 µm
 OVERVIEW_SIDE = 4096
@@ -62,26 +62,31 @@ def sources(layouts: Sequence[Layout], mpp: float) -> list[Source]:
     ]
 
 
-def plan_working(found: Sequence[Source], *, allow_coarse: bool = False) -> Plan:
-    """The source nearest to 0.5 µm/px, and how it is resampled where none is near. Raises Refused TOO_COARSE."""
-    inside = [s for s in found if FINEST_WORKING_MPP - _ROUNDING <= s.grid.mpp <= COARSEST_MPP + _ROUNDING]
+def plan_working(found: Sequence[Source], resolution: Resolution) -> Plan:
+    """The source nearest to the working resolution, and how it is resampled where none is near.
+
+    Raises Refused TOO_COARSE.
+    """
+    inside = [s for s in found if resolution.takes(s.grid.mpp, within=_ROUNDING)]
     if inside:
-        nearest = min(_distance(s) for s in inside)
-        chosen = min(
-            (s for s in inside if _distance(s) <= nearest + SAME_MPP), key=lambda s: (s.level_pixels, _distance(s))
-        )
+        apart = {id(s): _apart(s, resolution) for s in inside}
+        nearest = min(apart.values())
+        near = (s for s in inside if apart[id(s)] <= nearest + SAME_MPP)
+        chosen = min(near, key=lambda s: (s.level_pixels, apart[id(s)]))
         return Plan(source=chosen, working=chosen.grid, step=1.0)
-    finer = [s for s in found if s.grid.mpp < FINEST_WORKING_MPP]
+    finer = [s for s in found if s.grid.mpp < resolution.finest]
     if finer:
-        return _resampled(max(finer, key=lambda s: (s.grid.mpp, -s.level_pixels)))
-    finest = min(found, key=lambda s: s.grid.mpp)
-    if not allow_coarse:
-        message = (
-            f"the best level has {finest.grid.mpp:.4g} µm/px, coarser than {COARSEST_MPP} "
-            f"µm/px: scan the slide at 20x or finer"
-        )
-        raise Refused(Reason.TOO_COARSE, message)
-    return Plan(source=finest, working=finest.grid, step=1.0)
+        return _resampled(max(finer, key=lambda s: (s.grid.mpp, -s.level_pixels)), resolution.working)
+    finest = min(s.grid.mpp for s in found)
+    message = (
+        f"the best level has {finest:.4g} µm/px, coarser than {resolution.coarsest:g} µm/px: {scan_finer(resolution)}"
+    )
+    raise Refused(Reason.TOO_COARSE, message)
+
+
+def scan_finer(resolution: Resolution) -> str:
+    """What to do about a slide that is too coarse; 20x is about 0.5 µm/px."""
+    return f"scan at {10 / resolution.working:.0f}x or finer"
 
 
 def plan_overview(found: Sequence[Source], mpp: float) -> tuple[Source, int]:
@@ -106,11 +111,11 @@ def _grid(size: Size, mpp: float, scale: float) -> Grid:
     return Grid(size=size, mpp=mpp * scale, scale=scale)
 
 
-def _distance(source: Source) -> float:
-    return abs(log(source.grid.mpp / WORKING_MPP))
+def _apart(source: Source, resolution: Resolution) -> float:
+    return abs(log(source.grid.mpp / resolution.working))
 
 
-def _resampled(source: Source) -> Plan:
-    step = WORKING_MPP / source.grid.mpp
+def _resampled(source: Source, working_mpp: float) -> Plan:
+    step = working_mpp / source.grid.mpp
     size = Size(width=max(1, int(source.grid.size.width / step)), height=max(1, int(source.grid.size.height / step)))
-    return Plan(source=source, working=Grid(size=size, mpp=WORKING_MPP, scale=source.grid.scale * step), step=step)
+    return Plan(source=source, working=Grid(size=size, mpp=working_mpp, scale=source.grid.scale * step), step=step)

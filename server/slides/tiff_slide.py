@@ -16,6 +16,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, RESUNIT, TiffFile, 
 
 from inference.errors import ChromogenError, Reason, Refused
 from inference.geometry import Size
+from inference.model import Resolution
 from inference.slide import Level, Rgb, SlideFacts
 from server.slides.codec import (
     Colour,
@@ -90,11 +91,11 @@ class TiffFrames:
         return rgb_of_ycbcr(rgb) if self.colour is Colour.YCBCR else rgb
 
 
-def open_tiff(path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide:
+def open_tiff(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
     """Open a TIFF slide. Raises Refused: no pixel size, not 3 x 8 bit, too coarse, damaged."""
     file = FrameFile(path)
     try:
-        return _open(path, file, mpp=mpp, icc=icc, allow_coarse=allow_coarse)
+        return _open(path, file, resolution, mpp=mpp, icc=icc)
     except ChromogenError:
         file.close()
         raise
@@ -105,7 +106,7 @@ def open_tiff(path: Path, *, mpp: float | None, icc: bool, allow_coarse: bool) -
         ) from None
 
 
-def _open(path: Path, file: FrameFile, *, mpp: float | None, icc: bool, allow_coarse: bool) -> FramedSlide:
+def _open(path: Path, file: FrameFile, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
     with quiet(), TiffFile(path) as tiff:
         base, *reduced = _level_pages(tiff)
         _check(path, base)
@@ -122,7 +123,7 @@ def _open(path: Path, file: FrameFile, *, mpp: float | None, icc: bool, allow_co
         notes=("NO_ICC_PROFILE",) if icc and not profile else (),
     )
     transform = to_srgb(profile) if icc and profile else None
-    return FramedSlide(levels, facts, close=file.close, transform=transform, allow_coarse=allow_coarse)
+    return FramedSlide(levels, facts, resolution, close=file.close, transform=transform)
 
 
 def _level_pages(tiff: TiffFile) -> list[TiffPage]:

@@ -1,7 +1,7 @@
 """Who may connect as what. Row-level security binds neither a superuser, nor BYPASSRLS, nor who may make himself the
 owner.
 
-The roles are made by migration 0003 (or beforehand by deploy/roles.sql, where who migrates may make none):
+The roles are made by the first migration (or beforehand by deploy/roles.sql, where who migrates may make none):
 chromogen_api takes orders, reads and signs; chromogen_worker runs cases; chromogen_audit reads the audit;
 chromogen_service is both of the first, for an installation with one account.
 """

@@ -7,14 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, func, select, union, update
 
 from server.domain.access import Caller
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Refused, ServiceReason
-from server.domain.states import DeliveryState, OrderState
+from server.domain.states import LIVE, DeliveryState
 from server.domain.views import DeliveryFilter, DeliveryView, DestinationView, LabView, Page, PageKey
 from server.store.scope import Scoped, given, of_lab, page_of
 from server.store.tables import orders, outbox, profiles, results
-
-OPEN = (OrderState.QUEUED, OrderState.RUNNING)
-ORU = "ORU"
 
 
 class PostgresAdminRepository(Scoped):
@@ -22,7 +20,7 @@ class PostgresAdminRepository(Scoped):
 
     def labs(self, actor: Caller) -> Sequence[LabView]:
         named = union(*(select(t.c.lab).where(of_lab(t.c.lab, actor)) for t in (orders, results, profiles))).subquery()
-        is_open = orders.c.state.in_(OPEN)
+        is_open = orders.c.state.in_(LIVE)
         statement = select(
             named.c.lab,
             _count(orders, orders.c.lab == named.c.lab).label("orders"),
@@ -88,7 +86,7 @@ def _later() -> Any:
         other.c.destination == outbox.c.destination,
         other.c.kind == outbox.c.kind,
     )
-    messages = (outbox.c.kind == ORU, other.c.id > outbox.c.id)
+    messages = (outbox.c.kind == ArtifactKind.ORU, other.c.id > outbox.c.id)
     return select(func.max(other.c.id)).where(*same, *messages).correlate(outbox).scalar_subquery()
 
 

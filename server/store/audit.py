@@ -1,16 +1,17 @@
 """The audit: who did what to which object, when, with what outcome; no patient data. Hash-chained, so that a change
 shows.
 
-PostgreSQL writes it (migration 0003): triggers at the commit of every order's, result's, profile's and delivery's
-change, so that no code can forget it. Each laboratory has eight chains; a row's hash is of its fields and of the hash
-before it. Here the hashes are computed again, outside of the database, since who can change rows there can change
-functions as well.
+PostgreSQL writes it (migrations/sql/audit_*.sql): triggers at the commit of every order's, result's, profile's and
+delivery's change, so that no code can forget it. Each laboratory has eight chains; a row's hash is of its fields and
+of the hash before it. Here the hashes are computed again, outside of the database, since who can change rows there can
+change functions as well.
 
-A cut-off end leaves a chain whole: `heads` are for writing down elsewhere.
+A chain that was computed anew, or whose end was cut off, is whole: that is for `heads`, written down elsewhere, to show
+(`server.store.audit_heads`).
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from itertools import groupby
@@ -55,11 +56,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`broken` are the ids of the rows at which a chain doesn't hold: changed ones, and those after a missing one."""
+    """`broken` are the ids of the rows at which a chain doesn't hold: changed ones, and those after a missing one.
+
+    `gone` are ends of chains that were written down elsewhere, and that no chain holds: it was rewritten, or cut off.
+    """
 
     entries: int
     broken: tuple[int, ...]
     heads: tuple[Head, ...]
+    gone: tuple[Head, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        return not (self.broken or self.gone)
 
 
 def digest(previous: str, row: Row) -> str:
@@ -81,8 +90,12 @@ def digest(previous: str, row: Row) -> str:
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in encoded)).hexdigest()
 
 
-def verify(connection: Connection) -> Verdict:
-    """Compute all chains again, as far as the connection sees them. Memory is flat, but for broken rows."""
+def verify(connection: Connection, written: Collection[Head] = ()) -> Verdict:
+    """Compute all chains again, as far as the connection sees them. Memory is flat, but for broken rows.
+
+    `written` are ends that were written down elsewhere.
+    """
+    gone = set(written)
     connection.execute(text("SET LOCAL statement_timeout = 0"))
     entries, broken, heads = 0, list[int](), list[Head]()
     for _, rows in groupby(_rows(connection), key=lambda row: (row.lab, row.chain)):
@@ -91,9 +104,16 @@ def verify(connection: Connection) -> Verdict:
             if row.hash != digest(before, row) or (row.number != number and not broken):
                 broken.append(row.id)
             before, last, entries = row.hash, row, entries + 1
+            if gone:
+                gone.discard(_head(row))
         if last is not None:
-            heads.append(Head(lab=last.lab, chain=last.chain, number=last.number, hash=last.hash))
-    return Verdict(entries=entries, broken=tuple(broken), heads=tuple(heads))
+            heads.append(_head(last))
+    in_order = sorted(gone, key=lambda head: (head.lab, head.chain, head.number))
+    return Verdict(entries=entries, broken=tuple(broken), heads=tuple(heads), gone=tuple(in_order))
+
+
+def _head(row: Row) -> Head:
+    return Head(lab=row.lab, chain=row.chain, number=row.number, hash=row.hash)
 
 
 def _rows(connection: Connection) -> Iterator[Row]:

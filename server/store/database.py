@@ -105,7 +105,9 @@ def as_role(url: str, role: str) -> str:
 
 def libpq_url(url: str) -> str:
     """The same address as libpq takes it (for procrastinate's psycopg 3)."""
-    return make_url(sqlalchemy_url(url)).set(drivername="postgresql").render_as_string(hide_password=False)
+    parsed = make_url(sqlalchemy_url(url)).set(drivername="postgresql")
+    address, _, query = parsed.render_as_string(hide_password=False).partition("?")
+    return f"{address}?{query.replace('+', '%20')}" if query else address  # SQLAlchemy's '+' is no space to libpq
 
 
 def unproven_hosts(url: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import procrastinate
+import psycopg
 import structlog
 from procrastinate import exceptions
 from procrastinate.worker import Worker as JobWorker
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 HEARTBEAT_S, STALLED_S, SWEEP_S = 5.0, 30.0, 15.0
 RECONNECT_S = 5.0
+UNREACHABLE = (exceptions.ProcrastinateException, psycopg.Error, OSError)
+"""What procrastinate raises while the database is away; opening its pool raises psycopg's own."""
 
 WakeWorker = Callable[[], "Future[None]"]
 """Asks the worker's thread to look for a case; done when it has looked, and ended the case it found."""
@@ -39,7 +42,7 @@ class Dispatcher:
         while not stop.is_set():
             try:
                 asyncio.run(self._until(stop))
-            except (exceptions.ProcrastinateException, OSError) as error:
+            except UNREACHABLE as error:
                 log.warning("dispatcher_waits", error=type(error).__name__)
             if not stop.is_set():  # procrastinate's worker ends by itself when its connection does
                 stop.wait(RECONNECT_S)
@@ -82,7 +85,7 @@ class Dispatcher:
             await asyncio.sleep(SWEEP_S)
             try:
                 await _sweep(app)
-            except exceptions.ProcrastinateException as error:
+            except UNREACHABLE as error:
                 log.warning("sweep_failed", error=type(error).__name__)
 
 
@@ -98,7 +101,7 @@ class Sweeper:
         while True:
             try:
                 asyncio.run(self._once())
-            except (exceptions.ProcrastinateException, OSError) as error:
+            except UNREACHABLE as error:
                 log.warning("sweep_failed", error=type(error).__name__)
             if stop.wait(SWEEP_S):
                 return

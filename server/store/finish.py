@@ -1,7 +1,6 @@
-"""A case's good end in one call of the database: order DONE, its result and scores, and what tells of them (migrations
-0006, 0010).
+"""A case's good end in one call of the database: order DONE, its result, and what tells of it.
 
-As statements of ours they would be parsed and planned anew for each case, which took longer than to run them.
+As statements of ours these would be parsed and planned anew for each case, which took longer than to run them.
 """
 
 import json
@@ -11,22 +10,25 @@ from typing import Any
 
 from server.domain.ports import Claim, Delivery
 from server.domain.result import Result
-from server.store import outbox, results
+from server.store import artifacts, outbox, results
 
 FINISH = """
-SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(hue_value)s, %(density)s,
-    %(scores)s, %(deliveries)s) AS done
+SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(scores)s, %(histograms)s,
+    %(packed)s, %(artifacts)s, %(deliveries)s) AS done
 """
 """`done` is false where the claim is lost, and nothing is written."""
 
 
 def given(claim: Claim, result: Result, deliveries: Sequence[tuple[Delivery, str]]) -> dict[str, Any]:
     """What FINISH asks for, but in whose name; each delivery with the digest of its file, queued as by `outbox.add`."""
+    lab = claim.order.request.lab
     return {
         "order_id": claim.order.id,
         "token": claim.token,
-        "result": json.dumps(results.header(result, claim.order.request.lab), default=datetime.isoformat),
-        **results.histograms(result),
+        "result": json.dumps(results.header(result, lab), default=datetime.isoformat),
         "scores": json.dumps(results.score_rows(result)),
+        "histograms": json.dumps(results.histogram_rows(result)),
+        "packed": results.packed_counts(result),
+        "artifacts": json.dumps(artifacts.rows_of(results.origin_of(result, lab), result.artifacts, deliveries)),
         "deliveries": json.dumps(outbox.rows_of(claim.order, result.id, deliveries)),
     }

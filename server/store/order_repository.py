@@ -42,7 +42,7 @@ class PostgresOrderRepository(Scoped):
         with self._transaction(actor) as connection:
             view = rows.view(connection, OrderId(_row(connection, actor, order_id)["id"]))
             if patient:
-                note(connection, actor, "patient.read", f"orders/{view.order.id}")
+                note(connection, "patient.read", f"orders/{view.order.id}")
             return view
 
     def list(self, actor: Caller, wanted: OrderFilter, limit: int, after: PageKey) -> Page[OrderView]:

@@ -25,8 +25,8 @@ from server.store.tables import orders
 RANK = {Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2}
 
 SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
-"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed (migration
-0012).
+"""What an order that waits, or is begun anew, takes of the new request, and the database lets be changed
+then (chromogen_check_correction).
 """
 
 _PLAIN = (

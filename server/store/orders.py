@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import (
+    Boolean,
     Connection,
     Double,
     Integer,
@@ -36,6 +37,7 @@ from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, OrderView
 from server.domain.result import ResultId
 from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, OrderState, check_transition
+from server.store.audit_log import note
 from server.store.order_row import (
     RANK,
     SAID_ANEW,
@@ -66,9 +68,6 @@ DEFER = text(
     "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, :priority, NULL, NULL, CAST(:args AS jsonb),"
     " now() + make_interval(secs => :delay_s))::procrastinate_job_to_defer_v1])"
 )
-
-_NOTE_CORRECTION = text("SELECT chromogen_note(:lab, chromogen_subject(), 'order.correct', :object, :outcome)")
-"""The audit's triggers tell of states alone."""
 
 
 def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
@@ -111,8 +110,7 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
         .one()
     )
     if corrections:
-        given = {"lab": row["lab"], "object": f"orders/{first.id}", "outcome": " ".join(sorted(corrections))}
-        connection.execute(_NOTE_CORRECTION, given)
+        note(connection, "order.correct", f"orders/{first.id}", " ".join(sorted(corrections)))
     if urged:
         defer(connection, first.id, request.priority)
     return order_of(changed)
@@ -268,16 +266,13 @@ def _first(connection: Connection, request: Request) -> RowMapping:
 
 
 def _is_due() -> ColumnElement[bool]:
-    return or_(
-        and_(orders.c.state == OrderState.QUEUED, orders.c.due_at <= func.now()),
-        and_(orders.c.state == OrderState.RUNNING, orders.c.lease_until < func.now()),
-    )
+    return func.chromogen_is_due(*(orders.c[name] for name in ("state", "due_at", "lease_until")), type_=Boolean)
 
 
 def is_abandoned(max_attempts: int | ColumnElement[int]) -> ColumnElement[bool]:
     """Without a worker, and to be given to none (`abandoned`)."""
-    over = or_(orders.c.attempt >= max_attempts, orders.c.ending.is_not(None))
-    return and_(orders.c.state == OrderState.RUNNING, orders.c.lease_until < func.now(), over)
+    columns = (orders.c[name] for name in ("state", "lease_until", "attempt", "ending"))
+    return func.chromogen_is_abandoned(*columns, max_attempts, type_=Boolean)
 
 
 def change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
@@ -347,8 +342,4 @@ def _claimable() -> ColumnElement[bool]:
 _CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
 
 TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(stat_only)s, %(new_token)s)"
-"""The most urgent due order under a new token (migration 0010), or none. Those that other workers are just taking are
-passed over.
-
-An order whose last permitted worker vanished is left to `claim`.
-"""
+"""The most urgent due order under a new token, or none; one whose last permitted worker vanished is left to `claim`."""

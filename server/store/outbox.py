@@ -7,7 +7,6 @@ of one destination at once, a destination that doesn't answer holds up only itse
 
 import hashlib
 import os
-import random
 import threading
 import time
 import uuid
@@ -22,44 +21,26 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
 from server import metrics
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import ChromogenError, Failed, ServiceReason
 from server.domain.order import Order
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
+from server.domain.states import DeliveryState
 from server.lease import Leases, Renew
+from server.store import artifacts
 from server.store.database import transaction
+from server.store.patience import Patience as Patience
 from server.store.tables import outbox
 
 Deliver = Callable[[Delivery], None]
 """Sends one thing and returns once it is taken. Raises Failed, retryable or not."""
 
-WAITING, SENT, DEAD = "WAITING", "SENT", "DEAD"
 CHUNK = 1 << 18
 HANGS_S = 600
 """After which a sender is taken for hung, as on a network folder that is gone."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """Seconds: the first wait, the longest (doubling between, each drawn from its upper half), when to give up, the
-    lease.
-
-    The lease is renewed while its sender lives. `errors` answers of a receiver that had an error end a message sooner:
-    it is there, and others wait behind this one.
-    """
-
-    first_s: float = 5
-    most_s: float = 900
-    give_up_s: float = 72 * 3600
-    lease_s: float = 15
-    errors: int = 10
-
-    def wait_s(self, attempts: int) -> float:
-        """How long after the `attempts`-th failure."""
-        longest = min(self.first_s * 2.0 ** min(attempts - 1, 30), self.most_s)
-        return max(self.first_s, random.uniform(longest / 2, longest))  # noqa: S311  jitter, not a secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +60,17 @@ class _Lost(Exception):
 def add(
     connection: Connection, order: Order, result_id: ResultId | None, deliveries: Sequence[tuple[Delivery, str]]
 ) -> None:
-    """Queue deliveries in this order, each with the digest of its file.
+    """Queue deliveries in this order, each with the digest of its file, and keep their artifacts.
 
     A message that is there already is not queued again.
     """
     rows = rows_of(order, result_id, deliveries)
-    if rows:
-        connection.execute(_QUEUE, rows)
+    if not rows:
+        return
+    queued = {row.path for row in connection.execute(_QUEUE, rows)}
+    origin = artifacts.Origin(lab=order.request.lab, order_id=order.id, result_id=result_id)
+    new = [(delivery, sha256) for delivery, sha256 in deliveries if str(delivery.path) in queued]
+    artifacts.add(connection, artifacts.rows_of(origin, (), new))
 
 
 def rows_of(
@@ -133,11 +118,11 @@ class PostgresOutbox:
 
     def waiting(self) -> int:
         with transaction(self._engine) as connection:
-            return connection.execute(select(func.count()).where(outbox.c.state == WAITING)).scalar_one()
+            return connection.execute(select(func.count()).where(outbox.c.state == DeliveryState.WAITING)).scalar_one()
 
     def dead(self) -> int:
         with transaction(self._engine) as connection:
-            return connection.execute(select(func.count()).where(outbox.c.state == DEAD)).scalar_one()
+            return connection.execute(select(func.count()).where(outbox.c.state == DeliveryState.DEAD)).scalar_one()
 
     def send_due(self) -> int:
         """Empty every destination's queue as far as it is due, destinations beside one another.
@@ -214,8 +199,8 @@ class PostgresOutbox:
         except Exception as error:  # a sender's fault must not end the thread that serves the destination
             self._put_back(taken, type(error).__name__, retryable=True)
             return False
-        self._settle(taken, {"state": SENT, "ended_at": func.now(), "reason": ""})
-        metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, SENT).inc()
+        self._settle(taken, {"state": DeliveryState.SENT, "ended_at": func.now(), "reason": ""})
+        metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, DeliveryState.SENT).inc()
         log.info("delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, attempts=taken.attempts)
         return True
 
@@ -241,7 +226,7 @@ class PostgresOutbox:
 
     def _renewed(self, taken: _Taken) -> bool:
         """Whether the row was still ours and its lease begins anew."""
-        mine = (outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token)
+        mine = (outbox.c.id == taken.id, outbox.c.state == DeliveryState.WAITING, outbox.c.token == taken.token)
         with transaction(self._engine) as connection:
             renewal = update(outbox).where(*mine).values(lease_until=_in(self._patience.lease_s))
             return connection.execute(renewal).rowcount == 1
@@ -250,9 +235,10 @@ class PostgresOutbox:
         wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)
         errors = taken.errors + (reason == ServiceReason.RECEIVER_ERROR)
         values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s), "errors": errors}
-        hopeless = not retryable or errors >= self._patience.errors
+        most = self._patience.errors_of.get(taken.delivery.destination, self._patience.errors)
+        hopeless = not retryable or errors >= most
         if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
-            self._settle(taken, values | {"state": DEAD, "ended_at": func.now()})
+            self._settle(taken, values | {"state": DeliveryState.DEAD, "ended_at": func.now()})
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, reason).inc()
         log.warning("not_delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, reason=reason)
 
@@ -260,7 +246,12 @@ class PostgresOutbox:
         """Whether the row was still ours and changed."""
         statement = (
             update(outbox)
-            .where(outbox.c.id == taken.id, outbox.c.state == WAITING, outbox.c.token == taken.token, *conditions)
+            .where(
+                outbox.c.id == taken.id,
+                outbox.c.state == DeliveryState.WAITING,
+                outbox.c.token == taken.token,
+                *conditions,
+            )
             .values({**values, "token": None, "lease_until": None})
         )
         with transaction(self._engine) as connection:
@@ -269,8 +260,10 @@ class PostgresOutbox:
 
 def _is_head() -> ColumnElement[bool]:
     older = outbox.alias("older")
-    head = select(func.min(older.c.id)).where(older.c.destination == outbox.c.destination, older.c.state == WAITING)
-    return and_(outbox.c.state == WAITING, outbox.c.id == head.correlate(outbox).scalar_subquery())
+    head = select(func.min(older.c.id)).where(
+        older.c.destination == outbox.c.destination, older.c.state == DeliveryState.WAITING
+    )
+    return and_(outbox.c.state == DeliveryState.WAITING, outbox.c.id == head.correlate(outbox).scalar_subquery())
 
 
 def _is_due() -> ColumnElement[bool]:
@@ -284,11 +277,14 @@ def _in(seconds: float) -> ColumnElement[Any]:
 
 def _taken(row: RowMapping, token: str) -> _Taken:
     delivery = Delivery(
-        kind=row["kind"], destination=row["destination"], path=Path(row["path"]), message_id=row["message_id"]
+        kind=ArtifactKind(row["kind"]),
+        destination=row["destination"],
+        path=Path(row["path"]),
+        message_id=row["message_id"],
     )
     counts = {"attempts": row["attempts"], "errors": row["errors"]}
     return _Taken(id=row["id"], token=token, sha256=row["sha256"], delivery=delivery, **counts)
 
 
 # RETURNING makes SQLAlchemy send all rows as one statement; the identity column follows the order of VALUES.
-_QUEUE = insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
+_QUEUE = insert(outbox).on_conflict_do_nothing().returning(outbox.c.id, outbox.c.path)

@@ -1,5 +1,6 @@
 """`repositories.ProfileRepository` on PostgreSQL: revisions and their states, each a row that is only ever added."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -8,15 +9,13 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select
 
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
-from server.domain.profile import ANY, BUILT_IN, Profile
+from server.domain.profile import ANY, Profile, shipped_profiles
 from server.domain.states import PROFILE_TRANSITIONS, ProfileState
 from server.domain.views import Page, PageKey, ProfileFilter, ProfileView, Revision, check_etag, etag_of
 from server.store import profiles as rows
 from server.store.profiles import state_of
 from server.store.scope import Scoped, of_lab
 from server.store.tables import profile_states, profiles
-
-SHIPPED = ProfileView(profile=BUILT_IN, state=ProfileState.ACTIVE, etag=etag_of(BUILT_IN.label))
 
 
 class PostgresProfileRepository(Scoped):
@@ -27,7 +26,7 @@ class PostgresProfileRepository(Scoped):
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
                 return earlier
-            if profile.name == BUILT_IN.name or _latest(connection, actor, profile.name) is not None:
+            if profile.name in _shipped() or _latest(connection, actor, profile.name) is not None:
                 raise Refused(
                     ServiceReason.PROFILE_CONFLICT,
                     f"profile {profile.name} exists: make a revision of it, or name it anew",
@@ -44,7 +43,7 @@ class PostgresProfileRepository(Scoped):
                 raise _unknown()
             check_etag(etag, latest.etag)
             changes: dict[str, Any] = {
-                "thresholds": revision.thresholds,
+                "criteria": revision.criteria,
                 "source": revision.source or latest.profile.source,
                 "valid_from": revision.valid_from or latest.profile.valid_from,
                 "valid_until": revision.valid_until or latest.profile.valid_until,
@@ -58,8 +57,8 @@ class PostgresProfileRepository(Scoped):
             return _get(connection, actor, name, revision)
 
     def list(self, actor: Caller, wanted: ProfileFilter, limit: int, after: PageKey) -> Page[ProfileView]:
-        """A page's end is (name, revision); the profile that ships stands before the first row."""
-        shipped = [] if after or wanted.state not in (None, ProfileState.ACTIVE) else [SHIPPED]
+        """A page's end is (name, revision); profiles that ship stand before the first row."""
+        shipped = _shipped_after(wanted, after)[: limit + 1]
         statement = _listed(actor, wanted, after).limit(limit + 1 - len(shipped))
         with self._transaction(actor) as connection:
             found = [*shipped, *(_of(row) for row in connection.execute(statement).mappings())]
@@ -70,16 +69,35 @@ class PostgresProfileRepository(Scoped):
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             view = _get(connection, actor, name, revision)
-            if view.profile == BUILT_IN:
+            if view.profile.name in _shipped():
                 raise Refused(
                     ServiceReason.PROFILE_STATE,
-                    "the profile that ships stays active; one of the laboratory's comes first",
+                    "a profile that ships stays active; one of the laboratory's comes first",
                 )
             check_etag(etag, view.etag)
             if state not in PROFILE_TRANSITIONS[view.state]:
                 raise Refused(ServiceReason.PROFILE_STATE, f"a revision that is {view.state} cannot become {state}")
             _say(connection, actor, view.profile, state, None)
             return _get(connection, actor, name, revision)
+
+
+def _shipped() -> dict[str, ProfileView]:
+    """The profiles that ship, by name; no laboratory's bears one of these."""
+    return {
+        profile.name: ProfileView(profile=profile, state=ProfileState.ACTIVE, etag=etag_of(profile.label))
+        for profile in shipped_profiles()
+    }
+
+
+def _shipped_after(wanted: ProfileFilter, after: PageKey) -> Sequence[ProfileView]:
+    """Those of them that a page begins with."""
+    if wanted.state not in (None, ProfileState.ACTIVE):
+        return []
+    shipped = _shipped()
+    names = list(shipped)
+    if not after:
+        return list(shipped.values())
+    return list(shipped.values())[names.index(after[0]) + 1 :] if after[0] in shipped else []
 
 
 def _listed(actor: Caller, wanted: ProfileFilter, after: PageKey) -> Select[Any]:
@@ -91,7 +109,7 @@ def _listed(actor: Caller, wanted: ProfileFilter, after: PageKey) -> Select[Any]
     if not after:
         return statement
     name, revision = _key(after)
-    if name == BUILT_IN.name:
+    if name in _shipped():
         return statement
     return statement.where(
         or_(profiles.c.name > name, tuple_(profiles.c.name, -profiles.c.revision) > tuple_(name, -revision))
@@ -122,8 +140,9 @@ def _say(connection: Connection, actor: Caller, profile: Profile, state: Profile
 
 
 def _get(connection: Connection, actor: Caller, name: str, revision: int | None) -> ProfileView:
-    if name == BUILT_IN.name and revision in (None, BUILT_IN.revision):
-        return SHIPPED
+    shipped = _shipped().get(name)
+    if shipped is not None and revision in (None, shipped.profile.revision):
+        return shipped
     statement = _rows().where(of_lab(profiles.c.lab, actor), profiles.c.name == name)
     if revision is not None:
         statement = statement.where(profiles.c.revision == revision)

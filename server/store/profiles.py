@@ -3,19 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
-from typing import Any, assert_never
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
 
-from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
+from inference.assay import criteria_of, criteria_values
+from inference.criteria import Criteria
 from server.domain.errors import Refused, ServiceReason
-from server.domain.profile import ANY, BUILT_IN, Profile, ProfileKey
+from server.domain.profile import ANY, Profile, ProfileKey, shipped_profiles
+from server.domain.states import ProfileState
 from server.store.tables import profile_states, profiles
-
-HUE_VALUE, DENSITY = "hue_value", "density"
-ACTIVE = "ACTIVE"
 
 
 def add(connection: Connection, profile: Profile) -> None:
@@ -23,12 +22,12 @@ def add(connection: Connection, profile: Profile) -> None:
 
     Raises Refused PROFILE_CONFLICT where another has its name and number.
     """
-    if profile.name == BUILT_IN.name:
-        raise Refused(ServiceReason.PROFILE_CONFLICT, f"the name {BUILT_IN.name} is taken by the profile that ships")
+    if profile.name in {shipped.name for shipped in shipped_profiles()}:
+        raise Refused(ServiceReason.PROFILE_CONFLICT, f"the name {profile.name} is taken by a profile that ships")
     columns = asdict(profile.key) | {
         "name": profile.name,
         "revision": profile.revision,
-        "thresholds": thresholds_to_json(profile.thresholds),
+        "criteria": criteria_values(profile.criteria),
         "valid_from": profile.valid_from,
         "valid_until": profile.valid_until,
         "source": profile.source,
@@ -41,23 +40,20 @@ def add(connection: Connection, profile: Profile) -> None:
 
 
 def fitting(connection: Connection, lab: str, marker: str) -> list[Profile]:
-    """All active revisions for the laboratory and marker, or for any, oldest first.
-
-    The built-in one is always among them.
-    """
+    """All active revisions for the laboratory and marker, or for any, oldest first; but for those that ship."""
     statement = (
         select(profiles)
-        .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ACTIVE)
+        .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ProfileState.ACTIVE)
         .order_by(profiles.c.name, profiles.c.revision)
     )
-    return [BUILT_IN, *(profile_of(row) for row in connection.execute(statement).mappings())]
+    return [profile_of(row) for row in connection.execute(statement).mappings()]
 
 
 def state_of() -> ColumnElement[str]:
     """The state of a row of `profiles`: what was last said of it, or ACTIVE."""
     same = (getattr(profile_states.c, part) == getattr(profiles.c, part) for part in ("lab", "name", "revision"))
     last = select(profile_states.c.state).where(*same).order_by(profile_states.c.id.desc()).limit(1)
-    return func.coalesce(last.correlate(profiles).scalar_subquery(), ACTIVE)
+    return func.coalesce(last.correlate(profiles).scalar_subquery(), ProfileState.ACTIVE.value)
 
 
 def to_json(profile: Profile) -> dict[str, Any]:
@@ -65,7 +61,7 @@ def to_json(profile: Profile) -> dict[str, Any]:
         "name": profile.name,
         "revision": profile.revision,
         "key": asdict(profile.key),
-        "thresholds": thresholds_to_json(profile.thresholds),
+        "criteria": criteria_values(profile.criteria),
         "valid_from": _text(profile.valid_from),
         "valid_until": _text(profile.valid_until),
         "source": profile.source,
@@ -77,26 +73,16 @@ def from_json(kept: Mapping[str, Any]) -> Profile:
         name=kept["name"],
         revision=kept["revision"],
         key=ProfileKey(**kept["key"]),
-        thresholds=thresholds_from_json(kept["thresholds"]),
+        criteria=criteria_from_json(kept["criteria"]),
         valid_from=_date(kept["valid_from"]),
         valid_until=_date(kept["valid_until"]),
         source=kept["source"],
     )
 
 
-def thresholds_to_json(thresholds: Thresholds) -> dict[str, Any]:
-    match thresholds:
-        case HueValueThresholds():
-            return {"kind": HUE_VALUE} | asdict(thresholds)
-        case DensityThresholds():
-            return {"kind": DENSITY} | asdict(thresholds)
-        case _:
-            assert_never(thresholds)
-
-
-def thresholds_from_json(kept: Mapping[str, Any]) -> Thresholds:
-    numbers = {name: value for name, value in kept.items() if name != "kind"}
-    return HueValueThresholds(**numbers) if kept["kind"] == HUE_VALUE else DensityThresholds(**numbers)
+def criteria_from_json(kept: Mapping[str, Any]) -> Criteria:
+    """Raises Refused PROFILE_INVALID where no assay scores by such criteria any more."""
+    return criteria_of(kept["method"], {name: value for name, value in kept.items() if name != "method"})
 
 
 def _one(connection: Connection, profile: Profile) -> Profile:
@@ -109,7 +95,7 @@ def profile_of(row: RowMapping) -> Profile:
         name=row["name"],
         revision=row["revision"],
         key=ProfileKey(**{part: row[part] for part in ("lab", "marker", "clone", "stainer", "scanner")}),
-        thresholds=thresholds_from_json(row["thresholds"]),
+        criteria=criteria_from_json(row["criteria"]),
         valid_from=row["valid_from"],
         valid_until=row["valid_until"],
         source=row["source"],

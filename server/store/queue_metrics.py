@@ -5,24 +5,40 @@ Every `serve` gives the same numbers, since there is one database: take the grea
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, DateTime, Double, Engine, Label, cast, func, select
+from sqlalchemy.sql import ColumnElement
 
 from server.domain.errors import Failed
+from server.domain.states import LIVE, DeliveryState
 from server.store.database import transaction
+from server.store.tables import orders, outbox
 
-ORDERS = text("""
-SELECT state, priority, count(*) AS n, extract(epoch FROM now() - min(begun_at))::float8 AS oldest_s
-FROM orders WHERE state IN ('QUEUED', 'RUNNING') GROUP BY state, priority
-""")
-WAITING = text("""
-SELECT destination, count(*) AS n, extract(epoch FROM now() - min(created_at))::float8 AS oldest_s
-FROM outbox WHERE state = 'WAITING' GROUP BY destination
-""")
-DEAD = text("SELECT destination, count(*) AS n FROM outbox WHERE state = 'DEAD' GROUP BY destination")
+
+def _age_s(since: ColumnElement[datetime]) -> Label[float]:
+    """Of the oldest."""
+    return cast(func.extract("epoch", func.now() - func.min(since, type_=DateTime)), Double).label("oldest_s")
+
+
+ORDERS = (
+    select(orders.c.state, orders.c.priority, func.count().label("n"), _age_s(orders.c.begun_at))
+    .where(orders.c.state.in_(LIVE))
+    .group_by(orders.c.state, orders.c.priority)
+)
+WAITING = (
+    select(outbox.c.destination, func.count().label("n"), _age_s(outbox.c.created_at))
+    .where(outbox.c.state == DeliveryState.WAITING)
+    .group_by(outbox.c.destination)
+)
+DEAD = (
+    select(outbox.c.destination, func.count().label("n"))
+    .where(outbox.c.state == DeliveryState.DEAD)
+    .group_by(outbox.c.destination)
+)
 """Each is answered from an index of just those rows: the tables may hold years."""
 
 log = structlog.get_logger()

@@ -49,7 +49,7 @@ class PostgresResultRepository(Scoped):
 
     def list(self, actor: Caller, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
         columns = (results.c.created_at, results.c.id)
-        asked = select(*rows.SUMMARY).where(of_lab(results.c.lab, actor), *_conditions(wanted))
+        asked = select(results).where(of_lab(results.c.lab, actor), *_conditions(wanted))
         with self._transaction(actor) as connection:
             found = connection.execute(page_of(asked, columns, after, limit)).mappings().all()
             views = _views(connection, found[:limit])
@@ -62,11 +62,7 @@ class PostgresResultRepository(Scoped):
             (slide.series_uid, lambda v: results.c.series_uid == v),
             (slide.container_id, lambda v: results.c.container_id == v),
         )
-        asked = (
-            select(*rows.SUMMARY)
-            .where(of_lab(results.c.lab, actor), *same)
-            .order_by(results.c.created_at, results.c.id)
-        )
+        asked = select(results).where(of_lab(results.c.lab, actor), *same).order_by(results.c.created_at, results.c.id)
         with self._transaction(actor) as connection:
             return _views(connection, connection.execute(asked.limit(limit)).mappings().all())
 
@@ -152,7 +148,7 @@ def _view(connection: Connection, actor: Caller, result_id: str) -> ResultView:
 
 
 def _views(connection: Connection, found: Sequence[RowMapping]) -> list[SummaryView]:
-    """Of rows with the columns of `results.SUMMARY`: two statements, however many they are."""
+    """Of rows of `results`: four statements with theirs, however many they are."""
     summaries, last = rows.summaries(connection, found), _last(connection, [row["id"] for row in found])
     return [
         SummaryView(result=summary, lab=row["lab"], **_said(last.get(summary.id)))

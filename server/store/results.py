@@ -1,4 +1,4 @@
-"""Results as rows: a header, a score a compartment, and the histograms that any other profile scores from."""
+"""Results as rows: a header, its scores, and the histograms that any other criteria score from."""
 
 import math
 import uuid
@@ -6,37 +6,38 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from inference.analysis import Analysis, AnalysisSummary, ModelFacts, TileCounts
+from inference.cells.histograms import Histograms
+from inference.cells.values import IntArray
 from inference.geometry import Size
-from inference.nuclei import DENSITIES, HUES, VALUES, Histograms, IntArray
-from inference.score import Allred, CompartmentScore
+from inference.measures import Score
 from inference.slide import Level, SlideFacts
+from server.domain.artifact import Artifact
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
-from server.domain.result import Result, ResultId, ResultSummary, Scores
-from server.store import profiles
-from server.store.tables import results, scores
-
-HUE_VALUE_SHAPE, DENSITY_SHAPE = (2, HUES, VALUES), (2, DENSITIES)
-COMPARTMENTS = ("stroma", "epithelium", "all")
-SUMMARY = [column for column in results.c if column.name not in ("hue_value", "density")]
-"""All but the histograms, which are most of a row and of no use to a list."""
+from server.domain.result import Result, ResultId, ResultSummary
+from server.store import artifacts, profiles
+from server.store.artifacts import Origin
+from server.store.tables import histograms, results, scores
 
 
 def add(connection: Connection, result: Result, lab: str) -> None:
-    """Keep a result and its scores."""
-    connection.execute(insert(results), header(result, lab) | histograms(result))
-    connection.execute(insert(scores), score_rows(result))
+    """Keep a result with its scores, histograms and files."""
+    connection.execute(insert(results), header(result, lab))
+    of = {"result_id": result.id, "lab": lab}
+    connection.execute(insert(scores), [row | of for row in score_rows(result)])
+    packed_ones = zip(histogram_rows(result), packed_counts(result), strict=True)
+    connection.execute(insert(histograms), [row | of | {"counts": counts} for row, counts in packed_ones])
+    artifacts.add(connection, artifacts.rows_of(origin_of(result, lab), result.artifacts))
 
 
 def header(result: Result, lab: str) -> dict[str, Any]:
-    """Its row but for the histograms."""
+    """Its own row."""
     analysis = result.analysis
     return {
         "id": result.id,
@@ -44,6 +45,8 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "order_id": result.order_id,
         "predecessor": result.predecessor,
         "created_at": result.created_at,
+        "marker": result.marker,
+        "clinical_region": result.clinical_region,
         "profile": profiles.to_json(result.profile),
         "slide": _plain(analysis.slide),
         "model": _plain(analysis.model),
@@ -52,7 +55,6 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "tissue_mm2": float(analysis.tissue_mm2),
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
-        "nuclei_file": str(result.nuclei_file),
         "software": result.software,
     }
 
@@ -69,15 +71,40 @@ def _named(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def histograms(result: Result) -> dict[str, bytes]:
-    """The rest of its row."""
-    found = result.analysis.histograms
-    return {"hue_value": packed(found.hue_value), "density": packed(found.density)}
-
-
 def score_rows(result: Result) -> list[dict[str, Any]]:
-    """One a compartment, and one of all nuclei."""
-    return [_score_row(result, name) for name in COMPARTMENTS]
+    """But for whose they are."""
+    return [_score_row(position, score) for position, score in enumerate(result.scores)]
+
+
+def _score_row(position: int, score: Score) -> dict[str, Any]:
+    low, high = score.interval or (None, None)
+    return {
+        "position": position,
+        "measure": score.measure,
+        "code": score.code,
+        "scheme": score.scheme,
+        "display": score.display,
+        "region": score.region,
+        "value": score.value,
+        "category": score.category,
+        "unit": score.unit,
+        "interval_low": low,
+        "interval_high": high,
+        "n": score.n,
+    }
+
+
+def histogram_rows(result: Result) -> list[dict[str, Any]]:
+    """Name and shape of each; `packed_counts` are the same ones'."""
+    return [{"name": name, "shape": list(table.shape)} for name, table in result.analysis.histograms.tables.items()]
+
+
+def packed_counts(result: Result) -> list[bytes]:
+    return [packed(table) for table in result.analysis.histograms.tables.values()]
+
+
+def origin_of(result: Result, lab: str) -> Origin:
+    return Origin(lab=lab, order_id=result.order_id, result_id=result.id)
 
 
 def get(connection: Connection, result_id: ResultId) -> Result:
@@ -90,16 +117,23 @@ def get(connection: Connection, result_id: ResultId) -> Result:
     if row is None:
         raise Refused(ServiceReason.RESULT_UNKNOWN, f"no result {result_id}")
     [summary] = summaries(connection, [row])
-    return Result(**(_named(summary) | {"analysis": _analysis(summary.analysis, row)}))
+    analysis = Analysis(**_named(summary.analysis), histograms=_histograms(connection, result_id))
+    return Result(**(_named(summary) | {"analysis": analysis}))
+
+
+def _histograms(connection: Connection, result_id: ResultId) -> Histograms:
+    found = connection.execute(select(histograms).where(histograms.c.result_id == result_id)).mappings()
+    return Histograms({row["name"]: unpacked(row["counts"], tuple(row["shape"])) for row in found})
 
 
 def summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[ResultSummary]:
-    """Of rows with the columns of SUMMARY: one statement, however many they are."""
-    found = connection.execute(select(scores).where(scores.c.result_id.in_([row["id"] for row in rows]))).mappings()
-    by_result: dict[str, dict[str, CompartmentScore]] = {row["id"]: {} for row in rows}
-    for score in found:
-        by_result[score["result_id"]][score["compartment"]] = _score(score)
-    return [_summary(row, by_result[row["id"]]) for row in rows]
+    """Of rows of `results`: two statements, however many they are."""
+    ids = [row["id"] for row in rows]
+    kept = artifacts.kept_with(connection, ids)
+    scored: dict[str, list[Score]] = {name: [] for name in ids}
+    for score in connection.execute(select(scores).where(scores.c.result_id.in_(ids)).order_by(scores.c.position)):
+        scored[score.result_id].append(_score(score._mapping))
+    return [_summary(row, scored[row["id"]], kept[row["id"]]) for row in rows]
 
 
 def packed(histogram: IntArray) -> bytes:
@@ -116,32 +150,33 @@ def unpacked(kept: bytes, shape: tuple[int, ...]) -> IntArray:
     return np.frombuffer(counts, dtype=f"<u{len(counts) // math.prod(shape)}").astype(np.int64).reshape(shape)
 
 
-def _summary(row: RowMapping, by_compartment: Mapping[str, CompartmentScore]) -> ResultSummary:
+def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact]) -> ResultSummary:
     order_id, predecessor = row["order_id"], row["predecessor"]
     return ResultSummary(
         id=ResultId(row["id"]),
         order_id=None if order_id is None else OrderId(order_id),
         created_at=row["created_at"].astimezone(UTC),
+        marker=row["marker"],
+        clinical_region=row["clinical_region"],
         profile=profiles.from_json(row["profile"]),
-        scores=Scores(**{name: by_compartment[name] for name in COMPARTMENTS}),
-        analysis=AnalysisSummary(
-            slide=_slide(row["slide"]),
-            model=ModelFacts(**row["model"]),
-            tissue_mm2=row["tissue_mm2"],
-            tiles=TileCounts(**row["tiles"]),
-            seconds=dict(row["seconds"]),
-            warnings=tuple(row["analysis_warnings"]),
-        ),
-        nuclei_file=Path(row["nuclei_file"]),
+        scores=tuple(scored),
+        analysis=_analysis_summary(row),
+        artifacts=tuple(kept),
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
         software=row["software"],
     )
 
 
-def _analysis(summary: AnalysisSummary, row: RowMapping) -> Analysis:
-    hue_value, density = unpacked(row["hue_value"], HUE_VALUE_SHAPE), unpacked(row["density"], DENSITY_SHAPE)
-    return Analysis(**_named(summary), histograms=Histograms(hue_value=hue_value, density=density))
+def _analysis_summary(row: RowMapping) -> AnalysisSummary:
+    return AnalysisSummary(
+        slide=_slide(row["slide"]),
+        model=_model(row["model"]),
+        tissue_mm2=row["tissue_mm2"],
+        tiles=TileCounts(**row["tiles"]),
+        seconds=dict(row["seconds"]),
+        warnings=tuple(row["analysis_warnings"]),
+    )
 
 
 def _slide(kept: Mapping[str, Any]) -> SlideFacts:
@@ -152,39 +187,11 @@ def _slide(kept: Mapping[str, Any]) -> SlideFacts:
     )
 
 
-def _score_row(result: Result, compartment: str) -> dict[str, Any]:
-    s: CompartmentScore = getattr(result.scores, compartment)
-    low, high = s.h_score_ci95 or (None, None)
-    return {
-        "result_id": result.id,
-        "compartment": compartment,
-        "n": s.n,
-        "counts": list(s.counts),
-        "h_score": s.h_score,
-        "h_score_low": low,
-        "h_score_high": high,
-        "percent_positive": s.percent_positive,
-        "allred_ps": None if s.allred is None else s.allred.ps,
-        "allred_is": None if s.allred is None else s.allred.is_,
-        "allred_total": None if s.allred is None else s.allred.total,
-        "irs": s.irs,
-    }
+def _model(kept: Mapping[str, Any]) -> ModelFacts:
+    return ModelFacts(**{**kept, "graphs": tuple((name, sha256) for name, sha256 in kept["graphs"])})
 
 
-def _score(row: RowMapping) -> CompartmentScore:
-    unstained, weak, moderate, strong = row["counts"]
-    allred = (
-        None
-        if row["allred_ps"] is None
-        else Allred(ps=row["allred_ps"], is_=row["allred_is"], total=row["allred_total"])
-    )
-    interval = None if row["h_score_low"] is None else (row["h_score_low"], row["h_score_high"])
-    return CompartmentScore(
-        n=row["n"],
-        counts=(unstained, weak, moderate, strong),
-        h_score=row["h_score"],
-        h_score_ci95=interval,
-        percent_positive=row["percent_positive"],
-        allred=allred,
-        irs=row["irs"],
-    )
+def _score(row: RowMapping) -> Score:
+    low, high = row["interval_low"], row["interval_high"]
+    same = ("measure", "code", "scheme", "display", "region", "value", "category", "unit", "n")
+    return Score(**{name: row[name] for name in same}, interval=None if low is None else (low, high))

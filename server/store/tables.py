@@ -4,6 +4,8 @@ holds that).
 Every table of a laboratory carries `lab`, which row-level security will ask for. Times are the database's, aware, UTC.
 """
 
+from enum import StrEnum
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -13,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -22,12 +25,16 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     Uuid,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from server.domain.artifact import ArtifactKind
+from server.domain.states import DeliveryState, OrderState
 
 metadata = MetaData(
     naming_convention={
@@ -39,7 +46,23 @@ metadata = MetaData(
     }
 )
 
-APPEND_ONLY = ("profiles", "results", "scores", "signatures", "profile_states", "audit")
+
+def _state_in(*states: StrEnum) -> TextClause:
+    """Of a partial index."""
+    quoted = (f"'{state}'" for state in states)
+    return text(f"state IN ({', '.join(quoted)})")
+
+
+APPEND_ONLY = (
+    "profiles",
+    "profile_states",
+    "results",
+    "scores",
+    "histograms",
+    "artifacts",
+    "signatures",
+    "audit",
+)
 
 orders = Table(
     "orders",
@@ -67,7 +90,7 @@ orders = Table(
     Column("processing_id", Text, nullable=False, server_default="P", comment="MSH-11: P, T or D"),
     Column("requested_at", DateTime(timezone=True)),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("state", String(16), nullable=False, server_default="QUEUED"),
+    Column("state", String(16), nullable=False, server_default=OrderState.QUEUED),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("token", Uuid(as_uuid=False), comment="who holds the order; null unless RUNNING"),
     Column("lease_until", DateTime(timezone=True)),
@@ -89,8 +112,10 @@ orders = Table(
     Column("ending", String(16), comment="as what it ends once the LIS can be told"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     UniqueConstraint("sender_application", "sender_facility", "message_control_id", name="orders_message_key"),
-    CheckConstraint("(state = 'RUNNING') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"),
-    CheckConstraint("(state = 'DONE') = (result_id IS NOT NULL)", name="done_has_result"),
+    CheckConstraint(
+        f"(state = '{OrderState.RUNNING}') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"
+    ),
+    CheckConstraint(f"(state = '{OrderState.DONE}') = (result_id IS NOT NULL)", name="done_has_result"),
     Index(
         "orders_placer_key",
         "lab",
@@ -102,7 +127,9 @@ orders = Table(
         unique=True,
         postgresql_where=text("placer_order_number <> ''"),
     ),
-    Index("orders_due_idx", "rank", "received_at", "id", postgresql_where=text("state IN ('QUEUED', 'RUNNING')")),
+    Index(
+        "orders_due_idx", "rank", "received_at", "id", postgresql_where=_state_in(OrderState.QUEUED, OrderState.RUNNING)
+    ),
     Index("orders_received_idx", "received_at"),
     Index("orders_lab_received_idx", "lab", "received_at", "id"),
     Index(
@@ -110,7 +137,7 @@ orders = Table(
         "lab",
         "received_at",
         "id",
-        postgresql_where=text("state IN ('REFUSED', 'DEAD', 'CANCELLED')"),
+        postgresql_where=_state_in(OrderState.REFUSED, OrderState.DEAD, OrderState.CANCELLED),
     ),
     Index(
         "orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")
@@ -128,7 +155,7 @@ profiles = Table(
     Column("clone", Text, nullable=False),
     Column("stainer", Text, nullable=False),
     Column("scanner", Text, nullable=False),
-    Column("thresholds", JSONB, nullable=False),
+    Column("criteria", JSONB, nullable=False, comment="method, and its values"),
     Column("valid_from", Date),
     Column("valid_until", Date),
     Column("source", Text, nullable=False),
@@ -143,6 +170,8 @@ results = Table(
     Column("order_id", ForeignKey("orders.id"), index=True),
     Column("predecessor", ForeignKey("results.id")),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("marker", Text, nullable=False),
+    Column("clinical_region", Text, nullable=False, server_default="", comment="that the clinical score is about"),
     Column("profile", JSONB, nullable=False, comment="the revision as it was, whole"),
     Column("slide", JSONB, nullable=False),
     Column("model", JSONB, nullable=False),
@@ -151,12 +180,10 @@ results = Table(
     Column("tissue_mm2", Double, nullable=False),
     Column("analysis_warnings", ARRAY(Text), nullable=False),
     Column("warnings", ARRAY(Text), nullable=False),
-    Column("nuclei_file", Text, nullable=False),
     Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
-    Column("hue_value", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 360, 256)"),
-    Column("density", LargeBinary, nullable=False, comment="zlib of little-endian int64 (2, 301)"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
+    UniqueConstraint("id", "lab", name="results_id_lab_key"),
     Index("results_lab_created_idx", "lab", "created_at", "id"),
     Index("results_series_idx", "lab", "series_uid", "created_at", "id", postgresql_where=text("series_uid <> ''")),
     Index(
@@ -167,18 +194,58 @@ results = Table(
 scores = Table(
     "scores",
     metadata,
-    Column("result_id", ForeignKey("results.id"), primary_key=True),
-    Column("compartment", String(16), primary_key=True),
-    Column("n", BigInteger, nullable=False),
-    Column("counts", ARRAY(BigInteger), nullable=False, comment="nuclei of grade 0, 1, 2, 3"),
-    Column("h_score", Double),
-    Column("h_score_low", Double),
-    Column("h_score_high", Double),
-    Column("percent_positive", Double),
-    Column("allred_ps", SmallInteger),
-    Column("allred_is", SmallInteger),
-    Column("allred_total", SmallInteger),
-    Column("irs", SmallInteger),
+    Column("result_id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="the order of the rows"),
+    Column(
+        "measure",
+        Text,
+        nullable=False,
+        comment="the code of the measure here; code and scheme may be public ones",
+    ),
+    Column("code", Text, nullable=False),
+    Column("scheme", Text, nullable=False),
+    Column("display", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("value", Double),
+    Column("category", Text),
+    Column("unit", Text, nullable=False),
+    Column("interval_low", Double, comment="95 %, in the unit of the value"),
+    Column("interval_high", Double),
+    Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+    UniqueConstraint("result_id", "measure", "region"),
+)
+
+histograms = Table(
+    "histograms",
+    metadata,
+    Column("result_id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("name", Text, primary_key=True),
+    Column("shape", ARRAY(Integer), nullable=False),
+    Column(
+        "counts",
+        LargeBinary,
+        nullable=False,
+        comment="zlib of little-endian unsigned integers, as wide as the length says",
+    ),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("order_id", ForeignKey("orders.id")),
+    Column("result_id", Uuid(as_uuid=False), index=True),
+    Column("kind", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), comment="of the file when it was sent for; null: it never leaves"),
+    Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
 
 outbox = Table(
@@ -192,7 +259,7 @@ outbox = Table(
     Column("message_id", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("sha256", String(64), nullable=False, comment="of the file when the result was finished"),
-    Column("state", String(16), nullable=False, server_default="WAITING", comment="WAITING, SENT, DEAD"),
+    Column("state", String(16), nullable=False, server_default=DeliveryState.WAITING, comment="WAITING, SENT, DEAD"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("token", Uuid(as_uuid=False)),
@@ -203,9 +270,9 @@ outbox = Table(
     Column("order_id", ForeignKey("orders.id"), comment="null: of no order"),
     Column("errors", Integer, nullable=False, server_default="0", comment="times that the receiver answered AE or CE"),
     UniqueConstraint("destination", "message_id"),
-    Index("outbox_order_id_idx", "order_id", postgresql_where=text("kind = 'ORU'")),
-    Index("outbox_waiting_idx", "destination", "id", postgresql_where=text("state = 'WAITING'")),
-    Index("outbox_dead_idx", "destination", postgresql_where=text("state = 'DEAD'")),
+    Index("outbox_order_id_idx", "order_id", postgresql_where=text(f"kind = '{ArtifactKind.ORU}'")),
+    Index("outbox_waiting_idx", "destination", "id", postgresql_where=_state_in(DeliveryState.WAITING)),
+    Index("outbox_dead_idx", "destination", postgresql_where=_state_in(DeliveryState.DEAD)),
 )
 
 signatures = Table(
@@ -254,4 +321,4 @@ audit = Table(
     UniqueConstraint("lab", "chain", "number"),
     Index("audit_object_idx", "object"),
 )
-"""Written by the triggers of migration 0003 alone, at the commit of what they tell of; read by `server.store.audit`."""
+"""Written by chromogen_append alone (migrations/sql); read by `server.store.audit`."""

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import structlog
 
+from server.domain.artifact import ArtifactKind
 from server.domain.ports import Claim, Delivery
 from server.domain.result import ResultId
 from server.store import private
@@ -74,7 +75,10 @@ def work(url: str, folder: Path, seconds: float, nuclei: int, start: Barrier, do
         order_id = claim.order.id
         deliveries = [
             Delivery(
-                kind=kind, destination="lis" if kind == "ORU" else "archive", path=path, message_id=f"{order_id} {kind}"
+                kind=ArtifactKind(kind),
+                destination="lis" if kind == "ORU" else "archive",
+                path=path,
+                message_id=f"{order_id} {kind}",
             )
             for kind, path in files.items()
         ]

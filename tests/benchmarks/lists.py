@@ -55,6 +55,7 @@ SCORES = """
 INSERT INTO scores SELECT made.* FROM results, scores s,
     jsonb_populate_record(s, jsonb_build_object('result_id', results.id)) made
     WHERE results.id <> :first AND s.result_id = :first
+    ORDER BY results.id, s.position
 """
 
 

@@ -15,6 +15,7 @@ import pytest
 from pydicom import Dataset
 
 from inference.geometry import Region, Size
+from inference.measures import ALL, Score
 from inference.slide import Rgb
 from server.demo.slide_file import JpegFrames, write_dicom_slide
 from server.demo.slide_header import SlideIdentity
@@ -30,7 +31,16 @@ pytestmark = pytest.mark.peer
 
 # Debian 12's dciodvfy asks 2D annotations for an element that only 3D ones may have, and then finds it where it isn't.
 ALLOWED = {"ann-2D": "Only valid for AnnotationCoordinateType of 3D - attribute <CommonZCoordinateValue>"}
-KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed", "ann-2D", "ann-3D", "seg"]
+CATEGORY = Score(
+    measure="GLOW_OF_THE_SECTION",  # longer than an SH may be
+    code="GLOW_OF_THE_SECTION",
+    display="Glow, made up",
+    region=ALL,
+    unit="",
+    n=3,
+    category="very bright",
+)
+KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed", "sr-category", "ann-2D", "ann-3D", "seg"]
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +69,8 @@ def build(kind: str, result: Result, tmp_path: Path) -> Dataset | None:
             at = datetime(2026, 3, 2, 8, 0, 1, tzinfo=UTC)
             signature = Signature(by="dr-test", lab="LAB", at=at, state="FINAL", replaces=replaces)
             return build_sr(result, made_order(), [header], signature)
+        case "sr-category":
+            return build_sr(replace(result, scores=(*result.scores, CATEGORY)), made_order(), [header])
         case "seg":
             return build_seg(result, [header])
         case _:

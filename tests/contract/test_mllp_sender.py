@@ -10,9 +10,10 @@ import pytest
 
 from server.demo.lis import ReceivingLis, order_message
 from server.domain.errors import Failed, ServiceReason
+from server.domain.ports import MessageSink
 from server.hl7.er7 import END, START
 from server.hl7.oru import build_oru, control_id
-from server.hl7.sender import send
+from server.hl7.sender import MllpSink, send
 from tests.made import made_order, made_result
 
 MESSAGE = order_message(placer_number="P", marker="ER", control_id="M-7", container_id="C")
@@ -133,6 +134,17 @@ def test_a_peer_that_hangs_up_or_is_not_there_is_tried_again(peer: Peer) -> None
         port = unused.getsockname()[1]
     with pytest.raises(Failed, match="can't be reached") as failed:
         send(MESSAGE, host="127.0.0.1", port=port, timeout_s=5)
+    assert failed.value.retryable
+
+
+def test_a_receiver_is_sent_messages_and_answers_a_ping_while_it_is_there(tmp_path: Path) -> None:
+    with ReceivingLis(tmp_path) as lis:
+        sink: MessageSink = MllpSink(host="127.0.0.1", port=lis.port, timeout_s=5)
+        sink.ping()
+        sink.send(MESSAGE)
+        assert [path.read_bytes() for path in lis.received] == [MESSAGE]
+    with pytest.raises(Failed, match="DELIVERY_FAILED") as failed:
+        sink.ping()
     assert failed.value.retryable
 
 

@@ -25,7 +25,7 @@ from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable, Slide
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.slides.framed_slide import FramedSlide
-from server.slides.opening import open_framed
+from tests.opened import open_framed
 
 WIDTH, HEIGHT, FRAME = 700, 500, 128
 KINDS = ["dicom", "tiff", "png", "parts", "sparse", "scattered"]

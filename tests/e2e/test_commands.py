@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from inference.analyzers.nuclear import COMPARTMENTS, GRADE_COUNTS, H_SCORE, NUCLEAR, NUCLEI, PERCENT_POSITIVE
+from inference.assay import assay_of
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
@@ -52,12 +54,18 @@ def test_score_prints_one_object_and_leaves_its_files(drawn: Path, tmp_path: Pat
     done = chromogen("score", drawn / "slide", "--marker", "ER", "--json", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found) >= {"slide", "profile", "model", "compartments", "warnings", "seconds", "tiles"}
-    assert set(found["compartments"]) == {"stroma", "epithelium", "all"}
+    assert set(found) >= {"slide", "profile", "model", "scores", "compartments", "warnings", "seconds", "tiles"}
+    assert (found["marker"], found["clinical_region"]) == ("ER", assay_of("ER").clinical_region)
+    assert set(found["compartments"]) == {region.name for region in NUCLEAR.regions}
     everything = found["compartments"]["all"]
     assert set(everything) == {"n", "counts", "h_score", "h_score_ci95", "percent_positive", "allred", "irs"}
     assert everything["n"] == sum(everything["counts"]) > 100
     assert abs(everything["h_score"] - 150) < 20
+    keys = {"code", "scheme", "display", "region", "value", "category", "unit", "interval", "n"}
+    assert all(set(row) >= keys for row in found["scores"])
+    h_score = next(row for row in found["scores"] if (row["code"], row["region"]) == (H_SCORE.code, "all"))
+    assert (h_score["value"], h_score["n"]) == (everything["h_score"], everything["n"])
+    assert h_score["interval"] == everything["h_score_ci95"]
     assert found["slide"]["size"] == [SIDE, SIDE]
     assert found["slide"]["uids"]["series"].startswith("2.25.")
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
@@ -84,6 +92,25 @@ def test_a_profile_of_ones_own_changes_the_counts_and_is_named(drawn: Path, tmp_
     assert json.loads(done.stdout)["profile"] == profile
 
 
+def test_without_json_the_scores_are_a_table_of_regions(drawn: Path) -> None:
+    done = chromogen("score", drawn / "slide", "--region", "0,0,512,512")
+    assert done.returncode == 0, done.stderr
+    header, *lines = done.stdout.splitlines()
+    assert header.split()[:2] == ["nuclei", "H-score"]
+    assert [line.split()[0] for line in lines[:3]] == [region.name for region in NUCLEAR.regions]
+    assert "research use only" in done.stdout
+
+
+def test_p53_is_given_as_a_percentage_alone_and_is_out_of_scope(drawn: Path) -> None:
+    done = chromogen("score", drawn / "slide", "--marker", "p53", "--region", "0,0,512,512", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {row["code"] for row in found["scores"]} == {m.code for m in (PERCENT_POSITIVE, NUCLEI, *GRADE_COUNTS)}
+    assert {row["scheme"] for row in found["scores"]} == {"99CHROMOGEN"}
+    assert (found["marker"], "OUT_OF_SCOPE" in found["warnings"]) == ("P53", True)
+    assert found["compartments"]["all"]["h_score"] is None
+
+
 def test_detect_prints_a_line_an_image_in_its_own_pixels(drawn: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "white.png"), np.full((200, 150, 3), 245, np.uint8))
     done = chromogen("detect", drawn / "drawn.png", tmp_path / "white.png", "--mpp", "0.5", "--min-confidence", "0.3")
@@ -92,7 +119,7 @@ def test_detect_prints_a_line_an_image_in_its_own_pixels(drawn: Path, tmp_path: 
     assert first["image"].endswith("drawn.png")
     assert second["nuclei"] == []
     assert set(first["nuclei"][0]) == {"x", "y", "class", "confidence", "hue", "value", "dab_od", "grade"}
-    assert {n["class"] for n in first["nuclei"]} <= {"stroma", "epithelium"}
+    assert {n["class"] for n in first["nuclei"]} <= {group.region for group in NUCLEAR.groups}
     assert all(n["confidence"] >= 0.3 and 0 <= n["x"] < SIDE and 0 <= n["y"] < SIDE for n in first["nuclei"])
 
 
@@ -106,7 +133,7 @@ def test_evaluate_prints_the_metric(drawn: Path, tmp_path: Path) -> None:
     done = chromogen("evaluate", tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found) >= {"stroma", "epithelium", "mAP", "agnostic", "f1", "n"}
+    assert set(found) >= {*COMPARTMENTS, "mAP", "agnostic", "f1", "n"}
     assert found["n"] == len(drawing.truth.x)
     assert found["agnostic"] > 0.8
     (tmp_path / "labels" / "1.txt").write_text("1 2\n")

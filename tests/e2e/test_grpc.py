@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hl7
 import pytest
@@ -205,8 +206,9 @@ def test_an_order_by_the_client_is_scored_signed_and_reaches_the_lis_each_time(h
     assert str(message.segment("OBR")[25]) == "P"
     assert str(message.segment("PID")[5]).startswith("TEST-INVENTED-MARKER")
     result = hospital.answer("result", "get", str(order["result_id"]), role="pathologist")
-    found = result["scores"]["all"]["h_score"]  # type: ignore[index]
-    assert float(_observed(message, "HSCORE")) == pytest.approx(found, abs=0.01)
+    scores: Any = result["scores"]
+    found = next(row for row in scores if (row["measure"], row["region"]) == ("HSCORE", "all"))
+    assert float(_observed(message, "HSCORE")) == pytest.approx(found["value"], abs=0.01)
     assert (
         hospital.answer("result", "sign", str(order["result_id"]), role="pathologist")["state"] == "RESULT_STATE_FINAL"
     )

@@ -8,14 +8,21 @@ from pathlib import Path
 import pytest
 
 from inference.analyze import Options, analyze
+from inference.analyzers.nuclear import H_SCORE
+from inference.assay import assay_of
+from inference.cells.file import read_cells
+from inference.cells.histograms import Histograms, histograms_of
+from inference.cells.values import joined
+from inference.engines.factory import make_engine
 from inference.engines.local import LocalEngine
 from inference.fields import fields_of
 from inference.geometry import Size
-from inference.nuclei import Histograms, joined, read_nuclei
-from inference.score import score
+from inference.infer import Engine
+from inference.measures import Score, find
+from inference.model import read_model, shipped_models
 from inference.tile import TileShape
-from server.domain.profile import BUILT_IN
-from server.domain.result import Scores
+from server.domain.order import Specimen
+from server.domain.profile import built_in
 from server.pipeline import scores_of
 from server.slides.opening import open_slide
 from tests.laid import lay_tiles, write_tiff_slide
@@ -23,6 +30,8 @@ from tests.laid import lay_tiles, write_tiff_slide
 SIDE_PX = 2100
 MOST_NUCLEI_APART = 0.005
 MOST_POINTS_APART = 1.0
+ER = assay_of("ER")
+PROFILE = built_in(ER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,63 +50,78 @@ def laid(tmp_path_factory: pytest.TempPathFactory) -> Laid:
     return Laid(dicom=folder / "dicom", tiff=folder / "slide.tiff")
 
 
-def scored(path: Path, out: Path, engine: LocalEngine, options: Options | None = None) -> tuple[Scores, Histograms]:
-    slide = open_slide(path)
+def scored(
+    path: Path, out: Path, engine: Engine, options: Options | None = None
+) -> tuple[tuple[Score, ...], Histograms]:
+    slide = open_slide(path, resolution=engine.model.resolution)
     try:
-        analysis = analyze(slide, engine, out / "nuclei.parquet", options or Options())
+        analysis = analyze(slide, engine, ER.analyzer, out / "cells.parquet", options or Options())
     finally:
         slide.close()
-    fields = fields_of(out / "nuclei.parquet", BUILT_IN.thresholds, mpp=analysis.slide.mpp)
-    return scores_of(analysis.histograms, BUILT_IN, fields), analysis.histograms
+    fields = fields_of(out / "cells.parquet", ER.analyzer, PROFILE.criteria, mpp=analysis.slide.mpp)
+    return scores_of(ER, analysis.histograms, PROFILE, fields, Specimen()), analysis.histograms
+
+
+def h_score(scores: tuple[Score, ...]) -> Score:
+    row = find(scores, H_SCORE)
+    assert row is not None
+    return row
+
+
+def shape(core: int) -> TileShape:
+    return TileShape(core=core, halo=32, stride=32)
 
 
 @pytest.fixture(scope="module")
-def engine() -> LocalEngine:
-    return LocalEngine()
+def engine() -> Engine:
+    return make_engine()
 
 
 @pytest.fixture(scope="module")
-def reference(laid: Laid, engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Scores:
-    found, _ = scored(laid.dicom, tmp_path_factory.mktemp("reference"), engine, Options(shape=TileShape(core=448)))
-    assert found.all.n > 1000
+def reference(laid: Laid, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Score, ...]:
+    found, _ = scored(laid.dicom, tmp_path_factory.mktemp("reference"), engine, Options(shape=shape(448)))
+    assert h_score(found).n > 1000
     return found
 
 
 @pytest.mark.parametrize("batch", [2, 3, 5])
-def test_batches_change_nothing(laid: Laid, engine: LocalEngine, reference: Scores, tmp_path: Path, batch: int) -> None:
-    assert scored(laid.dicom, tmp_path, engine, Options(shape=TileShape(core=448), batch=batch))[0] == reference
+def test_batches_change_nothing(
+    laid: Laid, engine: Engine, reference: tuple[Score, ...], tmp_path: Path, batch: int
+) -> None:
+    assert scored(laid.dicom, tmp_path, engine, Options(shape=shape(448), batch=batch))[0] == reference
 
 
-def test_the_number_of_workers_changes_nothing(laid: Laid, reference: Scores, tmp_path: Path) -> None:
+def test_the_number_of_workers_changes_nothing(laid: Laid, reference: tuple[Score, ...], tmp_path: Path) -> None:
+    model = read_model(shipped_models(), ER.model)
     for threads in (1, 3):
-        assert (
-            scored(laid.dicom, tmp_path, LocalEngine(threads=threads), Options(shape=TileShape(core=448)))[0]
-            == reference
-        )
+        engine = LocalEngine(model, threads=threads)
+        assert scored(laid.dicom, tmp_path, engine, Options(shape=shape(448)))[0] == reference
 
 
 def test_dicom_and_tiff_of_the_same_frames_score_the_same(
-    laid: Laid, engine: LocalEngine, reference: Scores, tmp_path: Path
+    laid: Laid, engine: Engine, reference: tuple[Score, ...], tmp_path: Path
 ) -> None:
-    assert scored(laid.tiff, tmp_path, engine, Options(shape=TileShape(core=448)))[0] == reference
+    assert scored(laid.tiff, tmp_path, engine, Options(shape=shape(448)))[0] == reference
 
 
 @pytest.mark.parametrize("core", [704, 960, 1216])
 def test_tiles_of_other_sizes_score_within_the_tolerance(
-    laid: Laid, engine: LocalEngine, reference: Scores, tmp_path: Path, core: int
+    laid: Laid, engine: Engine, reference: tuple[Score, ...], tmp_path: Path, core: int
 ) -> None:
-    found, _ = scored(laid.dicom, tmp_path, engine, Options(shape=TileShape(core=core)))
-    assert abs(found.all.n - reference.all.n) <= MOST_NUCLEI_APART * reference.all.n
-    assert found.all.h_score is not None
-    assert reference.all.h_score is not None
-    assert abs(found.all.h_score - reference.all.h_score) <= MOST_POINTS_APART
+    found, expected = h_score(scored(laid.dicom, tmp_path, engine, Options(shape=shape(core)))[0]), h_score(reference)
+    assert abs(found.n - expected.n) <= MOST_NUCLEI_APART * expected.n
+    assert found.value is not None
+    assert expected.value is not None
+    assert abs(found.value - expected.value) <= MOST_POINTS_APART
 
 
-def test_the_file_and_the_histograms_score_the_same(laid: Laid, engine: LocalEngine, tmp_path: Path) -> None:
+def test_the_file_and_the_histograms_score_the_same(laid: Laid, engine: Engine, tmp_path: Path) -> None:
     scores, histograms = scored(laid.dicom, tmp_path, engine)
-    again = Histograms.empty()
-    again.add(joined(list(read_nuclei(tmp_path / "nuclei.parquet"))))
-    assert (again.hue_value == histograms.hue_value).all()
-    assert (again.density == histograms.density).all()
-    fields = fields_of(tmp_path / "nuclei.parquet", BUILT_IN.thresholds, mpp=0.5)
-    assert score(fields.counts.sum(axis=(0, 1)), fields.counts.sum(axis=1)) == scores.all
+    analyzer = ER.analyzer
+    again = histograms_of(joined(list(read_cells(tmp_path / "cells.parquet", analyzer.schema))), analyzer.histograms)
+    assert all((again[spec.name] == histograms[spec.name]).all() for spec in analyzer.histograms)
+    fields = fields_of(tmp_path / "cells.parquet", analyzer, PROFILE.criteria, mpp=0.5)
+    counted = analyzer.scores(ER.measures, fields.counts.sum(axis=0), fields.counts)
+    assert [(row.measure, row.region, row.value, row.interval) for row in counted] == [
+        (row.measure, row.region, row.value, row.interval) for row in scores
+    ]

@@ -1,38 +1,39 @@
-"""Grades: edges of both methods, and that histograms and nuclei give the same counts under any thresholds."""
+"""Grades: edges of both methods; histograms, cells and their file give the same counts under any criteria."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.analyzers.nuclear import COMPARTMENTS, NUCLEAR
+from inference.assay import criteria_of, criteria_values
+from inference.cells.file import SCHEMA_KEY, CellWriter, read_cells
+from inference.cells.histograms import Histograms, histograms_of
+from inference.cells.values import Cells, joined, made_cells
+from inference.criteria import Criteria
 from inference.errors import Refused
 from inference.fields import fields_of
-from inference.grade import (
-    DensityThresholds,
-    HueValueThresholds,
-    Thresholds,
-    counts,
-    grades,
-    grades_by_density,
-    grades_by_hue_value,
-)
-from inference.nuclei import Histograms, Nuclei, NucleiWriter, joined, read_nuclei
+from inference.grade import DensityThresholds, HueValueThresholds, grades, grades_by_density, grades_by_hue_value
 
 T = HueValueThresholds(hue=130, left=60, right=105)
 
 
-def random_nuclei(n: int, seed: int) -> Nuclei:
+def random_nuclei(n: int, seed: int) -> Cells:
     r = np.random.default_rng(seed)
-    return Nuclei(
-        x=np.floor(r.uniform(0, 20_000, n)),
-        y=np.floor(r.uniform(0, 20_000, n)),
-        compartment=r.integers(0, 2, n).astype(np.uint8),
-        confidence=r.random(n).astype(np.float32),
-        hue=r.integers(0, 360, n).astype(np.uint16),
-        value=r.integers(0, 256, n).astype(np.uint8),
-        dab_od_centi=r.integers(0, 301, n).astype(np.uint16),
+    return made_cells(
+        NUCLEAR.schema,
+        np.floor(r.uniform(0, 20_000, n)),
+        np.floor(r.uniform(0, 20_000, n)),
+        compartment=r.integers(0, 2, n),
+        confidence=r.random(n),
+        hue=r.integers(0, 360, n),
+        value=r.integers(0, 256, n),
+        dab_od_centi=r.integers(0, 301, n),
     )
 
 
@@ -86,36 +87,67 @@ density = (
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.one_of(hue_value, density), st.integers(0, 400), st.integers(0, 99))
-def test_histograms_and_nuclei_give_the_same_counts_under_any_thresholds(t: Thresholds, n: int, seed: int) -> None:
-    nuclei = random_nuclei(n, seed)
-    histograms = Histograms.empty()
-    histograms.add(nuclei)
-    by_hand = np.zeros((2, 4), np.int64)
-    np.add.at(by_hand, (nuclei.compartment, grades(nuclei, t)), 1)
-    assert (counts(histograms, t) == by_hand).all()
+def test_histograms_and_cells_give_the_same_counts_under_any_criteria(criteria: Criteria, n: int, seed: int) -> None:
+    cells = random_nuclei(n, seed)
+    by_hand = np.bincount(NUCLEAR.group_of(cells, criteria), minlength=len(NUCLEAR.groups))
+    assert (NUCLEAR.counts(histograms_of(cells, NUCLEAR.histograms), criteria) == by_hand).all()
+
+
+@given(st.one_of(hue_value, density), st.integers(0, 99))
+def test_a_nucleus_group_names_its_compartment_and_its_grade(criteria: Criteria, seed: int) -> None:
+    cells = random_nuclei(50, seed)
+    assert isinstance(criteria, HueValueThresholds | DensityThresholds)
+    grade = grades(cells["hue"], cells["value"], cells["dab_od_centi"], criteria)
+    names = [f"{COMPARTMENTS[c]} {g}" for c, g in zip(cells["compartment"], grade, strict=True)]
+    assert [NUCLEAR.groups[i].name for i in NUCLEAR.group_of(cells, criteria)] == names
+
+
+@given(st.one_of(hue_value, density))
+def test_criteria_come_back_from_what_they_say_of_themselves(criteria: Criteria) -> None:
+    values = criteria_values(criteria)
+    assert criteria_of(str(values.pop("method")), values) == criteria
 
 
 def test_the_file_gives_back_what_was_written_and_its_fields_add_up(tmp_path: Path) -> None:
     parts = [random_nuclei(n, n) for n in (0, 1, 70_000, 3, 500)]
-    histograms = Histograms.empty()
-    with NucleiWriter(tmp_path / "n.parquet", mpp=0.25) as writer:
+    histograms = Histograms.empty(NUCLEAR.histograms)
+    with CellWriter(tmp_path / "n.parquet", NUCLEAR.schema, mpp=0.25) as writer:
         for part in parts:
             writer.add(part)
-            histograms.add(part)
-    back = joined(list(read_nuclei(tmp_path / "n.parquet", rows=1000)))
-    for name in Nuclei.__dataclass_fields__:
-        assert (getattr(back, name) == getattr(joined(parts), name)).all(), name
-    fields = fields_of(tmp_path / "n.parquet", T, mpp=0.25)
-    assert (fields.counts.sum(axis=0) == counts(histograms, T)).all()
+            histograms.add(part, NUCLEAR.histograms)
+    back, whole = joined(list(read_cells(tmp_path / "n.parquet", NUCLEAR.schema, rows=1000))), joined(parts)
+    np.testing.assert_array_equal([back.x, back.y], [whole.x, whole.y])
+    for name in NUCLEAR.schema.names:
+        assert back[name].dtype == whole[name].dtype
+        np.testing.assert_array_equal(back[name], whole[name])
+    fields = fields_of(tmp_path / "n.parquet", NUCLEAR, T, mpp=0.25)
+    assert (fields.counts.sum(axis=0) == NUCLEAR.counts(histograms, T)).all()
     assert len(fields.place) == 100  # 20,000 px of 0.25 µm are 5 mm: 10 x 10 fields of 500 µm
     assert fields.place.max() == 9
 
 
+def test_the_file_says_of_which_schema_it_is_and_is_read_as_no_other(tmp_path: Path) -> None:
+    with CellWriter(tmp_path / "n.parquet", NUCLEAR.schema, mpp=0.5) as writer:
+        writer.add(random_nuclei(10, 1))
+    assert pq.read_schema(tmp_path / "n.parquet").metadata[SCHEMA_KEY] == b"nuclear/1"
+    for other in (replace(NUCLEAR.schema, version=2), replace(NUCLEAR.schema, name="membrane")):
+        with pytest.raises(Refused, match=f"CELLS_INVALID.*nuclear/1, not of {other.name}/{other.version}"):
+            list(read_cells(tmp_path / "n.parquet", other))
+
+
+def test_a_file_that_names_no_schema_or_is_no_cells_file_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x_px": [1.0], "y_px": [2.0]}), tmp_path / "n.parquet")
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    for name in ("n.parquet", "text.parquet", "absent.parquet"):
+        with pytest.raises(Refused, match=f"CELLS_INVALID.*{name}"):
+            list(read_cells(tmp_path / name, NUCLEAR.schema))
+
+
 def test_a_file_whose_writing_fails_leaves_nothing(tmp_path: Path) -> None:
     def write_and_fail() -> None:
-        with NucleiWriter(tmp_path / "n.parquet", mpp=0.5) as writer:
+        with CellWriter(tmp_path / "n.parquet", NUCLEAR.schema, mpp=0.5) as writer:
             writer.add(random_nuclei(10, 1))
             raise RuntimeError
 

@@ -12,26 +12,31 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from inference.analyze import find_nuclei
+from inference.analyze import find_cells
+from inference.analyzers.nuclear import NUCLEAR
+from inference.cells.values import Cells
 from inference.draw import draw_slide
-from inference.engines.graphs import DetectionGraph, Peaks
-from inference.engines.local import LocalEngine, Precision, read_model_folder, shipped_models
+from inference.engines.graphs import loaded
+from inference.engines.local import LocalEngine
 from inference.engines.triton import filled
 from inference.geometry import Region, Size
-from inference.grade import HueValueThresholds, grades
-from inference.nuclei import Nuclei
+from inference.grade import GRADES, HueValueThresholds
+from inference.model import FLOAT32, RUNNING, shipped_models
 from inference.picture import PictureSlide
 from inference.score import h_score
 from inference.slide import Rgb
-from inference.tile import TileShape, pixels, plan
+from inference.tile import pixels, plan
+from tests.models import FINDER, HALF_A_MICROMETRE, IHC_TILE, SHAPE
 
 THRESHOLDS = HueValueThresholds(hue=130, left=60, right=105)
 MOST_BYTES = 40_000_000
+VERSIONS = (RUNNING, FLOAT32)
+LEAST = IHC_TILE.counting_threshold
 
 
 @functools.cache
-def engine(precision: Precision = Precision.INT8) -> LocalEngine:
-    return LocalEngine(threads=1, precision=precision)
+def engine(version: str = RUNNING) -> LocalEngine:
+    return LocalEngine(IHC_TILE, threads=1, version=version)
 
 
 @functools.cache
@@ -41,12 +46,17 @@ def drawn() -> Rgb:
     return drawing.read(Region(x=512, y=512, width=1024, height=1024))
 
 
-def found(picture: Rgb, precision: Precision = Precision.INT8) -> Nuclei:
-    return find_nuclei(PictureSlide(picture), engine(precision), engine(precision).counting_threshold)
+def found(picture: Rgb, version: str = RUNNING) -> Cells:
+    return found_by(engine(version), picture, LEAST)
 
 
-def scored(nuclei: Nuclei) -> float:
-    value = h_score(tuple(np.bincount(grades(nuclei, THRESHOLDS), minlength=4).tolist()))
+def found_by(engine: LocalEngine, picture: Rgb, faintest: float) -> Cells:
+    return find_cells(PictureSlide(picture, HALF_A_MICROMETRE), engine, NUCLEAR, faintest)
+
+
+def scored(cells: Cells) -> float:
+    grade = NUCLEAR.group_of(cells, THRESHOLDS) % GRADES
+    value = h_score(tuple(np.bincount(grade, minlength=GRADES).tolist()))
     assert value is not None
     return value
 
@@ -56,7 +66,7 @@ def test_all_graphs_together_are_smaller_than_forty_megabytes() -> None:
 
 
 def test_int8_counts_and_scores_as_float32_does() -> None:
-    int8, float32 = found(drawn()), found(drawn(), Precision.FLOAT32)
+    int8, float32 = found(drawn()), found(drawn(), FLOAT32)
     assert len(float32) > 300
     assert len(int8) == pytest.approx(len(float32), rel=0.01)
     assert scored(int8) == pytest.approx(scored(float32), abs=1)
@@ -64,37 +74,42 @@ def test_int8_counts_and_scores_as_float32_does() -> None:
 
 def test_cores_that_share_a_picture_find_the_same_whatever_else_runs() -> None:
     """Three pictures at once, each tile's work over two threads, against one at a time on one thread: bit for bit."""
-    shared, pictures = LocalEngine(threads=2, together=True), [drawn()[i : i + 448, i : i + 448] for i in (0, 192, 576)]
+    shared, pictures = (
+        LocalEngine(IHC_TILE, threads=2, together=True),
+        [drawn()[i : i + 448, i : i + 448] for i in (0, 192, 576)],
+    )
     with ThreadPoolExecutor(3) as pool:
-        together = list(pool.map(lambda p: find_nuclei(PictureSlide(p), shared, 0.3), pictures * 2))
-    for nuclei, picture in zip(together, pictures * 2, strict=True):
-        alone = find_nuclei(PictureSlide(picture), engine(), 0.3)
+        together = list(pool.map(lambda p: found_by(shared, p, 0.3), pictures * 2))
+    for cells, picture in zip(together, pictures * 2, strict=True):
+        alone = found_by(engine(), picture, 0.3)
         assert len(alone) > 30
-        for name in alone.__slots__:
-            np.testing.assert_array_equal(getattr(nuclei, name), getattr(alone, name))
+        np.testing.assert_array_equal([cells.x, cells.y], [alone.x, alone.y])
+        for name in NUCLEAR.schema.names:
+            np.testing.assert_array_equal(cells[name], alone[name])
 
 
-@pytest.mark.parametrize("precision", list(Precision))
-def test_onnx_runtime_counts_as_openvino_does(precision: Precision) -> None:
-    graph = read_model_folder(shipped_models()).graph("nuclei_detection", precision)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_onnx_runtime_counts_as_openvino_does(version: str) -> None:
+    graph = IHC_TILE.graph_bytes(FINDER, version)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     tile = drawn()[None, :512, :512]
-    there, here = Peaks(*session.run(None, {"tiles": tile})[:-1]), DetectionGraph(graph, threads=1).run(tile)
-    counted = [int((p.nucleus >= engine().counting_threshold).sum()) for p in (there, here)]
+    at = FINDER.output_names.index(FINDER.probability)
+    answers = session.run(None, {"tiles": tile}), loaded(FINDER, graph).answer(tile)
+    counted = [int((answer[at] >= LEAST).sum()) for answer in answers]
     assert counted[0] > 50
     assert counted[0] == pytest.approx(counted[1], rel=0.01, abs=1)
 
 
-@pytest.mark.parametrize("precision", list(Precision))
-def test_a_batch_changes_no_number_of_a_tiles_answer(precision: Precision) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_batch_changes_no_number_of_a_tiles_answer(version: str) -> None:
     tiles = np.stack([drawn()[y : y + 256, x : x + 256] for y in (0, 256) for x in (0, 256)])
-    together = engine(precision).detect(tiles, 0.01)
+    together = engine(version).detect(tiles, 0.01)
     for tile, answer in zip(tiles, together, strict=True):
-        alone = engine(precision).detect(tile[None], 0.01)[0]
+        alone = engine(version).detect(tile[None], 0.01)[0]
         for name in ("x", "y", "nucleus", "confidence", "hue", "value", "dab_od_centi"):
-            assert np.array_equal(getattr(alone, name), getattr(answer, name)), name
+            assert np.array_equal(alone.columns[name], answer.columns[name]), name
 
 
 @pytest.mark.parametrize("level", [0, 255, 128])
@@ -104,21 +119,23 @@ def test_a_plain_picture_holds_no_nuclei(level: int) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (31, 33), (201, 199), (333, 47)])
 def test_pictures_smaller_than_the_halo_and_of_odd_sizes_are_answered_inside_of_them(size: tuple[int, int]) -> None:
-    nuclei = found(np.ascontiguousarray(drawn()[: size[0], : size[1]]))
-    assert ((nuclei.x >= -0.5) & (nuclei.x < size[1] - 0.5)).all()
-    assert ((nuclei.y >= -0.5) & (nuclei.y < size[0] - 0.5)).all()
+    cells = found(np.ascontiguousarray(drawn()[: size[0], : size[1]]))
+    assert ((cells.x >= -0.5) & (cells.x < size[1] - 0.5)).all()
+    assert ((cells.y >= -0.5) & (cells.y < size[0] - 0.5)).all()
 
 
 def test_small_pictures_filled_up_to_a_server_s_tile_keep_their_nuclei() -> None:
     """What is right and below of the picture isn't its own, in process too, and may change a nucleus at that edge."""
-    least, size = engine().counting_threshold, Size(width=256, height=256)
-    shape = TileShape.fitting(size)
+    size = Size(width=256, height=256)
+    shape = SHAPE.fitting(size)
     [tile] = plan(size, shape, Region(x=0, y=0, width=256, height=256), None)
     counts = []
     for y, x in ((y, x) for y in (0, 256) for x in (0, 256, 512, 768)):
-        own = pixels(PictureSlide(np.ascontiguousarray(drawn()[y : y + 256, x : x + 256])), tile, shape)[None]
-        both = (engine().detect(given, least)[0] for given in (own, filled(own, TileShape().side)))
-        counts.append([int(((d.x < shape.side - 32.5) & (d.y < shape.side - 32.5)).sum()) for d in both])
+        own = pixels(
+            PictureSlide(np.ascontiguousarray(drawn()[y : y + 256, x : x + 256]), HALF_A_MICROMETRE), tile, shape
+        )[None]
+        both = (engine().detect(given, LEAST)[0].columns for given in (own, filled(own, SHAPE.side)))
+        counts.append([int(((c["x"] < shape.side - 32.5) & (c["y"] < shape.side - 32.5)).sum()) for c in both])
     alone, with_more = np.array(counts).T
     assert alone.sum() > 500
     assert np.abs(alone - with_more).sum() <= 0.02 * alone.sum()
@@ -130,7 +147,7 @@ def test_a_tile_with_more_peaks_than_places_says_how_many_there_were() -> None:
     crowded = np.repeat(np.repeat(random.integers(60, 250, (1, 8, 8, 3), np.uint8), 4, axis=1), 4, axis=2)
     for picture in (tile, crowded):
         answer = engine().detect(picture, 1e-6)[0]
-        assert answer.found >= len(answer.x)
+        assert answer.found >= len(answer.columns["x"])
         assert answer.overflowed == (answer.found > 16)
 
 
@@ -139,6 +156,6 @@ def test_two_thousand_nuclei_on_one_production_tile_fit_their_places() -> None:
     places = [(12 + 22 * i, 12 + 22 * j) for i in range(45) for j in range(45)]
     for x, y in places[:2000]:
         cv2.circle(picture, (x, y), 6, (95, 85, 150), -1)
-    answer = engine().detect(picture[None], engine().counting_threshold)[0]
+    answer = engine().detect(picture[None], LEAST)[0]
     assert not answer.overflowed
-    assert 1000 < len(answer.x) < 4000
+    assert 1000 < len(answer.columns["x"]) < 4000

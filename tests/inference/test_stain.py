@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.engines.graphs import GRADING, GradingGraph
-from inference.engines.local import read_model_folder, shipped_models
+from inference.engines.graphs import RunningGraph, loaded
 from inference.stain import DAB, HAEMATOXYLIN, hue_value_density, mean_rgb
+from tests.models import GRADER, IHC_TILE
 
 
 def colour(rgb: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -50,8 +50,8 @@ def test_the_square_is_nine_pixels_wide_and_stays_in_the_picture() -> None:
     assert mean_rgb(image, [0], [0])[0, 0] == 0
 
 
-def graph() -> GradingGraph:
-    return GradingGraph(read_model_folder(shipped_models()).graph(GRADING))
+def graph() -> RunningGraph:
+    return loaded(GRADER, IHC_TILE.graph_bytes(GRADER))
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = (
-    "import numpy as np; from inference.engines.local import LocalEngine;"
-    "engine = LocalEngine(threads=1); engine.detect(np.full((1, 256, 256, 3), 240, np.uint8), 0.5)"
+    "import numpy as np; from inference.engines.factory import make_engine;"
+    "engine = make_engine(); engine.detect(np.full((1, 256, 256, 3), 240, np.uint8), 0.5)"
 )
 
 

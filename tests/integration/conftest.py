@@ -8,10 +8,12 @@ import pytest
 
 from inference.engines.local import LocalEngine
 from inference.engines.triton import Rules, TritonEngine
+from inference.model import Model
 from inference.slide import Rgb
 from tests.faulty_triton import SIDE, drawn_tiles, render_faulty, set_fault
 from tests.integration.triton_cases import RULES, StartEngine
 from tests.made_slide import ArraySlide
+from tests.models import IHC_TILE
 from tests.triton_server import TritonServer, Unavailable, server_folder
 
 
@@ -43,7 +45,7 @@ def well(servers: tuple[TritonServer, TritonServer]) -> tuple[TritonServer, Trit
         set_fault(server.repository, "")
         if server.process is None or server.process.poll() is not None:
             server.start()
-        waiting = TritonEngine([server.address], rules=RULES, side=SIDE, use_shared_memory=False)
+        waiting = TritonEngine([server.address], IHC_TILE, rules=RULES, side=SIDE, use_shared_memory=False)
         waiting.detect(np.zeros((1, SIDE, SIDE, 3), np.uint8), 0.5)  # behind what the last test gave up
         waiting.close()
     return servers
@@ -54,8 +56,8 @@ def engine_of() -> Iterator[StartEngine]:
     """Makes engines that are closed with the test."""
     made: list[TritonEngine] = []
 
-    def make(*addresses: str, rules: Rules = RULES, **more: object) -> TritonEngine:
-        made.append(TritonEngine(addresses, rules=rules, side=SIDE, **more))  # type: ignore[arg-type]
+    def make(*addresses: str, model: Model = IHC_TILE, rules: Rules = RULES, **more: object) -> TritonEngine:
+        made.append(TritonEngine(addresses, model, rules=rules, side=SIDE, **more))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
@@ -65,7 +67,7 @@ def engine_of() -> Iterator[StartEngine]:
 
 @pytest.fixture(scope="module")
 def local() -> LocalEngine:
-    return LocalEngine(threads=1)
+    return LocalEngine(IHC_TILE, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from server.hl7.er7 import END, START
 from server.store import private
@@ -23,6 +24,7 @@ from tests.conftest import ACCOUNT, execute
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
+PASSWORDS = {f"{who}_PASSWORD": "invented" for who in ("MIGRATE", "SERVE", "WORK", "AUDIT", "SCALE")}
 
 
 def until(what: Callable[[], bool], within_s: float) -> float:
@@ -144,6 +146,24 @@ class Nursery:
         self.process.stdin.close()
         self.process.wait(20)
         self.process.stdout.close()
+
+
+def program(name: str, *arguments: str, url: str) -> None:
+    """Run one of PostgreSQL's programs on a database."""
+    parts = urlsplit(url.replace("+psycopg2", ""))
+    where = {"PGHOST": parse_qs(parts.query)["host"][0], "PGUSER": parts.username or "", "PGDATABASE": parts.path[1:]}
+    subprocess.run(
+        [private._programs() / name, *arguments], check=True, env=os.environ | PASSWORDS | where, capture_output=True
+    )
+
+
+def hospital_postgres() -> "OwnPostgres":
+    """A database whose accounts deploy/roles.sql made, and nobody else, migrated by the account for it."""
+    made = OwnPostgres(migrated=False)
+    roles = ROOT / "deploy" / "roles.sql"
+    program("psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={roles}", url=made.owner_url)
+    migrate(made.url_as("chromogen_migrate"))
+    return made
 
 
 class OwnPostgres:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from inference.engines.local import shipped_models
 from inference.engines.triton_repository import render_cpu
+from inference.model import shipped_models
 from server.cli import checks
 from server.demo.lis import ReceivingLis
 from server.hl7.listener import MllpListener
 from server.settings import Mllp
-from server.store.migrate import revert
 from server.tls import listener_context
+from tests.conftest import execute
 from tests.integration.processes import ROOT, environment
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
 from tests.triton_server import TritonServer
@@ -102,7 +102,7 @@ def test_a_well_set_up_service_is_all_ok_and_says_what_will_soon_not_be(folder: 
 def test_what_is_not_as_it_must_be_fails_by_name_and_says_what_to_mend(
     folder: Path, database_url: str, service_url: str
 ) -> None:
-    revert(database_url, "0003")
+    execute(database_url, "DELETE FROM alembic_version")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]  # bound, and nobody listens

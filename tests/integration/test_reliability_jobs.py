@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from server.demo.lis import ReceivingLis, order_message
 from server.domain.access import ALL_LABS, Caller, Role
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed
 from server.domain.order import Order, Priority
 from server.domain.ports import Delivery
@@ -201,7 +202,9 @@ def test_r12_taking_an_order_is_one_call_and_finishing_it_another_each_its_own_t
     Noting.asked.clear()
     claim = store.take(60)
     assert claim is not None
-    reports = [Delivery(kind="ORU", destination="lis", path=Path(__file__), message_id=f"M{i}") for i in range(4)]
+    reports = [
+        Delivery(kind=ArtifactKind.ORU, destination="lis", path=Path(__file__), message_id=f"M{i}") for i in range(4)
+    ]
     store.finish(claim, result(order.id), reports)
     assert Noting.asked == [("SELECT * FROM chromogen_take", True), ("SELECT chromogen_finish", True)]
     assert store.order(order.id).state is OrderState.DONE  # the connection is as it was
@@ -248,7 +251,7 @@ def finished(store: PostgresStore, number: int, folder: Path, destinations: tupl
     assert claim is not None
     path = folder / f"{number}.hl7"
     path.write_bytes(order_message(placer_number=f"P{number}", marker="ER", control_id=f"R{number}", container_id="C"))
-    reports = [Delivery(kind="ORU", destination=d, path=path, message_id=f"R{number}") for d in destinations]
+    reports = [Delivery(kind=ArtifactKind.ORU, destination=d, path=path, message_id=f"R{number}") for d in destinations]
     store.finish(claim, replace(result(order.id), id=ResultId(order.id)), reports)
 
 

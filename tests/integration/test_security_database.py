@@ -18,18 +18,20 @@ from click.testing import CliRunner
 from server.bootstrap import bootstrap
 from server.cli.audit import audit as audit_command
 from server.domain.access import ALL_LABS, Caller, Role
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Delivery
-from server.domain.profile import BUILT_IN, ProfileKey
+from server.domain.profile import ProfileKey
 from server.domain.result import ResultId
 from server.domain.states import OrderState
 from server.domain.views import AuditFilter
 from server.settings import Database, Settings
 from server.store import audit
+from server.store.audit_heads import heads, written
 from server.store.database import connect, transaction
 from server.store.store import PostgresStore
 from server.store.tables import metadata
-from tests.server.store.invented import request, result
+from tests.server.store.invented import BUILT_IN, request, result
 
 pytestmark = pytest.mark.postgres
 
@@ -54,7 +56,9 @@ def scored(store: PostgresStore, lab: str, number: int, folder: Path) -> None:
     report = folder / f"{lab}{number}.hl7"
     report.write_bytes(b"invented")
     found = replace(result(order.id), id=ResultId(order.id))
-    store.finish(claim, found, [Delivery(kind="ORU", destination=f"lis-{lab}", path=report, message_id=order.id)])
+    store.finish(
+        claim, found, [Delivery(kind=ArtifactKind.ORU, destination=f"lis-{lab}", path=report, message_id=order.id)]
+    )
     store.add_profile(replace(BUILT_IN, name=f"er-{lab}", key=ProfileKey(lab=lab, marker="ER")))
 
 
@@ -102,7 +106,9 @@ def test_s2_what_was_rolled_back_is_not_in_the_audit_and_what_ended_is_with_its_
     assert claim is not None
     with pytest.raises(Failed):
         store.finish(
-            claim, result(order.id), [Delivery(kind="X" * 17, destination="lis", path=Path(__file__), message_id="M")]
+            claim,
+            result(order.id),
+            [Delivery(kind=ArtifactKind.ORU, destination="lis", path=Path(__file__), message_id="\0")],
         )
     store.end(claim, OrderState.REFUSED, "NOT_IHC", "looks like H&E")
     page = audit.PostgresAuditRepository(service).query(AUDITOR, AuditFilter(object=f"orders/{order.id}"), 10, ())
@@ -135,7 +141,7 @@ def test_s2_eight_transactions_that_have_noted_something_hold_up_no_other(servic
         for number in range(8):
             connection = open_ones.enter_context(transaction(service, lab="LAB"))
             connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-            connection.exec_driver_sql(f"SELECT chromogen_note('LAB', 'invented', 'test', 'things/{number}', '')")
+            connection.exec_driver_sql(f"SELECT chromogen_note('call.refuse', 'methods/{number}', '')")
     with transaction(service) as connection:
         verdict = audit.verify(connection)
     assert (verdict.entries, verdict.broken, len(verdict.heads)) == (8, (), 8)
@@ -145,7 +151,7 @@ def filled(engine: sa.Engine, rows: int) -> None:
     with transaction(engine) as connection:
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         note = (
-            "SELECT count(chromogen_note('LAB', 'invented', 'order.claim', 'orders/' || i, 'é')) "
+            "SELECT count(chromogen_append('LAB', 'invented', 'order.claim', 'orders/' || i, 'é')) "
             "FROM generate_series(1, {}) i"
         )
         connection.exec_driver_sql(note.format(rows))
@@ -253,13 +259,13 @@ def test_s5_the_built_in_laboratory_s_profiles_are_seen_by_all_and_changed_by_no
     store = PostgresStore(service)
     shared = replace(BUILT_IN, name="shared", key=ProfileKey(marker="ER"))
     store.add_profile(shared)
-    assert store.profiles("A", "ER") == [BUILT_IN, shared]
+    assert store.profiles("A", "ER") == [shared]
     with pytest.raises(Failed), transaction(service, lab="A") as connection:
         connection.execute(
             sa.insert(metadata.tables["profile_states"]),
             {"lab": "*", "name": "shared", "revision": 1, "state": "RETIRED", "subject": "a"},
         )
-    assert store.profiles("A", "ER") == [BUILT_IN, shared]
+    assert store.profiles("A", "ER") == [shared]
 
 
 SAID = [
@@ -304,7 +310,8 @@ FORBIDDEN = {
         "INSERT INTO orders (lab) VALUES ('A')",
         "SELECT * FROM audit",
         "DELETE FROM outbox",
-        "SELECT chromogen_note('A', '', '', '', '')",
+        "SELECT chromogen_note('call.refuse', '', '')",
+        "SELECT chromogen_append('A', '', '', '', '')",
     ],
     "chromogen_audit": [
         "SELECT * FROM orders",
@@ -377,7 +384,7 @@ def test_s2_the_command_reads_the_database_itself_and_prints_the_ends_of_the_cha
     monkeypatch.setenv("CHROMOGEN_DATABASE_URL", service_url)
     done = CliRunner().invoke(audit_command, ["verify", "--direct"])
     assert done.output.splitlines()[1:] == ["10 lines, intact"]
-    assert done.output.startswith("LAB ")
+    assert written(done.output.splitlines()) == frozenset(heads(engine))
     tampered(engine, "UPDATE audit SET lab = 'other' WHERE number = 3")
     done = CliRunner().invoke(audit_command, ["verify", "--direct", "--json"])
     assert isinstance(done.exception, Failed)

@@ -12,6 +12,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from server.bootstrap import bootstrap
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, Claim, Delivery
 from server.domain.states import OrderState
@@ -42,7 +43,7 @@ def report(path: Path) -> Delivery:
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.826.0.1.3680043.10.999.2", "1.2.826.0.1.3680043.10.999.3"
     dataset.Modality, dataset.PatientName = "SR", "TEST-INVENTED"
     dataset.save_as(path, enforce_file_format=True)
-    return Delivery(kind="SR", destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID))
+    return Delivery(kind=ArtifactKind.SR, destination=ARCHIVE, path=path, message_id=str(dataset.SOPInstanceUID))
 
 
 def test_an_order_is_scored_and_its_report_is_in_the_archive_and_all_is_there_after_a_restart(data: Path) -> None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from inference.engines.shared_tiles import FOLDER, SharedTiles, abandoned
-from inference.engines.triton_server import NAMES, Kind, Trouble, answer_of
+from inference.engines.triton_answer import NotAnAnswer, answer_of, others
+from inference.model import Graph
+from tests.models import IHC_TILE
 
 SIDE, B = 32, 2
 K = SIDE * SIDE // 64
@@ -25,9 +27,8 @@ def right(seed: int = 0) -> Arrays:
     arrays: Arrays = {n: np.zeros((B, K), np.float32) for n in ("x", "y", "nucleus", "confidence")}
     arrays |= {n: np.zeros((B, K), np.int32) for n in ("label", "hue", "value", "dab_od_centi")}
     arrays["count"] = np.array([[5], [0]], np.int32)
-    arrays["detection_fingerprint"], arrays["grading_fingerprint"] = random.integers(-(2**31), 2**31, (2, B, 8)).astype(
-        np.int32
-    )
+    for graph in IHC_TILE.graphs:
+        arrays[graph.fingerprint_output] = np.tile(graph.fingerprint_numbers(), (B, 1))
     arrays["nucleus"][0, :5] = np.sort(random.uniform(0.1, 0.9, 5))[::-1]
     arrays["confidence"][0, :5] = arrays["nucleus"][0, :5] / 2
     arrays["x"][0, :5], arrays["y"][0, :5] = random.uniform(0, SIDE - 1, (2, 5))
@@ -46,12 +47,19 @@ def response(arrays: Arrays) -> service_pb2.ModelInferResponse:
 @given(st.integers(0, 1000))
 def test_a_possible_answer_comes_out_as_it_went_in(seed: int) -> None:
     arrays = right(seed)
-    answer = answer_of(response(arrays), B, SIDE)
-    np.testing.assert_array_equal(answer.fingerprints[:, :8], arrays["detection_fingerprint"])
-    np.testing.assert_array_equal(answer.fingerprints[:, 8:], arrays["grading_fingerprint"])
-    for name in (n for n in NAMES if not n.endswith("fingerprint")):
-        found = getattr(answer.peaks if hasattr(answer.peaks, name) else answer.stains, name)
+    answer = answer_of(response(arrays), IHC_TILE, B, SIDE)
+    assert answer.keys() == arrays.keys()
+    assert answer["count"].shape == (B,)
+    for name, found in answer.items():
         np.testing.assert_array_equal(found, arrays[name].reshape(found.shape))
+    assert not others(answer, IHC_TILE)
+
+
+@pytest.mark.parametrize("graph", IHC_TILE.graphs, ids=lambda graph: graph.name)
+def test_an_answer_of_which_one_tile_came_of_another_graph_shows_it(graph: Graph) -> None:
+    arrays = right()
+    arrays[graph.fingerprint_output][1, 3] += 1
+    assert others(answer_of(response(arrays), IHC_TILE, B, SIDE), IHC_TILE)
 
 
 def put(name: str, value: float) -> Callable[[Arrays], None]:
@@ -64,14 +72,15 @@ def put(name: str, value: float) -> Callable[[Arrays], None]:
         (put("x", np.nan), "finite"),
         (put("nucleus", np.inf), "finite"),
         (put("confidence", np.nan), "finite"),
-        (put("x", SIDE), "outside of the tile"),
-        (put("y", -1), "outside of the tile"),
-        (put("nucleus", 1.5), "above 1"),
-        (put("label", 2), "compartment"),
-        (put("hue", 360), "hue"),
-        (put("hue", -1), "hue"),
-        (put("value", 256), "value"),
-        (put("dab_od_centi", 301), "density"),
+        (put("x", SIDE), "x outside of -0.5 to 31.5"),
+        (put("y", -1), "y outside of"),
+        (put("nucleus", 1.5), "nucleus outside of 0 to 1"),
+        (put("confidence", -0.5), "confidence outside of 0 to 1"),
+        (put("label", 2), "label outside of"),
+        (put("hue", 360), "hue outside of 0 to 359"),
+        (put("hue", -1), "hue outside of"),
+        (put("value", 256), "value outside of"),
+        (put("dab_od_centi", 301), "dab_od_centi outside of 0 to 300"),
         (put("count", 6), "another number"),
         (put("nucleus", 0), "another number"),
         (lambda a: a.pop("hue"), "lacks a tensor"),
@@ -84,9 +93,8 @@ def put(name: str, value: float) -> Callable[[Arrays], None]:
 def test_an_answer_that_cannot_be_is_refused_with_the_reason(spoil: Callable[[Arrays], object], why: str) -> None:
     arrays = right()
     spoil(arrays)
-    with pytest.raises(Trouble, match=why) as trouble:
-        answer_of(response(arrays), B, SIDE)
-    assert trouble.value.kind is Kind.BROKEN
+    with pytest.raises(NotAnAnswer, match=why):
+        answer_of(response(arrays), IHC_TILE, B, SIDE)
 
 
 def test_an_answer_whose_bytes_are_cut_or_lie_elsewhere_is_refused() -> None:
@@ -94,8 +102,8 @@ def test_an_answer_whose_bytes_are_cut_or_lie_elsewhere_is_refused() -> None:
     cut.raw_output_contents[0] = cut.raw_output_contents[0][:-4]
     del elsewhere.raw_output_contents[:]
     for message in (cut, elsewhere, service_pb2.ModelInferResponse()):
-        with pytest.raises(Trouble, match="lacks a tensor"):
-            answer_of(message, B, SIDE)
+        with pytest.raises(NotAnAnswer, match="lacks a tensor"):
+            answer_of(message, IHC_TILE, B, SIDE)
 
 
 @settings(deadline=None, max_examples=20)

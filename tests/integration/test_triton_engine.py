@@ -13,6 +13,7 @@ from inference.engines.local import LocalEngine
 from inference.engines.triton import Rules, TritonEngine
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.infer import Urgency
+from inference.model import read_model
 from inference.slide import Rgb
 from tests.faulty_triton import SIDE, drawn_tiles, other_weights, render_faulty, set_fault
 from tests.integration.triton_cases import (
@@ -28,6 +29,7 @@ from tests.integration.triton_cases import (
     requests_of,
 )
 from tests.made_slide import ArraySlide
+from tests.models import IHC_TILE
 from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port
 
@@ -58,7 +60,7 @@ def test_no_tiles_and_a_tile_without_nuclei_answer_with_none(
     engine = engine_of(well[0].address)
     assert engine.detect(np.empty((0, SIDE, SIDE, 3), np.uint8), 0.28) == []
     (glass,) = engine.detect(np.full((1, SIDE, SIDE, 3), 245, np.uint8), 0.28)
-    assert (len(glass.x), glass.found, glass.overflowed) == (0, 0, False)
+    assert (len(glass.columns["x"]), glass.found, glass.overflowed) == (0, 0, False)
 
 
 def test_a_smaller_tile_is_as_in_process_but_for_its_far_edges_and_a_larger_one_is_refused(
@@ -67,10 +69,11 @@ def test_a_smaller_tile_is_as_in_process_but_for_its_far_edges_and_a_larger_one_
     engine = engine_of(well[0].address)
     part = np.ascontiguousarray(tiles[:, :192, :224])
     for here, there in zip(local.detect(part, 0.28), engine.detect(part, 0.28), strict=True):
-        assert there.x.max() < 223.5
-        assert there.y.max() < 191.5
-        near = (here.x < 160) & (here.y < 128)
-        distance = np.hypot(here.x[near, None] - there.x, here.y[near, None] - there.y).min(axis=1)
+        (x, y), (filled_x, filled_y) = ((answer.columns["x"], answer.columns["y"]) for answer in (here, there))
+        assert filled_x.max() < 223.5
+        assert filled_y.max() < 191.5
+        near = (x < 160) & (y < 128)
+        distance = np.hypot(x[near, None] - filled_x, y[near, None] - filled_y).min(axis=1)
         assert (distance < 4).mean() > 0.95
     with pytest.raises(Refused, match=r"ENGINE_FAILED.*don't fit"):
         engine.detect(np.zeros((1, 288, 256, 3), np.uint8), 0.28)
@@ -89,7 +92,7 @@ def test_a_tile_over_the_places_is_counted_beyond_them(
 ) -> None:
     set_fault(well[0].repository, "overflow")
     (found,) = engine_of(well[0].address).detect(tiles[:1], 0.28)
-    assert (len(found.x), found.found, found.overflowed) == (1024, 1029, True)
+    assert (len(found.columns["x"]), found.found, found.overflowed) == (1024, 1029, True)
 
 
 # --- one of two fails ---
@@ -165,7 +168,7 @@ def test_one_of_two_that_serves_another_model_gets_no_tile(
         ("slow 4", "didn't answer in time"),
         ("nan", "aren't finite"),
         ("half", "another number of peaks"),
-        ("outside", "outside of the tile"),
+        ("outside", "x outside of"),
         ("crash", "failed"),
         ("shape", "release's models"),
     ],
@@ -226,7 +229,7 @@ def test_s3_another_version_or_another_graph_is_refused_before_any_tile(
 
 
 def test_tiles_of_another_side_are_refused_before_any_tile(well: tuple[TritonServer, ...], tiles: Rgb) -> None:
-    engine = TritonEngine([well[0].address], rules=RULES)  # takes production's 1088 px
+    engine = TritonEngine([well[0].address], IHC_TILE, rules=RULES)  # takes production's 1088 px
     with pytest.raises(Failed, match=r"MODEL_INVALID.*other tiles than 1088 px"):
         engine.detect(tiles, 0.28)
     engine.close()
@@ -274,9 +277,8 @@ def test_with_another_way_to_go_a_hidden_server_with_other_weights_changes_no_ti
     slide: ArraySlide,
     tmp_path: Path,
 ) -> None:
-    mixed = analysed(
-        slide, engine_of(another.address, rules=RULES, models=another.repository.parent / "models"), tmp_path
-    )
+    theirs = read_model(another.repository.parent / "models", IHC_TILE.folder)
+    mixed = analysed(slide, engine_of(another.address, model=theirs), tmp_path)
     assert mixed.n != analysed(slide, local, tmp_path).n  # the other weights do find other nuclei
     with Balancer([well[0].address, another.address]) as before:
         result = analysed(slide, engine_of(before.address, well[1].address), tmp_path)

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from inference.draw import draw_slide
-from inference.engines.local import shipped_models
 from inference.engines.triton_repository import render_cpu
 from inference.geometry import Region, Size
+from inference.model import shipped_models
 from server import api_service
 from server.bootstrap import Service, bootstrap
 from server.cli.main import chromogen

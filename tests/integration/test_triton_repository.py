@@ -9,25 +9,13 @@ import pytest
 from tritonclient.grpc import model_config_pb2
 
 from inference.engines.factory import make_engine
-from inference.engines.graphs import DETECTION, GRADING
-from inference.engines.local import read_model_folder, shipped_models
-from inference.engines.triton_repository import (
-    ENSEMBLE,
-    PIXELS_PER_PLACE,
-    PRODUCTION_SIDE,
-    VERSION,
-    check,
-    main,
-    read_config,
-    render_cpu,
-    sha256_of,
-    stamp,
-)
-from inference.engines.triton_server import FINGERPRINT_NUMBERS
+from inference.engines.triton_repository import check, main, read_config, render_cpu, sha256_of, stamp
 from inference.errors import Refused
 from inference.infer import Urgency
-from inference.tile import TileShape
+from inference.model import FINGERPRINT_NUMBERS, MANIFEST, RUNNING, shipped_models
+from tests.models import DETECTION, GRADING, IHC_TILE, SHAPE
 
+ENSEMBLE = IHC_TILE.folder
 MODELS = (DETECTION, GRADING, ENSEMBLE)
 ON_A_PROCESSOR = {"backend", "default_model_filename", "instance_group", "optimization"}
 """What the CPU variant may say otherwise."""
@@ -65,26 +53,22 @@ def test_another_side_changes_shapes_alone_and_scales_the_places(tmp_path: Path,
         same = {f.name for f in Config.DESCRIPTOR.fields} - shapes - ON_A_PROCESSOR
         assert all(getattr(config, f) == getattr(production(name), f) for f in same)
         places = {d for t in (*config.input, *config.output) for d in t.dims} - {3, 1, FINGERPRINT_NUMBERS, side}
-        assert places == {side * side // PIXELS_PER_PLACE}
+        assert places == {side * side // IHC_TILE.pixels_per_place}
 
 
 def test_production_takes_the_tiles_that_the_path_cuts() -> None:
-    assert TileShape().side == PRODUCTION_SIDE
-    assert [list(t.dims) for t in production(ENSEMBLE).input] == [[PRODUCTION_SIDE, PRODUCTION_SIDE, 3]]
+    assert [list(t.dims) for t in production(ENSEMBLE).input] == [[SHAPE.side, SHAPE.side, 3]]
 
 
 def test_the_shipped_repository_is_stamped_with_the_graphs_it_holds() -> None:
     check(shipped_models())
-    folder = read_model_folder(shipped_models())
-    assert {n: sha256_of(production(n)) for n in (DETECTION, GRADING)} == {
-        n: folder.sha256[n] for n in (DETECTION, GRADING)
-    }
+    assert {g.name: sha256_of(production(g.name)) for g in IHC_TILE.graphs} == dict(IHC_TILE.digests())
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_versions_and_sizes_are_fixed_so_that_nothing_is_left_to_be_guessed(name: str) -> None:
     config = production(name)
-    assert list(config.version_policy.specific.versions) == [int(VERSION)]
+    assert list(config.version_policy.specific.versions) == [int(RUNNING)]
     assert all(d > 0 for t in (*config.input, *config.output) for d in t.dims)
     assert config.max_batch_size > 1
     assert config.backend == "onnxruntime" or config.platform == "ensemble"
@@ -119,23 +103,64 @@ def test_tensorrt_is_a_choice_that_changes_the_accelerator_alone() -> None:
 
 
 def test_a_graph_that_was_exchanged_is_found_and_stamping_refuses_it(copied: Path) -> None:
-    (copied / GRADING / VERSION / "model.onnx").write_bytes(b"another graph")
+    (copied / GRADING / RUNNING / "model.onnx").write_bytes(b"another graph")
     for command in (check, stamp):
         with pytest.raises(Refused, match=r"MODEL_INVALID: staining_grading.*SHA-256 differs"):
             command(copied)
 
 
 def test_a_new_graph_needs_a_new_stamp(copied: Path) -> None:
-    card = json.loads((copied / "model.json").read_text())
-    new = (copied / GRADING / VERSION / "model.onnx").read_bytes()
-    (copied / DETECTION / VERSION / "model.onnx").write_bytes(new)
-    (copied / "model.json").write_text(
-        json.dumps(card | {"sha256": card["sha256"] | {DETECTION: card["sha256"][GRADING]}})
-    )
+    theirs, ours = (json.loads((copied / name / MANIFEST).read_text()) for name in (GRADING, DETECTION))
+    shutil.copyfile(copied / GRADING / RUNNING / "model.onnx", copied / DETECTION / RUNNING / "model.onnx")
+    ours["files"][RUNNING]["sha256"] = theirs["files"][RUNNING]["sha256"]
+    (copied / DETECTION / MANIFEST).write_text(json.dumps(ours))
     with pytest.raises(Refused, match="run the stamp command"):
         check(copied)
     main(["stamp", str(copied)])
     check(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        (GRADING, '"hue" data_type: TYPE_INT32', '"hue" data_type: TYPE_FP32'),
+        (DETECTION, '"label" data_type: TYPE_INT32 dims: [ 18496 ]', '"label" data_type: TYPE_INT32 dims: [ 18495 ]'),
+        (DETECTION, '{ name: "label"', '{ name: "class"'),
+        (ENSEMBLE, '  { name: "value" data_type: TYPE_INT32 dims: [ 18496 ] },', ""),
+    ],
+)
+def test_a_configuration_of_other_tensors_than_the_manifests_say_is_found(
+    copied: Path, name: str, before: str, after: str
+) -> None:
+    path = copied / name / "config.pbtxt"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+    with pytest.raises(Refused, match=f"MODEL_INVALID.*{name}/config.pbtxt names other tensors"):
+        check(copied)
+
+
+def test_a_repository_of_two_models_is_checked_stamped_and_rendered_whole(copied: Path, tmp_path: Path) -> None:
+    twin = {DETECTION: "other_detection", GRADING: "other_grading", ENSEMBLE: "other_tile"}
+    for name, other in twin.items():
+        shutil.copytree(copied / name, copied / other)
+        for path in [*(copied / other).rglob("*.pbtxt"), copied / other / MANIFEST]:
+            text = path.read_text()
+            for before, after in twin.items():
+                text = text.replace(f'"{before}"', f'"{after}"')
+            path.write_text(text)
+    main(["stamp", str(copied)])
+    check(copied)
+    render_cpu(copied, tmp_path / "cpu", side=256)
+    assert {path.name for path in (tmp_path / "cpu").iterdir()} == {*twin, *twin.values()}
+    (copied / twin[GRADING] / RUNNING / "model.onnx").write_bytes(b"another graph")
+    with pytest.raises(Refused, match=r"MODEL_INVALID: other_grading.*SHA-256 differs"):
+        check(copied)
+
+
+def test_a_folder_without_models_is_no_repository(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"MODEL_INVALID.*holds no model"):
+        main(["check", str(tmp_path)])
 
 
 @pytest.mark.parametrize("text", ["name: ", 'nome: "x"', ""])

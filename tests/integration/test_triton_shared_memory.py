@@ -25,6 +25,7 @@ from tests.integration.triton_cases import (
     unregister_all,
 )
 from tests.made_slide import ArraySlide
+from tests.models import IHC_TILE
 from tests.triton_server import TritonServer
 
 pytestmark = pytest.mark.usefixtures("tritonserver")
@@ -42,7 +43,7 @@ def test_shared_memory_is_let_go_of_by_all_when_the_engine_closes_even_with_a_re
     well: tuple[TritonServer, ...], tiles: Rgb
 ) -> None:
     others = set(FOLDER.glob(f"{PREFIX}{os.getpid()}-*"))  # of engines that earlier tests' services still hold
-    engine = TritonEngine([s.address for s in well], rules=RULES, side=SIDE)
+    engine = TritonEngine([s.address for s in well], IHC_TILE, rules=RULES, side=SIDE)
     for _ in range(4):
         engine.detect(tiles[:1], 0.28)
     assert regions(well[0])
@@ -63,7 +64,8 @@ def test_shared_memory_is_let_go_of_by_all_when_the_engine_closes_even_with_a_re
 def test_an_engine_that_nobody_closes_leaves_nothing_behind(well: tuple[TritonServer, ...], end: str) -> None:
     program = (
         "import sys, numpy as np\nfrom inference.engines.triton import TritonEngine\n"
-        f"engine = TritonEngine(['{well[0].address}'], side={SIDE})\n"
+        "from tests.models import IHC_TILE\n"
+        f"engine = TritonEngine(['{well[0].address}'], IHC_TILE, side={SIDE})\n"
         f"engine.detect(np.zeros((1, {SIDE}, {SIDE}, 3), np.uint8), 0.3)\n{end}\n"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
@@ -76,7 +78,8 @@ def test_the_region_of_a_killed_process_is_swept_by_the_next_one(
 ) -> None:
     program = (
         "import os, numpy as np\nfrom inference.engines.triton import TritonEngine\n"
-        f"engine = TritonEngine(['{well[0].address}'], side={SIDE})\n"
+        "from tests.models import IHC_TILE\n"
+        f"engine = TritonEngine(['{well[0].address}'], IHC_TILE, side={SIDE})\n"
         f"engine.detect(np.zeros((1, {SIDE}, {SIDE}, 3), np.uint8), 0.3)\n"
         "print('ready', flush=True)\nos.kill(os.getpid(), 9)\n"
     )

@@ -13,11 +13,12 @@ from click.testing import CliRunner
 
 from inference.draw import draw_slide
 from inference.engines.factory import check_ready, make_engine
-from inference.engines.local import LocalEngine, shipped_models
+from inference.engines.local import LocalEngine
 from inference.engines.triton_repository import render_cpu
 from inference.engines.triton_tls import Secure
 from inference.errors import Failed, Reason
 from inference.geometry import Region, Size
+from inference.model import shipped_models
 from inference.slide import Rgb
 from server.cli.main import chromogen
 from tests.faulty_triton import render_faulty

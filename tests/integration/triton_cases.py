@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -10,15 +11,17 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from inference.analysis import Analysis
 from inference.analyze import Options, analyze
+from inference.analyzers.nuclear import NUCLEAR
 from inference.engines.triton import Rules, TritonEngine
-from inference.infer import Detections, Engine
+from inference.infer import Engine, TileAnswer
 from inference.slide import Rgb
-from inference.tile import TileShape
 from tests.faulty_triton import SIDE
 from tests.made_slide import ArraySlide
+from tests.models import IHC_TILE
+from tests.models import SHAPE as PRODUCTION
 from tests.triton_server import TritonServer
 
-SHAPE = TileShape(core=SIDE - 64, halo=32)
+SHAPE = replace(PRODUCTION, core=SIDE - 2 * PRODUCTION.halo)
 RULES = Rules(timeout_s=20, patience_s=60, rest_s=0.2, longest_rest_s=1)
 IMPATIENT = Rules(timeout_s=3, patience_s=60, rest_s=0.2, longest_rest_s=1)
 HASTY = Rules(timeout_s=2.5, patience_s=4, rest_s=0.1, longest_rest_s=0.5)
@@ -27,35 +30,34 @@ StartEngine = Callable[..., TritonEngine]
 
 
 def analysed(slide: ArraySlide, engine: Engine, folder: Path) -> Analysis:
-    return analyze(slide, engine, folder / "nuclei.parquet", Options(shape=SHAPE))
+    return analyze(slide, engine, NUCLEAR, folder / "nuclei.parquet", Options(shape=SHAPE))
 
 
-def assert_same(one: list[Detections], other: list[Detections]) -> None:
+def assert_same(one: list[TileAnswer], other: list[TileAnswer]) -> None:
     """In number, place, class and colour; confidence within what sums in another order differ by."""
     for a, b in zip(one, other, strict=True):
-        assert len(a.x) == len(b.x)
-        np.testing.assert_allclose(a.x, b.x, atol=0.01)
-        np.testing.assert_allclose(a.y, b.y, atol=0.01)
-        np.testing.assert_allclose(a.confidence, b.confidence, atol=1e-3)
+        assert a.columns.keys() == b.columns.keys() == {tensor.name for tensor in IHC_TILE.columns}
+        for name, within in {"x": 0.01, "y": 0.01, "nucleus": 1e-3, "confidence": 1e-3}.items():
+            np.testing.assert_allclose(a.columns[name], b.columns[name], atol=within)
         for name in ("label", "hue", "value", "dab_od_centi"):
-            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+            np.testing.assert_array_equal(a.columns[name], b.columns[name])
         assert a.found == b.found
 
 
 def assert_same_score(one: Analysis, other: Analysis) -> None:
     assert one.n > 100
-    np.testing.assert_array_equal(one.histograms.hue_value, other.histograms.hue_value)
-    np.testing.assert_array_equal(one.histograms.density, other.histograms.density)
+    for name in one.histograms.tables:
+        np.testing.assert_array_equal(one.histograms[name], other.histograms[name])
 
 
 class KillAfter:
     """An engine that calls `strike` once, before its n-th call."""
 
     def __init__(self, engine: Engine, n: int, strike: Callable[[], None]) -> None:
-        self.facts, self.counting_threshold, self.workers = engine.facts, engine.counting_threshold, engine.workers
+        self.model, self.facts, self.workers = engine.model, engine.facts, engine.workers
         self._engine, self._left, self._strike, self._lock = engine, n, strike, threading.Lock()
 
-    def detect(self, tiles: Rgb, faintest: float) -> list[Detections]:
+    def detect(self, tiles: Rgb, faintest: float) -> list[TileAnswer]:
         with self._lock:
             self._left -= 1
             if self._left == 0:
@@ -79,5 +81,5 @@ def requests_of(server: TritonServer) -> int:
     """Inferences that the server was asked for."""
     with grpc.insecure_channel(server.address) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        found = stub.ModelStatistics(service_pb2.ModelStatisticsRequest(name="ihc_tile"), timeout=5).model_stats
+        found = stub.ModelStatistics(service_pb2.ModelStatisticsRequest(name=IHC_TILE.folder), timeout=5).model_stats
         return int(sum(s.inference_stats.success.count + s.inference_stats.fail.count for s in found))

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from server.domain.artifact import ArtifactKind
 from server.domain.ports import Claim, Delivery
 from server.domain.result import Result
 from server.domain.states import MAX_ATTEMPTS
@@ -40,7 +41,9 @@ def main(url: str, folder: Path, lease_s: float, seconds: float, *, max_attempts
         found: Result = replace(result(claim.order.id), id=claim.order.id)  # type: ignore[arg-type]
         report = folder / f"{claim.order.id}.hl7"
         report.write_bytes(b"invented")
-        store.finish(claim, found, [Delivery(kind="ORU", destination="lis", path=report, message_id=claim.order.id)])
+        store.finish(
+            claim, found, [Delivery(kind=ArtifactKind.ORU, destination="lis", path=report, message_id=claim.order.id)]
+        )
 
     outbox = PostgresOutbox(
         engine, lambda delivery: note("delivered", delivery.message_id), patience=Patience(lease_s=5)

@@ -1,19 +1,22 @@
 """What a case leaves in its folder when it is refused (`server.pipeline.run_case`)."""
 
-from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import cast
 
 import pytest
 import sqlalchemy as sa
 
+from inference.assay import Assay
 from inference.checkpoint import PATTERN
 from inference.infer import Engine
+from inference.model import Resolution
 from inference.slide import Slide
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import Claim
+from server.domain.profile import ProfileRules
 from server.pipeline import CaseServices, attempt_folder, run_case
+from server.reporting import Reporting
 from server.store.store import PostgresStore
 from tests.server.store.invented import request
 
@@ -24,24 +27,29 @@ class EmptyArchive:
     def fetch(self, slide: SlideReference, spool: Path) -> Path:
         raise Refused(ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
 
-    def store(self, objects: Sequence[Path]) -> None:
-        raise AssertionError("nothing is sent")
+    def ping(self) -> None:
+        return
 
 
-def no_slide(path: Path) -> Slide:
+def no_slide(path: Path, resolution: Resolution) -> Slide:
     raise AssertionError("no slide is opened")
 
 
+def no_engine(assay: Assay) -> Engine:
+    raise AssertionError("no engine is asked for")
+
+
 def case_services_of(store: PostgresStore, folder: Path) -> CaseServices:
-    engine = cast(Engine, None)  # never reached
     return CaseServices(
         store=store,
-        archive=EmptyArchive(),
+        source=lambda lab: EmptyArchive(),
+        rules=lambda lab: ProfileRules(),
         open_slide=no_slide,
-        engine=engine,
+        engine=no_engine,
+        reporting=Reporting(),
+        today=lambda: date(2026, 3, 1),
         cases=folder,
         lease_s=60,
-        destinations=(),
     )
 
 

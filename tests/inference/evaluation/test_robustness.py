@@ -7,6 +7,7 @@ from inference.evaluation.metric import Points
 from inference.evaluation.robustness import CURVES, STRANGERS, Curve, changed, hue_shifted, restained
 from inference.picture import PictureSlide
 from inference.slide import Rgb
+from tests.models import HALF_A_MICROMETRE
 
 BLUE, BROWN = (120, 110, 180), (150, 100, 60)
 
@@ -58,7 +59,7 @@ def test_strangers_keep_the_shape(name: str) -> None:
 
 
 def test_a_picture_is_a_slide_on_its_own_grid_or_is_brought_near_half_a_micrometre() -> None:
-    near, fine = PictureSlide(picture(), mpp=0.5), PictureSlide(picture(), mpp=0.25)
+    near, fine = (PictureSlide(picture(), HALF_A_MICROMETRE, mpp=mpp) for mpp in (0.5, 0.25))
     assert (near.working.size.width, near.working.mpp) == (64, 0.5)
     assert (fine.working.size.width, fine.working.mpp) == (32, 0.5)
     assert fine.working.to_base(10.0) == pytest.approx(20.5)

@@ -1,7 +1,7 @@
 """The real API on the real store, as a test sees it: a server with tokens, a channel for each caller."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,21 @@ from chromogen.v1 import (
     order_pb2,
     order_service_pb2,
     order_service_pb2_grpc,
+    profile_pb2,
     profile_service_pb2_grpc,
+    result_pb2,
     result_service_pb2_grpc,
 )
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from inference.measures import ALL, Measure, Score, find
+from server.api.convert_result import score_in
 from server.bootstrap import Service
 from server.domain.order import OrderId
-from server.domain.result import Result
+from server.domain.result import Result, ResultId
+from server.report.files import kept_files
+from server.report.source import KEPT_HEADER
 from tests.made import made_result
 from tests.server.api.issuer import Issuer
 
@@ -112,9 +118,22 @@ class Api:
         order_id = self.caller("lis", lab=lab).order().id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
-        made = replace(made_result(self.folder, n=n, seed=seed), order_id=OrderId(order_id), id=str(uuid.uuid4()))  # type: ignore[arg-type]
+        made = made_result(self.folder, n=n, seed=seed)
+        kept = kept_files(made.cells_file, self.folder / KEPT_HEADER)
+        made = replace(made, order_id=OrderId(order_id), id=ResultId(str(uuid.uuid4())), artifacts=kept)
         self.service.store.finish(claim, made, [])
         return made
+
+
+def score(scores: Iterable[result_pb2.Score], measure: Measure, region: str = ALL) -> Score:
+    """The row of a measure in a region of what the API answered."""
+    row = find(map(score_in, scores), measure, region)
+    assert row is not None, f"no {measure.code} of {region}"
+    return row
+
+
+def hue_value(hue: int = 120, left: int = 50, right: int = 100) -> profile_pb2.Criteria:
+    return profile_pb2.Criteria(method="hue_value", numbers={"hue": hue, "left": left, "right": right})
 
 
 def order_request(

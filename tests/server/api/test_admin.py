@@ -56,7 +56,8 @@ def test_all_dead_letters_of_a_destination_are_sent_again_and_of_no_other_labora
         api.caller("operator", lab=f"{lab}-2").admin.ListDestinations(pb.ListDestinationsRequest()).destinations
     )
     assert [(d.name, d.waiting, d.dead, d.HasField("oldest_waiting_time")) for d in destinations] == [
-        ("lis", 0, 1, False)
+        ("archive", 0, 0, False),
+        ("lis", 0, 1, False),
     ]
 
 

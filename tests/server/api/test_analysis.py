@@ -12,10 +12,12 @@ import pytest
 from chromogen.v1 import analysis_service_pb2 as pb
 from chromogen.v1 import profile_service_pb2
 
+from inference.analyzers.nuclear import GRADE_COUNTS, H_SCORE, NUCLEI, PERCENT_POSITIVE
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
+from inference.measures import ALL
 from inference.slide import Rgb
-from tests.server.api.harness import Api, told
+from tests.server.api.harness import Api, score, told
 
 pytestmark = pytest.mark.postgres
 SIDE = 512
@@ -35,23 +37,34 @@ def field() -> Rgb:
     )
 
 
-def test_a_picture_is_scored_and_its_nuclei_lie_in_it(api: Api, field: Rgb) -> None:
+def test_a_picture_is_scored_and_its_cells_lie_in_it(api: Api, field: Rgb) -> None:
     image = pb.Image(data=encoded(field[:SIDE, :SIDE]), mpp=0.5)
-    answer = api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image, with_nuclei=True))
-    assert len(answer.nuclei) == answer.scores.all.nuclei > 20
-    assert all(-0.5 <= n.x_px < SIDE and -0.5 <= n.y_px < SIDE for n in answer.nuclei)
-    by_grade = [sum(n.grade == grade for n in answer.nuclei) for grade in range(4)]
-    assert by_grade == list(answer.scores.all.counts)
+    answer = api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image, with_cells=True))
+    cells = answer.cells
+    assert len(cells.x_px) == len(cells.group) == score(answer.scores, NUCLEI).value
+    assert len(cells.x_px) > 20
+    assert all(-0.5 <= v < SIDE for v in (*cells.x_px, *cells.y_px))
+    for region in {group.region for group in answer.groups}:
+        counted = sum(answer.groups[group].region == region for group in cells.group)
+        assert counted == sum(score(answer.scores, measure, region).value or 0 for measure in GRADE_COUNTS)
     assert (answer.profile.name, len(answer.model.sha256)) == ("built-in", 64)
-    assert not answer.scores.all.HasField("h_score_ci95")
+    assert score(answer.scores, H_SCORE).interval is None
 
 
-def test_white_glass_has_no_nuclei_and_no_score(api: Api) -> None:
+def test_a_picture_is_scored_by_the_assay_of_its_marker(api: Api, field: Rgb) -> None:
+    image = pb.Image(data=encoded(field[:256, :256]), mpp=0.5)
+    answer = api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image, marker="p53"))
+    assert {row.measure for row in answer.scores} == {m.code for m in (PERCENT_POSITIVE, NUCLEI, *GRADE_COUNTS)}
+    assert "OUT_OF_SCOPE" in answer.warnings
+
+
+def test_white_glass_has_no_cells_and_no_score(api: Api) -> None:
     image = pb.Image(data=encoded(np.full((256, 256, 3), 255, np.uint8)), mpp=0.5)
     answer = api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image))
-    assert answer.scores.all.nuclei == 0
-    assert not answer.scores.all.HasField("h_score")
+    assert score(answer.scores, NUCLEI, ALL).value == 0
+    assert score(answer.scores, H_SCORE).absent
     assert "TOO_FEW_NUCLEI" in answer.warnings
+    assert not answer.HasField("cells")
 
 
 def test_fields_are_answered_one_by_one_in_their_order(api: Api, field: Rgb) -> None:
@@ -59,12 +72,12 @@ def test_fields_are_answered_one_by_one_in_their_order(api: Api, field: Rgb) -> 
 
     def fields() -> Iterator[pb.AnalyzeFieldsRequest]:
         for number in (7, 3, 5):
-            yield pb.AnalyzeFieldsRequest(field_id=number, image=pb.Image(data=data, mpp=0.5), with_nuclei=number == 3)
+            yield pb.AnalyzeFieldsRequest(field_id=number, image=pb.Image(data=data, mpp=0.5), with_cells=number == 3)
 
     answers = list(api.caller("pathologist").analysis.AnalyzeFields(fields()))
     assert [a.field_id for a in answers] == [7, 3, 5]
-    assert [bool(a.nuclei) for a in answers] == [False, True, False]
-    assert answers[0].scores == answers[1].scores
+    assert [a.HasField("cells") for a in answers] == [False, True, False]
+    assert list(answers[0].scores) == list(answers[1].scores)
 
 
 def test_a_field_of_a_megapixel_takes_less_than_the_time_between_two_looks(api: Api, field: Rgb) -> None:
@@ -130,3 +143,10 @@ def test_an_unknown_profile_is_refused(api: Api, field: Rgb) -> None:
     revision = profile_service_pb2.ProfileRevision(name="nobody", revision=1)
     request = pb.AnalyzeImageRequest(image=pb.Image(data=encoded(field[:64, :64]), mpp=0.5), profile=revision)
     assert told(lambda: api.caller("pathologist").analysis.AnalyzeImage(request)).reason == "PROFILE_UNKNOWN"
+
+
+@pytest.mark.parametrize("marker", ["HER2", "CD3", "HE", "P 53 x"])
+def test_a_stain_that_is_not_scored_here_is_refused_before_the_picture_is_opened(api: Api, marker: str) -> None:
+    request = pb.AnalyzeImageRequest(image=pb.Image(data=b"no picture", mpp=0.5), marker=marker)
+    answer = told(lambda: api.caller("pathologist").analysis.AnalyzeImage(request))
+    assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ASSAY_UNSUPPORTED")

@@ -83,9 +83,10 @@ def scored(service: Service, folder: Path, number: str, seed: int) -> tuple[str,
 
 
 def test_an_order_is_submitted_shown_listed_and_cancelled() -> None:
-    order_id = submitted("C-1", "--priority", "stat")
+    order_id = submitted("C-1", "--priority", "stat", "--placer-namespace", "LIS-1")
     found = answer("order", "get", order_id)
     assert (found["state"], found["priority"], found["marker"]) == ("ORDER_STATE_QUEUED", "PRIORITY_STAT", "ER")
+    assert (found["placer_order_number"], found["placer_namespace"]) == ("C-1", "LIS-1")
     assert found["patient"]["birth_date"] == "1950-02-28"  # type: ignore[index]
     table = run("order", "list", "--placer-number", "C-1", "--state", "queued").stdout
     assert order_id in table
@@ -135,8 +136,7 @@ def test_waiting_for_an_order_that_is_refused_ends_with_its_reason(api_service: 
 def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Service, tmp_path: Path) -> None:
     order_id, result_id = scored(api_service, tmp_path, "C-4", 41)
     shown = run("result", "get", result_id).stdout
-    assert "H-score" in shown
-    assert "PRELIMINARY" in shown
+    assert all(said in shown for said in ("H-score", "PRELIMINARY", "Allred total score", "clinical region", " to "))
     assert result_id in run("result", "list", "--order-id", order_id).stdout
     assert result_id in run("result", "history", "--container-id", "S26-TEST-1-A-2").stdout
     path = tmp_path / "profile.json"
@@ -146,22 +146,29 @@ def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Ser
     assert answer("profile", "revise", str(path))["revision"] == 2
     assert "ACTIVE" in run("profile", "activate", "od/2").stdout
     assert "RETIRED" in run("profile", "retire", "od/2").stdout
-    assert answer("profile", "get", "od", "--revision", "1")["thresholds"] == {
-        "density": {"weak_centi": 20, "moderate_centi": 40, "strong_centi": 60}
+    assert answer("profile", "get", "od", "--revision", "1")["criteria"] == {
+        "method": "dab_od",
+        "numbers": {"weak": 0.2, "moderate": 0.4, "strong": 0.6},
     }
+    shown = run("profile", "get", "od", "--revision", "1").stdout
+    assert all(said in shown for said in ("dab_od", "weak 0.2", "strong 0.6"))
     assert run("profile", "list").stdout.count("od") >= 2
     compared = run("profile", "compare", "built-in/1", "od/1", result_id).stdout
-    assert "second minus first" in compared
+    assert "H-score, second minus first" in compared
     again = str(answer("result", "rescore", result_id, "od/1")["id"])
     assert answer("result", "sign", result_id)["signed_by"] == "local"
     assert (
         answer("result", "amend", result_id, again, "--reason", "thresholds moved")["state"] == "RESULT_STATE_CORRECTED"
     )
     assert reason("result", "reject", result_id, "--reason", "too late") == ServiceReason.RESULT_STATE
-    points = run("result", "nuclei", result_id, "--window", "0,0,20000,12000").stdout.splitlines()
+    points = run("result", "cells", result_id, "--window", "0,0,20000,12000").stdout.splitlines()
     assert len(points) == 500
-    cells = [json.loads(line) for line in run("result", "nuclei", result_id, "--cells", "1000").stdout.splitlines()]
-    assert sum(int(n) for cell in cells for n in cell["counts"]) == 500
+    assert set(json.loads(points[0])) >= {"x_px", "y_px", "group", "confidence", "hue"}
+    squares = [json.loads(line) for line in run("result", "cells", result_id, "--squares", "1000").stdout.splitlines()]
+    assert sum(n for square in squares for n in square["counts"].values()) == 500
+    regions = {json.loads(line)["group"].split()[0] for line in points}
+    of_one = run("result", "cells", result_id, "--region", min(regions)).stdout.splitlines()
+    assert 0 < len(of_one) < 500
     listed = run("outbox", "list", "--state", "WAITING").stdout
     assert "ORU" in listed
     assert "lis" in run("outbox", "destinations").stdout
@@ -177,7 +184,7 @@ def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Ser
         (("order", "get", "x"), ServiceReason.ARGUMENT_INVALID),
         (("result", "get", NOBODY), ServiceReason.RESULT_UNKNOWN),
         (("result", "rescore", NOBODY, "od"), ServiceReason.ARGUMENT_INVALID),
-        (("result", "nuclei", NOBODY, "--window", "1,2,3"), ServiceReason.ARGUMENT_INVALID),
+        (("result", "cells", NOBODY, "--window", "1,2,3"), ServiceReason.ARGUMENT_INVALID),
         (("profile", "get", "nobody"), ServiceReason.PROFILE_UNKNOWN),
         (("outbox", "replay"), ServiceReason.ARGUMENT_INVALID),
         (("outbox", "replay", "999999999"), ServiceReason.DELIVERY_UNKNOWN),

@@ -9,13 +9,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
+from inference.criteria import Criteria
+from inference.grade import DensityThresholds, HueValueThresholds
+from inference.measures import Score
 from server.api import fields, pages
 from server.api.convert_admin import STATES as DELIVERY_STATES
 from server.api.convert_order import PRIORITIES, STATES, order_message, request_of
 from server.api.convert_profile import STATES as PROFILE_STATES
-from server.api.convert_profile import thresholds_message, thresholds_of
+from server.api.convert_profile import criteria_in, criteria_message
 from server.api.convert_result import STATES as RESULT_STATES
+from server.api.convert_result import score_in, score_messages
 from server.domain.access import Caller, Role
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.order import (
@@ -43,7 +46,7 @@ REQUESTS = st.builds(
         sender=Sender(application=ACTOR.subject, facility=ACTOR.lab),
         message_control_id=str(uuid.uuid4()),
         message_type="chromogen.v1.CreateOrder",
-        placer_order_number=EntityIdentifier(identifier=number),
+        placer_order_number=number,
         placer_request=request,
         priority=priority,
         marker=marker,
@@ -54,10 +57,10 @@ REQUESTS = st.builds(
         slide=slide,
         requested_at=at,
     ),
-    NAMES,
+    st.builds(EntityIdentifier, identifier=NAMES, namespace=WORDS, universal_id=WORDS, universal_type=WORDS),
     NAMES,
     st.sampled_from(Priority),
-    st.sampled_from(["ER", "PR", "KI67"]),
+    st.sampled_from(["ER", "PR", "KI67", "P53"]),
     st.builds(
         Patient,
         id=NAMES,
@@ -105,9 +108,65 @@ def test_an_order_that_is_sent_back_as_it_was_shown_is_the_same_request(request:
         ),
     )
 )
-def test_thresholds_come_back_as_they_went(thresholds: Thresholds) -> None:
-    message = thresholds_message(thresholds)
-    assert thresholds_of(profile_pb2.Thresholds.FromString(message.SerializeToString()), "thresholds") == thresholds
+def test_criteria_come_back_as_they_went(criteria: Criteria) -> None:
+    message = criteria_message(criteria)
+    assert criteria_in(profile_pb2.Criteria.FromString(message.SerializeToString()), "criteria") == criteria
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (profile_pb2.Criteria(), "FIELD_MISSING"),
+        (profile_pb2.Criteria(numbers={"hue": 1}), "FIELD_MISSING"),
+        (profile_pb2.Criteria(method="guess", numbers={"hue": 1}), "PROFILE_INVALID"),
+        (profile_pb2.Criteria(method="dab_od", numbers={"weak": 0.1, "moderate": 0.2}), "PROFILE_INVALID"),
+        (
+            profile_pb2.Criteria(method="hue_value", numbers={"hue": 1, "left": 1}, texts={"right": "2"}),
+            "PROFILE_INVALID",
+        ),
+        (
+            profile_pb2.Criteria(method="hue_value", numbers={"hue": 120, "left": 5, "right": 9}, texts={"hue": "1"}),
+            "ARGUMENT_INVALID",
+        ),
+        (
+            profile_pb2.Criteria(method="hue_value", numbers={"hue": 120.5, "left": 50, "right": 100}),
+            "PROFILE_INVALID",
+        ),
+        (
+            profile_pb2.Criteria(method="hue_value", numbers={"hue": float("nan"), "left": 50, "right": 100}),
+            "PROFILE_INVALID",
+        ),
+    ],
+)
+def test_criteria_that_are_none_are_refused_by_the_kind_s_own_rules(asked: profile_pb2.Criteria, reason: str) -> None:
+    with pytest.raises(ChromogenError) as refused:
+        criteria_in(asked, "criteria")
+    assert refused.value.reason == reason
+
+
+NUMBERS = st.floats(allow_nan=False)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Score,
+            measure=NAMES,
+            code=NAMES,
+            display=WORDS,
+            region=NAMES,
+            unit=WORDS,
+            n=st.integers(0, 2**40),
+            value=st.none() | NUMBERS,
+            category=st.none() | NAMES,
+            interval=st.none() | st.tuples(NUMBERS, NUMBERS),
+            scheme=NAMES,
+        ),
+        max_size=4,
+    )
+)
+def test_scores_come_back_as_they_went_an_absent_one_as_absent_and_never_as_zero(scores: list[Score]) -> None:
+    assert [score_in(message) for message in score_messages(scores)] == scores
 
 
 def test_every_state_has_its_number() -> None:

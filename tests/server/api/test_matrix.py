@@ -23,7 +23,7 @@ from server.api.server import methods, services
 from server.api_service import start
 from server.domain.access import Role
 from server.domain.errors import Refused
-from tests.server.api.harness import Api, Told, order_request, told_by
+from tests.server.api.harness import Api, Told, hue_value, order_request, told_by
 from tests.server.api.issuer import Authority
 
 pytestmark = pytest.mark.postgres
@@ -104,9 +104,9 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     result = api.done(lab, seed=5)
     order_id = str(result.order_id)
     admin_of_theirs = api.caller("lab-admin", lab=lab)
-    thresholds = profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=120, left=50, right=100))
+    criteria = hue_value()
     made = profiles.CreateProfileRequest(
-        request_id=str(uuid.uuid4()), profile=profile_pb2.Profile(name="theirs", thresholds=thresholds)
+        request_id=str(uuid.uuid4()), profile=profile_pb2.Profile(name="theirs", criteria=criteria)
     )
     admin_of_theirs.profiles.CreateProfile(made)
     revision = profiles.ProfileRevision(name="theirs", revision=1)
@@ -124,17 +124,17 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         results.GetResultRequest(result_id=result_id),
         results.ListResultsRequest(),
         results.ListSlideHistoryRequest(container_id="S26-TEST-1-A-2"),
-        results.ListNucleiRequest(result_id=result_id),
+        results.ListCellsRequest(result_id=result_id),
         results.RescoreResultRequest(request_id=request_id, result_id=result_id, profile=revision),
         results.SignResultRequest(result_id=result_id),
         results.RejectResultRequest(result_id=result_id, reason="because"),
         results.AmendResultRequest(result_id=result_id, replacement_id=result_id, reason="because"),
         profiles.CreateProfileRequest(
-            request_id=made.request_id, profile=profile_pb2.Profile(name="ours", thresholds=thresholds)
+            request_id=made.request_id, profile=profile_pb2.Profile(name="ours", criteria=criteria)
         ),
         profiles.GetProfileRequest(name="theirs"),
         profiles.ListProfilesRequest(),
-        profiles.CreateProfileRevisionRequest(request_id=request_id, name="theirs", thresholds=thresholds),
+        profiles.CreateProfileRevisionRequest(request_id=request_id, name="theirs", criteria=criteria),
         profiles.ActivateProfileRequest(name="theirs", revision=1),
         profiles.RetireProfileRequest(name="theirs", revision=1),
         profiles.CompareProfilesRequest(

@@ -107,6 +107,17 @@ def test_r3_the_same_placer_numbers_under_another_request_id_answer_the_first_or
     assert (second.order.id, second.created) == (first.id, False)
 
 
+def test_the_same_number_of_another_placer_is_another_order(api: Api, lab: str) -> None:
+    caller = api.caller("lis", lab=lab)
+    first = caller.orders.CreateOrder(order_request(number="P-8", placer_namespace="LIS-1"))
+    other = caller.orders.CreateOrder(order_request(number="P-8", placer_namespace="LIS-2"))
+    again = caller.orders.CreateOrder(order_request(number="P-8", placer_namespace="LIS-1"))
+    assert (first.created, other.created, again.created) == (True, True, False)
+    assert (first.order.placer_namespace, again.order.id) == ("LIS-1", first.order.id)
+    listed = caller.orders.ListOrders(pb.ListOrdersRequest(placer_order_number="P-8")).orders
+    assert {o.placer_namespace for o in listed} == {"LIS-1", "LIS-2"}
+
+
 def test_the_same_numbers_in_another_laboratory_are_another_order(api: Api, lab: str) -> None:
     request = order_request(number="P-7")
     mine = api.caller("lis", lab=lab).orders.CreateOrder(request)

@@ -8,19 +8,14 @@ import pytest
 from chromogen.v1 import profile_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
-from inference.score import h_score
-from server.domain.profile import BUILT_IN
-from tests.server.api.harness import Api, Caller, told
+from inference.analyzers.nuclear import H_SCORE, PERCENT_POSITIVE
+from tests.server.api.harness import Api, Caller, hue_value, told
 
 pytestmark = pytest.mark.postgres
 
 
-def hue_value(hue: int = 120, left: int = 50, right: int = 100) -> profile_pb2.Thresholds:
-    return profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=hue, left=left, right=right))
-
-
 def create(caller: Caller, name: str = "er", request_id: str | None = None, **more: object) -> profile_pb2.Profile:
-    made = profile_pb2.Profile(**({"name": name, "thresholds": hue_value(), "marker": "ER"} | more))  # type: ignore[arg-type]
+    made = profile_pb2.Profile(**({"name": name, "criteria": hue_value(), "marker": "ER"} | more))  # type: ignore[arg-type]
     answer = caller.profiles.CreateProfile(
         pb.CreateProfileRequest(request_id=request_id or str(uuid.uuid4()), profile=made)
     )
@@ -29,14 +24,14 @@ def create(caller: Caller, name: str = "er", request_id: str | None = None, **mo
 
 
 def revise(caller: Caller, name: str = "er", request_id: str | None = None, **more: object) -> profile_pb2.Profile:
-    fields = {"thresholds": hue_value(110)} | more
+    fields = {"criteria": hue_value(110)} | more
     request = pb.CreateProfileRevisionRequest(request_id=request_id or str(uuid.uuid4()), name=name, **fields)  # type: ignore[arg-type]
     found: profile_pb2.Profile = caller.profiles.CreateProfileRevision(request).profile
     return found
 
 
 def chosen(api: Api, lab: str) -> list[str]:
-    return [p.label for p in api.service.store.profiles(lab, "ER") if p != BUILT_IN and p.key.lab == lab]
+    return [p.label for p in api.service.store.profiles(lab, "ER") if p.key.lab == lab]
 
 
 def test_a_draft_is_not_used_an_active_one_is_and_a_retired_one_no_longer(api: Api, lab: str) -> None:
@@ -58,11 +53,11 @@ def test_a_revision_takes_over_what_is_not_said_anew(api: Api, lab: str) -> None
     create(caller, clone="SP1", source="first", valid_from="2026-01-01")
     second = revise(caller, valid_until="2027-01-01")
     assert (second.revision, second.clone, second.source) == (2, "SP1", "first")
-    assert (second.valid_from, second.valid_until, second.thresholds.hue_value.hue) == ("2026-01-01", "2027-01-01", 110)
+    assert (second.valid_from, second.valid_until, second.criteria.numbers["hue"]) == ("2026-01-01", "2027-01-01", 110)
     latest = caller.profiles.GetProfile(pb.GetProfileRequest(name="er")).profile
     assert latest == second
     assert (
-        caller.profiles.GetProfile(pb.GetProfileRequest(name="er", revision=1)).profile.thresholds.hue_value.hue == 120
+        caller.profiles.GetProfile(pb.GetProfileRequest(name="er", revision=1)).profile.criteria.numbers["hue"] == 120
     )
 
 
@@ -123,20 +118,17 @@ def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api
         ({"name": "../x"}, "ARGUMENT_INVALID"),
         ({"name": "x" * 65}, "ARGUMENT_INVALID"),
         ({"marker": "HER2"}, "ASSAY_UNSUPPORTED"),
-        ({"thresholds": profile_pb2.Thresholds()}, "FIELD_MISSING"),
-        ({"thresholds": hue_value(0)}, "PROFILE_INVALID"),
-        ({"thresholds": hue_value(301)}, "PROFILE_INVALID"),
-        ({"thresholds": hue_value(120, 100, 100)}, "PROFILE_INVALID"),
-        ({"thresholds": hue_value(120, -1, 100)}, "PROFILE_INVALID"),
-        ({"thresholds": hue_value(120, 0, 256)}, "PROFILE_INVALID"),
+        ({"criteria": profile_pb2.Criteria()}, "FIELD_MISSING"),
+        ({"criteria": hue_value(0)}, "PROFILE_INVALID"),
+        ({"criteria": hue_value(301)}, "PROFILE_INVALID"),
+        ({"criteria": hue_value(120, 100, 100)}, "PROFILE_INVALID"),
+        ({"criteria": hue_value(120, -1, 100)}, "PROFILE_INVALID"),
+        ({"criteria": hue_value(120, 0, 256)}, "PROFILE_INVALID"),
         (
-            {
-                "thresholds": profile_pb2.Thresholds(
-                    density=profile_pb2.DensityThresholds(weak_centi=40, moderate_centi=20)
-                )
-            },
+            {"criteria": profile_pb2.Criteria(method="dab_od", numbers={"weak": 0.4, "moderate": 0.2})},
             "PROFILE_INVALID",
         ),
+        ({"criteria": profile_pb2.Criteria(method="guess", numbers={"weak": 0.4})}, "PROFILE_INVALID"),
         ({"valid_from": "1.1.2026"}, "ARGUMENT_INVALID"),
         ({"valid_until": "20260101"}, "ARGUMENT_INVALID"),
         ({"source": "x" * 501}, "ARGUMENT_INVALID"),
@@ -150,17 +142,30 @@ def test_a_profile_that_makes_no_sense_is_refused(api: Api, lab: str, fields: di
 
 def test_two_profiles_are_compared_on_stored_results_without_inference(api: Api, lab: str) -> None:
     results, caller = [api.done(lab, seed=seed) for seed in (1, 2)], api.caller("lab-admin", lab=lab)
-    create(caller, thresholds=hue_value(200, 10, 20))
+    create(caller, criteria=hue_value(200, 10, 20))
     built_in, own = pb.ProfileRevision(name="built-in", revision=1), pb.ProfileRevision(name="er", revision=1)
     request = pb.CompareProfilesRequest(first=built_in, second=own, result_ids=[r.id for r in results])
     answer = caller.profiles.CompareProfiles(request)
     assert [c.result_id for c in answer.comparisons] == [r.id for r in results]
     for row, result in zip(answer.comparisons, results, strict=True):
-        assert row.first_h_score == pytest.approx(h_score(result.scores.all.counts))
-        assert row.nuclei == result.scores.all.n
-    differences = [c.second_h_score - c.first_h_score for c in answer.comparisons]
-    assert answer.mean_h_score_difference == pytest.approx(sum(differences) / 2)
-    assert answer.largest_h_score_difference == pytest.approx(max(map(abs, differences)))
+        h_score, percent = row.measures
+        assert (h_score.measure, percent.measure) == (H_SCORE.code, PERCENT_POSITIVE.code)
+        found = result.score(H_SCORE)
+        assert found is not None
+        assert (h_score.first_value, row.cells) == (pytest.approx(found.value), found.n)
+    apart = [row.measures[0].second_value - row.measures[0].first_value for row in answer.comparisons]
+    first = answer.differences[0]
+    assert (first.measure, first.results, first.mean) == (H_SCORE.code, 2, pytest.approx(sum(apart) / 2))
+    assert first.largest == pytest.approx(max(map(abs, apart)))
+
+
+def test_of_results_without_cells_there_is_nothing_to_compare(api: Api, lab: str) -> None:
+    empty, caller = api.done(lab, n=0), api.caller("pathologist", lab=lab)
+    built_in = pb.ProfileRevision(name="built-in", revision=1)
+    request = pb.CompareProfilesRequest(first=built_in, second=built_in, result_ids=[empty.id])
+    answer = caller.profiles.CompareProfiles(request)
+    assert not any(m.HasField("first_value") or m.HasField("second_value") for m in answer.comparisons[0].measures)
+    assert not answer.differences
 
 
 def test_calibration_says_that_it_is_not_there(api: Api, lab: str) -> None:

@@ -19,19 +19,21 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from inference.grade import grades
-from inference.nuclei import joined, read_nuclei
+from inference.analyzers.nuclear import H_SCORE, IRS, NUCLEI, PERCENT_POSITIVE
+from inference.cells.file import read_cells
+from inference.cells.values import joined
+from inference.measures import ALL
+from server.api.convert_result import score_in
 from server.report.identity import derived_uid, write
 from server.report.source import KEPT_HEADER
 from tests.made import HEIGHT, MPP, WIDTH, made_header
-from tests.server.api.harness import Api, Caller, told
+from tests.server.api.harness import Api, Caller, hue_value, score, told
 
 pytestmark = pytest.mark.postgres
 
 
 def profile(api: Api, lab: str, name: str = "er", right: int = 90) -> profiles.ProfileRevision:
-    thresholds = profile_pb2.Thresholds(hue_value=profile_pb2.HueValueThresholds(hue=120, left=50, right=right))
-    made = profile_pb2.Profile(name=name, thresholds=thresholds)
+    made = profile_pb2.Profile(name=name, criteria=hue_value(right=right))
     api.caller("lab-admin", lab=lab).profiles.CreateProfile(
         profiles.CreateProfileRequest(request_id=str(uuid.uuid4()), profile=made)
     )
@@ -55,10 +57,12 @@ def sent(api: Api, result_id: str) -> list[hl7.Message]:
 def test_s4_a_result_says_what_was_found_and_that_it_is_for_research_only(api: Api, lab: str) -> None:
     made = api.done(lab)
     result = api.caller("lis", lab=lab).results.GetResult(pb.GetResultRequest(result_id=made.id)).result
-    assert result.scores.all.h_score == pytest.approx(made.scores.all.h_score)
-    assert list(result.scores.all.counts) == list(made.scores.all.counts)
+    assert tuple(score_in(message) for message in result.scores) == made.scores
+    assert (result.marker, result.clinical_region) == (made.marker, made.clinical_region)
     assert (result.state, result.research_use_only, result.lab) == (result_pb2.RESULT_STATE_PRELIMINARY, True, lab)
-    assert result.scores.all.h_score_ci95.low < result.scores.all.h_score_ci95.high
+    interval = score(result.scores, H_SCORE).interval
+    assert interval is not None
+    assert interval[0] < interval[1]
 
 
 def test_s3_a_result_names_model_profile_software_and_slide_and_one_scored_anew_the_software_of_now(
@@ -68,6 +72,7 @@ def test_s3_a_result_names_model_profile_software_and_slide_and_one_scored_anew_
     result = caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result
     model = made.analysis.model
     assert (result.model.name, result.model.version, result.model.sha256) == (model.name, model.version, model.sha256)
+    assert tuple((graph.name, graph.sha256) for graph in result.model.graphs) == model.graphs
     assert (result.profile.name, result.profile.revision) == (made.profile.name, made.profile.revision)
     assert (result.software_version, result.slide.icc_sha256) == ("9.8.7", made.analysis.slide.icc_sha256 or "")
     assert rescored(caller, made.id, profile(api, lab)).software_version == version("chromogen")
@@ -75,10 +80,9 @@ def test_s3_a_result_names_model_profile_software_and_slide_and_one_scored_anew_
 
 def test_without_nuclei_there_is_no_score_rather_than_zero(api: Api, lab: str) -> None:
     made = api.done(lab, n=0)
-    everything = api.caller("lis", lab=lab).results.GetResult(pb.GetResultRequest(result_id=made.id)).result.scores.all
-    assert not everything.HasField("h_score")
-    assert not everything.HasField("percent_positive")
-    assert not everything.HasField("irs")
+    result = api.caller("lis", lab=lab).results.GetResult(pb.GetResultRequest(result_id=made.id)).result
+    assert all(score(result.scores, measure).absent for measure in (H_SCORE, PERCENT_POSITIVE, IRS))
+    assert score(result.scores, NUCLEI).value == 0
 
 
 def test_results_are_listed_by_order_and_state_and_in_the_history_of_their_slide(api: Api, lab: str) -> None:
@@ -101,9 +105,11 @@ def test_rescoring_makes_a_new_result_of_the_same_nuclei_and_a_repeat_finds_it(a
     made, caller = api.done(lab), api.caller("pathologist", lab=lab)
     again = rescored(caller, made.id, profile(api, lab))
     assert (again.predecessor_id, again.order_id, again.profile.name) == (made.id, made.order_id, "er")
-    assert again.scores.all.nuclei == made.scores.all.n
-    assert again.scores.all.h_score != pytest.approx(made.scores.all.h_score)
-    assert again.scores.all.HasField("h_score_ci95")
+    now, before = score(again.scores, H_SCORE), made.score(H_SCORE)
+    assert before is not None
+    assert now.n == before.n
+    assert now.value != pytest.approx(before.value)
+    assert now.interval is not None
     assert rescored(caller, made.id, profiles.ProfileRevision(name="er", revision=1)).id == again.id
     assert caller.results.GetResult(pb.GetResultRequest(result_id=made.id)).result.profile.name == "built-in"
     assert not sent(api, again.id)
@@ -120,7 +126,7 @@ def test_rescoring_needs_the_nuclei_and_a_profile_of_the_laboratory(api: Api, la
     made, caller = api.done(lab, seed=77), api.caller("pathologist", lab=lab)
     theirs = profile(api, f"{lab}-2", "theirs")
     assert told(lambda: rescored(caller, made.id, theirs)).reason == "PROFILE_UNKNOWN"
-    made.nuclei_file.unlink()
+    made.cells_file.unlink()
     answer = told(lambda: rescored(caller, made.id, profile(api, lab)))
     assert (answer.code, answer.reason) == (grpc.StatusCode.DATA_LOSS, "NUCLEI_MISSING")
 
@@ -285,48 +291,60 @@ def test_an_etag_of_before_another_s_signature_is_refused(api: Api, lab: str) ->
     assert caller.results.SignResult(pb.SignResultRequest(result_id=made.id, etag=seen)).result.etag != seen
 
 
-def test_points_of_a_window_are_those_of_the_file_graded(api: Api, lab: str) -> None:
+def test_points_of_a_window_are_those_of_the_file_in_their_groups(api: Api, lab: str) -> None:
     made, caller = api.done(lab, seed=4, n=12_000), api.caller("pathologist", lab=lab)
+    analyzer = made.assay.analyzer
+    region = analyzer.groups[-1].region
     window = result_pb2.Window(x_px=1000, y_px=2000, width_px=9000, height_px=7000)
-    request = pb.ListNucleiRequest(result_id=made.id, window=window, compartment=result_pb2.COMPARTMENT_EPITHELIUM)
-    parts = list(caller.results.ListNuclei(request))
-    found = [n for part in parts for n in part.nuclei]
-    nuclei = joined(list(read_nuclei(made.nuclei_file)))
-    inside = (
-        (nuclei.x >= 999.5)
-        & (nuclei.x < 9999.5)
-        & (nuclei.y >= 1999.5)
-        & (nuclei.y < 8999.5)
-        & (nuclei.compartment == 1)
+    head, *parts = caller.results.ListCells(pb.ListCellsRequest(result_id=made.id, window=window, region=region))
+    assert ([g.name for g in head.groups], [g.region for g in head.groups]) == (
+        [g.name for g in analyzer.groups],
+        [g.region for g in analyzer.groups],
     )
-    np.testing.assert_allclose([n.x_px for n in found], nuclei.x[inside])
-    assert [n.grade for n in found] == grades(nuclei, made.profile.thresholds)[inside].tolist()
-    everything = list(caller.results.ListNuclei(pb.ListNucleiRequest(result_id=made.id)))
-    assert sum(len(part.nuclei) for part in everything) == 12_000
-    assert max(len(part.nuclei) for part in everything) <= 5000
+    assert list(head.regions) == [r.name for r in analyzer.regions]
+    cells = joined(list(read_cells(made.cells_file, analyzer.schema)))
+    group = analyzer.group_of(cells, made.profile.criteria)
+    inside = (cells.x >= 999.5) & (cells.x < 9999.5) & (cells.y >= 1999.5) & (cells.y < 8999.5)
+    inside &= np.array([g.region == region for g in analyzer.groups])[group]
+    np.testing.assert_allclose([x for part in parts for x in part.cells.x_px], cells.x[inside])
+    assert [g for part in parts for g in part.cells.group] == group[inside].tolist()
+    assert not any(part.groups or part.regions for part in parts)
 
 
-def test_cells_count_every_nucleus_once(api: Api, lab: str) -> None:
+def test_all_cells_come_in_parts_of_at_most_five_thousand(api: Api, lab: str) -> None:
     made, caller = api.done(lab, seed=4, n=12_000), api.caller("pathologist", lab=lab)
-    request = pb.ListNucleiRequest(result_id=made.id, detail=pb.NUCLEI_DETAIL_CELLS, cell_um=250)
-    cells = [c for part in caller.results.ListNuclei(request) for c in part.cells]
-    total = np.array([list(c.counts) for c in cells]).sum(axis=0)
-    assert (total[:4] + total[4:]).tolist() == list(made.scores.all.counts)
-    assert len(cells) == round(WIDTH * MPP / 250) * round(HEIGHT * MPP / 250)
-    assert [(c.y_um, c.x_um) for c in cells] == sorted((c.y_um, c.x_um) for c in cells)
+    sizes = [len(p.cells.x_px) for p in caller.results.ListCells(pb.ListCellsRequest(result_id=made.id, region=ALL))]
+    assert sum(sizes) == 12_000
+    assert max(sizes) <= 5000
+
+
+def test_squares_count_every_cell_once(api: Api, lab: str) -> None:
+    made, caller = api.done(lab, seed=4, n=12_000), api.caller("pathologist", lab=lab)
+    request = pb.ListCellsRequest(result_id=made.id, detail=pb.CELLS_DETAIL_SQUARES, square_um=250)
+    squares = [s for part in caller.results.ListCells(request) for s in part.squares]
+    total = np.array([list(s.counts) for s in squares]).sum(axis=0)
+    analyzer = made.assay.analyzer
+    assert total.tolist() == analyzer.counts(made.analysis.histograms, made.profile.criteria).tolist()
+    assert len(squares) == round(WIDTH * MPP / 250) * round(HEIGHT * MPP / 250)
+    assert [(s.y_um, s.x_um) for s in squares] == sorted((s.y_um, s.x_um) for s in squares)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        pb.ListNucleiRequest(cell_um=1),
-        pb.ListNucleiRequest(cell_um=float("nan")),
-        pb.ListNucleiRequest(window=result_pb2.Window(width_px=0, height_px=5)),
-        pb.ListNucleiRequest(window=result_pb2.Window(x_px=-1, width_px=5, height_px=5)),
-        pb.ListNucleiRequest(detail=99),  # type: ignore[arg-type]
-        pb.ListNucleiRequest(compartment=99),  # type: ignore[arg-type]
+        pb.ListCellsRequest(square_um=1),
+        pb.ListCellsRequest(square_um=float("nan")),
+        pb.ListCellsRequest(window=result_pb2.Window(width_px=0, height_px=5)),
+        pb.ListCellsRequest(window=result_pb2.Window(x_px=-1, width_px=5, height_px=5)),
+        pb.ListCellsRequest(detail=99),  # type: ignore[arg-type]
+        pb.ListCellsRequest(region="a\nb"),
     ],
 )
-def test_a_window_or_square_that_makes_no_sense_is_refused(api: Api, lab: str, wrong: pb.ListNucleiRequest) -> None:
+def test_a_window_or_square_that_makes_no_sense_is_refused(api: Api, lab: str, wrong: pb.ListCellsRequest) -> None:
     wrong.result_id = str(uuid.uuid4())
-    assert told(lambda: api.caller("pathologist", lab=lab).results.ListNuclei(wrong)).reason == "ARGUMENT_INVALID"
+    assert told(lambda: api.caller("pathologist", lab=lab).results.ListCells(wrong)).reason == "ARGUMENT_INVALID"
+
+
+def test_a_region_that_the_assay_does_not_have_is_refused(api: Api, lab: str) -> None:
+    wrong = pb.ListCellsRequest(result_id=api.done(lab).id, region="nowhere")
+    assert told(lambda: api.caller("pathologist", lab=lab).results.ListCells(wrong)).reason == "ARGUMENT_INVALID"

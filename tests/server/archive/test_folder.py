@@ -8,8 +8,8 @@ import pytest
 from server.archive.folder import FolderArchive
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import Archive
-from server.slides.opening import open_slide
+from server.domain.ports import ObjectSink, SlideSource
+from tests.opened import open_slide
 
 SERIES = SlideReference(series_uid="2.25.4711.1")
 
@@ -30,7 +30,7 @@ def root(kit, tmp_path) -> Path:
 
 
 def test_a_slide_is_fetched_whole_and_opens(root, tmp_path):
-    archive: Archive = FolderArchive(root)
+    archive: SlideSource = FolderArchive(root)
     folder = archive.fetch(SERIES, tmp_path / "spool")
     assert folder == tmp_path / "spool" / "2.25.4711.1"
     assert sorted(p.name for p in folder.iterdir()) == [f"2.25.4711.1.{n}.dcm" for n in (1, 2, 3)]
@@ -83,6 +83,16 @@ def test_an_archive_that_is_away_is_tried_again(tmp_path):
     with pytest.raises(Failed) as caught:
         FolderArchive(tmp_path / "not mounted").fetch(SERIES, tmp_path / "spool")
     assert (caught.value.reason, caught.value.retryable) == (ServiceReason.ARCHIVE_UNREACHABLE, True)
+
+
+def test_it_answers_where_its_folder_is_there(tmp_path):
+    sink: ObjectSink = FolderArchive(tmp_path)
+    sink.ping()
+    for absent in (tmp_path / "absent", tmp_path / "file"):
+        (tmp_path / "file").touch()
+        with pytest.raises(Failed, match="ARCHIVE_UNREACHABLE") as caught:
+            FolderArchive(absent).ping()
+        assert caught.value.retryable
 
 
 def test_objects_are_stored_under_their_uid_once(root, kit, tmp_path):

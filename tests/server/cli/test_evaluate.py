@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from inference.analyzers.nuclear import COMPARTMENTS
 from inference.errors import Reason, Refused
 from server.cli.evaluate import evaluate, printable, read_labels, read_picture
 
@@ -26,9 +27,9 @@ def dataset(folder: Path, labels: str = "50 50 0\n90 90 1\n", channels: int = 3)
 def test_the_object_begins_with_the_metric_and_every_figure_is_json(tmp_path: Path) -> None:
     done = CliRunner().invoke(evaluate, [str(dataset(tmp_path))], catch_exceptions=False)
     figures = json.loads(done.stdout, parse_constant=lambda v: pytest.fail(f"{v} isn't JSON"))
-    assert list(figures)[:5] == ["stroma", "epithelium", "mAP", "agnostic", "f1"]
+    assert list(figures)[:5] == [*COMPARTMENTS, "mAP", "agnostic", "f1"]
     assert figures["n"] == 2
-    assert set(figures["counting"]) == {"stroma", "epithelium", "all"}
+    assert set(figures["counting"]) == {*COMPARTMENTS, "all"}
 
 
 def test_a_figure_that_doesnt_exist_is_null() -> None:

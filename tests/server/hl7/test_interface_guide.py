@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.assay import assays
 from server.domain.order import ProcessingId
 from server.domain.states import LIVE, OrderState
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
@@ -70,21 +71,13 @@ def test_the_guide_has_each_answer_to_a_cancellation() -> None:
 
 
 def test_the_guide_names_every_quantity_of_a_result() -> None:
-    quantities = [
-        codes.H_SCORE,
-        codes.H_SCORE_CI95_LOW,
-        codes.H_SCORE_CI95_HIGH,
-        codes.PERCENT_POSITIVE,
-        codes.ALLRED_PS,
-    ]
-    quantities += [
-        codes.ALLRED_IS,
-        codes.ALLRED_TOTAL,
-        codes.IRS,
-        codes.NUCLEI,
-        codes.GRADE_COUNTS[0],
-        codes.GRADE_COUNTS[3],
-    ]
+    quantities = [c for c in codes.table() if c.scheme is codes.Scheme.CHROMOGEN and c.unit is not None]
+    quantities.remove(codes.DETECTION_CONFIDENCE)  # of one cell: DICOM only
     for code in [*quantities, PROFILE, MODEL_SHA256, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
         assert f"`{code.value}`" in GUIDE
     assert RESEARCH_USE_ONLY in GUIDE
+
+
+def test_the_guide_names_the_clinical_region_of_each_marker() -> None:
+    for assay in assays():
+        assert f"`{assay.clinical_region}`" in row("NTE after OBR")[1]

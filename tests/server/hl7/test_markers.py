@@ -2,10 +2,11 @@
 
 import pytest
 
+from inference.analyzers.nuclear import PERCENT_POSITIVE
 from inference.assay import Assay, assays
 from inference.errors import Reason, Refused
 from server.hl7.markers import LOINC, marker_of
-from server.report.codes import PERCENT_POSITIVE, Tissue, marker_codes, percent_positive_code
+from server.report.codes import Tissue, marker_codes, of_measure, percent_positive_code
 
 REPORTED = [
     (code.value, marker)
@@ -33,6 +34,14 @@ def test_every_assay_is_ordered_by_each_of_its_names(assay: Assay) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "marker"), [(name, assay.marker) for assay in assays() for name in (assay.marker, *assay.names)]
+)
+def test_every_name_of_an_assay_orders_it_capitals_signs_and_noise_aside(name: str, marker: str) -> None:
+    for text in (name, name.lower(), f"{name} IHC stain", name.replace(" ", "-")):
+        assert marker_of(["", text]) == marker
+
+
+@pytest.mark.parametrize(
     "procedure",
     [
         ["85319-2", "HER2", "LN"],
@@ -52,4 +61,4 @@ def test_a_stain_that_is_not_scored_here_is_refused_and_never_scored_as_another(
 def test_the_percentage_of_er_is_not_that_of_ki67() -> None:
     assert percent_positive_code("ER", Tissue.BREAST).value == "85329-1"
     assert percent_positive_code("KI67", Tissue.BREAST).value == "85330-9"
-    assert percent_positive_code("CD3", Tissue.BREAST) == PERCENT_POSITIVE
+    assert percent_positive_code("CD3", Tissue.BREAST) == of_measure(PERCENT_POSITIVE)

@@ -11,9 +11,13 @@ from hl7apy.parser import parse_message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference.analyzers.nuclear import NUCLEAR
+from inference.assay import assay_of
+from inference.measures import ALL, Score
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import EntityIdentifier, Order, ProcessingId, Sender
-from server.hl7 import oru
+from server.domain.result import Result
+from server.hl7 import envelope
 from server.hl7.oru import (
     Status,
     build_bare_refusal,
@@ -23,10 +27,11 @@ from server.hl7.oru import (
     control_id,
     refusal_control_id,
 )
-from server.hl7.refusal import refusal_to
 from tests.made import CONTAINER, SPECIMEN, made_order, made_result
 
 UNITS = {"%", "{score}", "1", ""}
+REGIONS = [region.name for region in NUCLEAR.regions]
+CLINICAL = assay_of("ER").clinical_region
 
 
 @pytest.fixture
@@ -48,28 +53,93 @@ def segment(message: bytes, name: str) -> hl7.Segment:
     return hl7.parse(message.decode()).segment(name)
 
 
-def test_every_quantity_of_every_compartment_is_there_as_scored(tmp_path: Path, order: Order) -> None:
+def expected(result: Result, region: str) -> dict[str, tuple[str, str]]:
+    """What the rows of a region say, as HL7 writes it: code -> (value, unit)."""
+    whole = {measure.code for measure in result.assay.measures if measure.whole}
+    said: dict[str, tuple[str, str]] = {}
+    for row in result.scores:
+        if row.region == region and row.value is not None:
+            said[row.code] = (f"{row.value:.0f}" if row.measure in whole else f"{row.value:.2f}", row.unit)
+            if row.interval is not None:
+                low, high = (f"{bound:.2f}" for bound in row.interval)
+                said |= {f"{row.code}_CI95_LOW": (low, row.unit), f"{row.code}_CI95_HIGH": (high, row.unit)}
+    return said
+
+
+def test_every_quantity_of_every_region_is_there_as_scored(tmp_path: Path, order: Order) -> None:
     result = made_result(tmp_path)
     said = observations(build_oru(result, order))
-    for name in ("all", "epithelium", "stroma"):
-        score = getattr(result.scores, name)
-        assert score.h_score_ci95 is not None
-        percent = "85329-1" if name == "epithelium" else "PERCENT_POSITIVE"
-        expected = {
-            "HSCORE": (f"{score.h_score:.2f}", "{score}"),
-            "HSCORE_CI95_LOW": (f"{score.h_score_ci95[0]:.2f}", "{score}"),
-            "HSCORE_CI95_HIGH": (f"{score.h_score_ci95[1]:.2f}", "{score}"),
-            percent: (f"{score.percent_positive:.2f}", "%"),
-            "ALLRED_PS": (str(score.allred.ps), "{score}"),
-            "ALLRED_IS": (str(score.allred.is_), "{score}"),
-            "ALLRED_TOTAL": (str(score.allred.total), "{score}"),
-            "IRS": (str(score.irs), "{score}"),
-            "COUNT_NUCLEI": (str(score.n), "1"),
-            **{f"COUNT_GRADE_{g}": (str(c), "1") for g, c in enumerate(score.counts)},
-        }
-        assert {c: v[:2] for (c, at), v in said.items() if at == name} == expected
+    for region in REGIONS:
+        assert {c: v[:2] for (c, at), v in said.items() if at == region} == expected(result, region)
     assert {v[2] for v in said.values()} == {"P"}
     assert {v[1] for v in said.values()} == UNITS
+    assert {code for code, at in said if at == CLINICAL} == {
+        "HSCORE",
+        "HSCORE_CI95_LOW",
+        "HSCORE_CI95_HIGH",
+        "85329-1",
+        "ALLRED_PS",
+        "ALLRED_IS",
+        "ALLRED_TOTAL",
+        "IRS",
+        "COUNT_NUCLEI",
+        *(f"COUNT_GRADE_{g}" for g in range(4)),
+    }
+
+
+def test_the_whole_comes_before_its_parts(tmp_path: Path, order: Order) -> None:
+    regions = [region for _, region in observations(build_oru(made_result(tmp_path), order)) if region]
+    assert list(dict.fromkeys(regions)) == REGIONS[::-1]
+    assert REGIONS[-1] == ALL
+
+
+def test_p53_has_its_percentage_and_counts_alone(tmp_path: Path) -> None:
+    said = observations(build_oru(made_result(tmp_path, marker="P53"), made_order(marker="P53")))
+    assert {code for code, region in said if region} == {"PERCENT_POSITIVE", "COUNT_NUCLEI"} | {
+        f"COUNT_GRADE_{g}" for g in range(4)
+    }
+
+
+@pytest.mark.parametrize(
+    ("measure", "category", "kind", "value"),
+    [
+        ("GLOW", "very bright | or so", "ST", "very bright \\F\\ or so"),
+        ("HER2_SCORE", "2+", "CWE", "LA11842-4^2+^LN"),
+        ("HER2_SCORE", None, "ST", ""),
+    ],
+)
+def test_a_category_comes_in_words_or_as_the_answer_of_a_public_list(
+    tmp_path: Path, order: Order, measure: str, category: str | None, kind: str, value: str
+) -> None:
+    row = Score(measure=measure, code=measure, display="Made up", region=ALL, unit="", n=3, category=category)
+    message = build_oru(replace(made_result(tmp_path), scores=(row,)), order)
+    (found,) = (obx for obx in hl7.parse(message.decode()).segments("OBX") if str(obx[4]) == ALL)
+    assert [str(found[n]) for n in (2, 3, 5, 11)] == [
+        kind,
+        f"{measure}^Made up^99CHROMOGEN",
+        value,
+        "P" if value else "X",
+    ]
+
+
+def test_a_store_that_made_floats_of_whole_numbers_changes_no_byte(tmp_path: Path, order: Order) -> None:
+    result = made_result(tmp_path)
+    floats = tuple(replace(row, value=None if row.value is None else float(row.value)) for row in result.scores)
+    assert build_oru(replace(result, scores=floats), order) == build_oru(result, order)
+
+
+@pytest.mark.parametrize("processing_id", list(ProcessingId))
+def test_what_was_ordered_for_training_never_comes_back_as_production(
+    tmp_path: Path, order: Order, processing_id: ProcessingId
+) -> None:
+    asked, result = replace(order, request=replace(order.request, processing_id=processing_id)), made_result(tmp_path)
+    for message in (
+        build_oru(result, asked),
+        build_rejection(result, asked, "folded"),
+        build_refusal(asked, "NO_TISSUE", "none"),
+        build_bare_refusal(asked, "NO_TISSUE"),
+    ):
+        assert str(segment(message, "MSH")[11]) == processing_id
 
 
 def test_s3_profile_model_and_software_are_named(tmp_path: Path, order: Order) -> None:
@@ -92,15 +162,15 @@ def test_s3_profile_model_and_software_are_named(tmp_path: Path, order: Order) -
         ("PR", "76752008", "85325-9"),
         ("KI67", "76752008", "85330-9"),
         ("KI67", "2739003", "29593-1"),
-        ("HER2", "76752008", "PERCENT_POSITIVE"),
     ],
 )
-def test_the_percentage_has_the_code_of_its_marker_and_tissue_where_one_is_known(
+def test_the_percentage_of_the_clinical_region_has_the_code_of_its_marker_and_tissue(
     tmp_path: Path, marker: str, site: str, code: str
 ) -> None:
-    said = observations(build_oru(made_result(tmp_path, n=50), made_order(marker=marker, site_code=site)))
-    assert said[code, "epithelium"][1] == "%"
-    assert (code, "stroma") not in said or code == "PERCENT_POSITIVE"
+    result = made_result(tmp_path, n=50, marker=marker, site_code=site)
+    said = observations(build_oru(result, made_order(marker=marker, site_code=site)))
+    assert said[code, CLINICAL][1] == "%"
+    assert {at for found, at in said if found == "PERCENT_POSITIVE"} == set(REGIONS) - {CLINICAL}
 
 
 def test_the_order_is_returned_as_it_was_placed(tmp_path: Path, order: Order) -> None:
@@ -144,12 +214,12 @@ def test_a_resend_is_the_same_to_the_byte_and_another_status_is_another_message(
     assert control_id(result) != control_id(made_result(tmp_path, n=51))
 
 
-def test_a_compartment_without_nuclei_has_no_score_and_never_0(tmp_path: Path, order: Order) -> None:
+def test_a_region_without_nuclei_has_no_score_and_never_0(tmp_path: Path, order: Order) -> None:
     said = observations(build_oru(made_result(tmp_path, n=60, only_compartment=1), order))
     for code in ("HSCORE", "HSCORE_CI95_LOW", "HSCORE_CI95_HIGH", "PERCENT_POSITIVE", "ALLRED_TOTAL", "IRS"):
-        assert (said[code, "stroma"][0], said[code, "stroma"][2]) == ("", "X")
-        assert (said[code, "all"][0] != "", said[code, "all"][2]) == (True, "P")
-    assert said["COUNT_NUCLEI", "stroma"] == ("0", "1", "P")
+        assert (said[code, REGIONS[0]][0], said[code, REGIONS[0]][2]) == ("", "X")
+        assert (said[code, ALL][0] != "", said[code, ALL][2]) == (True, "P")
+    assert said["COUNT_NUCLEI", REGIONS[0]] == ("0", "1", "P")
 
 
 def test_a_slide_without_nuclei_has_no_score_at_all(tmp_path: Path, order: Order) -> None:
@@ -163,7 +233,12 @@ def test_a_slide_without_nuclei_has_no_score_at_all(tmp_path: Path, order: Order
 def test_s4_research_use_only_and_each_warning_stand_in_notes(tmp_path: Path, order: Order) -> None:
     message = build_oru(made_result(tmp_path, n=50, warnings=("OUT_OF_SCOPE", "TOO_FEW_NUCLEI")), order)
     notes = [str(n[3]) for n in hl7.parse(message.decode()).segments("NTE")]
-    assert notes == ["Research use only: not for diagnosis.", "Warning: OUT_OF_SCOPE", "Warning: TOO_FEW_NUCLEI"]
+    assert notes == [
+        "Research use only: not for diagnosis.",
+        f"Clinical region: {CLINICAL}",
+        "Warning: OUT_OF_SCOPE",
+        "Warning: TOO_FEW_NUCLEI",
+    ]
 
 
 def test_a_rejection_withdraws_every_quantity_that_was_said_and_says_why(tmp_path: Path, order: Order) -> None:
@@ -211,15 +286,6 @@ def test_a_bare_refusal_says_the_order_s_numbers_and_the_reason_and_no_patient(o
     assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
     assert [line[:3] for line in message.decode().rstrip("\r").split("\r")] == ["MSH", "ORC", "OBR", "NTE", "OBX"]
     assert str(segment(message, "MSH")[10]) == refusal_control_id(order, "NO_TISSUE")
-
-
-def test_an_order_that_cannot_be_written_whole_is_refused_barely(tmp_path: Path, order: Order) -> None:
-    """A character set that is none here stands for whatever a message can't be written of."""
-    asked = replace(order.request, charset="NONE-SUCH")
-    [delivery] = refusal_to(replace(order, request=asked), "NO_TISSUE", "none", folder=tmp_path, destination="lis")
-    message = delivery.path.read_bytes()
-    assert delivery.message_id == refusal_control_id(order, "NO_TISSUE")
-    assert observations(message) == {("REFUSAL", ""): ("NO_TISSUE", "", "X")}
 
 
 @pytest.mark.parametrize(
@@ -308,7 +374,7 @@ def test_identifiers_longer_than_version_2_5_1_foresaw_are_returned_whole(order:
 def test_a_text_that_hl7apy_does_not_accept_fails_without_a_value_in_the_error(text: str) -> None:
     """S-1: its exceptions quote the values."""
     with pytest.raises(Failed) as failed:
-        oru._check(text)
+        envelope._check(text)
     assert failed.value.reason == ServiceReason.INTERNAL
     assert "TEST-INVENTED" not in failed.value.message
     assert failed.value.__context__ is None

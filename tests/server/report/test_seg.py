@@ -1,4 +1,4 @@
-"""The map shows, at low power and in the slide's own frame of reference, where nuclei of each kind are."""
+"""The map shows, at low power and in the slide's own frame of reference, where cells of each segment are."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +7,13 @@ import highdicom as hd
 import numpy as np
 import pytest
 
+from inference.analyzers.nuclear import NUCLEAR
+from inference.cells.file import read_cells
 from inference.geometry import Size
-from inference.grade import grades
-from inference.nuclei import read_nuclei
+from inference.grade import GRADES
 from server.domain.result import Result
 from server.report.identity import derived_uid, write
-from server.report.seg import SEGMENTS, build_seg, cell_pixels, density_map
+from server.report.seg import build_seg, cell_pixels, density_map
 from server.report.source import geometry
 from tests.made import HEIGHT, MPP, WIDTH, made_header, made_result
 
@@ -27,11 +28,11 @@ def read_back(result: Result, tmp_path: Path) -> hd.seg.Segmentation:
 def drawn(result: Result, side: int) -> np.ndarray:
     """The same map, nucleus by nucleus."""
     found = np.zeros((-(-HEIGHT // side), -(-WIDTH // side), 3), np.uint8)
-    for nuclei in read_nuclei(result.nuclei_file):
-        grade = grades(nuclei, result.profile.thresholds)
+    for nuclei in read_cells(result.cells_file, NUCLEAR.schema):
+        grade = NUCLEAR.group_of(nuclei, result.profile.criteria) % GRADES
         for k in range(len(nuclei)):
             row, column = int((nuclei.y[k] + 0.5) // side), int((nuclei.x[k] + 0.5) // side)
-            found[row, column, nuclei.compartment[k]] = 1
+            found[row, column, nuclei["compartment"][k]] = 1
             if grade[k] > 0:
                 found[row, column, 2] = 1
     return found
@@ -41,7 +42,7 @@ def test_every_pixel_reads_back_as_the_nuclei_file_says(tmp_path: Path) -> None:
     result = made_result(tmp_path, n=700)
     report = read_back(result, tmp_path)
     assert (report.get_total_pixel_matrix(combine_segments=False) == drawn(result, 128)).all()
-    assert [report.get_segment_description(k).segment_label for k in (1, 2, 3)] == [s.label for s in SEGMENTS]
+    assert [report.get_segment_description(k).segment_label for k in (1, 2, 3)] == [s.name for s in NUCLEAR.segments]
 
 
 def test_pixels_are_thirty_two_micrometres_and_whole_pixels_of_the_slide() -> None:
@@ -113,4 +114,4 @@ def test_uids_derive_from_the_result_and_building_twice_gives_the_same_bytes(tmp
     read_back(result, tmp_path)
     assert (tmp_path / "seg.dcm").read_bytes() == first
     assert report.SOPInstanceUID == derived_uid(result.id, "SEG")
-    assert report.get_segment_description(1).tracking_uid == derived_uid(result.id, "SEG/stroma")
+    assert report.get_segment_description(1).tracking_uid == derived_uid(result.id, f"SEG/{NUCLEAR.segments[0].name}")

@@ -10,18 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 
+from inference.analyzers.nuclear import NUCLEAR, PERCENT_POSITIVE
+from inference.assay import assay_of
 from inference.grade import DensityThresholds
-from inference.score import CompartmentScore, score
+from inference.measures import ALL, Score
 from server.domain.order import EntityIdentifier
-from server.domain.profile import ANY, BUILT_IN, ProfileKey
+from server.domain.profile import built_in
 from server.domain.result import Result, ResultId
 from server.report import codes
-from server.report.codes import Code
 from server.report.identity import derived_uid, write
-from server.report.sr import build_sr, measurements
+from server.report.sr import build_sr
 from tests.made import CONTAINER, SPECIMEN, made_header, made_order, made_result
 
-SITES = {"STROMA": "stroma", "EPITHELIUM": "epithelium", "ALL_COMPARTMENTS": "all"}
+SITES = {region.code: region.name for region in NUCLEAR.regions}
+CLINICAL = assay_of("ER").clinical_region
+FIRST, SECOND, _ = SITES.values()
+BUILT_IN = built_in(assay_of("ER"))
+COUNTS = {"COUNT_NUCLEI", *(f"COUNT_GRADE_{g}" for g in range(4))}
 
 
 def read_back(report: object, tmp_path: Path) -> hd.sr.Comprehensive3DSR:
@@ -30,52 +35,100 @@ def read_back(report: object, tmp_path: Path) -> hd.sr.Comprehensive3DSR:
 
 
 def numbers(report: hd.sr.Comprehensive3DSR) -> dict[str, dict[str, float]]:
-    """Compartment to code value to number."""
+    """Region to code value to number."""
     return {
         SITES[group.finding_sites[0].value.value]: {m.name.value: m.value for m in group.get_measurements()}
         for group in report.content.get_image_measurement_groups()
     }
 
 
-def expected(of: CompartmentScore, percent: Code) -> dict[str, float]:
-    return {code.value: value for code, value in measurements(of, percent)}
+def expected(result: Result, region: str) -> dict[str, float]:
+    """The rows of a region, and the limits of each interval."""
+    said: dict[str, float] = {}
+    for row in result.scores:
+        if row.region == region and row.value is not None:
+            said[row.code] = row.value
+            if row.interval is not None:
+                said |= {f"{row.measure}_CI95_LOW": row.interval[0], f"{row.measure}_CI95_HIGH": row.interval[1]}
+    return said
 
 
 def test_every_number_of_the_result_reads_back(tmp_path: Path) -> None:
     result = made_result(tmp_path, warnings=("OUT_OF_SCOPE", "FEW_NUCLEI"))
     found = numbers(read_back(build_sr(result, made_order(), [made_header()]), tmp_path))
-    assert found["stroma"] == expected(result.scores.stroma, codes.PERCENT_POSITIVE)
-    assert found["all"] == expected(result.scores.all, codes.PERCENT_POSITIVE)
-    epithelium, of = found["epithelium"], result.scores.epithelium
-    assert epithelium["HSCORE"] == of.h_score
-    assert (epithelium["HSCORE_CI95_LOW"], epithelium["HSCORE_CI95_HIGH"]) == of.h_score_ci95
-    assert epithelium["85329-1"] == of.percent_positive
-    assert tuple(epithelium[f"COUNT_GRADE_{g}"] for g in range(4)) == of.counts
-    assert epithelium["COUNT_NUCLEI"] == of.n
-    assert of.allred is not None
-    assert tuple(epithelium[f"ALLRED_{k}"] for k in ("PS", "IS", "TOTAL")) == (
-        of.allred.ps,
-        of.allred.is_,
-        of.allred.total,
-    )
-    assert epithelium["IRS"] == of.irs
-    assert len(epithelium) == 13
+    assert found == {region: expected(result, region) for region in SITES.values()}
+    assert set(found[CLINICAL]) == {
+        "HSCORE",
+        "HSCORE_CI95_LOW",
+        "HSCORE_CI95_HIGH",
+        "85329-1",
+        "ALLRED_PS",
+        "ALLRED_IS",
+        "ALLRED_TOTAL",
+        "IRS",
+        *COUNTS,
+    }
+
+
+def test_counts_stand_first(tmp_path: Path) -> None:
+    report = read_back(build_sr(made_result(tmp_path), made_order(), [made_header()]), tmp_path)
+    for group in report.content.get_image_measurement_groups():
+        assert {m.name.value for m in group.get_measurements()[: len(COUNTS)]} == COUNTS
 
 
 @settings(max_examples=8, deadline=None)
-@given(row=st.lists(st.integers(0, 2_000_000), min_size=4, max_size=4))
+@given(counts=st.lists(st.integers(0, 2_000_000), min_size=len(NUCLEAR.groups), max_size=len(NUCLEAR.groups)))
 def test_scores_of_any_counts_read_back_to_the_last_digit(
-    row: list[int], tmp_path_factory: pytest.TempPathFactory
+    counts: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("sr")
-    result = made_result(folder, n=1)
-    any_score = score(np.array(row), np.array([row, row[::-1]]))
-    found = numbers(
-        read_back(
-            build_sr(replace(result, scores=replace(result.scores, stroma=any_score)), None, [made_header()]), folder
-        )
+    rows = NUCLEAR.scores(assay_of("ER").measures, np.array(counts), np.array([counts, counts[::-1]]))
+    result = replace(made_result(folder, n=1), scores=rows)
+    found = numbers(read_back(build_sr(result, None, [made_header()]), folder))
+    assert found == {region: expected(result, region) for region in SITES.values()}
+
+
+def test_a_store_that_made_floats_of_whole_numbers_changes_no_byte(tmp_path: Path) -> None:
+    result = made_result(tmp_path)
+    floats = tuple(replace(row, value=None if row.value is None else float(row.value)) for row in result.scores)
+    assert _bytes(result, tmp_path / "1.dcm") == _bytes(replace(result, scores=floats), tmp_path / "2.dcm")
+
+
+def test_p53_has_its_percentage_and_counts_alone(tmp_path: Path) -> None:
+    result = made_result(tmp_path, marker="P53")
+    found = numbers(read_back(build_sr(result, made_order(marker="P53"), [made_header()]), tmp_path))
+    assert {frozenset(said) for said in found.values()} == {frozenset({PERCENT_POSITIVE.code, *COUNTS})}
+
+
+def test_a_category_and_codes_of_any_length_read_back(tmp_path: Path) -> None:
+    """A made-up measure's: neither its code nor its words fit DICOM's shortest."""
+    row = Score(
+        measure="GLOW_OF_THE_WHOLE_SECTION",
+        code="GLOW_OF_THE_WHOLE_SECTION",
+        display="Glow, " * 20,
+        region=ALL,
+        unit="",
+        n=3,
+        category="very bright",
     )
-    assert found["stroma"] == expected(any_score, codes.PERCENT_POSITIVE)
+    result = replace(made_result(tmp_path), scores=(row, replace(row, unit="%", category=None, value=1.5)))
+    (group,) = read_back(build_sr(result, None, [made_header()]), tmp_path).content.get_image_measurement_groups()
+    evaluation, (measured,) = _evaluation(group, row.code), group.get_measurements()
+    assert (evaluation.name.value, evaluation.value.meaning) == (row.code, "very bright")
+    assert (measured.name.value, measured.value) == (row.code, 1.5)
+
+
+def _evaluation(group: hd.sr.MeasurementsAndQualitativeEvaluations, code: str) -> hd.sr.CodeContentItem:
+    (found,) = (e for e in group.get_qualitative_evaluations() if e.name.value == code)
+    return found
+
+
+def test_an_answer_of_a_public_list_bears_its_code(tmp_path: Path) -> None:
+    row = Score(measure="HER2_SCORE", code="HER2_SCORE", display="HER2", region=ALL, unit="", n=3, category="2+")
+    result = replace(made_result(tmp_path), scores=(row,))
+    (group,) = read_back(build_sr(result, None, [made_header()]), tmp_path).content.get_image_measurement_groups()
+    evaluation = _evaluation(group, row.code)
+    assert (evaluation.value.value, evaluation.value.scheme_designator) == ("LA11842-4", "LN")
 
 
 def test_units_are_those_of_the_table(tmp_path: Path) -> None:
@@ -91,46 +144,35 @@ def test_units_are_those_of_the_table(tmp_path: Path) -> None:
 def test_no_nuclei_give_counts_and_no_score(tmp_path: Path) -> None:
     result = made_result(tmp_path, n=0)
     found = numbers(read_back(build_sr(result, None, [made_header()]), tmp_path))
-    assert found["all"] == {"COUNT_NUCLEI": 0, **{f"COUNT_GRADE_{g}": 0 for g in range(4)}}
+    assert found[ALL] == dict.fromkeys(COUNTS, 0)
 
 
 def test_a_compartment_without_nuclei_has_no_score_beside_one_that_has(tmp_path: Path) -> None:
     result = made_result(tmp_path, only_compartment=0)
     found = numbers(read_back(build_sr(result, None, [made_header()]), tmp_path))
-    assert "HSCORE" in found["stroma"]
-    assert "HSCORE" not in found["epithelium"]
+    assert "HSCORE" in found[FIRST]
+    assert "HSCORE" not in found[SECOND]
 
 
 def test_an_interval_that_could_not_be_made_is_left_out(tmp_path: Path) -> None:
     result = made_result(tmp_path)
-    bare = replace(result, scores=replace(result.scores, all=replace(result.scores.all, h_score_ci95=None)))
+    bare = replace(result, scores=tuple(replace(row, interval=None) for row in result.scores))
     found = numbers(read_back(build_sr(bare, None, [made_header()]), tmp_path))
-    assert not any(name.startswith("HSCORE_CI95") for name in found["all"])
+    assert not any(name.startswith("HSCORE_CI95") for said in found.values() for name in said)
 
 
 @pytest.mark.parametrize(
     ("marker", "site", "code"),
-    [
-        ("ER", "76752008", "85329-1"),
-        ("KI67", "76752008", "85330-9"),
-        ("PR", "69695003", "14230-7"),
-        ("P53", "", "PERCENT_POSITIVE"),
-    ],
+    [("ER", "76752008", "85329-1"), ("KI67", "76752008", "85330-9"), ("PR", "69695003", "14230-7")],
 )
-def test_the_epitheliums_percentage_has_the_markers_code_and_only_it(
+def test_the_clinical_regions_percentage_has_the_markers_code_and_only_it(
     tmp_path: Path, marker: str, site: str, code: str
 ) -> None:
+    result = made_result(tmp_path, marker=marker, site_code=site)
     order = made_order(marker=marker, site_code=site)
-    found = numbers(read_back(build_sr(made_result(tmp_path), order, [made_header()]), tmp_path))
-    assert code in found["epithelium"]
-    assert "PERCENT_POSITIVE" in found["stroma"]
-    assert "PERCENT_POSITIVE" in found["all"]
-
-
-def test_without_an_order_the_marker_is_the_profiles(tmp_path: Path) -> None:
-    profile = replace(BUILT_IN, key=ProfileKey(lab=ANY, marker="KI67"))
-    result = made_result(tmp_path, profile=profile)
-    assert "29593-1" in numbers(read_back(build_sr(result, None, [made_header()]), tmp_path))["epithelium"]
+    found = numbers(read_back(build_sr(result, order, [made_header()]), tmp_path))
+    for region, said in found.items():
+        assert (code in said, PERCENT_POSITIVE.code in said) == (region == CLINICAL, region != CLINICAL)
 
 
 def test_s4_it_is_preliminary_for_research_only_and_carries_the_warnings(tmp_path: Path) -> None:
@@ -143,7 +185,12 @@ def test_s4_it_is_preliminary_for_research_only_and_carries_the_warnings(tmp_pat
     )
     evaluations = report.ContentSequence[-1]
     texts = [(i.ConceptNameCodeSequence[0].CodeValue, i.TextValue) for i in evaluations.ContentSequence]
-    assert texts == [("INTENDED_USE", "Research use only"), ("WARNING", "OUT_OF_SCOPE"), ("WARNING", "FEW_NUCLEI")]
+    assert texts == [
+        ("INTENDED_USE", "Research use only"),
+        ("CLINICAL_REGION", CLINICAL),
+        ("WARNING", "OUT_OF_SCOPE"),
+        ("WARNING", "FEW_NUCLEI"),
+    ]
 
 
 def test_patient_study_specimen_and_container_are_the_slides(tmp_path: Path) -> None:
@@ -169,7 +216,7 @@ def test_patient_study_specimen_and_container_are_the_slides(tmp_path: Path) -> 
 
 
 def test_s3_the_algorithm_is_named_with_software_hash_profile_thresholds_and_colour_profile(tmp_path: Path) -> None:
-    density = replace(BUILT_IN, name="od", revision=3, thresholds=DensityThresholds(weak=20, moderate=40, strong=60))
+    density = replace(BUILT_IN, name="od", revision=3, criteria=DensityThresholds(weak=20, moderate=40, strong=60))
     result = made_result(tmp_path, profile=density)
     coloured = replace(result.analysis, slide=replace(result.analysis.slide, icc_sha256="cd" * 32))
     report = read_back(build_sr(replace(result, analysis=coloured), None, [made_header()]), tmp_path)
@@ -179,6 +226,7 @@ def test_s3_the_algorithm_is_named_with_software_hash_profile_thresholds_and_col
     assert report.SoftwareVersions == "9.8.7"
     parameters = {value for name, value in items if name == "111002"}
     assert {"model_sha256=" + "ab" * 32, "profile=od/3", "od_centi_strong=60", "icc_sha256=" + "cd" * 32} <= parameters
+    assert {f"graph_{name}={sha256}" for name, sha256 in result.analysis.model.graphs} <= parameters
 
 
 def test_the_orders_numbers_are_referenced_and_what_does_not_fit_is_left_empty(tmp_path: Path) -> None:

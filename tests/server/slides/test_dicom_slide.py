@@ -11,7 +11,7 @@ from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable
 from server.slides.framed_slide import DAMAGED_COLOUR
-from server.slides.opening import open_framed, open_slide
+from tests.opened import open_framed, open_slide
 
 
 def whole(path: Path, **options) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
-from server.slides.opening import open_framed, open_slide
+from tests.opened import open_framed, open_slide
 
 
 def write(path: Path, rgb: np.ndarray) -> Path:

@@ -8,7 +8,7 @@ from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.slide import FrameUnreadable
 from server.slides.framed_slide import FramedSlide
-from server.slides.opening import open_framed, open_slide
+from tests.opened import open_framed, open_slide
 
 
 def whole(slide: FramedSlide) -> np.ndarray:

@@ -10,7 +10,7 @@ import tifffile
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable
-from server.slides.opening import open_framed, open_slide
+from tests.opened import open_framed, open_slide
 
 UM = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}  # 0.5 µm/px
 

@@ -14,8 +14,8 @@ from inference.errors import ChromogenError, Reason, Refused
 from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable
 from server.slides.dicom_level import read_level_header
-from server.slides.opening import open_framed, open_slide
 from server.slides.wsidicom_image import read_by_wsidicom
+from tests.opened import open_framed, open_slide
 
 RGB = Channels.RGB
 LOSSLESS = [RleSettings(), JpegLosslessSettings(channels=RGB), JpegLosslessSettings(predictor=4, channels=RGB)]

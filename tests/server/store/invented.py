@@ -5,16 +5,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-from inference.nuclei import Histograms
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.assay import assay_of
+from inference.cells.histograms import Histograms, histograms_of
+from inference.cells.values import made_cells
 from inference.geometry import Size
-from inference.grade import counts
-from inference.score import score
 from inference.slide import Level, SlideFacts
+from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen
-from server.domain.profile import BUILT_IN, Profile
-from server.domain.result import Result, ResultId, Scores
+from server.domain.profile import Profile, built_in
+from server.domain.result import Result, ResultId
+
+ER = assay_of("ER")
+BUILT_IN = built_in(ER)
 
 
 def request(
@@ -55,45 +59,67 @@ def result(
     folder: Path = Path("/nowhere"),
 ) -> Result:
     random = np.random.default_rng(seed)
-    histograms = Histograms.empty()
-    compartment = random.integers(0, 2, nuclei)
-    np.add.at(histograms.hue_value, (compartment, random.integers(0, 360, nuclei), random.integers(0, 256, nuclei)), 1)
-    np.add.at(histograms.density, (compartment, random.integers(0, 301, nuclei)), 1)
-    by_compartment = counts(histograms, profile.thresholds)
-    fields = random.multinomial(20, [0.25] * 4, size=6)
+    histograms = _histograms(random, nuclei)
+    counted = ER.analyzer.counts(histograms, profile.criteria)
+    fields = random.multinomial(20, [1 / len(counted)] * len(counted), size=6)
     identity = ResultId(str(uuid.UUID(int=seed + 1, version=4)))
     return Result(
         id=identity,
         order_id=order_id,
         created_at=datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC),
+        marker=ER.marker,
+        clinical_region=ER.clinical_region,
         profile=profile,
-        scores=Scores(
-            stroma=score(by_compartment[0], fields),
-            epithelium=score(by_compartment[1]),
-            all=score(by_compartment.sum(axis=0), fields),
+        scores=ER.analyzer.scores(ER.measures, counted, fields),
+        analysis=_analysis(histograms),
+        artifacts=(
+            Artifact(kind=ArtifactKind.CELLS, path=folder / f"{identity}.parquet"),
+            Artifact(kind=ArtifactKind.HEADER, path=folder / "header.dcm"),
         ),
-        analysis=Analysis(
-            slide=SlideFacts(
-                mpp=0.25,
-                size=Size(width=40_000, height=30_000),
-                levels=(
-                    Level(size=Size(width=40_000, height=30_000), mpp=0.25),
-                    Level(size=Size(width=10_000, height=7_500), mpp=1.0),
-                ),
-                study_uid="1.2.3",
-                series_uid="1.2.3.4",
-                sop_instance_uids=("1.2.3.4.5", "1.2.3.4.6"),
-                container_id="C1",
-                notes=("NO_OPTICAL_PATH",),
-            ),
-            model=ModelFacts(name="nuclei_detection", version="1", sha256="ab" * 32, engine="local"),
-            histograms=histograms,
-            tissue_mm2=12.345678901234567,
-            tiles=TileCounts(planned=10, analysed=9, unreadable=1, overflowed=0),
-            seconds={"decode": 1.25, "infer": 0.1 + 0.2},
-            warnings=("FEW_NUCLEI",),
-        ),
-        nuclei_file=folder / f"{identity}.parquet",
         warnings=("FEW_NUCLEI", "OUT_OF_SCOPE"),
         software="9.8.7",
+    )
+
+
+def _histograms(random: np.random.Generator, nuclei: int) -> Histograms:
+    cells = made_cells(
+        ER.analyzer.schema,
+        random.uniform(0, 9000, nuclei),
+        random.uniform(0, 9000, nuclei),
+        compartment=random.integers(0, 2, nuclei),
+        confidence=random.uniform(0.3, 1, nuclei),
+        hue=random.integers(0, 360, nuclei),
+        value=random.integers(0, 256, nuclei),
+        dab_od_centi=random.integers(0, 301, nuclei),
+    )
+    return histograms_of(cells, ER.analyzer.histograms)
+
+
+def _analysis(histograms: Histograms) -> Analysis:
+    return Analysis(
+        slide=SlideFacts(
+            mpp=0.25,
+            size=Size(width=40_000, height=30_000),
+            levels=(
+                Level(size=Size(width=40_000, height=30_000), mpp=0.25),
+                Level(size=Size(width=10_000, height=7_500), mpp=1.0),
+            ),
+            study_uid="1.2.3",
+            series_uid="1.2.3.4",
+            sop_instance_uids=("1.2.3.4.5", "1.2.3.4.6"),
+            container_id="C1",
+            notes=("NO_OPTICAL_PATH",),
+        ),
+        model=ModelFacts(
+            name="ihc",
+            version="1",
+            sha256="ab" * 32,
+            graphs=(("find", "cd" * 32), ("grade", "ef" * 32)),
+            engine="local",
+        ),
+        histograms=histograms,
+        tissue_mm2=12.345678901234567,
+        tiles=TileCounts(planned=10, analysed=9, unreadable=1, overflowed=0),
+        seconds={"decode": 1.25, "infer": 0.1 + 0.2},
+        warnings=("FEW_NUCLEI",),
     )

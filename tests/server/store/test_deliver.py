@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import Delivery
@@ -45,7 +46,7 @@ def deliver(near: Neighbours) -> Deliverer:
 
 def test_an_oru_goes_to_its_receiver_byte_for_byte(deliver: Deliverer, near: Neighbours, tmp_path: Path) -> None:
     (tmp_path / "oru").write_bytes(b"MSH|\xe9\r")
-    deliver(Delivery(kind="ORU", destination="lis", path=tmp_path / "oru", message_id="1"))
+    deliver(Delivery(kind=ArtifactKind.ORU, destination="lis", path=tmp_path / "oru", message_id="1"))
     assert near.messages == [(b"MSH|\xe9\r", "lis.example", 2576, 7)]
 
 
@@ -68,5 +69,5 @@ def test_what_fits_no_sender_is_not_tried_again(
 
 def test_a_report_whose_folder_is_away_is_tried_again(deliver: Deliverer, tmp_path: Path) -> None:
     with pytest.raises(Failed) as failed:
-        deliver(Delivery(kind="ORU", destination="lis", path=tmp_path / "missing", message_id="1"))
+        deliver(Delivery(kind=ArtifactKind.ORU, destination="lis", path=tmp_path / "missing", message_id="1"))
     assert (failed.value.reason, failed.value.retryable) == (ServiceReason.DELIVERY_FAILED, True)

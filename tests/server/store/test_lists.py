@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from server.domain.access import Caller, Role
-from server.domain.order import OrderId, Priority
+from server.domain.order import Priority
 from server.domain.result import ResultId
 from server.domain.states import ResultState
 from server.domain.views import OrderFilter, ResultFilter, SlideName, SummaryView
-from server.store import migrate, results
+from server.store import results
 from server.store.database import connect, transaction
 from server.store.order_repository import PostgresOrderRepository
 from server.store.result_repository import Entry, PostgresResultRepository
@@ -69,20 +69,20 @@ def test_a_page_takes_as_many_statements_for_twenty_results_as_for_one_and_reads
         scored(store, number)
     for page in (partial(repository.list, ACTOR, ResultFilter(), after=()), partial(repository.history, ACTOR, SLIDE)):
         one, twenty = (asked(service, partial(page, limit=limit)) for limit in (1, 20))
-        assert len(one) == len(twenty) == 3
-        assert not any(column in statement for statement, _ in twenty for column in ("hue_value", "density"))
+        assert len(one) == len(twenty) == 4
+        assert not any(column in statement for statement, _ in twenty for column in ("histograms", "counts"))
     assert len(repository.list(ACTOR, ResultFilter(), 20, ()).items) == len(repository.history(ACTOR, SLIDE, 20)) == 20
 
 
 def test_no_histogram_is_unpacked_for_a_list(service: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacked: list[object] = []
+    unpacked: list[tuple[int, ...]] = []
     one, repository = scored(PostgresStore(service), 1), PostgresResultRepository(service)
     monkeypatch.setattr(results, "unpacked", lambda kept, shape: unpacked.append(shape))
     repository.list(ACTOR, ResultFilter(), 20, ())
     repository.history(ACTOR, SLIDE, 20)
     assert unpacked == []
     repository.get(ACTOR, one)
-    assert unpacked == [results.HUE_VALUE_SHAPE, results.DENSITY_SHAPE]
+    assert sorted(unpacked) == [(2, 301), (2, 360, 256)]
 
 
 def test_a_list_says_of_each_result_what_reading_it_alone_says(service: sa.Engine) -> None:
@@ -155,30 +155,3 @@ def test_filters_read_the_rows_that_they_show_and_not_the_table(years: sa.Engine
         assert len(found) == number
         read = [pages(years, *statement) for statement in statements]
         assert max(read) < 10 + 12 * number, (statements, read)
-
-
-def test_a_connection_goes_on_over_the_migration_that_gives_orders_and_results_their_columns(
-    service: sa.Engine, database_url: str
-) -> None:
-    """docs/operations.md, Upgrade: what was there is found by the new columns, and so is what an older worker adds."""
-    store = PostgresStore(service)
-    ids = [store.accept(request(number))[0].id for number in range(3)]
-
-    def finish() -> OrderId:
-        claim = store.take(60)
-        assert claim is not None
-        migrate.migrate(database_url)
-        store.finish(claim, replace(result(claim.order.id), id=ResultId(claim.order.id)), [])
-        return claim.order.id
-
-    assert finish() == ids[0]
-    migrate.revert(database_url, "0010")
-    assert finish() == ids[1]
-    assert finish() == ids[2]
-    orders, repository = PostgresOrderRepository(service), PostgresResultRepository(service)
-    for number, order_id in enumerate(ids):
-        assert [view.order.id for view in orders.list(ACTOR, OrderFilter(container_id=f"C{number}"), 9, ()).items] == [
-            order_id
-        ]
-    for slide in (SLIDE, SlideName(container_id="C1")):
-        assert {view.result.order_id for view in repository.history(ACTOR, slide, 9)} == set(ids)

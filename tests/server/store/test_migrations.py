@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
 from server.domain.states import OrderState
@@ -87,40 +88,6 @@ def test_an_empty_database_is_said_to_be_unmigrated(database_url: str) -> None:
     engine.dispose()
 
 
-def test_0004_finds_the_order_of_each_delivery_that_is_there(engine: sa.Engine, database_url: str) -> None:
-    """A refusal's by its folder; one of no order has none."""
-    migrate.revert(database_url, "0003")
-    row = (
-        "VALUES (gen_random_uuid(), 'L', 's', '{0}', 't', 'P{0}', '1', 'ROUTINE', 2, 'ER', 'c', "
-        "'p', '{{}}', '{{}}', '{{}}', '')"
-    )
-    named = (
-        "id, lab, sender, message_control_id, message_type, placer_order_number, placer_request, priority, rank, marker"
-    )
-    rest = "procedure_code, procedure_text, patient, specimen, slide, charset"
-    with engine.begin() as connection:
-        ids = [
-            connection.exec_driver_sql(
-                f"INSERT INTO orders ({named}, {rest}) {row.format(i)} RETURNING id"
-            ).scalar_one()
-            for i in range(2)
-        ]
-        paths = [
-            f"/data/cases/{ids[0]}/1-abcd/oru.hl7",
-            "/data/elsewhere/oru.hl7",
-            f"/data/cases/{ids[1]}/2-abcd/oru.hl7",
-        ]
-        for i, path in enumerate(paths):
-            columns = "(lab, destination, kind, message_id, path, sha256)"
-            connection.exec_driver_sql(f"INSERT INTO outbox {columns} VALUES ('L', 'lis', 'ORU', 'M{i}', '{path}', '')")
-    migrate.migrate(database_url)
-    with engine.connect() as connection:
-        found = connection.exec_driver_sql("SELECT order_id FROM outbox ORDER BY id").scalars().all()
-        begun = connection.exec_driver_sql("SELECT run, begun_at = received_at, repeats FROM orders").all()
-    assert found == [ids[0], None, ids[1]]
-    assert [tuple(row) for row in begun] == [(1, True, [])] * 2
-
-
 def test_a_case_in_flight_finishes_on_the_tables_of_the_next_version(engine: sa.Engine, tmp_path: Path) -> None:
     """docs/operations.md, Upgrade: migrations only add, and the running version doesn't know what."""
     store, message = PostgresStore(engine), tmp_path / "oru.hl7"
@@ -133,7 +100,7 @@ def test_a_case_in_flight_finishes_on_the_tables_of_the_next_version(engine: sa.
         for table in tables:
             connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN later integer NOT NULL DEFAULT 7")
     done = result(order.id)
-    store.finish(claim, done, [Delivery(kind="ORU", destination="lis", path=message, message_id="M")])
+    store.finish(claim, done, [Delivery(kind=ArtifactKind.ORU, destination="lis", path=message, message_id="M")])
     assert store.order(order.id).state is OrderState.DONE
     assert store.result(done.id).scores == done.scores
     with engine.connect() as connection:

@@ -72,8 +72,8 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.
 def test_whatever_text_an_order_holds_it_comes_back(store, family, site, message, number, priority, requested) -> None:  # type: ignore[no-untyped-def]
     asked = replace(
         request(),
-        message_control_id=f"{message}/{number}/{store}",
-        placer_order_number=EntityIdentifier(identifier=number, namespace=number[::-1]),
+        message_control_id=repr((message, number, family, store)),
+        placer_order_number=EntityIdentifier(identifier=number, namespace=family),
         priority=priority,
         requested_at=requested,
     )

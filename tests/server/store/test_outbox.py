@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
 from server.store import outbox as sending
@@ -66,7 +67,9 @@ def queue(engine: sa.Engine, tmp_path: Path) -> Queue:
         for i, destination in enumerate(destinations):
             path = tmp_path / f"{number}-{i}"
             path.write_bytes(f"bytes of {number}-{i}".encode())
-            deliveries.append(Delivery(kind="ORU", destination=destination, path=path, message_id=f"{number}-{i}"))
+            deliveries.append(
+                Delivery(kind=ArtifactKind.ORU, destination=destination, path=path, message_id=f"{number}-{i}")
+            )
         store.finish(claim, result(claim.order.id, seed=number), deliveries)
 
     return put

@@ -26,7 +26,7 @@ from chromogen.v1 import profile_service_pb2 as chromogen_dot_v1_dot_profile__se
 from chromogen.v1 import result_pb2 as chromogen_dot_v1_dot_result__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#chromogen/v1/analysis_service.proto\x12\x0c\x63hromogen.v1\x1a\"chromogen/v1/profile_service.proto\x1a\x19\x63hromogen/v1/result.proto\"\"\n\x05Image\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0b\n\x03mpp\x18\x02 \x01(\x01\"~\n\x13\x41nalyzeImageRequest\x12\"\n\x05image\x18\x01 \x01(\x0b\x32\x13.chromogen.v1.Image\x12.\n\x07profile\x18\x02 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x13\n\x0bwith_nuclei\x18\x03 \x01(\x08\"\xda\x01\n\x14\x41nalyzeImageResponse\x12$\n\x06scores\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Scores\x12%\n\x06nuclei\x18\x02 \x03(\x0b\x32\x15.chromogen.v1.Nucleus\x12\x10\n\x08warnings\x18\x03 \x03(\t\x12\"\n\x05model\x18\x04 \x01(\x0b\x32\x13.chromogen.v1.Model\x12.\n\x07profile\x18\x05 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\"\x91\x01\n\x14\x41nalyzeFieldsRequest\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\x03\x12\"\n\x05image\x18\x02 \x01(\x0b\x32\x13.chromogen.v1.Image\x12.\n\x07profile\x18\x03 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x13\n\x0bwith_nuclei\x18\x04 \x01(\x08\"\x99\x01\n\x15\x41nalyzeFieldsResponse\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\x03\x12$\n\x06scores\x18\x02 \x01(\x0b\x32\x14.chromogen.v1.Scores\x12%\n\x06nuclei\x18\x03 \x03(\x0b\x32\x15.chromogen.v1.Nucleus\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x32\xc6\x01\n\x0f\x41nalysisService\x12U\n\x0c\x41nalyzeImage\x12!.chromogen.v1.AnalyzeImageRequest\x1a\".chromogen.v1.AnalyzeImageResponse\x12\\\n\rAnalyzeFields\x12\".chromogen.v1.AnalyzeFieldsRequest\x1a#.chromogen.v1.AnalyzeFieldsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#chromogen/v1/analysis_service.proto\x12\x0c\x63hromogen.v1\x1a\"chromogen/v1/profile_service.proto\x1a\x19\x63hromogen/v1/result.proto\"\"\n\x05Image\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0b\n\x03mpp\x18\x02 \x01(\x01\"\x8d\x01\n\x13\x41nalyzeImageRequest\x12\"\n\x05image\x18\x01 \x01(\x0b\x32\x13.chromogen.v1.Image\x12.\n\x07profile\x18\x02 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x12\n\nwith_cells\x18\x03 \x01(\x08\x12\x0e\n\x06marker\x18\x04 \x01(\t\"\xff\x01\n\x14\x41nalyzeImageResponse\x12#\n\x06scores\x18\x01 \x03(\x0b\x32\x13.chromogen.v1.Score\x12\"\n\x05\x63\x65lls\x18\x02 \x01(\x0b\x32\x13.chromogen.v1.Cells\x12\'\n\x06groups\x18\x03 \x03(\x0b\x32\x17.chromogen.v1.CellGroup\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\"\n\x05model\x18\x05 \x01(\x0b\x32\x13.chromogen.v1.Model\x12.\n\x07profile\x18\x06 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\"\xa0\x01\n\x14\x41nalyzeFieldsRequest\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\x03\x12\"\n\x05image\x18\x02 \x01(\x0b\x32\x13.chromogen.v1.Image\x12.\n\x07profile\x18\x03 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x12\n\nwith_cells\x18\x04 \x01(\x08\x12\x0e\n\x06marker\x18\x05 \x01(\t\"\xbe\x01\n\x15\x41nalyzeFieldsResponse\x12\x10\n\x08\x66ield_id\x18\x01 \x01(\x03\x12#\n\x06scores\x18\x02 \x03(\x0b\x32\x13.chromogen.v1.Score\x12\"\n\x05\x63\x65lls\x18\x03 \x01(\x0b\x32\x13.chromogen.v1.Cells\x12\'\n\x06groups\x18\x04 \x03(\x0b\x32\x17.chromogen.v1.CellGroup\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\x32\xc6\x01\n\x0f\x41nalysisService\x12U\n\x0c\x41nalyzeImage\x12!.chromogen.v1.AnalyzeImageRequest\x1a\".chromogen.v1.AnalyzeImageResponse\x12\\\n\rAnalyzeFields\x12\".chromogen.v1.AnalyzeFieldsRequest\x1a#.chromogen.v1.AnalyzeFieldsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_IMAGE']._serialized_start=116
   _globals['_IMAGE']._serialized_end=150
-  _globals['_ANALYZEIMAGEREQUEST']._serialized_start=152
-  _globals['_ANALYZEIMAGEREQUEST']._serialized_end=278
-  _globals['_ANALYZEIMAGERESPONSE']._serialized_start=281
-  _globals['_ANALYZEIMAGERESPONSE']._serialized_end=499
-  _globals['_ANALYZEFIELDSREQUEST']._serialized_start=502
-  _globals['_ANALYZEFIELDSREQUEST']._serialized_end=647
-  _globals['_ANALYZEFIELDSRESPONSE']._serialized_start=650
-  _globals['_ANALYZEFIELDSRESPONSE']._serialized_end=803
-  _globals['_ANALYSISSERVICE']._serialized_start=806
-  _globals['_ANALYSISSERVICE']._serialized_end=1004
+  _globals['_ANALYZEIMAGEREQUEST']._serialized_start=153
+  _globals['_ANALYZEIMAGEREQUEST']._serialized_end=294
+  _globals['_ANALYZEIMAGERESPONSE']._serialized_start=297
+  _globals['_ANALYZEIMAGERESPONSE']._serialized_end=552
+  _globals['_ANALYZEFIELDSREQUEST']._serialized_start=555
+  _globals['_ANALYZEFIELDSREQUEST']._serialized_end=715
+  _globals['_ANALYZEFIELDSRESPONSE']._serialized_start=718
+  _globals['_ANALYZEFIELDSRESPONSE']._serialized_end=908
+  _globals['_ANALYSISSERVICE']._serialized_start=911
+  _globals['_ANALYSISSERVICE']._serialized_end=1109
 # @@protoc_insertion_point(module_scope)

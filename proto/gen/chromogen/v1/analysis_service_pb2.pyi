@@ -17,53 +17,61 @@ class Image(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., mpp: _Optional[float] = ...) -> None: ...
 
 class AnalyzeImageRequest(_message.Message):
-    __slots__ = ("image", "profile", "with_nuclei")
+    __slots__ = ("image", "profile", "with_cells", "marker")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
-    WITH_NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    WITH_CELLS_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
     image: Image
     profile: _profile_service_pb2.ProfileRevision
-    with_nuclei: bool
-    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_nuclei: _Optional[bool] = ...) -> None: ...
+    with_cells: bool
+    marker: str
+    def __init__(self, image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_cells: _Optional[bool] = ..., marker: _Optional[str] = ...) -> None: ...
 
 class AnalyzeImageResponse(_message.Message):
-    __slots__ = ("scores", "nuclei", "warnings", "model", "profile", "seconds")
+    __slots__ = ("scores", "cells", "groups", "warnings", "model", "profile", "seconds")
     SCORES_FIELD_NUMBER: _ClassVar[int]
-    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
-    scores: _result_pb2.Scores
-    nuclei: _containers.RepeatedCompositeFieldContainer[_result_pb2.Nucleus]
+    scores: _containers.RepeatedCompositeFieldContainer[_result_pb2.Score]
+    cells: _result_pb2.Cells
+    groups: _containers.RepeatedCompositeFieldContainer[_result_pb2.CellGroup]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     model: _result_pb2.Model
     profile: _profile_service_pb2.ProfileRevision
     seconds: float
-    def __init__(self, scores: _Optional[_Union[_result_pb2.Scores, _Mapping]] = ..., nuclei: _Optional[_Iterable[_Union[_result_pb2.Nucleus, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_result_pb2.Model, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., seconds: _Optional[float] = ...) -> None: ...
+    def __init__(self, scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_result_pb2.Model, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class AnalyzeFieldsRequest(_message.Message):
-    __slots__ = ("field_id", "image", "profile", "with_nuclei")
+    __slots__ = ("field_id", "image", "profile", "with_cells", "marker")
     FIELD_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
-    WITH_NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    WITH_CELLS_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
     field_id: int
     image: Image
     profile: _profile_service_pb2.ProfileRevision
-    with_nuclei: bool
-    def __init__(self, field_id: _Optional[int] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_nuclei: _Optional[bool] = ...) -> None: ...
+    with_cells: bool
+    marker: str
+    def __init__(self, field_id: _Optional[int] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_cells: _Optional[bool] = ..., marker: _Optional[str] = ...) -> None: ...
 
 class AnalyzeFieldsResponse(_message.Message):
-    __slots__ = ("field_id", "scores", "nuclei", "warnings", "seconds")
+    __slots__ = ("field_id", "scores", "cells", "groups", "warnings", "seconds")
     FIELD_ID_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
-    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     field_id: int
-    scores: _result_pb2.Scores
-    nuclei: _containers.RepeatedCompositeFieldContainer[_result_pb2.Nucleus]
+    scores: _containers.RepeatedCompositeFieldContainer[_result_pb2.Score]
+    cells: _result_pb2.Cells
+    groups: _containers.RepeatedCompositeFieldContainer[_result_pb2.CellGroup]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     seconds: float
-    def __init__(self, field_id: _Optional[int] = ..., scores: _Optional[_Union[_result_pb2.Scores, _Mapping]] = ..., nuclei: _Optional[_Iterable[_Union[_result_pb2.Nucleus, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ...) -> None: ...
+    def __init__(self, field_id: _Optional[int] = ..., scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ...) -> None: ...

@@ -52,7 +52,7 @@ class AnalysisServiceServicer:
     """
 
     def AnalyzeImage(self, request, context):
-        """Find and grade the nuclei of one picture.
+        """Find, measure and score the cells of one picture.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

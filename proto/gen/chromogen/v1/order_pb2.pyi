@@ -78,7 +78,7 @@ class SlideReference(_message.Message):
     def __init__(self, study_uid: _Optional[str] = ..., series_uid: _Optional[str] = ..., container_id: _Optional[str] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("id", "lab", "placer_order_number", "placer_request", "priority", "marker", "procedure_code", "procedure_text", "patient", "specimen", "slide", "request_time", "state", "attempt", "reason", "detail", "progress", "result_id", "create_time", "update_time", "etag")
+    __slots__ = ("id", "lab", "placer_order_number", "placer_request", "priority", "marker", "procedure_code", "procedure_text", "patient", "specimen", "slide", "request_time", "state", "attempt", "reason", "detail", "progress", "result_id", "create_time", "update_time", "etag", "placer_namespace", "placer_universal_id", "placer_universal_type")
     ID_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
     PLACER_ORDER_NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,9 @@ class Order(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    PLACER_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    PLACER_UNIVERSAL_ID_FIELD_NUMBER: _ClassVar[int]
+    PLACER_UNIVERSAL_TYPE_FIELD_NUMBER: _ClassVar[int]
     id: str
     lab: str
     placer_order_number: str
@@ -121,4 +124,7 @@ class Order(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., placer_order_number: _Optional[str] = ..., placer_request: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., marker: _Optional[str] = ..., procedure_code: _Optional[str] = ..., procedure_text: _Optional[str] = ..., patient: _Optional[_Union[Patient, _Mapping]] = ..., specimen: _Optional[_Union[Specimen, _Mapping]] = ..., slide: _Optional[_Union[SlideReference, _Mapping]] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[OrderState, str]] = ..., attempt: _Optional[int] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., progress: _Optional[float] = ..., result_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    placer_namespace: str
+    placer_universal_id: str
+    placer_universal_type: str
+    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., placer_order_number: _Optional[str] = ..., placer_request: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ..., marker: _Optional[str] = ..., procedure_code: _Optional[str] = ..., procedure_text: _Optional[str] = ..., patient: _Optional[_Union[Patient, _Mapping]] = ..., specimen: _Optional[_Union[Specimen, _Mapping]] = ..., slide: _Optional[_Union[SlideReference, _Mapping]] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[OrderState, str]] = ..., attempt: _Optional[int] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., progress: _Optional[float] = ..., result_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., placer_namespace: _Optional[str] = ..., placer_universal_id: _Optional[str] = ..., placer_universal_type: _Optional[str] = ...) -> None: ...

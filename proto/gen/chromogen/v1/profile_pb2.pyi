@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -20,36 +21,32 @@ PROFILE_STATE_DRAFT: ProfileState
 PROFILE_STATE_ACTIVE: ProfileState
 PROFILE_STATE_RETIRED: ProfileState
 
-class HueValueThresholds(_message.Message):
-    __slots__ = ("hue", "left", "right")
-    HUE_FIELD_NUMBER: _ClassVar[int]
-    LEFT_FIELD_NUMBER: _ClassVar[int]
-    RIGHT_FIELD_NUMBER: _ClassVar[int]
-    hue: int
-    left: int
-    right: int
-    def __init__(self, hue: _Optional[int] = ..., left: _Optional[int] = ..., right: _Optional[int] = ...) -> None: ...
-
-class DensityThresholds(_message.Message):
-    __slots__ = ("weak_centi", "moderate_centi", "strong_centi")
-    WEAK_CENTI_FIELD_NUMBER: _ClassVar[int]
-    MODERATE_CENTI_FIELD_NUMBER: _ClassVar[int]
-    STRONG_CENTI_FIELD_NUMBER: _ClassVar[int]
-    weak_centi: int
-    moderate_centi: int
-    strong_centi: int
-    def __init__(self, weak_centi: _Optional[int] = ..., moderate_centi: _Optional[int] = ..., strong_centi: _Optional[int] = ...) -> None: ...
-
-class Thresholds(_message.Message):
-    __slots__ = ("hue_value", "density")
-    HUE_VALUE_FIELD_NUMBER: _ClassVar[int]
-    DENSITY_FIELD_NUMBER: _ClassVar[int]
-    hue_value: HueValueThresholds
-    density: DensityThresholds
-    def __init__(self, hue_value: _Optional[_Union[HueValueThresholds, _Mapping]] = ..., density: _Optional[_Union[DensityThresholds, _Mapping]] = ...) -> None: ...
+class Criteria(_message.Message):
+    __slots__ = ("method", "numbers", "texts")
+    class NumbersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class TextsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    numbers: _containers.ScalarMap[str, float]
+    texts: _containers.ScalarMap[str, str]
+    def __init__(self, method: _Optional[str] = ..., numbers: _Optional[_Mapping[str, float]] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Profile(_message.Message):
-    __slots__ = ("name", "revision", "lab", "marker", "clone", "stainer", "scanner", "thresholds", "valid_from", "valid_until", "source", "state", "create_time", "etag")
+    __slots__ = ("name", "revision", "lab", "marker", "clone", "stainer", "scanner", "criteria", "valid_from", "valid_until", "source", "state", "create_time", "etag")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
@@ -57,7 +54,7 @@ class Profile(_message.Message):
     CLONE_FIELD_NUMBER: _ClassVar[int]
     STAINER_FIELD_NUMBER: _ClassVar[int]
     SCANNER_FIELD_NUMBER: _ClassVar[int]
-    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    CRITERIA_FIELD_NUMBER: _ClassVar[int]
     VALID_FROM_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -71,11 +68,11 @@ class Profile(_message.Message):
     clone: str
     stainer: str
     scanner: str
-    thresholds: Thresholds
+    criteria: Criteria
     valid_from: str
     valid_until: str
     source: str
     state: ProfileState
     create_time: _timestamp_pb2.Timestamp
     etag: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., lab: _Optional[str] = ..., marker: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[ProfileState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., lab: _Optional[str] = ..., marker: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., criteria: _Optional[_Union[Criteria, _Mapping]] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[ProfileState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...

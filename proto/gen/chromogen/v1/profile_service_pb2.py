@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from chromogen.v1 import profile_pb2 as chromogen_dot_v1_dot_profile__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"chromogen/v1/profile_service.proto\x12\x0c\x63hromogen.v1\x1a\x1a\x63hromogen/v1/profile.proto\"R\n\x14\x43reateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x07profile\x18\x02 \x01(\x0b\x32\x15.chromogen.v1.Profile\"?\n\x15\x43reateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"3\n\x11GetProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"<\n\x12GetProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"w\n\x13ListProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06marker\x18\x03 \x01(\t\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.chromogen.v1.ProfileState\"X\n\x14ListProfilesResponse\x12\'\n\x08profiles\x18\x01 \x03(\x0b\x32\x15.chromogen.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb5\x01\n\x1c\x43reateProfileRevisionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12,\n\nthresholds\x18\x03 \x01(\x0b\x32\x18.chromogen.v1.Thresholds\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x12\n\nvalid_from\x18\x05 \x01(\t\x12\x13\n\x0bvalid_until\x18\x06 \x01(\t\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"G\n\x1d\x43reateProfileRevisionResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"F\n\x16\x41\x63tivateProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"A\n\x17\x41\x63tivateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"D\n\x14RetireProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"?\n\x15RetireProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"1\n\x0fProfileRevision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"\x89\x01\n\x16\x43ompareProfilesRequest\x12,\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12-\n\x06second\x18\x02 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x12\n\nresult_ids\x18\x03 \x03(\t\"\x96\x02\n\x11ProfileComparison\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x0e\n\x06nuclei\x18\x02 \x01(\x03\x12\x1a\n\rfirst_h_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0esecond_h_score\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12#\n\x16\x66irst_percent_positive\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12$\n\x17second_percent_positive\x18\x06 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_first_h_scoreB\x11\n\x0f_second_h_scoreB\x19\n\x17_first_percent_positiveB\x1a\n\x18_second_percent_positive\"\xd9\x01\n\x17\x43ompareProfilesResponse\x12\x34\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32\x1f.chromogen.v1.ProfileComparison\x12$\n\x17mean_h_score_difference\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\'\n\x1alargest_h_score_difference\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x1a\n\x18_mean_h_score_differenceB\x1d\n\x1b_largest_h_score_difference\"a\n\x17\x43\x61librateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nresult_ids\x18\x03 \x03(\t\x12\x10\n\x08h_scores\x18\x04 \x03(\x01\"_\n\x18\x43\x61librateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\x12\x1b\n\x13leave_one_out_error\x18\x02 \x01(\x01\x32\x81\x06\n\x0eProfileService\x12X\n\rCreateProfile\x12\".chromogen.v1.CreateProfileRequest\x1a#.chromogen.v1.CreateProfileResponse\x12O\n\nGetProfile\x12\x1f.chromogen.v1.GetProfileRequest\x1a .chromogen.v1.GetProfileResponse\x12U\n\x0cListProfiles\x12!.chromogen.v1.ListProfilesRequest\x1a\".chromogen.v1.ListProfilesResponse\x12p\n\x15\x43reateProfileRevision\x12*.chromogen.v1.CreateProfileRevisionRequest\x1a+.chromogen.v1.CreateProfileRevisionResponse\x12^\n\x0f\x41\x63tivateProfile\x12$.chromogen.v1.ActivateProfileRequest\x1a%.chromogen.v1.ActivateProfileResponse\x12X\n\rRetireProfile\x12\".chromogen.v1.RetireProfileRequest\x1a#.chromogen.v1.RetireProfileResponse\x12^\n\x0f\x43ompareProfiles\x12$.chromogen.v1.CompareProfilesRequest\x1a%.chromogen.v1.CompareProfilesResponse\x12\x61\n\x10\x43\x61librateProfile\x12%.chromogen.v1.CalibrateProfileRequest\x1a&.chromogen.v1.CalibrateProfileResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"chromogen/v1/profile_service.proto\x12\x0c\x63hromogen.v1\x1a\x1a\x63hromogen/v1/profile.proto\"R\n\x14\x43reateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x07profile\x18\x02 \x01(\x0b\x32\x15.chromogen.v1.Profile\"?\n\x15\x43reateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"3\n\x11GetProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"<\n\x12GetProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"w\n\x13ListProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06marker\x18\x03 \x01(\t\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.chromogen.v1.ProfileState\"X\n\x14ListProfilesResponse\x12\'\n\x08profiles\x18\x01 \x03(\x0b\x32\x15.chromogen.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\x1c\x43reateProfileRevisionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x08\x63riteria\x18\x03 \x01(\x0b\x32\x16.chromogen.v1.Criteria\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x12\n\nvalid_from\x18\x05 \x01(\t\x12\x13\n\x0bvalid_until\x18\x06 \x01(\t\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"G\n\x1d\x43reateProfileRevisionResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"F\n\x16\x41\x63tivateProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"A\n\x17\x41\x63tivateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"D\n\x14RetireProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"?\n\x15RetireProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"1\n\x0fProfileRevision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"\x89\x01\n\x16\x43ompareProfilesRequest\x12,\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12-\n\x06second\x18\x02 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x12\n\nresult_ids\x18\x03 \x03(\t\"\xca\x01\n\x11MeasureComparison\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x18\n\x0b\x66irst_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0csecond_value\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0e\x66irst_category\x18\x06 \x01(\t\x12\x17\n\x0fsecond_category\x18\x07 \x01(\tB\x0e\n\x0c_first_valueB\x0f\n\r_second_value\"h\n\x11ProfileComparison\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\r\n\x05\x63\x65lls\x18\x02 \x01(\x03\x12\x31\n\x08measures\x18\x03 \x03(\x0b\x32\x1f.chromogen.v1.MeasureComparison\"e\n\x11MeasureDifference\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0f\n\x07results\x18\x03 \x01(\x05\x12\x0c\n\x04mean\x18\x04 \x01(\x01\x12\x0f\n\x07largest\x18\x05 \x01(\x01\"\x85\x01\n\x17\x43ompareProfilesResponse\x12\x34\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32\x1f.chromogen.v1.ProfileComparison\x12\x34\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x1f.chromogen.v1.MeasureDifference\"a\n\x17\x43\x61librateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nresult_ids\x18\x03 \x03(\t\x12\x10\n\x08h_scores\x18\x04 \x03(\x01\"_\n\x18\x43\x61librateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\x12\x1b\n\x13leave_one_out_error\x18\x02 \x01(\x01\x32\x81\x06\n\x0eProfileService\x12X\n\rCreateProfile\x12\".chromogen.v1.CreateProfileRequest\x1a#.chromogen.v1.CreateProfileResponse\x12O\n\nGetProfile\x12\x1f.chromogen.v1.GetProfileRequest\x1a .chromogen.v1.GetProfileResponse\x12U\n\x0cListProfiles\x12!.chromogen.v1.ListProfilesRequest\x1a\".chromogen.v1.ListProfilesResponse\x12p\n\x15\x43reateProfileRevision\x12*.chromogen.v1.CreateProfileRevisionRequest\x1a+.chromogen.v1.CreateProfileRevisionResponse\x12^\n\x0f\x41\x63tivateProfile\x12$.chromogen.v1.ActivateProfileRequest\x1a%.chromogen.v1.ActivateProfileResponse\x12X\n\rRetireProfile\x12\".chromogen.v1.RetireProfileRequest\x1a#.chromogen.v1.RetireProfileResponse\x12^\n\x0f\x43ompareProfiles\x12$.chromogen.v1.CompareProfilesRequest\x1a%.chromogen.v1.CompareProfilesResponse\x12\x61\n\x10\x43\x61librateProfile\x12%.chromogen.v1.CalibrateProfileRequest\x1a&.chromogen.v1.CalibrateProfileResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,29 +45,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROFILESRESPONSE']._serialized_start=465
   _globals['_LISTPROFILESRESPONSE']._serialized_end=553
   _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_start=556
-  _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_end=737
-  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_start=739
-  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_end=810
-  _globals['_ACTIVATEPROFILEREQUEST']._serialized_start=812
-  _globals['_ACTIVATEPROFILEREQUEST']._serialized_end=882
-  _globals['_ACTIVATEPROFILERESPONSE']._serialized_start=884
-  _globals['_ACTIVATEPROFILERESPONSE']._serialized_end=949
-  _globals['_RETIREPROFILEREQUEST']._serialized_start=951
-  _globals['_RETIREPROFILEREQUEST']._serialized_end=1019
-  _globals['_RETIREPROFILERESPONSE']._serialized_start=1021
-  _globals['_RETIREPROFILERESPONSE']._serialized_end=1084
-  _globals['_PROFILEREVISION']._serialized_start=1086
-  _globals['_PROFILEREVISION']._serialized_end=1135
-  _globals['_COMPAREPROFILESREQUEST']._serialized_start=1138
-  _globals['_COMPAREPROFILESREQUEST']._serialized_end=1275
-  _globals['_PROFILECOMPARISON']._serialized_start=1278
-  _globals['_PROFILECOMPARISON']._serialized_end=1556
-  _globals['_COMPAREPROFILESRESPONSE']._serialized_start=1559
-  _globals['_COMPAREPROFILESRESPONSE']._serialized_end=1776
-  _globals['_CALIBRATEPROFILEREQUEST']._serialized_start=1778
-  _globals['_CALIBRATEPROFILEREQUEST']._serialized_end=1875
-  _globals['_CALIBRATEPROFILERESPONSE']._serialized_start=1877
-  _globals['_CALIBRATEPROFILERESPONSE']._serialized_end=1972
-  _globals['_PROFILESERVICE']._serialized_start=1975
-  _globals['_PROFILESERVICE']._serialized_end=2744
+  _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_end=733
+  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_start=735
+  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_end=806
+  _globals['_ACTIVATEPROFILEREQUEST']._serialized_start=808
+  _globals['_ACTIVATEPROFILEREQUEST']._serialized_end=878
+  _globals['_ACTIVATEPROFILERESPONSE']._serialized_start=880
+  _globals['_ACTIVATEPROFILERESPONSE']._serialized_end=945
+  _globals['_RETIREPROFILEREQUEST']._serialized_start=947
+  _globals['_RETIREPROFILEREQUEST']._serialized_end=1015
+  _globals['_RETIREPROFILERESPONSE']._serialized_start=1017
+  _globals['_RETIREPROFILERESPONSE']._serialized_end=1080
+  _globals['_PROFILEREVISION']._serialized_start=1082
+  _globals['_PROFILEREVISION']._serialized_end=1131
+  _globals['_COMPAREPROFILESREQUEST']._serialized_start=1134
+  _globals['_COMPAREPROFILESREQUEST']._serialized_end=1271
+  _globals['_MEASURECOMPARISON']._serialized_start=1274
+  _globals['_MEASURECOMPARISON']._serialized_end=1476
+  _globals['_PROFILECOMPARISON']._serialized_start=1478
+  _globals['_PROFILECOMPARISON']._serialized_end=1582
+  _globals['_MEASUREDIFFERENCE']._serialized_start=1584
+  _globals['_MEASUREDIFFERENCE']._serialized_end=1685
+  _globals['_COMPAREPROFILESRESPONSE']._serialized_start=1688
+  _globals['_COMPAREPROFILESRESPONSE']._serialized_end=1821
+  _globals['_CALIBRATEPROFILEREQUEST']._serialized_start=1823
+  _globals['_CALIBRATEPROFILEREQUEST']._serialized_end=1920
+  _globals['_CALIBRATEPROFILERESPONSE']._serialized_start=1922
+  _globals['_CALIBRATEPROFILERESPONSE']._serialized_end=2017
+  _globals['_PROFILESERVICE']._serialized_start=2020
+  _globals['_PROFILESERVICE']._serialized_end=2789
 # @@protoc_insertion_point(module_scope)

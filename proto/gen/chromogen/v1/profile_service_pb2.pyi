@@ -56,22 +56,22 @@ class ListProfilesResponse(_message.Message):
     def __init__(self, profiles: _Optional[_Iterable[_Union[_profile_pb2.Profile, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class CreateProfileRevisionRequest(_message.Message):
-    __slots__ = ("request_id", "name", "thresholds", "source", "valid_from", "valid_until", "etag")
+    __slots__ = ("request_id", "name", "criteria", "source", "valid_from", "valid_until", "etag")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
-    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    CRITERIA_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     VALID_FROM_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
-    thresholds: _profile_pb2.Thresholds
+    criteria: _profile_pb2.Criteria
     source: str
     valid_from: str
     valid_until: str
     etag: str
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., thresholds: _Optional[_Union[_profile_pb2.Thresholds, _Mapping]] = ..., source: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., criteria: _Optional[_Union[_profile_pb2.Criteria, _Mapping]] = ..., source: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class CreateProfileRevisionResponse(_message.Message):
     __slots__ = ("profile",)
@@ -129,31 +129,55 @@ class CompareProfilesRequest(_message.Message):
     result_ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, first: _Optional[_Union[ProfileRevision, _Mapping]] = ..., second: _Optional[_Union[ProfileRevision, _Mapping]] = ..., result_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class MeasureComparison(_message.Message):
+    __slots__ = ("measure", "display", "unit", "first_value", "second_value", "first_category", "second_category")
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_VALUE_FIELD_NUMBER: _ClassVar[int]
+    SECOND_VALUE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SECOND_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    measure: str
+    display: str
+    unit: str
+    first_value: float
+    second_value: float
+    first_category: str
+    second_category: str
+    def __init__(self, measure: _Optional[str] = ..., display: _Optional[str] = ..., unit: _Optional[str] = ..., first_value: _Optional[float] = ..., second_value: _Optional[float] = ..., first_category: _Optional[str] = ..., second_category: _Optional[str] = ...) -> None: ...
+
 class ProfileComparison(_message.Message):
-    __slots__ = ("result_id", "nuclei", "first_h_score", "second_h_score", "first_percent_positive", "second_percent_positive")
+    __slots__ = ("result_id", "cells", "measures")
     RESULT_ID_FIELD_NUMBER: _ClassVar[int]
-    NUCLEI_FIELD_NUMBER: _ClassVar[int]
-    FIRST_H_SCORE_FIELD_NUMBER: _ClassVar[int]
-    SECOND_H_SCORE_FIELD_NUMBER: _ClassVar[int]
-    FIRST_PERCENT_POSITIVE_FIELD_NUMBER: _ClassVar[int]
-    SECOND_PERCENT_POSITIVE_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
     result_id: str
-    nuclei: int
-    first_h_score: float
-    second_h_score: float
-    first_percent_positive: float
-    second_percent_positive: float
-    def __init__(self, result_id: _Optional[str] = ..., nuclei: _Optional[int] = ..., first_h_score: _Optional[float] = ..., second_h_score: _Optional[float] = ..., first_percent_positive: _Optional[float] = ..., second_percent_positive: _Optional[float] = ...) -> None: ...
+    cells: int
+    measures: _containers.RepeatedCompositeFieldContainer[MeasureComparison]
+    def __init__(self, result_id: _Optional[str] = ..., cells: _Optional[int] = ..., measures: _Optional[_Iterable[_Union[MeasureComparison, _Mapping]]] = ...) -> None: ...
+
+class MeasureDifference(_message.Message):
+    __slots__ = ("measure", "display", "results", "mean", "largest")
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_FIELD_NUMBER: _ClassVar[int]
+    measure: str
+    display: str
+    results: int
+    mean: float
+    largest: float
+    def __init__(self, measure: _Optional[str] = ..., display: _Optional[str] = ..., results: _Optional[int] = ..., mean: _Optional[float] = ..., largest: _Optional[float] = ...) -> None: ...
 
 class CompareProfilesResponse(_message.Message):
-    __slots__ = ("comparisons", "mean_h_score_difference", "largest_h_score_difference")
+    __slots__ = ("comparisons", "differences")
     COMPARISONS_FIELD_NUMBER: _ClassVar[int]
-    MEAN_H_SCORE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
-    LARGEST_H_SCORE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     comparisons: _containers.RepeatedCompositeFieldContainer[ProfileComparison]
-    mean_h_score_difference: float
-    largest_h_score_difference: float
-    def __init__(self, comparisons: _Optional[_Iterable[_Union[ProfileComparison, _Mapping]]] = ..., mean_h_score_difference: _Optional[float] = ..., largest_h_score_difference: _Optional[float] = ...) -> None: ...
+    differences: _containers.RepeatedCompositeFieldContainer[MeasureDifference]
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[ProfileComparison, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[MeasureDifference, _Mapping]]] = ...) -> None: ...
 
 class CalibrateProfileRequest(_message.Message):
     __slots__ = ("request_id", "name", "result_ids", "h_scores")

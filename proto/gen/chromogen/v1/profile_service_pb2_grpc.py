@@ -131,7 +131,7 @@ class ProfileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CalibrateProfile(self, request, context):
-        """Fit thresholds to annotated regions. Not built yet: answers UNIMPLEMENTED with the reason NOT_IMPLEMENTED.
+        """Fit criteria to annotated regions. Not built yet: answers UNIMPLEMENTED with the reason NOT_IMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

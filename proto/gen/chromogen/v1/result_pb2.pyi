@@ -19,31 +19,12 @@ class ResultState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RESULT_STATE_REJECTED: _ClassVar[ResultState]
     RESULT_STATE_CORRECTED: _ClassVar[ResultState]
     RESULT_STATE_SUPERSEDED: _ClassVar[ResultState]
-
-class Compartment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    COMPARTMENT_UNSPECIFIED: _ClassVar[Compartment]
-    COMPARTMENT_STROMA: _ClassVar[Compartment]
-    COMPARTMENT_EPITHELIUM: _ClassVar[Compartment]
 RESULT_STATE_UNSPECIFIED: ResultState
 RESULT_STATE_PRELIMINARY: ResultState
 RESULT_STATE_FINAL: ResultState
 RESULT_STATE_REJECTED: ResultState
 RESULT_STATE_CORRECTED: ResultState
 RESULT_STATE_SUPERSEDED: ResultState
-COMPARTMENT_UNSPECIFIED: Compartment
-COMPARTMENT_STROMA: Compartment
-COMPARTMENT_EPITHELIUM: Compartment
-
-class Allred(_message.Message):
-    __slots__ = ("proportion", "intensity", "total")
-    PROPORTION_FIELD_NUMBER: _ClassVar[int]
-    INTENSITY_FIELD_NUMBER: _ClassVar[int]
-    TOTAL_FIELD_NUMBER: _ClassVar[int]
-    proportion: int
-    intensity: int
-    total: int
-    def __init__(self, proportion: _Optional[int] = ..., intensity: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
 
 class Interval(_message.Message):
     __slots__ = ("low", "high")
@@ -53,45 +34,51 @@ class Interval(_message.Message):
     high: float
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
-class CompartmentScore(_message.Message):
-    __slots__ = ("nuclei", "counts", "h_score", "h_score_ci95", "percent_positive", "allred", "irs")
-    NUCLEI_FIELD_NUMBER: _ClassVar[int]
-    COUNTS_FIELD_NUMBER: _ClassVar[int]
-    H_SCORE_FIELD_NUMBER: _ClassVar[int]
-    H_SCORE_CI95_FIELD_NUMBER: _ClassVar[int]
-    PERCENT_POSITIVE_FIELD_NUMBER: _ClassVar[int]
-    ALLRED_FIELD_NUMBER: _ClassVar[int]
-    IRS_FIELD_NUMBER: _ClassVar[int]
-    nuclei: int
-    counts: _containers.RepeatedScalarFieldContainer[int]
-    h_score: float
-    h_score_ci95: Interval
-    percent_positive: float
-    allred: Allred
-    irs: int
-    def __init__(self, nuclei: _Optional[int] = ..., counts: _Optional[_Iterable[int]] = ..., h_score: _Optional[float] = ..., h_score_ci95: _Optional[_Union[Interval, _Mapping]] = ..., percent_positive: _Optional[float] = ..., allred: _Optional[_Union[Allred, _Mapping]] = ..., irs: _Optional[int] = ...) -> None: ...
+class Score(_message.Message):
+    __slots__ = ("code", "scheme", "display", "region", "value", "category", "unit", "interval", "n", "measure")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SCHEME_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    scheme: str
+    display: str
+    region: str
+    value: float
+    category: str
+    unit: str
+    interval: Interval
+    n: int
+    measure: str
+    def __init__(self, code: _Optional[str] = ..., scheme: _Optional[str] = ..., display: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ..., unit: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., n: _Optional[int] = ..., measure: _Optional[str] = ...) -> None: ...
 
-class Scores(_message.Message):
-    __slots__ = ("stroma", "epithelium", "all")
-    STROMA_FIELD_NUMBER: _ClassVar[int]
-    EPITHELIUM_FIELD_NUMBER: _ClassVar[int]
-    ALL_FIELD_NUMBER: _ClassVar[int]
-    stroma: CompartmentScore
-    epithelium: CompartmentScore
-    all: CompartmentScore
-    def __init__(self, stroma: _Optional[_Union[CompartmentScore, _Mapping]] = ..., epithelium: _Optional[_Union[CompartmentScore, _Mapping]] = ..., all: _Optional[_Union[CompartmentScore, _Mapping]] = ...) -> None: ...
+class Graph(_message.Message):
+    __slots__ = ("name", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "sha256", "engine")
+    __slots__ = ("name", "version", "sha256", "engine", "graphs")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
+    GRAPHS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     sha256: str
     engine: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., engine: _Optional[str] = ...) -> None: ...
+    graphs: _containers.RepeatedCompositeFieldContainer[Graph]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., engine: _Optional[str] = ..., graphs: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ...) -> None: ...
 
 class SlideFacts(_message.Message):
     __slots__ = ("mpp", "width_px", "height_px", "study_uid", "series_uid", "container_id", "sha256", "icc_sha256")
@@ -114,7 +101,7 @@ class SlideFacts(_message.Message):
     def __init__(self, mpp: _Optional[float] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., study_uid: _Optional[str] = ..., series_uid: _Optional[str] = ..., container_id: _Optional[str] = ..., sha256: _Optional[str] = ..., icc_sha256: _Optional[str] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version")
+    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region")
     ID_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +120,8 @@ class Result(_message.Message):
     RESEARCH_USE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    CLINICAL_REGION_FIELD_NUMBER: _ClassVar[int]
     id: str
     lab: str
     order_id: str
@@ -141,7 +130,7 @@ class Result(_message.Message):
     profile: _profile_pb2.Profile
     model: Model
     slide: SlideFacts
-    scores: Scores
+    scores: _containers.RepeatedCompositeFieldContainer[Score]
     tissue_mm2: float
     warnings: _containers.RepeatedScalarFieldContainer[str]
     state: ResultState
@@ -151,27 +140,43 @@ class Result(_message.Message):
     research_use_only: bool
     etag: str
     software_version: str
-    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ...) -> None: ...
+    marker: str
+    clinical_region: str
+    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ...) -> None: ...
 
-class Nucleus(_message.Message):
-    __slots__ = ("x_px", "y_px", "compartment", "confidence", "hue", "value", "dab_od_centi", "grade")
+class CellGroup(_message.Message):
+    __slots__ = ("name", "title", "region")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    title: str
+    region: str
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
+
+class Measurement(_message.Message):
+    __slots__ = ("name", "unit", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    unit: str
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Cells(_message.Message):
+    __slots__ = ("x_px", "y_px", "group", "confidence", "measurements")
     X_PX_FIELD_NUMBER: _ClassVar[int]
     Y_PX_FIELD_NUMBER: _ClassVar[int]
-    COMPARTMENT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
-    HUE_FIELD_NUMBER: _ClassVar[int]
-    VALUE_FIELD_NUMBER: _ClassVar[int]
-    DAB_OD_CENTI_FIELD_NUMBER: _ClassVar[int]
-    GRADE_FIELD_NUMBER: _ClassVar[int]
-    x_px: float
-    y_px: float
-    compartment: Compartment
-    confidence: float
-    hue: int
-    value: int
-    dab_od_centi: int
-    grade: int
-    def __init__(self, x_px: _Optional[float] = ..., y_px: _Optional[float] = ..., compartment: _Optional[_Union[Compartment, str]] = ..., confidence: _Optional[float] = ..., hue: _Optional[int] = ..., value: _Optional[int] = ..., dab_od_centi: _Optional[int] = ..., grade: _Optional[int] = ...) -> None: ...
+    MEASUREMENTS_FIELD_NUMBER: _ClassVar[int]
+    x_px: _containers.RepeatedScalarFieldContainer[float]
+    y_px: _containers.RepeatedScalarFieldContainer[float]
+    group: _containers.RepeatedScalarFieldContainer[int]
+    confidence: _containers.RepeatedScalarFieldContainer[float]
+    measurements: _containers.RepeatedCompositeFieldContainer[Measurement]
+    def __init__(self, x_px: _Optional[_Iterable[float]] = ..., y_px: _Optional[_Iterable[float]] = ..., group: _Optional[_Iterable[int]] = ..., confidence: _Optional[_Iterable[float]] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("x_px", "y_px", "width_px", "height_px")
@@ -185,7 +190,7 @@ class Window(_message.Message):
     height_px: int
     def __init__(self, x_px: _Optional[int] = ..., y_px: _Optional[int] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ...) -> None: ...
 
-class NucleiCell(_message.Message):
+class CellSquare(_message.Message):
     __slots__ = ("x_um", "y_um", "counts")
     X_UM_FIELD_NUMBER: _ClassVar[int]
     Y_UM_FIELD_NUMBER: _ClassVar[int]

@@ -13,14 +13,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class NucleiDetail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+class CellsDetail(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
-    NUCLEI_DETAIL_UNSPECIFIED: _ClassVar[NucleiDetail]
-    NUCLEI_DETAIL_POINTS: _ClassVar[NucleiDetail]
-    NUCLEI_DETAIL_CELLS: _ClassVar[NucleiDetail]
-NUCLEI_DETAIL_UNSPECIFIED: NucleiDetail
-NUCLEI_DETAIL_POINTS: NucleiDetail
-NUCLEI_DETAIL_CELLS: NucleiDetail
+    CELLS_DETAIL_UNSPECIFIED: _ClassVar[CellsDetail]
+    CELLS_DETAIL_POINTS: _ClassVar[CellsDetail]
+    CELLS_DETAIL_SQUARES: _ClassVar[CellsDetail]
+CELLS_DETAIL_UNSPECIFIED: CellsDetail
+CELLS_DETAIL_POINTS: CellsDetail
+CELLS_DETAIL_SQUARES: CellsDetail
 
 class GetResultRequest(_message.Message):
     __slots__ = ("result_id", "read_mask")
@@ -90,29 +90,33 @@ class RescoreResultResponse(_message.Message):
     result: _result_pb2.Result
     def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
 
-class ListNucleiRequest(_message.Message):
-    __slots__ = ("result_id", "window", "detail", "cell_um", "compartment", "profile")
+class ListCellsRequest(_message.Message):
+    __slots__ = ("result_id", "window", "detail", "square_um", "region", "profile")
     RESULT_ID_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
-    CELL_UM_FIELD_NUMBER: _ClassVar[int]
-    COMPARTMENT_FIELD_NUMBER: _ClassVar[int]
+    SQUARE_UM_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     result_id: str
     window: _result_pb2.Window
-    detail: NucleiDetail
-    cell_um: float
-    compartment: _result_pb2.Compartment
+    detail: CellsDetail
+    square_um: float
+    region: str
     profile: _profile_service_pb2.ProfileRevision
-    def __init__(self, result_id: _Optional[str] = ..., window: _Optional[_Union[_result_pb2.Window, _Mapping]] = ..., detail: _Optional[_Union[NucleiDetail, str]] = ..., cell_um: _Optional[float] = ..., compartment: _Optional[_Union[_result_pb2.Compartment, str]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ...) -> None: ...
+    def __init__(self, result_id: _Optional[str] = ..., window: _Optional[_Union[_result_pb2.Window, _Mapping]] = ..., detail: _Optional[_Union[CellsDetail, str]] = ..., square_um: _Optional[float] = ..., region: _Optional[str] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ...) -> None: ...
 
-class ListNucleiResponse(_message.Message):
-    __slots__ = ("nuclei", "cells")
-    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+class ListCellsResponse(_message.Message):
+    __slots__ = ("groups", "regions", "cells", "squares")
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
     CELLS_FIELD_NUMBER: _ClassVar[int]
-    nuclei: _containers.RepeatedCompositeFieldContainer[_result_pb2.Nucleus]
-    cells: _containers.RepeatedCompositeFieldContainer[_result_pb2.NucleiCell]
-    def __init__(self, nuclei: _Optional[_Iterable[_Union[_result_pb2.Nucleus, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[_result_pb2.NucleiCell, _Mapping]]] = ...) -> None: ...
+    SQUARES_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[_result_pb2.CellGroup]
+    regions: _containers.RepeatedScalarFieldContainer[str]
+    cells: _result_pb2.Cells
+    squares: _containers.RepeatedCompositeFieldContainer[_result_pb2.CellSquare]
+    def __init__(self, groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., regions: _Optional[_Iterable[str]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., squares: _Optional[_Iterable[_Union[_result_pb2.CellSquare, _Mapping]]] = ...) -> None: ...
 
 class SignResultRequest(_message.Message):
     __slots__ = ("result_id", "etag")

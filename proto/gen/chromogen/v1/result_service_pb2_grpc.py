@@ -55,10 +55,10 @@ class ResultServiceStub:
                 request_serializer=chromogen_dot_v1_dot_result__service__pb2.RescoreResultRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_result__service__pb2.RescoreResultResponse.FromString,
                 _registered_method=True)
-        self.ListNuclei = channel.unary_stream(
-                '/chromogen.v1.ResultService/ListNuclei',
-                request_serializer=chromogen_dot_v1_dot_result__service__pb2.ListNucleiRequest.SerializeToString,
-                response_deserializer=chromogen_dot_v1_dot_result__service__pb2.ListNucleiResponse.FromString,
+        self.ListCells = channel.unary_stream(
+                '/chromogen.v1.ResultService/ListCells',
+                request_serializer=chromogen_dot_v1_dot_result__service__pb2.ListCellsRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_result__service__pb2.ListCellsResponse.FromString,
                 _registered_method=True)
         self.SignResult = channel.unary_unary(
                 '/chromogen.v1.ResultService/SignResult',
@@ -103,14 +103,14 @@ class ResultServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RescoreResult(self, request, context):
-        """Score the stored nuclei under another profile: a new PRELIMINARY result that names this one. Nothing is sent until it is signed.
+        """Score the stored cells under another profile: a new PRELIMINARY result that names this one. Nothing is sent until it is signed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListNuclei(self, request, context):
-        """Nuclei in a window, as points or counted in squares.
+    def ListCells(self, request, context):
+        """Cells in a window, as points or counted in squares.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,10 +160,10 @@ def add_ResultServiceServicer_to_server(servicer, server):
                     request_deserializer=chromogen_dot_v1_dot_result__service__pb2.RescoreResultRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_result__service__pb2.RescoreResultResponse.SerializeToString,
             ),
-            'ListNuclei': grpc.unary_stream_rpc_method_handler(
-                    servicer.ListNuclei,
-                    request_deserializer=chromogen_dot_v1_dot_result__service__pb2.ListNucleiRequest.FromString,
-                    response_serializer=chromogen_dot_v1_dot_result__service__pb2.ListNucleiResponse.SerializeToString,
+            'ListCells': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListCells,
+                    request_deserializer=chromogen_dot_v1_dot_result__service__pb2.ListCellsRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_result__service__pb2.ListCellsResponse.SerializeToString,
             ),
             'SignResult': grpc.unary_unary_rpc_method_handler(
                     servicer.SignResult,
@@ -301,7 +301,7 @@ class ResultService:
             _registered_method=True)
 
     @staticmethod
-    def ListNuclei(request,
+    def ListCells(request,
             target,
             options=(),
             channel_credentials=None,
@@ -314,9 +314,9 @@ class ResultService:
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/chromogen.v1.ResultService/ListNuclei',
-            chromogen_dot_v1_dot_result__service__pb2.ListNucleiRequest.SerializeToString,
-            chromogen_dot_v1_dot_result__service__pb2.ListNucleiResponse.FromString,
+            '/chromogen.v1.ResultService/ListCells',
+            chromogen_dot_v1_dot_result__service__pb2.ListCellsRequest.SerializeToString,
+            chromogen_dot_v1_dot_result__service__pb2.ListCellsResponse.FromString,
             options,
             channel_credentials,
             insecure,

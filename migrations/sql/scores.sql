@@ -1,0 +1,25 @@
+-- A score is a row: a number or a category, of one region of a result.
+CREATE TABLE scores (
+    result_id uuid NOT NULL,
+    lab text NOT NULL,
+    position smallint NOT NULL,
+    measure text NOT NULL,
+    code text NOT NULL,
+    scheme text NOT NULL,
+    display text NOT NULL,
+    region text NOT NULL,
+    value double precision,
+    category text,
+    unit text NOT NULL,
+    interval_low double precision,
+    interval_high double precision,
+    n bigint NOT NULL,
+    CONSTRAINT scores_result_id_fkey FOREIGN KEY (result_id, lab) REFERENCES results (id, lab),
+    CONSTRAINT scores_pkey PRIMARY KEY (result_id, position),
+    CONSTRAINT scores_result_id_measure_region_key UNIQUE (result_id, measure, region)
+);
+
+COMMENT ON COLUMN scores.position IS 'the order of the rows';
+COMMENT ON COLUMN scores.measure IS 'the code of the measure here; code and scheme may be public ones';
+COMMENT ON COLUMN scores.interval_low IS '95 %, in the unit of the value';
+COMMENT ON COLUMN scores.n IS 'cells that it is of';

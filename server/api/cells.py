@@ -1,0 +1,85 @@
+"""Cells of a result in parts: those of a window and region, as points or counted in squares.
+
+Memory is flat in their number for points, and in the number of squares for squares.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from chromogen.v1 import result_pb2 as pb
+
+from inference.analyzers.analyzer import Analyzer
+from inference.cells.values import Cells, IntArray
+from inference.criteria import Criteria
+from inference.geometry import Region
+from inference.measures import ALL
+from server.api import fields
+from server.api.convert_result import cells_message
+
+PART = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which cells of an analyzer's: `window` in px of the largest level (None: all), `region` by name (empty: all)."""
+
+    analyzer: Analyzer
+    criteria: Criteria
+    window: Region | None = None
+    region: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises Refused ARGUMENT_INVALID for a region that no cell of this analyzer can be of."""
+        known = {ALL, *(group.region for group in self.analyzer.groups)}
+        if self.region and self.region not in known:
+            fields.invalid(f"region is none of this assay: {', '.join(sorted(known))}")
+
+    def of(self, cells: Cells) -> Cells:
+        """The cells whose centre lies inside."""
+        kept = np.ones(len(cells), bool)
+        if self.window is not None:
+            w, x, y = self.window, cells.x, cells.y
+            kept &= (x >= w.x - 0.5) & (x < w.right - 0.5) & (y >= w.y - 0.5) & (y < w.bottom - 0.5)
+        if self.region not in ("", ALL):
+            inside = np.array([group.region == self.region for group in self.analyzer.groups])
+            kept &= inside[self.groups(cells)]
+        return cells.taken(kept)
+
+    def groups(self, cells: Cells) -> IntArray:
+        """The group of each, (n,)."""
+        return self.analyzer.group_of(cells, self.criteria).astype(np.int64)
+
+
+def points(batches: Iterator[Cells], selection: Selection) -> Iterator[pb.Cells]:
+    """Parts of at most PART, in the file's order."""
+    for batch in batches:
+        chosen = selection.of(batch)
+        for begin in range(0, len(chosen), PART):
+            part = chosen.taken(slice(begin, begin + PART))
+            yield cells_message(part, selection.analyzer, selection.criteria)
+
+
+def squares(
+    batches: Iterator[Cells], selection: Selection, *, mpp: float, square_um: float
+) -> Iterator[list[pb.CellSquare]]:
+    """Squares of `square_um` with cells, row by row, in parts of at most PART."""
+    table: dict[tuple[int, int], IntArray] = {}
+    for batch in batches:
+        _count(table, selection, selection.of(batch), mpp, square_um)
+    places = sorted(table)
+    for begin in range(0, len(places), PART):
+        yield [
+            pb.CellSquare(x_um=column * square_um, y_um=row * square_um, counts=table[row, column].tolist())
+            for row, column in places[begin : begin + PART]
+        ]
+
+
+def _count(
+    table: dict[tuple[int, int], IntArray], selection: Selection, cells: Cells, mpp: float, square_um: float
+) -> None:
+    """Add the cells to the counts by group of each square (row, column)."""
+    column, row = (np.floor((v + 0.5) * mpp / square_um).astype(np.int64) for v in (cells.x, cells.y))
+    found, numbers = np.unique(np.stack([row, column, selection.groups(cells)], axis=1), axis=0, return_counts=True)
+    for (r, c, group), n in zip(found.tolist(), numbers.tolist(), strict=True):
+        table.setdefault((r, c), np.zeros(len(selection.analyzer.groups), np.int64))[group] += n

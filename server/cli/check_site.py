@@ -1,0 +1,111 @@
+"""What `chromogen check` says of a site: each archive, destination and laboratory by its name."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import assert_never
+
+from server.archive.folder import FolderArchive
+from server.archive.several import SeveralArchives
+from server.cli.checks import Found, written
+from server.domain.artifact import ArtifactKind
+from server.domain.errors import ChromogenError, Failed
+from server.domain.events import EventKind, destinations
+from server.hl7.sender import MllpSink
+from server.settings import Settings
+from server.site import ArchiveDestination, ArchiveFolder, Destination, Laboratory, MllpDestination, Site, key_of, named
+from server.site_file import site_of
+from server.tls import sender_context
+
+Check = Callable[[], Found]
+
+
+def site_checks(wanted: Settings) -> Iterator[tuple[str, Check]]:
+    """The name and the check of each. Without a site file: `archive` and `lis`."""
+    try:
+        found = site_of(wanted)
+    except ChromogenError as error:
+        yield "site", partial(_raised, error)
+        return
+    if found.laboratories is None:
+        yield "archive", partial(archive, found.archives[0], stores=True)
+        yield "lis", partial(_lis, found)
+        return
+    yield "site", partial(_summary, found)
+    for folder in found.archives:
+        yield f"archive {folder.name}", partial(archive, folder, stores=False)
+    for to in found.destinations:
+        yield f"destination {to.name}", partial(destination, to, found)
+    for each in found.laboratories:
+        yield f"laboratory {each.name}", partial(laboratory, each, found)
+
+
+def archive(found: ArchiveFolder, *, stores: bool) -> Found:
+    """It is there, and takes objects where it must."""
+    setting = key_of(found.table, "folder")
+    if not found.own:
+        try:
+            FolderArchive(found.folder).ping()
+        except Failed as error:
+            raise Failed(error.reason, f"{found.folder}: {error.message}; mount or make it, or set {setting}") from None
+    if not stores:
+        return Found(text=str(found.folder))
+    free = written(found.folder, setting, make=found.own)
+    return Found(text=f"{found.folder}, {free:.0f} GB free")
+
+
+def destination(found: Destination, site: Site) -> Found:
+    """It answers, and takes what it is to be sent."""
+    match found:
+        case MllpDestination():
+            return receiver(found)
+        case ArchiveDestination():
+            return archive(next(a for a in site.archives if a.name == found.archive), stores=True)
+        case _:
+            assert_never(found)
+
+
+def receiver(found: MllpDestination) -> Found:
+    """It accepts a connection, and its certificate fits."""
+    tls = sender_context(found, found.table)
+    try:
+        MllpSink(host=found.host, port=found.port, timeout_s=found.timeout_s, tls=tls).ping()
+    except Failed as error:
+        authority, host = key_of(found.table, "tls_ca"), key_of(found.table, "host")
+        advice = f"check {host} and its port"
+        if tls is not None:
+            advice += f"; its certificate must be of {authority}'s authority and name the host, and it must take ours"
+        raise Failed(error.reason, f"{error.message}; {advice}") from None
+    return Found(text=f"{found.host}:{found.port} answers{', TLS' if tls is not None else ''}")
+
+
+def laboratory(found: Laboratory, site: Site) -> Found:
+    """Its archives answer, and its results go somewhere."""
+    archives = {a.name: FolderArchive(a.folder) for a in site.archives}
+    SeveralArchives([archives[name] for name in found.archives]).ping()
+    messages = destinations(site.routes, EventKind.PRELIMINARY, found.name, ArtifactKind.ORU)
+    senders = f" from {named(found.senders)}" if found.senders else ""
+    where = f"at {found.listener}" if found.listener else "at CHROMOGEN_MLLP_*"
+    to = named(site.destinations_of(found.name))
+    text = f"slides from {named(found.archives)}; orders {where}{senders}; sent to {to}"
+    return Found(text=text, advice="" if messages else "no route sends its results as ORU: add one to the site file")
+
+
+def _lis(site: Site) -> Found:
+    receivers = [d for d in site.destinations if isinstance(d, MllpDestination)]
+    if not receivers:
+        return Found(text="none set; results are not sent to a LIS", advice="set CHROMOGEN_LIS_HOST")
+    return receiver(receivers[0])
+
+
+def _summary(site: Site) -> Found:
+    numbers = {
+        "laboratories": len(site.laboratories or ()),
+        "archives": len(site.archives),
+        "destinations": len(site.destinations),
+        "routes": len(site.routes),
+    }
+    return Found(text=", ".join(f"{n} {what}" for what, n in numbers.items()))
+
+
+def _raised(error: ChromogenError) -> Found:
+    raise error

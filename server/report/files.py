@@ -1,0 +1,35 @@
+"""A result's files in its case's folder: pictures and texts for people and for QuPath, and what later work needs."""
+
+from pathlib import Path
+
+from inference.fields import Fields, heterogeneity
+from inference.geojson import write_geojson
+from inference.overlay import draw_overlay, write_png
+from inference.slide import Slide
+from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.result import Result
+from server.report.result_json import result_json, write_json
+
+
+def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> None:
+    """result.json, overlay.png, and the cells with their groups as GeoJSON."""
+    analyzer, criteria, cells = result.assay.analyzer, result.profile.criteria, result.cells_file
+    counts = analyzer.counts(result.analysis.histograms, criteria)
+    write_geojson(folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts)
+    write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
+    write_json(folder / "result.json", result_json(result, heterogeneity(fields, analyzer)))
+
+
+def kept_files(cells: Path, header: Path) -> tuple[Artifact, ...]:
+    """The cells, and the slide's header where there is one."""
+    kept = [Artifact(kind=ArtifactKind.CELLS, path=cells)]
+    return (*kept, *([Artifact(kind=ArtifactKind.HEADER, path=header)] if header.is_file() else []))
+
+
+def title_of(result: Result) -> str:
+    """What an overlay says of a result: the assay's first measure, and how many cells it is of."""
+    measure, analyzer = result.assay.measures[0], result.assay.analyzer
+    first = result.score(measure)
+    said = "none" if first is None or first.value is None else f"{first.value:.0f}"
+    n = 0 if first is None else first.n
+    return f"{measure.display} {said}, {n} {analyzer.file_stem}, profile {result.profile.label}"

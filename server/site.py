@@ -1,0 +1,189 @@
+"""A site: its laboratories, archives, destinations and routes, by name. Pure values; `site_file` reads them.
+
+Without a site file the plain settings make one that is open: any well-formed laboratory, one archive, and one LIS where
+it is set.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.errors import Refused, ServiceReason
+from server.domain.events import ANY, Route
+from server.domain.order import Sender
+from server.domain.ports import ARCHIVE, LIS
+from server.domain.profile import ProfileRules
+from server.settings import Settings
+
+LABORATORY_NAME = re.compile(r"[^\W_](?:[\w .+/()'-]{0,62}[\w.)'])?")
+"""Letters and digits of any script and some signs, 64 at most, no space at an end: never `*`, no separator of HL7's."""
+
+MESSAGES = frozenset(kind for kind, nature in NATURES.items() if nature is Nature.MESSAGE)
+OBJECTS = frozenset(kind for kind, nature in NATURES.items() if nature is Nature.OBJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where something listens or is listened for."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laboratory:
+    """`archives` are asked for its slides in this order. `senders` (MSH-3) alone may order, where some are named;
+    `listener` alone takes its orders, where it has one of its own.
+    """
+
+    name: str
+    archives: tuple[str, ...]
+    senders: tuple[str, ...] = ()
+    listener: Address | None = None
+    profiles: ProfileRules = field(default_factory=ProfileRules)
+
+
+def key_of(table: str, key: str) -> str:
+    """What an operator corrects: a variable where `table` is a group of settings, else a key of the site file."""
+    return f"{table}_{key.upper()}" if table.isupper() else f"{table} {key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFolder:
+    """A folder as archive; `own`: in the data folder, and made where it isn't there. `table` is where it is set."""
+
+    name: str
+    folder: Path
+    table: str
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MllpDestination:
+    """A receiver of HL7; a message that it answers `errors` times with AE or CE is given up. By TLS where `tls_ca` is
+    set (see `settings.Lis`). `table` is where it is set.
+    """
+
+    name: str
+    host: str
+    port: int
+    table: str
+    timeout_s: float = 30
+    errors: int = 10
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveDestination:
+    """An archive that objects are sent to."""
+
+    name: str
+    archive: str
+
+
+Destination = MllpDestination | ArchiveDestination
+
+
+def takes(destination: Destination) -> frozenset[ArtifactKind]:
+    """The kinds of artifact that it can be sent."""
+    return MESSAGES if isinstance(destination, MllpDestination) else OBJECTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where orders come in by MLLP, and of which laboratories: None, of any well-formed name."""
+
+    address: Address
+    laboratories: tuple[Laboratory, ...] | None
+
+    def check(self, lab: str, sender: Sender) -> None:
+        """Raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN; neither name is repeated, as both come from outside."""
+        if self.laboratories is None:
+            _check_well_formed(lab)
+            return
+        laboratory = next((each for each in self.laboratories if each.name == lab), None)
+        if laboratory is None:
+            message = (
+                "MSH-4 names no laboratory that this port takes orders of: correct it, or name it in the site file"
+            )
+            raise Refused(ServiceReason.LABORATORY_UNKNOWN, message)
+        if laboratory.senders and sender.application not in laboratory.senders:
+            message = "MSH-3 is no sender that may order for this laboratory: correct it, or name it in the site file"
+            raise Refused(ServiceReason.SENDER_UNKNOWN, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """`laboratories` None: open, every laboratory has all archives and every route."""
+
+    laboratories: tuple[Laboratory, ...] | None
+    archives: tuple[ArchiveFolder, ...]
+    destinations: tuple[Destination, ...]
+    routes: tuple[Route, ...]
+
+    def laboratory(self, name: str) -> Laboratory:
+        """Raises Refused LABORATORY_UNKNOWN."""
+        if self.laboratories is None:
+            _check_well_formed(name)
+            return Laboratory(name=name, archives=tuple(archive.name for archive in self.archives))
+        for laboratory in self.laboratories:
+            if laboratory.name == name:
+                return laboratory
+        message = "the order's laboratory isn't in the site file: name it there, or correct the sender's"
+        raise Refused(ServiceReason.LABORATORY_UNKNOWN, message)
+
+    def listeners(self, common: Address) -> tuple[Listener, ...]:
+        """The common one takes the orders of laboratories without one of their own, and isn't there where all have."""
+        if self.laboratories is None:
+            return (Listener(address=common, laboratories=None),)
+        at: dict[Address, list[Laboratory]] = {}
+        for laboratory in self.laboratories:
+            at.setdefault(laboratory.listener or common, []).append(laboratory)
+        return tuple(Listener(address=address, laboratories=tuple(those)) for address, those in at.items())
+
+    def destinations_of(self, laboratory: str) -> tuple[str, ...]:
+        """Those that its routes lead to; of ANY, all."""
+        if laboratory == ANY:
+            return tuple(destination.name for destination in self.destinations)
+        routes = [route for route in self.routes if route.laboratory in (laboratory, ANY)]
+        return tuple(dict.fromkeys(name for route in routes for name in route.to))
+
+    def archives_of(self, laboratory: str) -> tuple[str, ...]:
+        """Those that its slides come from or its objects go to; of ANY, all. Raises Refused LABORATORY_UNKNOWN."""
+        if laboratory == ANY:
+            return tuple(archive.name for archive in self.archives)
+        names = self.destinations_of(laboratory)
+        sent_to = [d.archive for d in self.destinations if isinstance(d, ArchiveDestination) and d.name in names]
+        return tuple(dict.fromkeys([*self.laboratory(laboratory).archives, *sent_to]))
+
+
+def plain_site(settings: Settings) -> Site:
+    """What the plain settings say: one archive, and the LIS where it is set."""
+    lis = settings.lis
+    own = settings.archive.folder is None
+    destinations: list[Destination] = [ArchiveDestination(name=ARCHIVE, archive=ARCHIVE)]
+    routes = [Route(artifacts=OBJECTS, to=(ARCHIVE,))]
+    if lis.host:
+        values = lis.model_dump(include={"host", "port", "timeout_s", "errors", "tls_ca", "tls_cert", "tls_key"})
+        destinations.insert(0, MllpDestination(name=LIS, table="CHROMOGEN_LIS", **values))
+        routes.insert(0, Route(artifacts=MESSAGES, to=(LIS,)))
+    folder = ArchiveFolder(name=ARCHIVE, folder=settings.archive_folder.resolve(), table="CHROMOGEN_ARCHIVE", own=own)
+    return Site(laboratories=None, archives=(folder,), destinations=tuple(destinations), routes=tuple(routes))
+
+
+def named(values: Iterable[str]) -> str:
+    """Names for a person."""
+    return ", ".join(sorted(values)) or "none"
+
+
+def _check_well_formed(name: str) -> None:
+    if not LABORATORY_NAME.fullmatch(name):
+        message = "MSH-4, or the caller's laboratory, is no name: letters, digits and . - _ + / ( ) ', 64 at most"
+        raise Refused(ServiceReason.LABORATORY_UNKNOWN, message)

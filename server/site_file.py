@@ -1,0 +1,190 @@
+"""The site file (TOML): laboratories, archives, destinations and routes. Every mistake stops the start by its place.
+
+`deploy/site.example.toml` shows all of it. Secrets stay in files and in the environment.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar, assert_never
+
+from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.events import ANY, EventKind, Route
+from server.domain.profile import ProfileRules
+from server.settings import Settings
+from server.site import (
+    LABORATORY_NAME,
+    Address,
+    ArchiveDestination,
+    ArchiveFolder,
+    Destination,
+    Laboratory,
+    MllpDestination,
+    Site,
+    named,
+    plain_site,
+    takes,
+)
+from server.site_table import Table, wrong
+
+RESERVED = frozenset({"database", "disk"})
+"""What health calls what isn't the site's."""
+
+Value = TypeVar("Value")
+
+
+class ArchiveKind(StrEnum):
+    """What an archive is."""
+
+    FOLDER = "folder"
+
+
+class DestinationKind(StrEnum):
+    """What a destination is."""
+
+    MLLP = "mllp"
+    ARCHIVE = "archive"
+
+
+def site_of(settings: Settings) -> Site:
+    """The site of these settings: by its file, or, without one, by the plain settings.
+
+    Raises Refused SETTING_INVALID.
+    """
+    if settings.site.file is None:
+        return plain_site(settings)
+    if settings.lis.host:
+        wrong(
+            "CHROMOGEN_LIS_HOST", "is set beside CHROMOGEN_SITE_FILE: name the LIS in the site file, under destinations"
+        )
+    if settings.archive.folder is not None:
+        wrong("CHROMOGEN_ARCHIVE_FOLDER", "is set beside CHROMOGEN_SITE_FILE: name the archive in the site file")
+    return read_site(settings.site.file)
+
+
+def read_site(path: Path) -> Site:
+    """Relative paths in it are relative to its folder. Raises Refused SETTING_INVALID, naming table and key."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        wrong("CHROMOGEN_SITE_FILE", f"{path} can't be read ({type(error).__name__})")
+    except UnicodeDecodeError:
+        wrong("CHROMOGEN_SITE_FILE", f"{path} is not UTF-8")
+    except tomllib.TOMLDecodeError as error:  # a name that stands twice among them
+        wrong("CHROMOGEN_SITE_FILE", f"{path} is not TOML: {error}")
+    return _site(content, path.resolve().parent)
+
+
+def _site(content: dict[str, Any], base: Path) -> Site:
+    whole = Table(where="the site file", values=content, base=base)
+    archives = _each(whole, "archives", _archive)
+    destinations = _each(whole, "destinations", lambda name, table: _destination(name, table, archives))
+    laboratories = _each(whole, "laboratories", lambda name, table: _laboratory(name, table, archives))
+    routes = [_route(table, laboratories, destinations) for table in whole.tables("routes")]
+    whole.end()
+    for name in destinations.keys() & archives.keys():
+        destination = destinations[name]
+        if not isinstance(destination, ArchiveDestination) or destination.archive != name:
+            wrong(f"[destinations.{name}]", "has the name of an archive that it isn't: give it another")
+    return Site(
+        laboratories=tuple(laboratories.values()),
+        archives=tuple(archives.values()),
+        destinations=tuple(destinations.values()),
+        routes=tuple(routes),
+    )
+
+
+def _each(whole: Table, key: str, read: Callable[[str, Table], Value]) -> dict[str, Value]:
+    """By name, in the file's order."""
+    found: dict[str, Value] = {}
+    for name, table in whole.by_name(key):
+        if not LABORATORY_NAME.fullmatch(name):
+            wrong(table.where, "is no name: letters, digits and . - _ + / ( ) ', 64 at most")
+        if key != "laboratories" and name in RESERVED:
+            wrong(table.where, f"has a name that is chromogen's own ({named(RESERVED)}): give it another")
+        found[name] = read(name, table)
+        table.end()
+    if not found:
+        wrong(f"[{key}.NAME]", "is missing: name at least one")
+    return found
+
+
+def _archive(name: str, table: Table) -> ArchiveFolder:
+    match table.choice("kind", ArchiveKind):
+        case ArchiveKind.FOLDER:
+            return ArchiveFolder(name=name, folder=table.path("folder"), table=table.where)
+        case kind:
+            assert_never(kind)
+
+
+def _destination(name: str, table: Table, archives: Mapping[str, ArchiveFolder]) -> Destination:
+    match table.choice("kind", DestinationKind):
+        case DestinationKind.MLLP:
+            return MllpDestination(
+                name=name,
+                host=table.text("host"),
+                port=int(table.number("port", 1, 65_535, whole=True)),
+                table=table.where,
+                timeout_s=table.number("timeout_s", 0.1, 86_400, default=30),
+                errors=int(table.number("errors", 1, 10_000, default=10, whole=True)),
+                tls_ca=table.path_or_none("tls_ca"),
+                tls_cert=table.path_or_none("tls_cert"),
+                tls_key=table.path_or_none("tls_key"),
+            )
+        case DestinationKind.ARCHIVE:
+            archive = table.text("archive")
+            _known(table, "archive", [archive], archives)
+            return ArchiveDestination(name=name, archive=archive)
+        case kind:
+            assert_never(kind)
+
+
+def _laboratory(name: str, table: Table, archives: Mapping[str, ArchiveFolder]) -> Laboratory:
+    asked = table.texts("archives")
+    _known(table, "archives", asked, archives)
+    rules = table.inner("profiles")
+    built_in = rules.flag("built_in", default=True)
+    rules.end()
+    return Laboratory(
+        name=name,
+        archives=asked,
+        senders=table.texts("senders", default=()),
+        listener=_address(table, "listener"),
+        profiles=ProfileRules(built_in=built_in),
+    )
+
+
+def _address(table: Table, key: str) -> Address | None:
+    text = table.text(key, default="")
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+        wrong(f"{table.where} {key}", f"{text!r} is not host:port")
+    return Address(host=host.strip("[]"), port=int(port))
+
+
+def _route(table: Table, laboratories: Mapping[str, Laboratory], destinations: Mapping[str, Destination]) -> Route:
+    laboratory = table.text("laboratory", default=ANY)
+    if laboratory != ANY:
+        _known(table, "laboratory", [laboratory], laboratories)
+    events = table.choices("events", EventKind, default=EventKind)
+    artifacts = table.choices("artifacts", ArtifactKind)
+    to = table.texts("to")
+    _known(table, "to", to, destinations)
+    for kind in artifacts:
+        if NATURES[kind] is Nature.KEPT:
+            wrong(f"{table.where} artifacts", f"{kind} never leaves: take it out")
+        for name in to:
+            if kind not in takes(destinations[name]):
+                wrong(f"{table.where} to", f"{name} takes {named(takes(destinations[name]))}, and no {kind}")
+    table.end()
+    return Route(laboratory=laboratory, events=frozenset(events), artifacts=frozenset(artifacts), to=to)
+
+
+def _known(table: Table, key: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    there = set(known)
+    for name in asked:
+        if name not in there:
+            wrong(f"{table.where} {key}", f"{name!r} doesn't exist; known are {named(there)}")

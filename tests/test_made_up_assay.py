@@ -1,0 +1,386 @@
+"""An assay that nobody knows of goes the whole way without a change elsewhere (DESIGN, decision 1).
+
+It has its own model, columns, regions, criteria and scores, a category among them; all of it is in this file and its
+manifest. An order for it comes by HL7 and is scored by a worker; the result is read back from the database, the ORU,
+SR, ANN, SEG, GeoJSON, the cells' file, result.json and the API.
+"""
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import grpc
+import hl7
+import numpy as np
+import numpy.typing as npt
+import pytest
+from chromogen.v1 import result_pb2, result_service_pb2, result_service_pb2_grpc
+from pydicom import Dataset, dcmread
+
+from inference.analysis import ModelFacts
+from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch
+from inference.assay import Assay, BuiltIn, Scope, register, unregister
+from inference.cells.file import read_cells
+from inference.cells.histograms import Histograms, HistogramSpec
+from inference.cells.values import Cells, CellSchema, Column, IntArray, joined, made_cells
+from inference.criteria import Criteria, Values, check_names, whole
+from inference.geometry import Region as Box
+from inference.geometry import Size
+from inference.infer import TileAnswer
+from inference.measures import ALL, ONE, PERCENT, Interval, Measure, Region, Score, scored
+from inference.model import Model, read_model
+from inference.slide import Rgb
+from server.api.convert_result import score_in
+from server.bootstrap import bootstrap
+from server.demo.api import serving
+from server.demo.lis import ReceivingLis, order_message
+from server.demo.run import case_services_of, listening, settings_for
+from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.domain.artifact import ArtifactKind
+from server.domain.result import Result
+from server.domain.states import OrderState
+from server.hl7.sender import send
+from server.pipeline import run_case
+
+pytestmark = pytest.mark.postgres
+MARKER, MODEL = "MADEUP", "made_up_assay"
+SIDE_PX, EVERY_PX = 1100, 40
+TIMEOUT_S = 20.0
+
+SCHEMA = CellSchema(
+    name="made_up",
+    version=2,
+    columns=(
+        Column(name="confidence", dtype="float32", meaning="probability that it is there", low=0, high=1),
+        Column(name="lobes", dtype="uint8", meaning="how many lobes it has", low=1, high=4),
+        Column(name="glow", dtype="uint16", meaning="how much it glows", unit="%", low=0, high=100),
+    ),
+)
+NEST, SEA = "nest", "sea"
+REGIONS = (
+    Region(name=NEST, code="MADEUP_NEST", display="Nest, made up"),
+    Region(name=SEA, code="MADEUP_SEA", display="Sea, made up"),
+    Region(name=ALL, code="MADEUP_ALL", display="Nest and sea together, made up"),
+)
+LIGHTS = ("dim", "bright")
+GROUPS = tuple(
+    Group(
+        name=f"{region} {light}",
+        title=f"{region}: {light}",
+        description=f"Made-up cells of the {region}, {light}",
+        region=region,
+        colour=(40 + 100 * i, 90, 200),
+        filled=region == NEST,
+    )
+    for region in (NEST, SEA)
+    for i, light in enumerate(LIGHTS)
+)
+SEGMENTS = (
+    MapSegment(name="lit", description="At least one bright made-up cell", region=ALL, groups=frozenset({1, 3})),
+    MapSegment(name=NEST, description="At least one made-up cell of the nest", region=NEST, groups=frozenset({0, 1})),
+)
+VERDICT = Measure(code="MADEUP_VERDICT", display="Made-up verdict", unit=ONE, title="verdict")
+SHARE = Measure(
+    code="MADEUP_SHARE", display="Bright made-up cells, percent", unit=PERCENT, title="bright %", interval=True
+)
+COUNT = Measure(code="MADEUP_COUNT", display="Made-up cells counted", unit=ONE, title="cells", whole=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlowCriteria:
+    """Bright from `cut` on; `lamp` says by which light, a text."""
+
+    method: ClassVar[str] = "made_up_glow"
+    cut: int
+    lamp: str
+
+    @classmethod
+    def read(cls, values: Values) -> "GlowCriteria":
+        check_names(cls.method, values, ("cut", "lamp"))
+        return cls(cut=whole(values, "cut"), lamp=str(values["lamp"]))
+
+    def values(self) -> dict[str, int | float | str]:
+        return {"cut": self.cut, "lamp": self.lamp}
+
+    def parameters(self) -> dict[str, str]:
+        return {"glow_from": str(self.cut), "lamp": self.lamp}
+
+
+class MadeUpAnalyzer:
+    """`inference.analyzers.analyzer.Analyzer`: two regions by the number of lobes, bright or dim by the glow."""
+
+    kind = "made_up"
+    schema = SCHEMA
+    structure = "cell"
+    histograms = (HistogramSpec(name="lobes_glow", columns=("lobes", "glow"), shape=(5, 101)),)
+    regions = REGIONS
+    groups = GROUPS
+    segments = SEGMENTS
+    legend = Legend(marks=(("dim", (40, 90, 200)), ("bright", (140, 90, 200))), note="disc nest, ring sea")
+    criteria: tuple[type[Criteria], ...] = (GlowCriteria,)
+    file_stem = "cells"
+
+    def cells_of(self, answer: TileAnswer) -> Cells:
+        c = answer.columns
+        return made_cells(SCHEMA, c["x"], c["y"], confidence=c["sure"], lobes=c["lobes"], glow=c["glow"])
+
+    def mismatch(self, overview: Rgb) -> Mismatch | None:
+        return None
+
+    def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
+        return _group(cells["lobes"], cells["glow"], criteria)
+
+    def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
+        table = histograms["lobes_glow"]
+        lobes, glow = np.indices(table.shape)
+        return np.bincount(_group(lobes, glow, criteria).ravel(), table.ravel(), len(GROUPS)).astype(np.int64)
+
+    def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
+        return tuple(_row(m, r.name, counts, fields) for r in REGIONS for m in measures)
+
+    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
+        bright: npt.NDArray[np.float64] = 100 * (fields[:, 1] + fields[:, 3]) / fields.sum(axis=1)
+        return bright
+
+    def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
+        return {}
+
+
+def _group(lobes: npt.NDArray[Any], glow: npt.NDArray[Any], criteria: Criteria) -> Groups:
+    assert isinstance(criteria, GlowCriteria)
+    return (2 * (lobes < 3) + (glow >= criteria.cut)).astype(np.uint8)
+
+
+def _row(measure: Measure, region: str, counts: IntArray, fields: IntArray | None) -> Score:
+    of = [i for i, group in enumerate(GROUPS) if region in (ALL, group.region)]
+    n, bright = int(counts[of].sum()), int(counts[[i for i in of if i % 2]].sum())
+    share = 100 * bright / n if n else None
+    if measure is VERDICT:
+        return scored(measure, region, n, category=None if share is None else "bright" if share > 50 else "dim")
+    if measure is COUNT:
+        return scored(measure, region, n, n)
+    interval: Interval | None = None if fields is None or share is None else (max(share - 1, 0), min(share + 1, 100))
+    return scored(measure, region, n, share, interval=interval)
+
+
+class MadeUpEngine:
+    """`inference.infer.Engine`: the same cells in every tile, whatever its pixels, each with its own numbers."""
+
+    workers = 2
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.facts = ModelFacts(
+            name=model.name, version=model.version, sha256=model.digest(), graphs=model.digests(), engine="test"
+        )
+
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
+        return [self._one(tiles.shape[1], faintest) for _ in tiles]
+
+    def _one(self, side: int, faintest: float) -> TileAnswer:
+        y, x = (v.ravel().astype(np.float32) for v in np.mgrid[20:side:EVERY_PX, 20:side:EVERY_PX])
+        i = np.arange(len(x))
+        sure = (0.3 + 0.7 * (i % 7) / 6).astype(np.float32)
+        columns = {"x": x, "y": y, "sure": sure, "lobes": 1 + i % 4, "glow": i * 13 % 101}
+        kept = sure >= faintest
+        return TileAnswer({name: values[kept] for name, values in columns.items()}, found=int(kept.sum()))
+
+
+def made_up_assay(lamp: str = "daylight") -> Assay:
+    return Assay(
+        marker=MARKER,
+        names=frozenset({"Made-up stain"}),
+        analyzer=MadeUpAnalyzer(),
+        model=MODEL,
+        measures=(VERDICT, SHARE, COUNT),
+        clinical_region=NEST,
+        built_in=BuiltIn(name="made-up", revision=4, criteria=GlowCriteria(cut=35, lamp=lamp), source="a test"),
+        scope=Scope(sites=frozenset({"2739003"})),
+    )
+
+
+@pytest.fixture(scope="module")
+def assay() -> Iterator[Assay]:
+    made = made_up_assay()
+    register(made)
+    yield made
+    unregister(MARKER)
+
+
+@pytest.fixture(scope="module")
+def engine() -> MadeUpEngine:
+    return MadeUpEngine(read_model(Path(__file__).parent, MODEL))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speckled:
+    """A slide that is tissue all over, and in focus."""
+
+    size: Size
+
+    def read(self, region: Box) -> Rgb:
+        speckles = np.random.default_rng((region.x, region.y)).integers(0, 60, (region.height, region.width, 1))
+        return (np.array((150, 130, 160)) + speckles).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """What has come out at every end of the path."""
+
+    result: Result
+    case: Path
+    oru: hl7.Message
+    objects: dict[str, Dataset]
+    answered: result_pb2.Result
+    listed: list[result_service_pb2.ListCellsResponse]
+    of_the_nest: list[result_service_pb2.ListCellsResponse]
+
+
+@pytest.fixture(scope="module")
+def gone(assay: Assay, engine: MadeUpEngine) -> Iterator[Gone]:
+    """An order by HL7, as far as it goes."""
+    work = Path(tempfile.mkdtemp(prefix="chromogen-made-up-"))
+    work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
+    try:
+        yield _gone(work, engine)
+    finally:
+        shutil.rmtree(work)
+
+
+def _gone(work: Path, engine: MadeUpEngine) -> Gone:
+    identity = SlideIdentity(key="made-up", marker=MARKER)
+    frames = JpegFrames(Speckled(size=Size(width=SIDE_PX, height=SIDE_PX)))
+    write_dicom_slide(work / "archive" / "slide", frames, mpp=0.5, identity=identity, levels=1)
+    (work / "received").mkdir()
+    with ReceivingLis(work / "received") as lis, bootstrap(settings_for(work, lis.port)) as service:
+        message = order_message(
+            placer_number="P-1",
+            marker="made-up stain",
+            control_id="C-1",
+            series_uid=identity.series_uid,
+            container_id=identity.container_id,
+            specimen_id=identity.specimen_id,
+        )
+        with listening(service) as port:
+            send(message, host="127.0.0.1", port=port, timeout_s=TIMEOUT_S)
+        services = replace(case_services_of(service, work), engine=lambda _: engine)
+        service.worker(lambda claim: run_case(claim, services)).run_until_idle()
+        (view,) = service.store.orders()
+        assert (view.state, view.reason, view.detail) == (OrderState.DONE, "", "")
+        assert view.result_id is not None
+        with serving(service) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            api: Any = result_service_pb2_grpc.ResultServiceStub(channel)  # type: ignore[no-untyped-call]
+            asked = result_service_pb2.GetResultRequest(result_id=view.result_id)
+            answered = api.GetResult(asked, timeout=TIMEOUT_S).result
+            all_cells = result_service_pb2.ListCellsRequest(result_id=view.result_id)
+            listed = list(api.ListCells(all_cells, timeout=TIMEOUT_S))
+            some = result_service_pb2.ListCellsRequest(result_id=view.result_id, region=NEST)
+            of_the_nest = list(api.ListCells(some, timeout=TIMEOUT_S))
+        (parquet,) = (work / "cases").glob("*/*/cells.parquet")
+        (received,) = lis.received
+        datasets = [dcmread(path) for path in (work / "archive").glob("*.dcm")]
+        return Gone(
+            result=service.store.result(view.result_id),
+            case=parquet.parent,
+            oru=hl7.parse(received.read_bytes().decode()),
+            objects={str(dataset.Modality): dataset for dataset in datasets},
+            answered=answered,
+            listed=listed,
+            of_the_nest=of_the_nest,
+        )
+
+
+@pytest.fixture(scope="module")
+def cells(gone: Gone) -> Cells:
+    return joined(list(read_cells(gone.case / "cells.parquet", SCHEMA)))
+
+
+@pytest.fixture(scope="module")
+def by_group(gone: Gone, assay: Assay, cells: Cells) -> dict[str, int]:
+    """Cells of each group that has some, counted from the file."""
+    groups = assay.analyzer.group_of(cells, gone.result.profile.criteria)
+    return dict(Counter(GROUPS[group].name for group in groups.tolist()))
+
+
+def test_the_database_gives_back_rows_criteria_graphs_and_files(gone: Gone, assay: Assay, cells: Cells) -> None:
+    result = gone.result
+    assert (result.marker, result.clinical_region, result.assay) == (MARKER, NEST, assay)
+    assert (result.profile.label, result.profile.criteria) == ("made-up/4", GlowCriteria(cut=35, lamp="daylight"))
+    assert result.analysis.model.graphs == ((MODEL, "0d15ea5e" * 8),)
+    counts = assay.analyzer.counts(result.analysis.histograms, result.profile.criteria)
+    rows = assay.analyzer.scores(assay.measures, counts, counts[None])
+    assert result.scores == rows
+    assert {s.category for s in result.scores if s.measure == VERDICT.code} == {"bright"}
+    assert len(cells) == counts.sum() == result.analysis.n > 500
+    assert result.cells_file.name == "cells.parquet"
+    assert ArtifactKind.CELLS in {artifact.kind for artifact in result.artifacts}
+    assert result.warnings == ()
+
+
+def test_the_oru_has_an_observation_of_each_row(gone: Gone) -> None:
+    said = {(str(o[3]).split("^")[0], str(o[4])): (str(o[2]), str(o[5]), str(o[6])) for o in gone.oru.segments("OBX")}
+    for row in gone.result.scores:
+        kind, value, unit = said[row.code, row.region]
+        if row.category is not None:
+            assert row.category in value.split("^"), row
+        else:
+            assert (kind, unit.split("^")[0]) == ("NM", row.unit)
+            assert float(value) == pytest.approx(row.value, abs=0.01)
+    assert NEST in str(gone.oru)
+
+
+def test_the_sr_names_measures_regions_and_the_category(gone: Gone) -> None:
+    text = gone.objects["SR"].to_json()
+    assert all(said in text for said in (VERDICT.code, SHARE.code, COUNT.code, "MADEUP_NEST", "MADEUP_SEA", "bright"))
+    assert all(said in text for said in ("made-up/4", "glow_from", "lamp", "daylight"))
+
+
+def test_annotations_are_the_groups_and_count_every_cell(gone: Gone, by_group: dict[str, int]) -> None:
+    found = {g.AnnotationGroupLabel: g.NumberOfAnnotations for g in gone.objects["ANN"].AnnotationGroupSequence}
+    assert found == by_group
+
+
+def test_the_map_has_the_segments(gone: Gone) -> None:
+    assert [s.SegmentLabel for s in gone.objects["SEG"].SegmentSequence] == [s.name for s in SEGMENTS]
+
+
+def test_geojson_has_a_feature_of_each_group(gone: Gone, by_group: dict[str, int]) -> None:
+    features = json.loads((gone.case / "cells.geojson").read_text())["features"]
+    found = {f["properties"]["classification"]["name"]: len(f["geometry"]["coordinates"]) for f in features}
+    assert found == {group.title: by_group[group.name] for group in GROUPS if group.name in by_group}
+
+
+def test_result_json_has_the_rows_and_no_compartments(gone: Gone) -> None:
+    said = json.loads((gone.case / "result.json").read_text())
+    assert (said["marker"], said["clinical_region"]) == (MARKER, NEST)
+    assert said["thresholds"] == {"method": GlowCriteria.method, "cut": 35, "lamp": "daylight"}
+    assert "compartments" not in said
+    found = [(r["code"], r["region"], r["value"], r["category"], r["unit"], r["n"]) for r in said["scores"]]
+    assert found == [(s.code, s.region, s.value, s.category, s.unit, s.n) for s in gone.result.scores]
+
+
+def test_the_api_answers_the_same_rows(gone: Gone) -> None:
+    answered = gone.answered
+    assert tuple(score_in(message) for message in answered.scores) == gone.result.scores
+    assert (answered.marker, answered.clinical_region) == (MARKER, NEST)
+    assert dict(answered.profile.criteria.numbers) == {"cut": 35}
+    assert dict(answered.profile.criteria.texts) == {"lamp": "daylight"}
+    assert [(graph.name, graph.sha256) for graph in answered.model.graphs] == list(gone.result.analysis.model.graphs)
+
+
+def test_the_api_lists_cells_with_their_own_columns(gone: Gone, cells: Cells, by_group: dict[str, int]) -> None:
+    head, *parts = gone.listed
+    assert [(g.name, g.region) for g in head.groups] == [(g.name, g.region) for g in GROUPS]
+    assert list(head.regions) == [r.name for r in REGIONS]
+    found = Counter(head.groups[group].name for part in parts for group in part.cells.group)
+    assert found == by_group
+    glow = [v for part in parts for m in part.cells.measurements if m.name == "glow" for v in m.values]
+    assert glow == cells["glow"].tolist()
+    assert {m.name for part in parts for m in part.cells.measurements} == {"lobes", "glow"}
+    nest = sum(len(part.cells.x_px) for part in gone.of_the_nest)
+    assert nest == sum(n for name, n in by_group.items() if name.startswith(NEST))
