@@ -204,6 +204,16 @@ def test_what_the_receiver_answers_with_errors_is_given_up_by_number_and_the_nex
 
 
 @pytest.mark.postgres
+def test_how_many_errors_end_a_message_is_its_destination_s_to_say(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    queue("strict", "patient")
+    peer.failing |= {"strict": ERROR, "patient": ERROR}
+    PostgresOutbox(engine, peer, patience=Patience(errors=2, errors_of={"strict": 1})).send_due()
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT destination, state FROM outbox").all()
+    assert {tuple(row) for row in found} == {("strict", "DEAD"), ("patient", "WAITING")}
+
+
+@pytest.mark.postgres
 @pytest.mark.parametrize(("hours", "state"), [(71, "WAITING"), (73, "DEAD")])
 def test_after_72_hours_it_is_given_up(engine: sa.Engine, queue: Queue, peer: Peer, hours: int, state: str) -> None:
     queue("lis")
