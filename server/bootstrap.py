@@ -18,7 +18,7 @@ from inference.infer import Engine
 from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
 from server.domain.errors import Failed
-from server.domain.ports import MessageSink, ObjectSink, OpenSlide, SlideSource
+from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
@@ -27,7 +27,7 @@ from server.report.deliver import Deliverer
 from server.report.reporters import AnnReporter, SegReporter, SrReporter
 from server.reporting import Reporting
 from server.settings import Settings
-from server.site import ArchiveDestination, MllpDestination, Site
+from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
@@ -57,7 +57,7 @@ class Service:
     notify: Notify
     outbox: PostgresOutbox
     reporting: Reporting
-    archives: Mapping[str, FolderArchive]
+    archives: Mapping[str, Archive]
     receivers: Mapping[str, MllpSink]
     open_slide: OpenSlide
     results_folder: Path
@@ -158,7 +158,7 @@ def _guarded(service: Service) -> Service:
 
 def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     database, data = connect(url), settings.data.folder.resolve()
-    archives = {archive.name: FolderArchive(archive.folder) for archive in site.archives}
+    archives = {named.name: archive_of(named) for named in site.archives}
     receivers = _receivers(site, sends)
     reporting = _reporting(site, data / "results")
     deliver = _deliverer(site, archives, receivers if sends else {})
@@ -178,6 +178,15 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         database=database,
         private_postgres=own,
     )
+
+
+def archive_of(named: NamedArchive) -> Archive:
+    """Of a kind of its own, by what the site says of it."""
+    match named:
+        case ArchiveFolder():
+            return FolderArchive(named.folder)
+        case _:
+            assert_never(named)
 
 
 def _store(settings: Settings, database: Database, notify: Notify) -> PostgresStore:

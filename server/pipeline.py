@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -111,8 +111,8 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     finally:
         slide.close()
     with stage("report"):
-        reports = services.reporting.report(Event(kind=EventKind.PRELIMINARY, order=order, result=result))
-    return replace(result, artifacts=(*result.artifacts, *reports.artifacts)), reports.deliveries
+        preliminary = Event(kind=EventKind.PRELIMINARY, order=order, result=result)
+        return result, services.reporting.report(preliminary).deliveries
 
 
 def profile_for(order: Order, assay: Assay, services: CaseServices) -> Profile:

@@ -63,6 +63,10 @@ class ArchiveFolder:
     own: bool = False
 
 
+NamedArchive = ArchiveFolder
+"""A union, once there is another kind: `server.bootstrap.archive_of` makes each."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MllpDestination:
     """A receiver of HL7; a message that it answers `errors` times with AE or CE is given up. By TLS where `tls_ca` is
@@ -124,7 +128,7 @@ class Site:
     """`laboratories` None: open, every laboratory has all archives and every route."""
 
     laboratories: tuple[Laboratory, ...] | None
-    archives: tuple[ArchiveFolder, ...]
+    archives: tuple[NamedArchive, ...]
     destinations: tuple[Destination, ...]
     routes: tuple[Route, ...]
 

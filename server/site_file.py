@@ -21,6 +21,7 @@ from server.site import (
     Destination,
     Laboratory,
     MllpDestination,
+    NamedArchive,
     Site,
     named,
     plain_site,
@@ -110,7 +111,7 @@ def _each(whole: Table, key: str, read: Callable[[str, Table], Value]) -> dict[s
     return found
 
 
-def _archive(name: str, table: Table) -> ArchiveFolder:
+def _archive(name: str, table: Table) -> NamedArchive:
     match table.choice("kind", ArchiveKind):
         case ArchiveKind.FOLDER:
             return ArchiveFolder(name=name, folder=table.path("folder"), table=table.where)
@@ -118,7 +119,7 @@ def _archive(name: str, table: Table) -> ArchiveFolder:
             assert_never(kind)
 
 
-def _destination(name: str, table: Table, archives: Mapping[str, ArchiveFolder]) -> Destination:
+def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) -> Destination:
     match table.choice("kind", DestinationKind):
         case DestinationKind.MLLP:
             return MllpDestination(
@@ -140,7 +141,7 @@ def _destination(name: str, table: Table, archives: Mapping[str, ArchiveFolder])
             assert_never(kind)
 
 
-def _laboratory(name: str, table: Table, archives: Mapping[str, ArchiveFolder]) -> Laboratory:
+def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -> Laboratory:
     asked = table.texts("archives")
     _known(table, "archives", asked, archives)
     rules = table.inner("profiles")

@@ -15,8 +15,7 @@ CREATE TABLE scores (
     interval_high double precision,
     n bigint NOT NULL,
     CONSTRAINT scores_result_id_fkey FOREIGN KEY (result_id, lab) REFERENCES results (id, lab),
-    CONSTRAINT scores_pkey PRIMARY KEY (result_id, position),
-    CONSTRAINT scores_result_id_measure_region_key UNIQUE (result_id, measure, region)
+    CONSTRAINT scores_pkey PRIMARY KEY (result_id, measure, region)
 );
 
 COMMENT ON COLUMN scores.position IS 'the order of the rows';

@@ -4,15 +4,25 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import assert_never
 
-from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
+from server.bootstrap import archive_of
 from server.cli.checks import Found, written
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import ChromogenError, Failed
 from server.domain.events import EventKind, destinations
 from server.hl7.sender import MllpSink
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, Destination, Laboratory, MllpDestination, Site, key_of, named
+from server.site import (
+    ArchiveDestination,
+    ArchiveFolder,
+    Destination,
+    Laboratory,
+    MllpDestination,
+    NamedArchive,
+    Site,
+    key_of,
+    named,
+)
 from server.site_file import site_of
 from server.tls import sender_context
 
@@ -31,20 +41,29 @@ def site_checks(wanted: Settings) -> Iterator[tuple[str, Check]]:
         yield "lis", partial(_lis, found)
         return
     yield "site", partial(_summary, found)
-    for folder in found.archives:
-        yield f"archive {folder.name}", partial(archive, folder, stores=False)
+    for kept in found.archives:
+        yield f"archive {kept.name}", partial(archive, kept, stores=False)
     for to in found.destinations:
         yield f"destination {to.name}", partial(destination, to, found)
     for each in found.laboratories:
         yield f"laboratory {each.name}", partial(laboratory, each, found)
 
 
-def archive(found: ArchiveFolder, *, stores: bool) -> Found:
+def archive(found: NamedArchive, *, stores: bool) -> Found:
     """It is there, and takes objects where it must."""
+    match found:
+        case ArchiveFolder():
+            return folder(found, stores=stores)
+        case _:
+            assert_never(found)
+
+
+def folder(found: ArchiveFolder, *, stores: bool) -> Found:
+    """It is there, and can be written to where it must."""
     setting = key_of(found.table, "folder")
     if not found.own:
         try:
-            FolderArchive(found.folder).ping()
+            archive_of(found).ping()
         except Failed as error:
             raise Failed(error.reason, f"{found.folder}: {error.message}; mount or make it, or set {setting}") from None
     if not stores:
@@ -80,7 +99,7 @@ def receiver(found: MllpDestination) -> Found:
 
 def laboratory(found: Laboratory, site: Site) -> Found:
     """Its archives answer, and its results go somewhere."""
-    archives = {a.name: FolderArchive(a.folder) for a in site.archives}
+    archives = {a.name: archive_of(a) for a in site.archives}
     SeveralArchives([archives[name] for name in found.archives]).ping()
     messages = destinations(site.routes, EventKind.PRELIMINARY, found.name, ArtifactKind.ORU)
     senders = f" from {named(found.senders)}" if found.senders else ""

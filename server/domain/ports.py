@@ -45,6 +45,10 @@ class ObjectSink(Protocol):
         ...
 
 
+class Archive(SlideSource, ObjectSink, Protocol):
+    """Both."""
+
+
 class MessageSink(Protocol):
     """Who takes HL7 messages."""
 

@@ -196,17 +196,14 @@ scores = Table(
     metadata,
     Column("result_id", Uuid(as_uuid=False), primary_key=True),
     Column("lab", Text, nullable=False),
-    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="the order of the rows"),
+    Column("position", SmallInteger, nullable=False, comment="the order of the rows"),
     Column(
-        "measure",
-        Text,
-        nullable=False,
-        comment="the code of the measure here; code and scheme may be public ones",
+        "measure", Text, primary_key=True, comment="the code of the measure here; code and scheme may be public ones"
     ),
     Column("code", Text, nullable=False),
     Column("scheme", Text, nullable=False),
     Column("display", Text, nullable=False),
-    Column("region", Text, nullable=False),
+    Column("region", Text, primary_key=True),
     Column("value", Double),
     Column("category", Text),
     Column("unit", Text, nullable=False),
@@ -214,7 +211,6 @@ scores = Table(
     Column("interval_high", Double),
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
     ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
-    UniqueConstraint("result_id", "measure", "region"),
 )
 
 histograms = Table(

@@ -13,21 +13,21 @@ import numpy.typing as npt
 import onnxruntime
 import openvino
 
-from inference.engines.graphs import DETECTION, GRADING, DetectionGraph, GradingGraph
-from inference.engines.local import Precision, read_model_folder, shipped_models
+from inference.engines.graphs import loaded
+from inference.model import FLOAT32, RUNNING
 from inference.slide import Rgb
 from tests.benchmarks.measure import median, report, source, tiles_in_memory
+from tests.models import FINDER, GRADER, IHC_TILE
 
 Run = Callable[[Rgb], object]
 
 
 def detectors() -> dict[str, Run]:
     """What runs the detection graph, by name of runtime and precision."""
-    folder = read_model_folder(shipped_models())
-    int8, float32 = (folder.graph(DETECTION, p) for p in (Precision.INT8, Precision.FLOAT32))
+    int8, float32 = (IHC_TILE.graph_bytes(FINDER, version) for version in (RUNNING, FLOAT32))
     return {
-        "openvino int8": DetectionGraph(int8, threads=1).run,
-        "openvino float32": DetectionGraph(float32, threads=1).run,
+        "openvino int8": loaded(FINDER, int8).answer,
+        "openvino float32": loaded(FINDER, float32).answer,
         "openvino bfloat16": _bfloat16(float32),
         "onnxruntime int8": _onnxruntime(int8),
         "onnxruntime float32": _onnxruntime(float32),
@@ -36,14 +36,14 @@ def detectors() -> dict[str, Run]:
 
 def graders() -> dict[str, Run]:
     """What measures the stain at 180 keypoints for each square of 256 px, about as many as real tiles hold."""
-    graph = read_model_folder(shipped_models()).graph(GRADING)
+    graph = IHC_TILE.graph_bytes(GRADER)
     core = openvino.Core()
     kept, compiled = (
-        GradingGraph(graph),
+        loaded(GRADER, graph),
         core.compile_model(core.read_model(graph), "CPU", {"INFERENCE_NUM_THREADS": 1}),
     )
     return {
-        "onnxruntime": lambda tiles: kept.run(tiles, *_keypoints(tiles)),
+        "onnxruntime": lambda tiles: kept.answer(tiles, *_keypoints(tiles), _count(tiles)),
         "openvino": lambda tiles: compiled([tiles, *_keypoints(tiles), _count(tiles)]),
     }
 

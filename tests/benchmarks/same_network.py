@@ -23,12 +23,11 @@ import numpy.typing as npt
 import onnx
 
 from inference.analyze import Options, analyze
-from inference.engines.graphs import DETECTION
-from inference.engines.local import LocalEngine, ModelFolder, read_model_folder, shipped_models
+from inference.analyzers.nuclear import NUCLEAR
+from inference.engines.local import LocalEngine
 from inference.geometry import Size
-from inference.infer import Detections
-from inference.tile import TileShape
-from server.slides.opening import open_slide
+from inference.infer import TileAnswer
+from inference.model import Model, read_model, shipped_models
 from tests.benchmarks.measure import (
     Clock,
     Figures,
@@ -44,11 +43,12 @@ from tests.benchmarks.measure import (
 from tests.benchmarks.peers import ONE_THREAD
 from tests.benchmarks.same_network_graphs import heat_map_graph
 from tests.laid import lay_svs_slide
+from tests.models import IHC_TILE, SHAPE
+from tests.opened import open_slide
 
 PROGRAM = Path(__file__).with_name("same_network_program.py")
 ENVIRONMENTS = {"tiatoolbox": "TIAToolbox", "lazyslide": "LazySlide"}
 WARM_UP_SIDE = 2048  # px
-SHAPE = TileShape()
 OURS, OURS_DICOM = "chromogen", "chromogen, the slide as DICOM"
 
 
@@ -129,10 +129,10 @@ def main() -> None:
         models = Path(temporary) / "models" if args.small else shipped_models()
         if args.small:
             in_process(small, models)
-        compare(folder, args.side, read_model_folder(models), pythons, args.repeat, Path(temporary))
+        compare(folder, args.side, read_model(models, IHC_TILE.folder), pythons, args.repeat, Path(temporary))
 
 
-def compare(folder: Path, side: int, models: ModelFolder, pythons: dict[str, Path], repeat: int, out: Path) -> None:
+def compare(folder: Path, side: int, model: Model, pythons: dict[str, Path], repeat: int, out: Path) -> None:
     """A line for each way, medians of alternating runs.
 
     Peers' lines say what share of their cost ours is in the same run.
@@ -142,22 +142,22 @@ def compare(folder: Path, side: int, models: ModelFolder, pythons: dict[str, Pat
     )
     dicom = laid(folder, side)
     ways = [w for w in WAYS if w.environment in pythons]
-    graphs = write_graphs(models, out)
+    graphs = write_graphs(model, out)
     runs: dict[str, list[Figures]] = {}
     for _ in range(repeat):
         for who, path in ((OURS, slide), (OURS_DICOM, dicom)):
-            runs.setdefault(who, []).append(in_process(whole, path, warm_up, models.path))
+            runs.setdefault(who, []).append(in_process(whole, path, warm_up, model.repository))
         for way in ways:
             given = {
                 "slide": slide,
                 "warm_up": warm_up,
                 "graph": graphs[way.graph],
-                "threshold": models.counting_threshold,
+                "threshold": model.counting_threshold,
             }
             runs.setdefault(way.who, []).append(peer(way, pythons[way.environment], given, out))
     for who, figures in runs.items():
         shares = our_share(runs[OURS], figures) if who not in (OURS, OURS_DICOM) else {}
-        facts = {"network": models.name, "side": side, "runs": repeat, "source": source()}
+        facts = {"network": model.name, "side": side, "runs": repeat, "source": source()}
         report("same_network", who=who, **costs(figures, side), **shares, **facts)
 
 
@@ -190,7 +190,7 @@ class TimedEngine(LocalEngine):
 
     network_core_seconds = 0.0
 
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
         began = time.thread_time()
         found = super().detect(tiles, faintest)
         self.network_core_seconds += time.thread_time() - began
@@ -199,11 +199,11 @@ class TimedEngine(LocalEngine):
 
 def whole(slide: str, warm_up: str, models: str) -> Figures:
     """A whole analysis on one thread, nuclei written to a file; of the network both detection and grading."""
-    engine = TimedEngine(Path(models), threads=1)
+    engine = TimedEngine(read_model(Path(models), IHC_TILE.folder), threads=1)
     with tempfile.TemporaryDirectory() as out:
-        analyze(open_slide(Path(warm_up)), engine, Path(out) / "warm_up.parquet", Options())
+        analyze(open_slide(Path(warm_up)), engine, NUCLEAR, Path(out) / "warm_up.parquet", Options())
         clock, engine.network_core_seconds = Clock(), 0.0
-        analysis = analyze(open_slide(Path(slide)), engine, Path(out) / "nuclei.parquet", Options())
+        analysis = analyze(open_slide(Path(slide)), engine, NUCLEAR, Path(out) / "nuclei.parquet", Options())
         core_seconds = clock.cost(1.0).cpu_seconds
     network = engine.network_core_seconds
     return {"core_seconds": core_seconds, "network_core_seconds": network, "peak_mb": peak_mb(), "nuclei": analysis.n}
@@ -230,9 +230,10 @@ def small(out: str) -> Figures:
     return {}
 
 
-def write_graphs(models: ModelFolder, out: Path) -> dict[str, Path]:
+def write_graphs(model: Model, out: Path) -> dict[str, Path]:
     """The detection as it is (`peaks`), and cut at its map (`map`)."""
-    detection = onnx.load_from_string(models.graph(DETECTION))
+    assert model.finder is not None
+    detection = onnx.load_from_string(model.graph_bytes(model.finder))
     written = {"peaks": detection, "map": heat_map_graph(detection)}
     for name, graph in written.items():
         onnx.save(graph, out / f"{name}.onnx")

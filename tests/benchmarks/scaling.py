@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from inference.analysis import ModelFacts
 from inference.analyze import Options, analyze
+from inference.analyzers.nuclear import NUCLEAR
 from inference.engines.local import LocalEngine
 from inference.geometry import Grid, Region, Size
-from inference.infer import Detections
+from inference.infer import TileAnswer
 from inference.slide import Level, Rgb, SlideFacts
-from inference.tile import TileShape
 from tests.benchmarks.measure import (
     Clock,
     Figures,
@@ -33,6 +33,7 @@ from tests.benchmarks.measure import (
     tiles_in_memory,
 )
 from tests.benchmarks.slide import end_to_end
+from tests.models import IHC_TILE, SHAPE
 
 NUCLEI = (100_000, 1_000_000, 5_000_000)
 TISSUE = 200
@@ -41,26 +42,26 @@ TISSUE = 200
 class CrowdEngine:
     """Answers at once with `n` nuclei in each tile: what the path around the network costs."""
 
-    facts = ModelFacts(name="crowd", version="1", sha256="0" * 64, engine="benchmark")
-    counting_threshold = 0.5
+    model = IHC_TILE
+    facts = ModelFacts(name="crowd", version="1", sha256="0" * 64, graphs=(), engine="benchmark")
     workers = 2
 
     def __init__(self, n: int) -> None:
-        random, side = np.random.default_rng(0), TileShape().side
+        random, side = np.random.default_rng(0), SHAPE.side
         x, y = random.uniform(32, side - 33, (2, n)).astype(np.float32)
-        self._found = Detections(
-            x=x,
-            y=y,
-            label=random.integers(0, 2, n).astype(np.uint8),
-            nucleus=np.full(n, 0.9, np.float32),
-            confidence=random.uniform(0.5, 0.9, n).astype(np.float32),
-            hue=random.integers(0, 360, n).astype(np.uint16),
-            value=random.integers(0, 256, n).astype(np.uint8),
-            dab_od_centi=random.integers(0, 301, n).astype(np.uint16),
-            found=n,
-        )
+        columns = {
+            "x": x,
+            "y": y,
+            "label": random.integers(0, 2, n).astype(np.int32),
+            "nucleus": np.full(n, 0.9, np.float32),
+            "confidence": random.uniform(0.5, 0.9, n).astype(np.float32),
+            "hue": random.integers(0, 360, n).astype(np.int32),
+            "value": random.integers(0, 256, n).astype(np.int32),
+            "dab_od_centi": random.integers(0, 301, n).astype(np.int32),
+        }
+        self._found = TileAnswer(columns=columns, found=n)
 
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
         return [self._found] * len(tiles)
 
 
@@ -87,7 +88,7 @@ class PlainSlide:
 
 def crowd(nuclei: int) -> Figures:
     """An analysis of the same 100 tiles with that many nuclei in all; returns with its peak memory."""
-    return plain(10 * TileShape().core, nuclei // 100)
+    return plain(10 * SHAPE.core, nuclei // 100)
 
 
 def large_slide(side: int) -> Figures:
@@ -101,19 +102,19 @@ def plain(side: int, nuclei: int) -> Figures:
     with tempfile.TemporaryDirectory() as out:
         file = Path(out) / "nuclei.parquet"
         clock = Clock()
-        analysis = analyze(slide, CrowdEngine(nuclei), file, Options(refuse_he=True))
+        analysis = analyze(slide, CrowdEngine(nuclei), NUCLEAR, file, Options(refuse_mismatch=True))
         cost = clock.cost(mm2(slide.working.size))
         return cost.figures() | {"nuclei": analysis.n, "file_mb": round(file.stat().st_size / 1e6, 1)}
 
 
 def threads(n: int) -> Figures:
     """Tiles a second of the network on n threads, tiles in memory."""
-    tiles, engine = tiles_in_memory(1, TileShape().side), LocalEngine(threads=n)
+    tiles, engine = tiles_in_memory(1, SHAPE.side), LocalEngine(IHC_TILE, threads=n)
     with ThreadPoolExecutor(n) as pool:
-        list(pool.map(lambda _: engine.detect(tiles, engine.counting_threshold), range(n)))
+        list(pool.map(lambda _: engine.detect(tiles, IHC_TILE.counting_threshold), range(n)))
         clock = Clock()
-        list(pool.map(lambda _: engine.detect(tiles, engine.counting_threshold), range(8 * n)))
-        return clock.cost(mm2(Size(width=TileShape().core, height=TileShape().core)) * 8 * n).figures()
+        list(pool.map(lambda _: engine.detect(tiles, IHC_TILE.counting_threshold), range(8 * n)))
+        return clock.cost(mm2(Size(width=SHAPE.core, height=SHAPE.core)) * 8 * n).figures()
 
 
 def main() -> None:

@@ -17,18 +17,20 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from inference.analyze import Options, analyze
+from inference.analyzers.nuclear import NUCLEAR
 from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
 from inference.tile import Tile, TileShape, pixels, plan
-from server.slides.opening import open_slide
 from tests.benchmarks.measure import Clock, Figures, in_process, laid, median, mm2, report, slide_folder, source
+from tests.models import IHC_TILE, SHAPE
+from tests.opened import open_slide
 
 NETWORK_TILES = 60
 
 
 def decode_alone(folder: str) -> Figures:
     """A sweep over all tiles, one thread, as the path reads them."""
-    slide, shape = open_slide(Path(folder)), TileShape()
+    slide, shape = open_slide(Path(folder)), SHAPE
     tiles = _all_tiles(slide.working.size, shape)
     clock = Clock()
     for tile in tiles:
@@ -38,23 +40,23 @@ def decode_alone(folder: str) -> Figures:
 
 def network_alone(folder: str) -> Figures:
     """Tiles that are in memory already, on all cores; the area is that of their cores."""
-    slide, shape, engine = open_slide(Path(folder)), TileShape(), LocalEngine()
+    slide, shape, engine = open_slide(Path(folder)), SHAPE, LocalEngine(IHC_TILE)
     whole = [t for t in _all_tiles(slide.working.size, shape) if t.core.size.area == shape.core**2][:NETWORK_TILES]
     images = [pixels(slide, t, shape)[None] for t in whole]
     with ThreadPoolExecutor(engine.workers) as pool:
-        list(pool.map(lambda i: engine.detect(i, engine.counting_threshold), images[: engine.workers]))  # compiles
+        list(pool.map(lambda i: engine.detect(i, IHC_TILE.counting_threshold), images[: engine.workers]))  # compiles
         clock = Clock()
-        list(pool.map(lambda i: engine.detect(i, engine.counting_threshold), images))
+        list(pool.map(lambda i: engine.detect(i, IHC_TILE.counting_threshold), images))
         return clock.cost(mm2(Size(width=shape.core, height=shape.core)) * len(whole)).figures()
 
 
 def end_to_end(folder: str) -> Figures:
     """A whole analysis, nuclei written to a file; the engine's start is not counted."""
-    slide, engine = open_slide(Path(folder)), LocalEngine()
-    engine.detect(np.full((1, TileShape().side, TileShape().side, 3), 200, np.uint8), engine.counting_threshold)
+    slide, engine = open_slide(Path(folder)), LocalEngine(IHC_TILE)
+    engine.detect(np.full((1, SHAPE.side, SHAPE.side, 3), 200, np.uint8), IHC_TILE.counting_threshold)
     with TemporaryDirectory() as out:
         clock = Clock()
-        analysis = analyze(slide, engine, Path(out) / "nuclei.parquet", Options())
+        analysis = analyze(slide, engine, NUCLEAR, Path(out) / "nuclei.parquet", Options())
         cost = clock.cost(mm2(slide.working.size, slide.working.mpp))
     stages = {f"{k}_s": round(v, 2) for k, v in analysis.seconds.items()}
     return cost.figures() | {"nuclei": analysis.n} | stages

@@ -5,8 +5,6 @@ counts is added behind it, a filter for dark spots, so that peaks are searched, 
 number.
 """
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -17,16 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inference.engines.graphs import DETECTION, GRADING
-from inference.engines.local import read_model_folder, shipped_models
 from inference.evaluation.metric import Points
+from inference.model import RUNNING
 from inference.training import data
-from inference.training.export import FINGERPRINTS, add_fingerprint, file_of, write
-from inference.training.graphs import DETECTION_OUTPUTS, Detection
-from inference.training.model import HEAT_STRIDE, NucleusNet
+from inference.training.export import describe, file_of, marked, write
+from inference.training.graphs import DETECTION_OUTPUTS, Detection, detection_graph
+from inference.training.model import HEAT_STRIDE, NucleusNet, multiply_adds_per_pixel
 from inference.training.peaks import Calibration
 from inference.training.quantise import quantised
 from tests.benchmarks.measure import tiles_in_memory
+from tests.models import DETECTION, GRADER, GRADING, IHC_TILE
 
 WIDTHS = (16, 32, 64, 128, 160)  # 1.95 GFLOP for 256 x 256 px, 2 operations a multiply-add
 FAINT = 1e-6
@@ -59,27 +57,26 @@ def _gaussian(width: float) -> npt.NDArray[np.float32]:
 
 
 def small_models(out: Path) -> None:
-    """Write the model folder to `out`; grading is the shipped one's."""
+    """Write the model repository to `out`; grading is the shipped one's."""
     torch.manual_seed(1)
-    shipped = read_model_folder(shipped_models())
+    net = DarkSpots().eval()
     float32 = out / "float32.onnx"
     tiles = torch.zeros((2, 256, 320, 3), dtype=torch.uint8)
     axes = {"tiles": {0: "batch", 1: "height", 2: "width"}, "count": {0: "batch"}}
     axes |= {name: {0: "batch", 1: "places"} for name in DETECTION_OUTPUTS[:-1]}
-    write(Detection(DarkSpots().eval(), Calibration()).eval(), (tiles,), float32, ["tiles"], DETECTION_OUTPUTS, axes)
+    write(Detection(net, Calibration()).eval(), (tiles,), float32, ["tiles"], DETECTION_OUTPUTS, axes)
     for name in (DETECTION, GRADING):
         file_of(out, name).parent.mkdir(parents=True)
     onnx.save(quantised(float32, _tissue()), file_of(out, DETECTION))
-    shutil.copyfile(file_of(shipped.path, GRADING), file_of(out, GRADING))
-    fingerprint = shipped.fingerprint | {DETECTION: add_fingerprint(file_of(out, DETECTION), FINGERPRINTS[DETECTION])}
-    card = {
-        "name": "a small network that learnt nothing",
-        "version": "1",
-        "counting_threshold": shipped.counting_threshold,
-        "sha256": {n: hashlib.sha256(file_of(out, n).read_bytes()).hexdigest() for n in (DETECTION, GRADING)},
-        "fingerprint": fingerprint,
-    }
-    (out / "model.json").write_text(json.dumps(card))
+    shutil.copyfile(file_of(IHC_TILE.repository, GRADING), file_of(out, GRADING))
+    describe(
+        out,
+        (detection_graph(*marked(out, DETECTION, RUNNING)), GRADER),
+        name="a small network that learnt nothing",
+        version="1",
+        counting_threshold=IHC_TILE.counting_threshold,
+        multiply_adds=round(multiply_adds_per_pixel(net)),
+    )
 
 
 def _tissue() -> list[data.Tile]:

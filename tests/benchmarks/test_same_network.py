@@ -11,14 +11,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from inference.engines.graphs import DETECTION
-from inference.engines.local import read_model_folder, shipped_models
 from inference.geometry import Region, Size
-from server.slides.opening import open_slide
 from tests.benchmarks.measure import tiles_in_memory
 from tests.benchmarks.same_network import ENVIRONMENTS, WAYS
 from tests.benchmarks.same_network_graphs import heat_map_graph
 from tests.laid import LaidTiles, lay_svs_slide
+from tests.models import FINDER, IHC_TILE
+from tests.opened import open_slide
 
 TILES = tiles_in_memory(1, 256)
 
@@ -30,7 +29,7 @@ def answer(graph: onnx.ModelProto) -> list[npt.NDArray[np.float32]]:
 
 
 def test_the_map_that_a_peer_searches_is_as_high_at_our_peaks_as_they_are() -> None:
-    graph = onnx.load_from_string(read_model_folder(shipped_models()).graph(DETECTION))
+    graph = onnx.load_from_string(IHC_TILE.graph_bytes(FINDER))
     x, y, label, nucleus, *_ = (values[0] for values in answer(graph))
     (heat,) = answer(heat_map_graph(graph))
     found = nucleus >= 0.55

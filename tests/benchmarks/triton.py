@@ -28,14 +28,16 @@ import simplejpeg
 from google.protobuf import text_format
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from inference.engines.graphs import DETECTION, DetectionGraph
-from inference.engines.local import LocalEngine, read_model_folder, shipped_models
+from inference.engines.graphs import loaded
+from inference.engines.local import LocalEngine
 from inference.engines.shared_tiles import Place, SharedTiles
 from inference.engines.triton import TritonEngine
-from inference.engines.triton_repository import MODEL_PY, VERSION, read_config, render_cpu
+from inference.engines.triton_repository import MODEL_PY, read_config, render_cpu
+from inference.model import MANIFEST, shipped_models
+from inference.model import RUNNING as VERSION
 from inference.slide import Rgb
-from inference.tile import TileShape
 from tests.benchmarks.measure import median, report, source, tiles_in_memory
+from tests.models import DETECTION, FINDER, IHC_TILE, SHAPE
 from tests.triton_server import TritonServer, Unavailable
 
 IN_FLIGHT = 4
@@ -48,10 +50,6 @@ RIGHT = TritonPythonModel
 
 class TritonPythonModel(RIGHT):
     """Takes frames, (b, bytes) filled up with zeros, in place of tiles."""
-
-    def initialize(self, args):
-        config = args["model_config"].replace("nuclei_detection_jpeg", "nuclei_detection")
-        super().initialize(args | {"model_config": config})
 
     def _input(self, request, name):
         return np.stack([simplejpeg.decode_jpeg(f.tobytes()) for f in super()._input(request, "frames")])
@@ -126,6 +124,7 @@ def render(folder: Path, side: int, batch: int) -> Path:
     (folder / JPEG / VERSION).mkdir(parents=True)
     (folder / JPEG / "config.pbtxt").write_text(text_format.MessageToString(config))
     (folder / JPEG / VERSION / "model.py").write_text(MODEL_PY + "\nimport numpy as np\n" + DECODING)
+    (folder / JPEG / MANIFEST).symlink_to(folder / DETECTION / MANIFEST)
     (folder / JPEG / VERSION / "model.onnx").symlink_to(folder / DETECTION / VERSION / "model.onnx")
     return folder
 
@@ -167,20 +166,20 @@ def compare(side: int, batch: int, repeat: int, seconds: float) -> None:
     tiles = tiles_in_memory(batch, side)
     frames = encoded(tiles)
     graph, engine = (
-        DetectionGraph(read_model_folder(shipped_models()).graph(DETECTION), threads=1),
-        LocalEngine(threads=1),
+        loaded(FINDER, IHC_TILE.graph_bytes(FINDER)),
+        LocalEngine(IHC_TILE, threads=1),
     )
     with tempfile.TemporaryDirectory() as temporary, TritonServer(render(Path(temporary), side, batch)) as server:
         assert server.process is not None
         served = psutil.Process(server.process.pid)
-        client, remote = Client(server.address, IN_FLIGHT, tiles), TritonEngine([server.address], side=side)
+        client, remote = Client(server.address, IN_FLIGHT, tiles), TritonEngine([server.address], IHC_TILE, side=side)
         ways: dict[str, tuple[Ask, int]] = {
-            "in process": (lambda: graph.run(tiles), 1),
+            "in process": (lambda: graph.answer(tiles), 1),
             "shared memory": (lambda: client.by_memory(tiles), IN_FLIGHT),
             "gRPC": (lambda: client.by_grpc(tiles), IN_FLIGHT),
             "JPEG frames": (lambda: client.by_frames(frames), IN_FLIGHT),
-            "in process, graded": (lambda: engine.detect(tiles, engine.counting_threshold), 1),
-            "ensemble, shared memory": (lambda: remote.detect(tiles, engine.counting_threshold), IN_FLIGHT),
+            "in process, graded": (lambda: engine.detect(tiles, IHC_TILE.counting_threshold), 1),
+            "ensemble, shared memory": (lambda: remote.detect(tiles, IHC_TILE.counting_threshold), IN_FLIGHT),
         }
         for ask, _ in ways.values():
             ask()
@@ -212,7 +211,7 @@ PAIRS = {
     "shared memory": ("in process", DETECTION),
     "gRPC": ("in process", DETECTION),
     "JPEG frames": ("in process", DETECTION),
-    "ensemble, shared memory": ("in process, graded", "ihc_tile"),
+    "ensemble, shared memory": ("in process, graded", IHC_TILE.folder),
 }
 
 
@@ -222,7 +221,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     args = parser.parse_args()
     try:
-        for side, batch in ((256, 8), (TileShape().side, 1)):
+        for side, batch in ((256, 8), (SHAPE.side, 1)):
             compare(side, batch, args.repeat, args.seconds)
     except Unavailable as error:
         report("triton", not_run=str(error).splitlines()[0])

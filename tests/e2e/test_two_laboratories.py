@@ -1,6 +1,7 @@
 """Two laboratories at one service, by a site file: two LIS, two archives, and nothing of one reaches the other."""
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,9 +132,15 @@ class Region:
 
 
 @pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
-    folder = tmp_path_factory.mktemp("region")
-    folder.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
+def folder() -> Iterator[Path]:
+    """Not in pytest's own: another run closes that to the account that PostgreSQL has when we are root."""
+    with tempfile.TemporaryDirectory(prefix="chromogen-test-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def region(folder: Path) -> Iterator[Region]:
     slides = {lab: SlideIdentity(key=f"two/{lab}", marker="ER") for lab in (NORTH, SOUTH)}
     for seed, (lab, identity) in enumerate(slides.items()):
         drawing = JpegFrames(draw_slide(size=Size(width=SIDE, height=SIDE), seed=seed, h_score=150))

@@ -25,7 +25,7 @@ from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
 from tests.triton_server import TritonServer
 
 pytestmark = pytest.mark.postgres
-NAMES = ["models", "engine", "data", "database", "archive", "mllp", "lis", "api", "keys", "certificates"]
+NAMES = ["models", "engine", "data", "database", "archive", "lis", "mllp", "api", "keys", "certificates"]
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def folder() -> Iterator[Path]:
         yield made
 
 
-def check(**settings: object) -> tuple[int, dict[str, dict[str, str]]]:
+def check(names: list[str] = NAMES, **settings: object) -> tuple[int, dict[str, dict[str, str]]]:
     """The exit code, and the lines by name."""
     own = environment({f"CHROMOGEN_{name.upper()}": str(value) for name, value in settings.items()})
     command = [sys.executable, "-m", "server.cli.main", "check", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=120, check=False)
     assert done.stderr == ""
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["name"] for line in lines] == NAMES
+    assert [line["name"] for line in lines] == names
     return done.returncode, {line["name"]: line for line in lines}
 
 
@@ -151,6 +151,75 @@ def test_a_lis_whose_certificate_does_not_fit_is_not_called_well(folder: Path, s
         listener.stop()
     assert lines["lis"]["state"] == "FAIL"
     assert "don't agree on TLS" in lines["lis"]["text"]
+
+
+SITE = """
+[archives.north]
+kind = "folder"
+folder = "archive"
+[archives.away]
+kind = "folder"
+folder = "absent"
+[destinations.lis]
+kind = "mllp"
+host = "127.0.0.1"
+port = {port}
+[destinations.gone]
+kind = "mllp"
+host = "127.0.0.1"
+port = 1
+[destinations.north]
+kind = "archive"
+archive = "north"
+[laboratories.NORTH]
+archives = ["north"]
+senders = ["LIS-N"]
+[laboratories.SOUTH]
+archives = ["north", "away"]
+[laboratories.EAST]
+archives = ["north"]
+[[routes]]
+laboratory = "NORTH"
+artifacts = ["ORU"]
+to = ["lis", "gone"]
+"""
+
+
+def test_of_a_site_each_archive_destination_and_laboratory_is_asked_by_its_name(folder: Path, service_url: str) -> None:
+    site = folder / "site.toml"
+    own = [
+        "site",
+        "archive north",
+        "archive away",
+        "destination lis",
+        "destination gone",
+        "destination north",
+        "laboratory NORTH",
+        "laboratory SOUTH",
+        "laboratory EAST",
+    ]
+    names = [*NAMES[:4], *own, *NAMES[6:]]
+    with ReceivingLis(folder) as lis:
+        site.write_text(SITE.format(port=lis.port))
+        code, lines = check(names, database_url=service_url, data_folder=folder / "data", site_file=site)
+    assert (code, {name: lines[name]["state"] for name in own}) == (
+        1,
+        dict.fromkeys(own, "ok")
+        | {"archive away": "FAIL", "destination gone": "FAIL", "laboratory SOUTH": "FAIL", "laboratory EAST": "warn"},
+    )
+    assert lines["site"]["text"] == "3 laboratories, 2 archives, 3 destinations, 1 routes"
+    assert "[archives.away] folder" in lines["archive away"]["text"]
+    assert "[destinations.gone] host" in lines["destination gone"]["text"]
+    assert lines["laboratory NORTH"]["text"].endswith("from LIS-N; sent to gone, lis")
+
+
+def test_a_site_file_that_is_wrong_fails_by_table_and_key(folder: Path, service_url: str) -> None:
+    site = folder / "site.toml"
+    site.write_text(SITE.format(port='"2575"'))
+    names = [*NAMES[:4], "site", *NAMES[6:]]
+    code, lines = check(names, database_url=service_url, data_folder=folder / "data", site_file=site)
+    assert (code, lines["site"]["state"]) == (1, "FAIL")
+    assert "[destinations.lis] port: is no whole number" in lines["site"]["text"]
 
 
 @pytest.mark.parametrize(

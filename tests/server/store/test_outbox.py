@@ -204,6 +204,16 @@ def test_what_the_receiver_answers_with_errors_is_given_up_by_number_and_the_nex
 
 
 @pytest.mark.postgres
+def test_how_many_errors_end_a_message_is_its_destination_s_to_say(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    queue("strict", "patient")
+    peer.failing |= {"strict": ERROR, "patient": ERROR}
+    PostgresOutbox(engine, peer, patience=Patience(errors=2, errors_of={"strict": 1})).send_due()
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT destination, state FROM outbox").all()
+    assert {tuple(row) for row in found} == {("strict", "DEAD"), ("patient", "WAITING")}
+
+
+@pytest.mark.postgres
 @pytest.mark.parametrize(("hours", "state"), [(71, "WAITING"), (73, "DEAD")])
 def test_after_72_hours_it_is_given_up(engine: sa.Engine, queue: Queue, peer: Peer, hours: int, state: str) -> None:
     queue("lis")
@@ -336,3 +346,22 @@ def test_a_fault_of_the_sender_is_retried_and_leaves_only_its_type(engine: sa.En
     PostgresOutbox(engine, broken).send_due()
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT state, reason FROM outbox").one() == ("WAITING", "KeyError")
+
+
+def test_a_kind_that_a_newer_version_queued_is_dead_at_once_and_holds_up_nothing(
+    queue: Queue, peer: Peer, engine: sa.Engine
+) -> None:
+    queue("archive")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE outbox SET kind = 'OF_TOMORROW'")
+    queue("archive")
+
+    def deliver(delivery: Delivery) -> None:
+        if delivery.kind not in set(ArtifactKind):
+            raise REJECTED
+        peer(delivery)
+
+    assert PostgresOutbox(engine, deliver).send_due() == 1
+    with engine.connect() as connection:
+        states = connection.exec_driver_sql("SELECT kind, state FROM outbox ORDER BY id").all()
+    assert [tuple(row) for row in states] == [("OF_TOMORROW", "DEAD"), ("ORU", "SENT")]
