@@ -1,0 +1,173 @@
+"""The H-score of every unit at any three cut-offs, from prefix sums; and the space of cut-offs there are.
+
+Both kinds of criteria are three cut-offs: a nucleus of at least grade 1 lies on one side of the first, and so on. By
+hue and value they are (hue T, right, left), by density (weak, moderate, strong). A share only grows (or only falls) as
+its cut-off rises: that is what lets the search leave out most of the space and still be exact.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.calibration.units import SHARES, Unit, histogram
+from inference.criteria import Criteria
+from inference.grade import DENSITIES, HUE_CLOSES_ABOVE, HUES, VALUES, DensityThresholds, HueValueThresholds
+from inference.keypoints import FloatArray
+
+Cuts = npt.NDArray[np.int64]
+"""(k, 3) cut-offs, in the order of the grades that they begin."""
+
+
+class Space(Protocol):
+    """The cut-offs of one kind of criteria."""
+
+    @property
+    def lows(self) -> tuple[int, int, int]: ...
+
+    @property
+    def highs(self) -> tuple[int, int, int]:
+        """Inclusive."""
+        ...
+
+    @property
+    def rising(self) -> bool:
+        """Do scores rise with every cut-off? Else they fall with every one."""
+        ...
+
+    def ordered(self, low: Cuts, high: Cuts) -> npt.NDArray[np.bool_]:
+        """Which boxes (k, 3) hold cut-offs in their order."""
+        ...
+
+    def criteria(self, cuts: Sequence[int]) -> Criteria: ...
+
+    def named(self, cuts: Sequence[int]) -> dict[str, float]:
+        """By the names and in the units of profile files."""
+        ...
+
+    def tables(self, units: Sequence[Unit]) -> "Surface": ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Surface:
+    """Units' nuclei of at least each grade: `shares` holds for each grade (points, U), and how cut-offs index it.
+
+    `stride` (3, 3): the row of grade k's table is cuts @ stride[k].
+    """
+
+    shares: tuple[FloatArray, FloatArray, FloatArray]
+    stride: npt.NDArray[np.int64]
+    targets: FloatArray
+    weights: FloatArray
+
+    def scores(self, cuts: Cuts) -> FloatArray:
+        """(k, U) in H-score points."""
+        rows = cuts @ self.stride.T
+        total: FloatArray = self.shares[0][rows[:, 0]] + self.shares[1][rows[:, 1]] + self.shares[2][rows[:, 2]]
+        return total
+
+    def losses(self, cuts: Cuts) -> FloatArray:
+        """(k,) mean absolute error over the units, by their weights."""
+        errors: FloatArray = np.abs(self.scores(cuts) - self.targets) @ self.weights
+        return errors
+
+    def least(self, low: Cuts, high: Cuts) -> FloatArray:
+        """(k,) what no cut-offs between `low` and `high` score below, `low` being the corner of the lowest scores."""
+        beyond = np.maximum(self.scores(low) - self.targets, self.targets - self.scores(high))
+        errors: FloatArray = np.maximum(beyond, 0) @ self.weights
+        return errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HueValueSpace:
+    """(T, right, left); `hue` fixes T."""
+
+    hue: int | None = None
+    rising = True
+
+    @property
+    def lows(self) -> tuple[int, int, int]:
+        return self.hue or 1, 1, 0
+
+    @property
+    def highs(self) -> tuple[int, int, int]:
+        return self.hue or HUE_CLOSES_ABOVE, VALUES - 1, VALUES - 2
+
+    def ordered(self, low: Cuts, high: Cuts) -> npt.NDArray[np.bool_]:
+        fits: npt.NDArray[np.bool_] = low[:, 2] < high[:, 1]
+        return fits
+
+    def criteria(self, cuts: Sequence[int]) -> HueValueThresholds:
+        hue, right, left = (int(c) for c in cuts)
+        return HueValueThresholds(hue=hue, left=left, right=right)
+
+    def named(self, cuts: Sequence[int]) -> dict[str, float]:
+        hue, right, left = cuts
+        return {"hue": hue, "left": left, "right": right}
+
+    def tables(self, units: Sequence[Unit]) -> Surface:
+        """Row T * (VALUES + 1) + v of a unit: the share of its nuclei that are brown under T and darker than v."""
+        below = np.stack([brown_below(histogram(u, ("hue", "value"), (HUES, VALUES))) for u in units], axis=-1)
+        width = VALUES + 1
+        every = np.array([len_of(u) for u in units])
+        flat = (below / every).reshape(-1, len(units))
+        brown = np.ascontiguousarray(below[:, -1] / every)
+        stride = np.array([[1, 0, 0], [width, 1, 0], [width, 0, 1]])
+        return surface(units, (brown, flat, flat), stride)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DensitySpace:
+    """(weak, moderate, strong) in hundredths."""
+
+    lows = (1, 2, 3)
+    highs = (DENSITIES - 3, DENSITIES - 2, DENSITIES - 1)
+    rising = False
+
+    def ordered(self, low: Cuts, high: Cuts) -> npt.NDArray[np.bool_]:
+        fits: npt.NDArray[np.bool_] = (low[:, 0] < high[:, 1]) & (low[:, 1] < high[:, 2]) & (low[:, 0] + 1 < high[:, 2])
+        return fits
+
+    def criteria(self, cuts: Sequence[int]) -> DensityThresholds:
+        weak, moderate, strong = (int(c) for c in cuts)
+        return DensityThresholds(weak=weak, moderate=moderate, strong=strong)
+
+    def named(self, cuts: Sequence[int]) -> dict[str, float]:
+        return {name: cut / 100 for name, cut in zip(("weak", "moderate", "strong"), cuts, strict=True)}
+
+    def tables(self, units: Sequence[Unit]) -> Surface:
+        """Row c of a unit: the share of its nuclei of density c and above."""
+        tables = [histogram(u, ("dab_od_centi",), (DENSITIES,)) for u in units]
+        above = np.stack([t[::-1].cumsum()[::-1] / len_of(u) for t, u in zip(tables, units, strict=True)], axis=-1)
+        return surface(units, (above, above, above), np.eye(3, dtype=np.int64))
+
+
+def brown_below(table: FloatArray) -> FloatArray:
+    """(..., HUES, VALUES) counts as (..., HUE_CLOSES_ABOVE + 1, VALUES + 1): brown under T, and darker than v."""
+    closing = table[..., HUE_CLOSES_ABOVE + 1 :, :].sum(axis=-2, keepdims=True)
+    under = np.concatenate([closing, table[..., :HUE_CLOSES_ABOVE, :]], axis=-2).cumsum(axis=-2)
+    zero = np.zeros((*under.shape[:-1], 1))
+    below: FloatArray = np.concatenate([zero, under.cumsum(axis=-1)], axis=-1)
+    return below
+
+
+def len_of(unit: Unit) -> int:
+    """Nuclei that the model found."""
+    return sum(len(cells) * count for cells, count in zip(unit.cells, unit.counts, strict=True))
+
+
+def surface(
+    units: Sequence[Unit], shares: tuple[FloatArray, FloatArray, FloatArray], stride: npt.NDArray[np.int64]
+) -> Surface:
+    """In points of each unit's quantity; weights sum to 1."""
+    points = np.array([SHARES[u.quantity] for u in units])
+    weights = np.array([u.weight for u in units])
+    scaled = [share * points[:, k] for k, share in enumerate(shares)]
+    return Surface(
+        shares=(scaled[0], scaled[1], scaled[2]),
+        stride=stride,
+        targets=np.array([u.value for u in units]),
+        weights=weights / weights.sum(),
+    )
