@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.calibration.concerns import Advice, concerns, nuclei_of
+from inference.calibration.concerns import Advice, concerns, matched_share, nuclei_of
 from inference.calibration.fit import Fit, HueBy, Objective, Settings, fit
 from inference.calibration.left_out import LeftOut, intervals, left_out, mean_error
 from inference.calibration.sample import Sample, slides_of
 from inference.cells.values import joined
-from inference.criteria import Criteria
 from inference.errors import Reason, Refused
-from inference.grade import GRADES, HueValueThresholds, grades
+from inference.grade import GRADES, HueValueThresholds, Thresholds, grades
 from inference.keypoints import weighted_kappa
 from inference.measures import ALL, Interval
 
-LEAST_FOUND = 0.2
-"""Of the annotated nuclei; where fewer were found the pixel size or the coordinates are wrong."""
+LEAST_FOUND, FOUND_OF = 0.2, 10
+"""Share of a region's annotated nuclei, where there are as many; where fewer were found the pixel size or the
+coordinates are wrong."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -85,7 +85,13 @@ def check(samples: Sequence[Sample], settings: Settings) -> None:
     if not samples:
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, "no region is given: name some, with their annotations")
     for sample in samples:
-        if sample.annotated is not None and len(sample.grade) < LEAST_FOUND * len(sample.annotated):
+        share = matched_share(sample)
+        if (
+            sample.annotated is not None
+            and share is not None
+            and len(sample.annotated) >= FOUND_OF
+            and share < LEAST_FOUND
+        ):
             message = (
                 f"{sample.name}: {len(sample.grade)} of {len(sample.annotated)} annotated nuclei lie where one was"
                 " found; check the pixel size, the coordinates and that this is the image that was annotated"
@@ -100,7 +106,7 @@ def check(samples: Sequence[Sample], settings: Settings) -> None:
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
 
 
-def way(samples: Sequence[Sample], settings: Settings) -> Way:
+def way(samples: Sequence[Sample], settings: Settings, *, with_intervals: bool = True) -> Way:
     rows = left_out(samples, settings)
     by_compartment = tuple(row for row in rows if row.part != ALL)
     whole = tuple(row for row in rows if row.part == ALL)
@@ -108,7 +114,7 @@ def way(samples: Sequence[Sample], settings: Settings) -> Way:
         fit=fit(samples, settings),
         left_out=by_compartment or whole,
         left_out_all=whole,
-        intervals=intervals(samples, settings),
+        intervals=intervals(samples, settings) if with_intervals else {},
     )
 
 
@@ -118,16 +124,15 @@ def _other_way(samples: Sequence[Sample], settings: Settings) -> Way | None:
         return None
     turned = HueBy.PEAKS if settings.hue_by is HueBy.SEARCH else HueBy.SEARCH
     try:
-        return way(samples, replace(settings, hue_by=turned))
+        return way(samples, replace(settings, hue_by=turned), with_intervals=False)
     except Refused:
         return None
 
 
-def kappa_of(samples: Sequence[Sample], criteria: Criteria) -> float | None:
+def kappa_of(samples: Sequence[Sample], criteria: Thresholds) -> float | None:
     """Quadratic weighted kappa of the matched nuclei's grades; None where it isn't defined."""
-    assert isinstance(criteria, HueValueThresholds) or criteria.method == "dab_od"
     cells, annotated = joined([s.matched for s in samples]), np.concatenate([s.grade for s in samples])
-    ours = grades(cells["hue"], cells["value"], cells["dab_od_centi"], criteria)  # type: ignore[arg-type]
+    ours = grades(cells["hue"], cells["value"], cells["dab_od_centi"], criteria)
     table = np.bincount(annotated.astype(np.int64) * GRADES + ours, minlength=GRADES**2).reshape(GRADES, GRADES)
     kappa = weighted_kappa(table)
     return None if np.isnan(kappa) else kappa

@@ -9,7 +9,7 @@ import numpy as np
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.calibration.fit import Fit
 from inference.calibration.sample import Sample, slides_of
-from inference.calibration.units import units_of
+from inference.calibration.units import pool_of, units_of
 from inference.grade import GRADE_NAMES, GRADES
 
 
@@ -47,8 +47,9 @@ ENOUGH_SLIDES, ENOUGH_REGIONS, ENOUGH_NUCLEI, ENOUGH_OF_A_GRADE = 4, 6, 500, 20
 ONE_SIDED_SPAN = 60.0
 """H-score points that the units should span at least, to say anything of thresholds between."""
 LEAST_MATCHED = 0.5
-FLAT_SHARE = 0.15
-"""Of the range of hue, value or density: a threshold that may lie anywhere in more of it isn't decided."""
+FLAT_WIDTH = {"left": 50.0, "right": 50.0, "weak": 0.3, "moderate": 0.3, "strong": 0.3}
+"""Levels, or density: a threshold that may lie anywhere in more isn't decided. Few nuclei lie between brown and blue,
+so that of hue is flat by nature."""
 
 
 def concerns(samples: Sequence[Sample], fitted: Fit) -> Iterator[Advice]:
@@ -76,7 +77,7 @@ def _amount(samples: Sequence[Sample]) -> Iterator[Advice]:
 
 
 def _sides(samples: Sequence[Sample]) -> Iterator[Advice]:
-    values = [u.value for u in units_of(samples)]
+    values = [u.value for u in units_of(pool_of(samples))]
     if values and max(values) - min(values) < ONE_SIDED_SPAN:
         text = f"the H-scores lie between {min(values):.0f} and {max(values):.0f}: add slides that stain more, and less"
         yield Advice(concern=Concern.ONE_SIDED, text=text)
@@ -116,15 +117,11 @@ def _flatness(fitted: Fit) -> Iterator[Advice]:
     wide = [
         f"{name} {low:g} to {high:g}"
         for name, (low, high) in fitted.flat.ranges.items()
-        if high - low > FLAT_SHARE * _width(name)
+        if high - low > FLAT_WIDTH.get(name, np.inf)
     ]
     if wide:
         text = f"criteria within one point of the best range widely ({', '.join(wide)}): add regions, or fit by grades"
         yield Advice(concern=Concern.FLAT_OPTIMUM, text=text)
-
-
-def _width(name: str) -> float:
-    return {"hue": 300.0, "left": 255.0, "right": 255.0}.get(name, 3.0)
 
 
 def matched_share(sample: Sample) -> float | None:

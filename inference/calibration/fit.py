@@ -11,7 +11,7 @@ from inference.calibration.peaks import hue_threshold
 from inference.calibration.sample import Sample
 from inference.calibration.search import Found, search
 from inference.calibration.surface import Cuts, DensitySpace, HueValueSpace
-from inference.calibration.units import units_of
+from inference.calibration.units import Unit, pool_of, units_of
 from inference.cells.values import joined
 from inference.errors import Reason, Refused
 from inference.grade import DensityThresholds, HueValueThresholds
@@ -65,21 +65,35 @@ class Fit:
     flat: Flat
 
 
-def fit(
-    samples: Sequence[Sample], settings: Settings, counts: Sequence[int] | None = None, *, slack: bool = True
-) -> Fit:
-    """The best criteria of all that there are; `counts` draws samples more than once, or not; without `slack` the flat
-    set holds the equally good alone.
+def fit(samples: Sequence[Sample], settings: Settings) -> Fit:
+    """The best criteria of all that there are.
 
     Raises Refused CALIBRATION_IMPOSSIBLE where the samples decide nothing.
     """
-    space = space_of(samples, settings)
-    within = ONE_POINT[settings.by] if slack else 0.0
-    if settings.by is Objective.H_SCORE:
-        found = _by_h_score(samples, space, counts, within)
-    else:
-        found = _by_grades(samples, space, counts, within)
-    return Fit(criteria=space.criteria(found.best), loss=found.loss, flat=_flat(found.near, space))
+    return Fitter(samples, settings).fit(slack=ONE_POINT[settings.by])
+
+
+class Fitter:
+    """Fits the same samples again and again, each drawn so many times."""
+
+    def __init__(self, samples: Sequence[Sample], settings: Settings) -> None:
+        self._samples, self._settings = samples, settings
+        self._pool = pool_of(samples)
+
+    def fit(self, counts: Sequence[int] | None = None, *, slack: float = 0.0) -> Fit:
+        """As `fit`; the flat set is what lies at most `slack` from the best."""
+        drawn = _drawn(self._samples, counts)
+        space = space_of(drawn, self._settings)
+        match self._settings.by:
+            case Objective.H_SCORE:
+                found = _by_h_score(units_of(self._pool, counts), space, slack)
+            case Objective.GRADES:
+                found = _by_grades(drawn, space, slack)
+        return Fit(criteria=space.criteria(found.best), loss=found.loss, flat=_flat(found.near, space))
+
+
+def _drawn(samples: Sequence[Sample], counts: Sequence[int] | None) -> list[Sample]:
+    return [s for s, count in zip(samples, counts or [1] * len(samples), strict=True) for _ in range(count)]
 
 
 def space_of(samples: Sequence[Sample], settings: Settings) -> HueValueSpace | DensitySpace:
@@ -95,20 +109,14 @@ def space_of(samples: Sequence[Sample], settings: Settings) -> HueValueSpace | D
     return HueValueSpace(hue=hue)
 
 
-def _by_h_score(
-    samples: Sequence[Sample], space: HueValueSpace | DensitySpace, counts: Sequence[int] | None, slack: float
-) -> Found:
-    units = units_of(samples, counts)
+def _by_h_score(units: Sequence[Unit], space: HueValueSpace | DensitySpace, slack: float) -> Found:
     if not units:
         message = "no region has both nuclei that were found and a score or graded nuclei: check the annotations"
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
     return search(space.tables(units), space, slack=slack)
 
 
-def _by_grades(
-    samples: Sequence[Sample], space: HueValueSpace | DensitySpace, counts: Sequence[int] | None, slack: float
-) -> Found:
-    drawn = [s for s, count in zip(samples, counts or [1] * len(samples), strict=True) for _ in range(count)]
+def _by_grades(drawn: Sequence[Sample], space: HueValueSpace | DensitySpace, slack: float) -> Found:
     grade = np.concatenate([s.grade for s in drawn]) if drawn else np.zeros(0, np.uint8)
     if len(np.unique(grade)) < 2:
         message = "the matched nuclei have fewer than two grades: add regions with others, or fit by h_score"

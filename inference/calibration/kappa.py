@@ -96,10 +96,10 @@ def _near(terms: Terms, ratio: float, rounding: float) -> Cuts:
 
 def _hue_value(cells: Cells, grade: Grades, space: HueValueSpace) -> Terms:
     """Layers are hue thresholds, `lower` the left and `upper` the right value threshold."""
-    index = (grade, cells["hue"].astype(np.int64), cells["value"].astype(np.int64))
-    counts = np.bincount(np.ravel_multi_index(index, (GRADES, HUES, VALUES)), minlength=GRADES * HUES * VALUES)
-    below = brown_below(counts.reshape(GRADES, HUES, VALUES).astype(np.float64))
-    below = below[:, space.lows[0] : space.highs[0] + 1]
+    index = (cells["hue"].astype(np.int64), cells["value"].astype(np.int64), grade)
+    counts = np.bincount(np.ravel_multi_index(index, (HUES, VALUES, GRADES)), minlength=GRADES * HUES * VALUES)
+    table = brown_below(counts.reshape(HUES, VALUES, GRADES).astype(np.float64))
+    below = np.moveaxis(table[space.lows[0] : space.highs[0] + 1], 2, 0)
     anywhere = np.ones((below.shape[1], VALUES), bool)
     return Terms(
         base=_base(grade),

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.analyzers.nuclear import COMPARTMENTS, NUCLEAR, by_grade
-from inference.calibration.fit import Fit, Settings, fit
+from inference.calibration.fit import Fit, Fitter, Settings
 from inference.calibration.sample import Quantity, Sample, slides_of
-from inference.calibration.units import Unit, pooled
-from inference.cells.histograms import histograms_of
+from inference.calibration.units import Unit, member, pooled
 from inference.criteria import Criteria
 from inference.errors import Refused
 from inference.measures import ALL, Interval
@@ -44,7 +43,7 @@ def left_out(samples: Sequence[Sample], settings: Settings) -> list[LeftOut]:
     for slide in slides if len(slides) > 1 else ():
         others = [s for s in samples if s.slide != slide]
         try:
-            criteria = fit(others, settings, slack=False).criteria
+            criteria = Fitter(others, settings).fit().criteria
         except Refused:
             continue
         rows += compared([s for s in samples if s.slide == slide], criteria)
@@ -56,16 +55,16 @@ def compared(samples: Sequence[Sample], criteria: Criteria) -> list[LeftOut]:
     rows = []
     for part in (*COMPARTMENTS, ALL):
         for quantity in Quantity:
-            members = [(s, t, 1) for s in samples for t in s.targets if (t.part, t.quantity) == (part, quantity)]
-            unit = pooled(samples[0].slide, part, quantity, members) if members else None
+            wanted = [(s, t) for s in samples for t in s.targets if (t.part, t.quantity) == (part, quantity)]
+            unit = pooled([(member(s, t, by_model=True), 1) for s, t in wanted]) if wanted else None
             if unit is not None:
                 rows.append(_row(unit, criteria))
     return rows
 
 
 def _row(unit: Unit, criteria: Criteria) -> LeftOut:
-    counts = sum(NUCLEAR.counts(histograms_of(c, NUCLEAR.histograms), criteria) for c in unit.cells)
-    by = tuple(by_grade(np.asarray(counts), ALL).tolist())
+    groups = NUCLEAR.group_of(unit.cells, criteria)
+    by = tuple(by_grade(np.bincount(groups, minlength=len(NUCLEAR.groups)), ALL).tolist())
     h = unit.quantity is Quantity.H_SCORE
     fitted = h_score(by) if h else percent_positive(by)
     assert fitted is not None, "a unit has nuclei"
@@ -92,18 +91,19 @@ def intervals(samples: Sequence[Sample], settings: Settings) -> dict[str, Interv
     k = len(samples)
     if k < 2:
         return {}
+    fitter = Fitter(samples, settings)
     draws = np.random.default_rng(SEED).multinomial(k, np.full(k, 1 / k), size=DRAWS)
-    drawn = [f for f in (_fit_or_none(samples, settings, d.tolist()) for d in draws) if f is not None]
+    drawn = [f for f in (_fit_or_none(fitter, d.tolist()) for d in draws) if f is not None]
     values = [{name: float(v) for name, v in f.criteria.values().items()} for f in drawn]
     if not values:
         return {}
     return {name: _percentiles([v[name] for v in values]) for name in values[0]}
 
 
-def _fit_or_none(samples: Sequence[Sample], settings: Settings, counts: list[int]) -> Fit | None:
+def _fit_or_none(fitter: Fitter, counts: list[int]) -> Fit | None:
     """None where the regions drawn decide nothing."""
     try:
-        return fit(samples, settings, counts, slack=False)
+        return fitter.fit(counts)
     except Refused:
         return None
 

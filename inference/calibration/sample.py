@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.analyzers.nuclear import COMPARTMENTS, SCHEMA
 from inference.cells.values import Cells, IntArray, no_cells
@@ -12,6 +13,9 @@ from inference.grade import GRADES, Grades
 from inference.keypoints import FloatArray, matched
 from inference.measures import ALL
 from inference.score import h_score
+
+Compartment = npt.NDArray[np.uint8]
+"""(n,) 0 or 1, places in COMPARTMENTS."""
 
 
 class Quantity(StrEnum):
@@ -47,7 +51,7 @@ class Annotated:
     def __len__(self) -> int:
         return len(self.grade)
 
-    def taken(self, which: "np.typing.NDArray[np.bool_] | IntArray") -> "Annotated":
+    def taken(self, which: "npt.NDArray[np.bool_] | IntArray") -> "Annotated":
         return Annotated(xy=self.xy[which], compartment=self.compartment[which], grade=self.grade[which])
 
 
@@ -56,6 +60,8 @@ class Sample:
     """One region of one slide: the model's nuclei of it, and what was said of them.
 
     `matched` are those of the nuclei that have an annotated partner, and `grade` (k,) the partner's grade.
+    `compartment` (n,) is the partner's where there is one, else the model's: criteria are fitted by it, because no
+    threshold should make up for a nucleus put into the wrong compartment. Errors are told by the model's own.
     """
 
     slide: str
@@ -65,16 +71,22 @@ class Sample:
     matched: Cells = field(default_factory=lambda: no_cells(SCHEMA))
     grade: Grades = field(default_factory=lambda: np.zeros(0, np.uint8))
     annotated: Annotated | None = None
+    compartment: Compartment | None = None
 
-    def part(self, name: str) -> Cells:
-        """The model's nuclei of a compartment, or all."""
-        return self.cells if name == ALL else self.cells.taken(self.cells["compartment"] == COMPARTMENTS.index(name))
+    def part(self, name: str, *, by_model: bool) -> Cells:
+        """The nuclei of a compartment, the model's or as `compartment` has it; or all."""
+        if name == ALL:
+            return self.cells
+        compartment = self.cells["compartment"] if by_model or self.compartment is None else self.compartment
+        return self.cells.taken(compartment == COMPARTMENTS.index(name))
 
 
 def graded_sample(slide: str, name: str, cells: Cells, annotated: Annotated, *, mpp: float) -> Sample:
     """A region whose nuclei were annotated one by one; `mpp` of the largest level, whose px both are in."""
     ours, theirs = matched(np.stack([cells.x, cells.y], axis=1), annotated.xy, mpp=mpp)
     targets = tuple(_target(part, annotated.grade[annotated.compartment == i]) for i, part in enumerate(COMPARTMENTS))
+    compartment = cells["compartment"].copy()
+    compartment[ours] = annotated.compartment[theirs]
     return Sample(
         slide=slide,
         name=name,
@@ -83,6 +95,7 @@ def graded_sample(slide: str, name: str, cells: Cells, annotated: Annotated, *, 
         matched=cells.taken(ours),
         grade=annotated.grade[theirs],
         annotated=annotated,
+        compartment=compartment,
     )
 
 

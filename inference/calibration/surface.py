@@ -52,12 +52,13 @@ class Space(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Surface:
-    """Units' nuclei of at least each grade: `shares` holds for each grade (points, U), and how cut-offs index it.
+    """Units' nuclei of at least each grade: `shares` holds a table (rows, U) for each, and `stride` how cut-offs index it.
 
-    `stride` (3, 3): the row of grade k's table is cuts @ stride[k].
+    `stride` (3, 3): the row of grade k's table is cuts @ stride[k]. `points` (3, U) is what each share is worth.
     """
 
     shares: tuple[FloatArray, FloatArray, FloatArray]
+    points: FloatArray
     stride: npt.NDArray[np.int64]
     targets: FloatArray
     weights: FloatArray
@@ -65,7 +66,9 @@ class Surface:
     def scores(self, cuts: Cuts) -> FloatArray:
         """(k, U) in H-score points."""
         rows = cuts @ self.stride.T
-        total: FloatArray = self.shares[0][rows[:, 0]] + self.shares[1][rows[:, 1]] + self.shares[2][rows[:, 2]]
+        total: FloatArray = sum(
+            (share[rows[:, k]] * self.points[k] for k, share in enumerate(self.shares)), np.float64(0)
+        )
         return total
 
     def losses(self, cuts: Cuts) -> FloatArray:
@@ -109,13 +112,11 @@ class HueValueSpace:
 
     def tables(self, units: Sequence[Unit]) -> Surface:
         """Row T * (VALUES + 1) + v of a unit: the share of its nuclei that are brown under T and darker than v."""
-        below = np.stack([brown_below(histogram(u, ("hue", "value"), (HUES, VALUES))) for u in units], axis=-1)
+        below = brown_below(histogram(units, ("hue", "value"), (HUES, VALUES)))
+        below /= np.array([u.counts.sum() for u in units])
         width = VALUES + 1
-        every = np.array([len_of(u) for u in units])
-        flat = (below / every).reshape(-1, len(units))
-        brown = np.ascontiguousarray(below[:, -1] / every)
-        stride = np.array([[1, 0, 0], [width, 1, 0], [width, 0, 1]])
-        return surface(units, (brown, flat, flat), stride)
+        flat, brown = below.reshape(-1, len(units)), below[:, -1]
+        return surface(units, (brown, flat, flat), np.array([[1, 0, 0], [width, 1, 0], [width, 0, 1]]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,34 +140,29 @@ class DensitySpace:
 
     def tables(self, units: Sequence[Unit]) -> Surface:
         """Row c of a unit: the share of its nuclei of density c and above."""
-        tables = [histogram(u, ("dab_od_centi",), (DENSITIES,)) for u in units]
-        above = np.stack([t[::-1].cumsum()[::-1] / len_of(u) for t, u in zip(tables, units, strict=True)], axis=-1)
+        table = histogram(units, ("dab_od_centi",), (DENSITIES,))
+        above = table[::-1].cumsum(axis=0)[::-1] / np.array([u.counts.sum() for u in units])
         return surface(units, (above, above, above), np.eye(3, dtype=np.int64))
 
 
 def brown_below(table: FloatArray) -> FloatArray:
-    """(..., HUES, VALUES) counts as (..., HUE_CLOSES_ABOVE + 1, VALUES + 1): brown under T, and darker than v."""
-    closing = table[..., HUE_CLOSES_ABOVE + 1 :, :].sum(axis=-2, keepdims=True)
-    under = np.concatenate([closing, table[..., :HUE_CLOSES_ABOVE, :]], axis=-2).cumsum(axis=-2)
-    zero = np.zeros((*under.shape[:-1], 1))
-    below: FloatArray = np.concatenate([zero, under.cumsum(axis=-1)], axis=-1)
+    """(HUES, VALUES, ...) counts as (HUE_CLOSES_ABOVE + 1, VALUES + 1, ...): brown under T, and darker than v."""
+    below = np.zeros((HUE_CLOSES_ABOVE + 1, VALUES + 1, *table.shape[2:]))
+    below[0, 1:] = table[HUE_CLOSES_ABOVE + 1 :].sum(axis=0)
+    below[1:, 1:] = table[:HUE_CLOSES_ABOVE]
+    np.cumsum(below, axis=0, out=below)
+    np.cumsum(below, axis=1, out=below)
     return below
-
-
-def len_of(unit: Unit) -> int:
-    """Nuclei that the model found."""
-    return sum(len(cells) * count for cells, count in zip(unit.cells, unit.counts, strict=True))
 
 
 def surface(
     units: Sequence[Unit], shares: tuple[FloatArray, FloatArray, FloatArray], stride: npt.NDArray[np.int64]
 ) -> Surface:
     """In points of each unit's quantity; weights sum to 1."""
-    points = np.array([SHARES[u.quantity] for u in units])
     weights = np.array([u.weight for u in units])
-    scaled = [share * points[:, k] for k, share in enumerate(shares)]
     return Surface(
-        shares=(scaled[0], scaled[1], scaled[2]),
+        shares=shares,
+        points=np.array([SHARES[u.quantity] for u in units]).T,
         stride=stride,
         targets=np.array([u.value for u in units]),
         weights=weights / weights.sum(),

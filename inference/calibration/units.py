@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.calibration.sample import Quantity, Sample, Target
-from inference.cells.values import Cells, IntArray
+from inference.cells.values import Cells, joined
 from inference.keypoints import FloatArray
 from inference.measures import ALL
 
@@ -17,17 +17,29 @@ SHARES = {Quantity.H_SCORE: (100.0, 100.0, 100.0), Quantity.PERCENT_POSITIVE: (3
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Member:
+    """A region's part in a unit: its nuclei, the person's value of them in H-score points, how many nuclei it is of."""
+
+    slide: str
+    part: str
+    quantity: Quantity
+    cells: Cells
+    value: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Unit:
     """A compartment (or `all`) of a slide: the nuclei of its regions, and their pooled value in H-score points.
 
-    `counts` says how often each cell counts, where regions are drawn again.
+    `counts` (nuclei,) says how often each nucleus counts, where regions are drawn again.
     """
 
     slide: str
     part: str
     quantity: Quantity
-    cells: tuple[Cells, ...]
-    counts: tuple[int, ...]
+    cells: Cells
+    counts: FloatArray
     value: float
     n: int
 
@@ -36,52 +48,71 @@ class Unit:
         return min(self.n / FULL_WEIGHT, 1.0)
 
 
-def units_of(samples: Sequence[Sample], counts: Sequence[int] | None = None) -> list[Unit]:
-    """By slide, compartment and quantity; those without nuclei, found or annotated, are left out.
+Pool = tuple[tuple[Member, ...], ...]
+"""The members that each sample has."""
 
-    `all` is a unit only in samples of which no compartment is known. `counts` draws samples more than once, or not.
-    """
-    gathered: dict[tuple[str, str, Quantity], list[tuple[Sample, Target, int]]] = {}
-    for sample, count in zip(samples, counts or [1] * len(samples), strict=True):
-        for target in fitted_targets(sample) if count else ():
-            gathered.setdefault((sample.slide, target.part, target.quantity), []).append((sample, target, count))
-    units = (pooled(*key, members) for key, members in gathered.items())
-    return [unit for unit in units if unit is not None]
+
+def pool_of(samples: Sequence[Sample]) -> Pool:
+    """What is fitted: compartments where any is known, else all nuclei."""
+    return tuple(tuple(member(s, t, by_model=False) for t in fitted_targets(s)) for s in samples)
 
 
 def fitted_targets(sample: Sample) -> tuple[Target, ...]:
-    """Those of compartments where there are any, else those of all nuclei."""
     return tuple(t for t in sample.targets if t.part != ALL) or sample.targets
 
 
-def pooled(slide: str, part: str, quantity: Quantity, members: Sequence[tuple[Sample, Target, int]]) -> Unit | None:
-    """Regions of a slide as one, each weighing as many nuclei as it has."""
-    cells = tuple(sample.part(part) for sample, _, _ in members)
-    sizes = np.array([len(c) if t.n is None else t.n for c, (_, t, _) in zip(cells, members, strict=True)])
-    counts = np.array([count for _, _, count in members])
-    n, found = int(sizes @ counts), int(np.array([len(c) for c in cells]) @ counts)
-    if n == 0 or found == 0:
-        return None
-    value = float((np.array([t.value for _, t, _ in members]) * sizes) @ counts) / n
-    scale = SHARES[quantity][0] / 100 if quantity is Quantity.PERCENT_POSITIVE else 1.0
-    return Unit(
-        slide=slide,
-        part=part,
-        quantity=quantity,
+def member(sample: Sample, target: Target, *, by_model: bool) -> Member:
+    cells = sample.part(target.part, by_model=by_model)
+    scale = 3.0 if target.quantity is Quantity.PERCENT_POSITIVE else 1.0
+    return Member(
+        slide=sample.slide,
+        part=target.part,
+        quantity=target.quantity,
         cells=cells,
-        counts=tuple(counts.tolist()),
-        value=value * scale,
+        value=target.value * scale,
+        n=len(cells) if target.n is None else target.n,
+    )
+
+
+def units_of(pool: Pool, counts: Sequence[int] | None = None) -> list[Unit]:
+    """By slide, compartment and quantity; those without nuclei, found or annotated, are left out.
+
+    `counts` draws samples more than once, or not.
+    """
+    gathered: dict[tuple[str, str, Quantity], list[tuple[Member, int]]] = {}
+    for members, count in zip(pool, counts or [1] * len(pool), strict=True):
+        for m in members if count else ():
+            gathered.setdefault((m.slide, m.part, m.quantity), []).append((m, count))
+    units = (pooled(members) for members in gathered.values())
+    return [unit for unit in units if unit is not None]
+
+
+def pooled(members: Sequence[tuple[Member, int]]) -> Unit | None:
+    """Regions of a slide as one, each weighing as many nuclei as it has; None where no nucleus is found or annotated.
+
+    `members` are of one slide, part and quantity, each with how often it counts.
+    """
+    first = members[0][0]
+    n = sum(m.n * count for m, count in members)
+    found = [len(m.cells) for m, _ in members]
+    if n == 0 or sum(found) == 0:
+        return None
+    return Unit(
+        slide=first.slide,
+        part=first.part,
+        quantity=first.quantity,
+        cells=joined([m.cells for m, _ in members]),
+        counts=np.repeat([float(count) for _, count in members], found),
+        value=sum(m.value * m.n * count for m, count in members) / n,
         n=n,
     )
 
 
-def histogram(unit: Unit, columns: tuple[str, ...], shape: tuple[int, ...]) -> FloatArray:
-    """Counts of a unit's nuclei over quantised columns, of the shape given."""
-    table = np.zeros(int(np.prod(shape)))
-    for cells, count in zip(unit.cells, unit.counts, strict=True):
-        table += count * np.bincount(_places(cells, columns, shape), minlength=len(table))
-    return table.reshape(shape)
-
-
-def _places(cells: Cells, columns: tuple[str, ...], shape: tuple[int, ...]) -> IntArray:
-    return np.ravel_multi_index(tuple(cells[name].astype(np.int64) for name in columns), shape)
+def histogram(units: Sequence[Unit], columns: tuple[str, ...], shape: tuple[int, ...]) -> FloatArray:
+    """Counts of each unit's nuclei over quantised columns, (*shape, U)."""
+    k = len(units)
+    index = [np.concatenate([u.cells[name] for u in units]).astype(np.int64) for name in columns]
+    unit = np.repeat(np.arange(k), [len(u.cells) for u in units])
+    places = np.ravel_multi_index((*index, unit), (*shape, k))
+    counts = np.bincount(places, np.concatenate([u.counts for u in units]), minlength=int(np.prod(shape)) * k)
+    return counts.astype(np.float64, copy=False).reshape(*shape, k)
