@@ -86,11 +86,14 @@ def _least(terms: Terms, ratio: float) -> tuple[Cuts, float]:
 def _near(terms: Terms, ratio: float, rounding: float) -> Cuts:
     """All places where D / E is at most `ratio`."""
     pivot, lower, upper = terms.at(ratio)
+    lowest, uppermost = lower.min(axis=1), upper.min(axis=1)
     places = []
-    for layer in np.flatnonzero(pivot + lower.min(axis=1) + upper.min(axis=1) <= rounding):
-        total = pivot[layer] + lower[layer][:, None] + upper[layer][None]
-        low, high = np.nonzero(np.triu(total <= rounding, k=1))
-        places.append(np.stack([np.full(len(low), layer), low, high], axis=1))
+    for layer in np.flatnonzero(pivot + lowest + uppermost <= rounding):
+        low = np.flatnonzero(lower[layer] <= rounding - pivot[layer] - uppermost[layer])
+        high = np.flatnonzero(upper[layer] <= rounding - pivot[layer] - lowest[layer])
+        total = pivot[layer] + lower[layer, low][:, None] + upper[layer, high][None]
+        i, j = np.nonzero((total <= rounding) & (low[:, None] < high[None]))
+        places.append(np.stack([np.full(len(i), layer), low[i], high[j]], axis=1))
     return np.concatenate(places)
 
 

@@ -52,7 +52,7 @@ class Space(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Surface:
-    """Units' nuclei of at least each grade: `shares` holds a table (rows, U) for each, and `stride` how cut-offs index it.
+    """Units' nuclei of at least each grade: `shares` holds a table (rows, U) for each.
 
     `stride` (3, 3): the row of grade k's table is cuts @ stride[k]. `points` (3, U) is what each share is worth.
     """
@@ -66,9 +66,9 @@ class Surface:
     def scores(self, cuts: Cuts) -> FloatArray:
         """(k, U) in H-score points."""
         rows = cuts @ self.stride.T
-        total: FloatArray = sum(
-            (share[rows[:, k]] * self.points[k] for k, share in enumerate(self.shares)), np.float64(0)
-        )
+        total: FloatArray = np.zeros((len(cuts), len(self.targets)))
+        for k, share in enumerate(self.shares):
+            total += share[rows[:, k]] * self.points[k]
         return total
 
     def losses(self, cuts: Cuts) -> FloatArray:
