@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inference.calibration.search import ROUNDING, Boxes, Found
 from inference.calibration.surface import Cuts, DensitySpace, HueValueSpace, brown_below
-from inference.cells.values import Cells
+from inference.cells.values import Cells, IntArray
 from inference.grade import DENSITIES, GRADES, HUES, VALUES, Grades
 from inference.keypoints import FloatArray
 
@@ -25,7 +25,8 @@ class Terms:
     """What cut-offs add to D and to E (first axis), in layers that share one of them, the pivot.
 
     `base` (2,) with no nucleus stained; `pivot` (2, L); `lower` and `upper` (2, L, K) of the two others, which may lie
-    where `low` and `high` (L, K) say, and a lower one below an upper one.
+    where `low` and `high` (L, K) say, and a lower one below an upper one. A layer stands for the pivots from `first` to
+    `last` (L,), between which there is no nucleus.
     """
 
     base: FloatArray
@@ -34,6 +35,8 @@ class Terms:
     upper: FloatArray
     low: Mask
     high: Mask
+    first: IntArray
+    last: IntArray
 
     def at(self, ratio: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         """D - ratio x E of pivot (L,), lower and upper (L, K); infinite where one may not lie."""
@@ -65,12 +68,19 @@ def best_agreement(cells: Cells, grade: Grades, space: HueValueSpace | DensitySp
         d, e = terms.parts(_least(terms, ratio)[None])[:, 0]
     near = _near(terms, ratio + slack, CLOSE * len(grade))
     d, e = terms.parts(near)
-    layer, low, high = near.T
-    first = space.lows[0] if isinstance(space, HueValueSpace) else 0
-    in_order = (layer + first, high, low) if isinstance(space, HueValueSpace) else (low, layer, high)
-    cuts, losses = np.stack(in_order, axis=1), np.asarray(d / e)
-    ties = cuts[losses <= losses.min() + ROUNDING]
-    return Found(best=Boxes(low=ties, high=ties).middle(), loss=float(losses.min()), near=Boxes(low=cuts, high=cuts))
+    boxes = _boxes(terms, near, space)
+    ties = d / e <= ratio + ROUNDING
+    best = Boxes(low=boxes.low[ties], high=boxes.high[ties]).middle()
+    return Found(best=best, loss=ratio, near=boxes)
+
+
+def _boxes(terms: Terms, places: Cuts, space: HueValueSpace | DensitySpace) -> Boxes:
+    """Places as cut-offs in their order."""
+    layer, low, high = places.T
+    by_hue = isinstance(space, HueValueSpace)
+    edges = [(pivot[layer], high, low) if by_hue else (low, pivot[layer], high) for pivot in (terms.first, terms.last)]
+    lowest, highest = (np.stack(edge, axis=1) for edge in edges)
+    return Boxes(low=lowest, high=highest)
 
 
 def _least(terms: Terms, ratio: float) -> Cuts:
@@ -101,8 +111,9 @@ def _hue_value(cells: Cells, grade: Grades, space: HueValueSpace) -> Terms:
     """Layers are hue thresholds, `lower` the left and `upper` the right value threshold."""
     index = (cells["hue"].astype(np.int64), cells["value"].astype(np.int64), grade)
     counts = np.bincount(np.ravel_multi_index(index, (HUES, VALUES, GRADES)), minlength=GRADES * HUES * VALUES)
-    table = brown_below(counts.reshape(HUES, VALUES, GRADES).astype(np.float64))
-    below = np.moveaxis(table[space.lows[0] : space.highs[0] + 1], 2, 0)
+    table = brown_below(counts.reshape(HUES, VALUES, GRADES).astype(np.float64))[space.lows[0] : space.highs[0] + 1]
+    new = np.flatnonzero(np.r_[True, (np.diff(table[:, -1], axis=0) != 0).any(axis=1)])
+    below = np.moveaxis(table[new], 2, 0)
     anywhere = np.ones((below.shape[1], VALUES), bool)
     return Terms(
         base=_base(grade),
@@ -111,6 +122,8 @@ def _hue_value(cells: Cells, grade: Grades, space: HueValueSpace) -> Terms:
         lower=_step(below[..., :VALUES], 3, grade),
         low=anywhere,
         high=anywhere,
+        first=new + space.lows[0],
+        last=np.r_[new[1:] - 1, len(table) - 1] + space.lows[0],
     )
 
 
@@ -129,6 +142,8 @@ def _density(cells: Cells, grade: Grades) -> Terms:
         upper=_step(everywhere, 3, grade),
         low=(other < moderate) & (other > 0),
         high=other > moderate,
+        first=np.arange(DENSITIES),
+        last=np.arange(DENSITIES),
     )
 
 

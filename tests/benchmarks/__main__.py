@@ -36,6 +36,7 @@ def main() -> None:
         run("same_network", *where, *repeat, "--side", "2048" if args.quick else "8192")
     run("engines", *repeat)
     run("orders")
+    run("calibration", *repeat)
     run("fields")
     run("jobs")
     run("triton", "--repeat", "1" if args.quick else "5", "--seconds", "2" if args.quick else "4")

@@ -170,7 +170,14 @@ def test_what_decides_nothing_is_refused() -> None:
         with pytest.raises(Refused, match=said) as refused:
             calibrate([graded_sample("a", "r", cells, marks, mpp=MPP)], GRADES)
         assert refused.value.reason is Reason.CALIBRATION_IMPOSSIBLE
-    blue = [Sample(slide="a", name="r", cells=cells.taken(cells["hue"] > 180), targets=(Target(part=ALL, value=50),))]
+    blue = [
+        Sample(
+            slide="a",
+            name="r",
+            cells=cells.taken((cells["hue"] > 180) & (cells["hue"] < 270)),
+            targets=(Target(part=ALL, value=50),),
+        )
+    ]
     with pytest.raises(Refused, match="no two peaks"):
         calibrate(blue, replace(H_SCORE, hue_by=HueBy.PEAKS))
 
