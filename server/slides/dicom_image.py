@@ -146,15 +146,17 @@ def decode_frame(data: bytes, encoding: Encoding, colour: Colour, layout: Layout
 
 
 def numbers_in_order(header: LevelHeader, frames: int) -> Numbers:
-    """Which frame lies where, of the first optical path and the middle focal plane, where all frames come in order.
+    """Which frame lies where, of the optical path and focal plane that are read, where all frames come in order.
 
     `frames` is the count of the level. Raises Refused SLIDE_DAMAGED where it ends before that plane.
     """
     layout = header.layout
     area = layout.rows * layout.columns
-    first = (header.focal_planes // 2) * area  # columns run fastest, then rows, planes, paths (PS3.3, C.7.6.17.3)
+    planes, shown = header.focal_planes, min(header.shown, header.optical_path_count - 1)
+    plane = planes // 2 if header.focal_plane is None else header.focal_plane - 1
+    first = (shown * planes + plane) * area  # columns run fastest, then rows, planes, paths (PS3.3, C.7.6.17.3)
     if frames <= first:  # fewer than due in the plane itself: those missing are found when they are read
-        raise damaged(header.who.path, f"has {frames} frames where {area * header.focal_planes} are due")
+        raise damaged(header.who.path, f"has {frames} frames where {area * planes * (shown + 1)} are due")
     return np.arange(first, first + area, dtype=np.int64).reshape(layout.rows, layout.columns)
 
 
