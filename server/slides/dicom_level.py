@@ -22,7 +22,7 @@ from server.slides.optical_path import OpticalPath, items, read_optical_paths
 from server.slides.place import Place, numbers, read_place
 
 PER_FRAME_GROUPS = 0x52009230
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _EXPLICIT_SEQUENCE_HEADER, _IMPLICIT_SEQUENCE_HEADER = 12, 8  # PS3.5, 7.1.2 and 7.1.3
 
 
@@ -109,7 +109,7 @@ def wrong_colour(header: LevelHeader) -> Refused:
 
 def _read(path: Path) -> LevelHeader:
     with path.open("rb") as stream:
-        dataset = read_partial(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in _PIXELS)
+        dataset = read_partial(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in PIXELS)
         ends_at = stream.tell()
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
         if not syntax.is_valid:

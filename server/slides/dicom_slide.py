@@ -16,7 +16,7 @@ from inference.slide import Level, SlideFacts
 from server.slides.codec import Undecodable
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.dicom_header import InstanceHeader, is_dicom, read_instance_header
-from server.slides.dicom_image import is_indexable, read_image
+from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
 from server.slides.dicom_level import DicomLevel, LevelHeader, read_level_header
 from server.slides.framed_slide import FramedSlide
 from server.slides.padding import shows_nothing_beyond
@@ -41,9 +41,10 @@ def open_dicom(
     if len(volume) > 1:
         raise _several(path, volume, resolution if mpp is None else None)
     chosen = choose(path.name, _images(volume[0]), view or View(), resolution, is_padding)
+    base_mpp = square(path.name, chosen.pyramid.base.spacing_um, mpp)
     images = _open_all(chosen.pyramid)
     try:
-        return _assemble(path, chosen, images, resolution, mpp=mpp, icc=icc)
+        return _assemble(chosen, images, resolution, mpp=base_mpp, icc=icc)
     except ChromogenError:
         _closing(images)()
         raise
@@ -135,27 +136,22 @@ def is_padding(parts: Parts, covered: Size) -> bool:
 def _read_level(parts: Sequence[LevelHeader]) -> DicomLevel:
     if len(parts) == 1 and is_indexable(parts[0]):
         return read_image(parts[0])
+    if len(parts) == 1 and parts[0].syntax in ENCODINGS and not wsidicom_takes(parts[0]):
+        return read_placed_image(parts[0])
     from server.slides.wsidicom_image import read_by_wsidicom  # importing wsidicom takes 0.9 s, and few slides need it
 
     return read_by_wsidicom(parts)
 
 
 def _assemble(
-    path: Path,
-    chosen: Chosen,
-    images: Sequence[DicomLevel],
-    resolution: Resolution,
-    *,
-    mpp: float | None,
-    icc: bool,
+    chosen: Chosen, images: Sequence[DicomLevel], resolution: Resolution, *, mpp: float, icc: bool
 ) -> FramedSlide:
     base, header = images[0], images[0].header
-    base_mpp = square(path.name, header.spacing_um, mpp)
     scales = [level.scale for level in chosen.pyramid.levels]
     facts = SlideFacts(
-        mpp=base_mpp,
+        mpp=mpp,
         size=base.layout.size,
-        levels=tuple(Level(size=v.layout.size, mpp=base_mpp * s) for v, s in zip(images, scales, strict=True)),
+        levels=tuple(Level(size=v.layout.size, mpp=mpp * s) for v, s in zip(images, scales, strict=True)),
         study_uid=header.who.study_uid or None,
         series_uid=header.who.series_uid or None,
         sop_instance_uids=tuple(uid for image in images for uid in image.sop_instance_uids),

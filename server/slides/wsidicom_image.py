@@ -30,9 +30,10 @@ from wsidicom.geometry import Size as WsidicomSize
 
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.slide import Rgb
-from server.slides.codec import Colour, Undecodable, box_average, rgb_of_ycbcr
+from server.slides.codec import Undecodable, box_average, decode, rgb_of_ycbcr
+from server.slides.codestream import Colour
 from server.slides.dicom_header import guarded
-from server.slides.dicom_image import ENCODINGS, Numbers, colour_of, decode_frame, notes_of, numbers_in_order
+from server.slides.dicom_image import ENCODINGS, Numbers, colour_of, notes_of, numbers_in_order
 from server.slides.dicom_level import LevelHeader, damaged, wrong_colour
 from server.slides.frames import Frames, Layout
 from server.slides.scattered import ScatteredFrames
@@ -253,7 +254,7 @@ def _decoder(header: LevelHeader) -> Decode:
     if encoding is None:
         return _by_wsidicom(header)
     colour = colour_of(header, encoding)
-    return lambda data, shrink: decode_frame(data, encoding, colour, header.layout, shrink)
+    return lambda data, shrink: decode(data, encoding, colour, header.layout.frame, shrink)
 
 
 def _by_wsidicom(header: LevelHeader) -> Decode:
