@@ -75,8 +75,9 @@ def test_its_code_models_and_migrations_are_its_own(installed: Installed) -> Non
     assert all(place.is_relative_to(installed.folder) for place in places)
     models, scripts = places[-2:]
     assert (models / "model.json").is_file()
-    shipped = sorted(p.name for p in (scripts / "versions").glob("*.py"))
-    assert shipped == sorted(p.name for p in (ROOT / "migrations" / "versions").glob("*.py"))
+    for files in ("versions/*.py", "sql/*.sql"):
+        shipped = sorted(p.name for p in scripts.glob(files))
+        assert shipped == sorted(p.name for p in (ROOT / "migrations").glob(files)) != []
 
 
 def test_torch_really_is_absent_there(installed: Installed) -> None:
