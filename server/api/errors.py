@@ -45,7 +45,9 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NO_TISSUE: Advice(_STATE, "check that this is the right slide"),
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
-    _R.PROFILE_INVALID: Advice(_INVALID, "give criteria of a kind that the stain is scored by, each number in its range"),
+    _R.PROFILE_INVALID: Advice(
+        _INVALID, "give criteria of a kind that the stain is scored by, each number in its range"
+    ),
     _R.CELLS_INVALID: Advice(StatusCode.DATA_LOSS, "the operator restores the results' folder from its backup"),
     _R.MODEL_INVALID: Advice(_STATE, "the operator installs the model again"),
     _R.DATASET_INVALID: Advice(_INVALID, "correct the data set"),
