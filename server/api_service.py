@@ -1,9 +1,10 @@
-"""Wires the gRPC API to a service, as `server.bootstrap` wires the rest."""
+"""Wires both doors, gRPC and HTTP, to a service, as `server.bootstrap` wires the rest."""
 
 import os
 import struct
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import simplejpeg
@@ -17,14 +18,19 @@ from inference.model import Resolution
 from inference.slide import Slide
 from server.api.admin import AdminServicer
 from server.api.analysis import LARGEST_SIDE, AnalysisServicer, EngineOf, OpenImage
-from server.api.health import Dependency, Health
+from server.api.auth import authenticate_by
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
-from server.api.server import ApiServer, Servicers
+from server.api.server import STOP_GRACE_S, ApiServer, Servicers
 from server.bootstrap import Ping, Service
+from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
+from server.services.admin import AdminService
+from server.services.health import Dependency, Health
+from server.services.orders import OrderService
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
 from server.settings import Settings
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC
@@ -36,6 +42,7 @@ from server.store.order_repository import PostgresOrderRepository
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.tls import engine_secure
+from server.web.server import WebServer
 
 log = structlog.get_logger()
 
@@ -46,13 +53,30 @@ def is_wanted(settings: Settings) -> bool:
     """Is there anything set that says the API is to be served? Half of it is enough to stop the start with what is
     missing.
     """
-    return settings.grpc.insecure or any(
-        (settings.tls.cert, settings.tls.key, settings.oidc.issuer, settings.oidc.jwks)
-    )
+    named = (settings.tls.cert, settings.tls.key, settings.oidc.issuer, settings.oidc.jwks)
+    return settings.grpc.insecure or settings.web.port is not None or any(named)
 
 
-def start(service: Service) -> ApiServer | None:
-    """Serve the API, where settings say how; None, and a word in the log, where nothing is set.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What listens; `web` None where CHROMOGEN_WEB_PORT isn't set."""
+
+    api: ApiServer
+    web: WebServer | None
+
+    @property
+    def port(self) -> int:
+        """Of the API."""
+        return self.api.port
+
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        if self.web is not None:
+            self.web.stop()
+        self.api.stop(grace_s)
+
+
+def start(service: Service) -> Doors | None:
+    """Open the doors, where settings say how; None, and a word in the log, where nothing is set.
 
     Raises Refused SETTING_INVALID.
     """
@@ -62,31 +86,59 @@ def start(service: Service) -> ApiServer | None:
             "api_off", advice="set CHROMOGEN_TLS_* and CHROMOGEN_OIDC_*, or CHROMOGEN_GRPC_INSECURE=true on loopback"
         )
         return None
-    server = api_server(service)
-    log.info("serving_api", host=wanted.grpc.host, port=server.start(), insecure=wanted.grpc.insecure)
-    return server
+    health, authenticate = Health(dependencies(service)), authenticate_by(wanted)
+    api = api_server(service, health=health, authenticate=authenticate)
+    web = web_server(service, health, authenticate)
+    log.info("serving_api", host=wanted.grpc.host, port=api.start(), insecure=wanted.grpc.insecure)
+    try:
+        if web is not None:
+            log.info("serving_web", host=wanted.web.host, port=web.start(), tls=wanted.tls.cert is not None)
+    except BaseException:
+        api.stop(0)
+        raise
+    return Doors(api=api, web=web)
 
 
-def api_server(service: Service, *, audit: AuditRepository | None = None) -> ApiServer:
+def web_server(service: Service, health: Health, authenticate: Authenticate) -> WebServer | None:
+    """Not listening yet; None where it is off. Raises Refused SETTING_INVALID."""
+    if service.settings.web.port is None:
+        return None
+    return WebServer(service.settings, health, authenticate, RefusedCallLog(service.database))
+
+
+def api_server(
+    service: Service,
+    *,
+    audit: AuditRepository | None = None,
+    health: Health | None = None,
+    authenticate: Authenticate | None = None,
+) -> ApiServer:
     """Not listening yet. Raises Refused SETTING_INVALID."""
-    profiles = PostgresProfileRepository(service.database)
+    profiles = ProfileService(PostgresProfileRepository(service.database))
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
     results = ResultService(PostgresResultRepository(service.database), service.reporting)
     servicers = Servicers(
         orders=OrderServicer(
-            PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
+            OrderService(
+                PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
+            )
         ),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
         analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
         admin=AdminServicer(
-            PostgresAdminRepository(service.database),
-            audit or PostgresAuditRepository(service.database),
-            archives=lambda lab: {name: answers_to(service.pings[name]) for name in service.site.archives_of(lab)},
-            destinations=service.site.destinations_of,
+            AdminService(
+                PostgresAdminRepository(service.database),
+                audit or PostgresAuditRepository(service.database),
+                archives=lambda lab: {name: answers_to(service.pings[name]) for name in service.site.archives_of(lab)},
+                destinations=service.site.destinations_of,
+            )
         ),
     )
-    return ApiServer(service.settings, servicers, Health(dependencies(service)), RefusedCallLog(service.database))
+    note = RefusedCallLog(service.database)
+    return ApiServer(
+        service.settings, servicers, Health(dependencies(service)), authenticate_by(service.settings), note
+    )
 
 
 def dependencies(service: Service) -> tuple[Dependency, ...]:

@@ -3,6 +3,7 @@
 A variable that begins with CHROMOGEN_ and names no setting stops the start, and so does a value that doesn't fit.
 """
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,8 +94,11 @@ class Grpc(_Group):
     """Where the API listens; port 0: any free one. It needs TLS and OIDC, or `insecure`, which is refused beyond
     loopback.
 
-    `threads` calls and `streams` streams run at once; `rate` calls a second and caller; `local_lab` is whose a call is
-    that comes without a token, which only `insecure` without OIDC allows.
+    `threads` calls and `streams` streams run at once, of one laboratory at most half of the streams; `rate` calls a
+    second and caller. A call's message must come within `receive_s`, the call ends after `deadline_s`, a stream where
+    nothing happens after `idle_s`. `local_lab` is whose a call is that comes without a token, which only `insecure`
+    without OIDC allows. At `health_port` (empty: nowhere) health alone is answered, in plain text, for Kubernetes'
+    probes, which speak no TLS.
     """
 
     host: str = "127.0.0.1"
@@ -106,6 +110,18 @@ class Grpc(_Group):
     streams: Annotated[int, Field(ge=1, le=256)] = 16
     rate: Annotated[float, Field(gt=0, le=1_000_000)] = 1000
     deadline_s: Seconds = 60
+    receive_s: Seconds = 10
+    idle_s: Seconds = 300
+    health_port: Port | None = None
+
+
+class Web(_Group):
+    """Where the HTTP door listens; empty `port`: nowhere. It has the API's certificate and takes its tokens; without a
+    certificate it is for loopback only.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port | None = None
 
 
 class Tls(_Group):
@@ -224,6 +240,7 @@ class Settings(BaseSettings):
     lis: Lis = Lis()
     site: Site = Site()
     grpc: Grpc = Grpc()
+    web: Web = Web()
     tls: Tls = Tls()
     oidc: Oidc = Oidc()
     client: Client = Client()
@@ -237,6 +254,15 @@ class Settings(BaseSettings):
     @property
     def archive_folder(self) -> Path:
         return self.archive.folder or self.data.folder / "archive"
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def variables() -> tuple[str, ...]:

@@ -31,8 +31,21 @@ def listener_context(wanted: Mllp) -> RenewedContext | None:
         return None
     if wanted.tls_cert is None or wanted.tls_key is None:
         raise _refused(f"{name}_CERT and {name}_KEY belong together: set both, or neither and no {name}_CLIENT_CA")
-    cert, key, authority = wanted.tls_cert, wanted.tls_key, wanted.tls_client_ca
+    return _server_context(name, wanted.tls_cert, wanted.tls_key, wanted.tls_client_ca)
 
+
+def web_context(wanted: Tls) -> RenewedContext:
+    """Of the HTTP door, by the API's files, asking for client certificates as the API does.
+
+    Raises Refused SETTING_INVALID.
+    """
+    name = "CHROMOGEN_TLS"
+    if wanted.cert is None or wanted.key is None:
+        raise _refused(f"{name}_CERT and {name}_KEY belong together: set both")
+    return _server_context(name, wanted.cert, wanted.key, wanted.client_ca)
+
+
+def _server_context(name: str, cert: Path, key: Path, authority: Path | None) -> RenewedContext:
     def make() -> ssl.SSLContext:
         context = _context(ssl.PROTOCOL_TLS_SERVER)
         context.options |= ssl.OP_NO_RENEGOTIATION

@@ -1,7 +1,5 @@
 """AdminService."""
 
-from collections.abc import Callable, Mapping, Sequence
-
 from chromogen.v1 import admin_pb2
 from chromogen.v1 import admin_service_pb2 as pb
 
@@ -9,38 +7,26 @@ from server.api import fields, pages
 from server.api.convert_admin import STATES, audit_message, delivery_message, destination_message, lab_message
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
-from server.domain.repositories import AdminRepository, AuditRepository
-from server.domain.views import AuditFilter, DeliveryFilter, DestinationView
-
-Reachable = Callable[[], bool]
+from server.domain.views import AuditFilter, DeliveryFilter
+from server.services.admin import AdminService
 
 
 class AdminServicer:
-    """`archives` gives those of a laboratory and whether each answers, `destinations` where its routes lead."""
+    """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(
-        self,
-        service: AdminRepository,
-        audit: AuditRepository,
-        *,
-        archives: Callable[[str], Mapping[str, Reachable]],
-        destinations: Callable[[str], Sequence[str]],
-    ) -> None:
-        self._service, self._audit, self._archives, self._destinations = service, audit, archives, destinations
+    def __init__(self, service: AdminService) -> None:
+        self._service = service
 
     def ListLabs(self, request: pb.ListLabsRequest, call: Call) -> pb.ListLabsResponse:
         return pb.ListLabsResponse(labs=[lab_message(view) for view in self._service.labs(call.actor)])
 
     def ListDestinations(self, request: pb.ListDestinationsRequest, call: Call) -> pb.ListDestinationsResponse:
-        found = {view.name: view for view in self._service.destinations(call.actor)}
-        idle = (DestinationView(name=name) for name in self._destinations(call.actor.lab) if name not in found)
-        views = sorted([*found.values(), *idle], key=lambda view: view.name)
+        views = self._service.destinations(call.actor)
         return pb.ListDestinationsResponse(destinations=[destination_message(view) for view in views])
 
     def ListArchives(self, request: pb.ListArchivesRequest, call: Call) -> pb.ListArchivesResponse:
         found = [
-            admin_pb2.Archive(name=name, reachable=look())
-            for name, look in sorted(self._archives(call.actor.lab).items())
+            admin_pb2.Archive(name=view.name, reachable=view.reachable) for view in self._service.archives(call.actor)
         ]
         return pb.ListArchivesResponse(archives=found)
 
@@ -74,11 +60,11 @@ class AdminServicer:
             created_until=fields.moment(request, "created_until"),
         )
         after = pages.key_of(request.page_token, request)
-        page = self._audit.query(call.actor, wanted, pages.size_of(request.page_size), after)
+        page = self._service.audit(call.actor, wanted, pages.size_of(request.page_size), after)
         entries = [audit_message(entry) for entry in page.items]
         return pb.QueryAuditResponse(entries=entries, next_page_token=pages.token_for(page.next, request))
 
     def VerifyAudit(self, request: pb.VerifyAuditRequest, call: Call) -> pb.VerifyAuditResponse:
-        verdict = self._audit.verify(call.actor)
+        verdict = self._service.verify_audit(call.actor)
         intact = verdict.first_broken == 0
         return pb.VerifyAuditResponse(intact=intact, entries=verdict.entries, first_broken_id=verdict.first_broken)

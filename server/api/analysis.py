@@ -20,11 +20,12 @@ from server.api import fields
 from server.api.convert_profile import revision_of
 from server.api.convert_result import cells_message, group_messages, model_message, score_messages
 from server.api.gate import Call
+from server.api.wanted_slide import WantedSlide
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Specimen
 from server.domain.profile import Profile, built_in, check_kind
-from server.domain.repositories import ProfileRepository
 from server.pipeline import scores_of
+from server.services.profiles import ProfileService
 
 LARGEST_BYTES = 16 << 20
 LARGEST_SIDE = 8192
@@ -60,13 +61,13 @@ class Found:
 class AnalysisServicer:
     """`engine` makes one when the first picture comes: a server that is sent none needs no networks in memory."""
 
-    def __init__(self, engine: EngineOf, open_image: OpenImage, profiles: ProfileRepository) -> None:
+    def __init__(self, engine: EngineOf, open_image: OpenImage, profiles: ProfileService) -> None:
         self._engine, self._open_image, self._profiles = engine, open_image, profiles
 
     def AnalyzeImage(self, request: pb.AnalyzeImageRequest, call: Call) -> pb.AnalyzeImageResponse:
         began = time.perf_counter()
         how = self._how(request, call)
-        found, analyzer = self._analysed(request.image, how), how.assay.analyzer
+        found, analyzer = self._analysed(request.image, how, call), how.assay.analyzer
         return pb.AnalyzeImageResponse(
             scores=score_messages(found.scores),
             cells=cells_message(found.cells, analyzer, how.profile.criteria) if request.with_cells else None,
@@ -86,7 +87,7 @@ class AnalysisServicer:
             call.go_on()
             began = time.perf_counter()
             how = how or self._how(request, call)
-            found, analyzer = self._analysed(request.image, how), how.assay.analyzer
+            found, analyzer = self._analysed(request.image, how, call), how.assay.analyzer
             yield pb.AnalyzeFieldsResponse(
                 field_id=request.field_id,
                 scores=score_messages(found.scores),
@@ -105,10 +106,10 @@ class AnalysisServicer:
         check_kind(profile, assay)
         return How(assay=assay, profile=profile)
 
-    def _analysed(self, image: pb.Image, how: How) -> Found:
+    def _analysed(self, image: pb.Image, how: How, call: Call) -> Found:
         _check(image)
         analyzer, engine = how.assay.analyzer, self._engine(how.assay)
-        slide = self._open_image(image.data, image.mpp, engine.model.resolution)
+        slide = WantedSlide(self._open_image(image.data, image.mpp, engine.model.resolution), call.go_on)
         try:
             cells = find_cells(slide, engine, analyzer, engine.model.counting_threshold)
             picture, _ = slide.overview(OVERVIEW_MPP)

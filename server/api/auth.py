@@ -7,15 +7,16 @@ import hashlib
 import hmac
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import jwt
 
-from server.api.keys import ALGORITHMS, KeySet
-from server.domain.access import ACROSS_LABS, ALL_LABS, Caller, Role
-from server.domain.errors import Refused, ServiceReason
+from server.api.keys import ALGORITHMS, KeySet, reader_of
+from server.domain.access import ACROSS_LABS, ALL_LABS, Authenticate, Caller, Metadata, Role
+from server.domain.errors import ChromogenError, Refused, ServiceReason
+from server.settings import Settings
 
 LAB_CLAIM, ROLES_CLAIM = "lab", "roles"
 LONGEST_TOKEN = 8192
@@ -24,19 +25,9 @@ LAB = re.compile(r"\w([\w .,/()'-]{0,62}[\w.)])?")
 SUBJECT = re.compile(r"[!-~]{1,200}")
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub"]
 
-Metadata = Sequence[tuple[str, str | bytes]]
-
-
-class Authenticate(Protocol):
-    """Makes a Caller of a call's metadata and the client's certificate (PEM, None without one)."""
-
-    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
-        """Raises Refused UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED; Failed KEYS_UNREACHABLE."""
-        ...
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalCaller:
+class AuthenticateLocal:
     """Everybody is the local user, with every role: only for a server on loopback that was told so
     (CHROMOGEN_GRPC_INSECURE).
     """
@@ -46,9 +37,12 @@ class LocalCaller:
     def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         return Caller(subject="local", lab=self.lab, roles=frozenset(Role))
 
+    def may_wait(self, metadata: Metadata) -> bool:
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenCaller:
+class AuthenticateByToken:
     """Callers by their tokens."""
 
     issuer: str
@@ -59,7 +53,14 @@ class TokenCaller:
     def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         claims = self._verified(token_of(metadata))
         _check_bound(claims, certificate)
-        return actor_of(claims)
+        return caller_of(claims)
+
+    def may_wait(self, metadata: Metadata) -> bool:
+        try:
+            kid = jwt.get_unverified_header(token_of(metadata)).get("kid")
+        except (ChromogenError, jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            return False
+        return isinstance(kid, str) and self.keys.may_wait(kid)
 
     def _verified(self, token: str) -> Mapping[str, Any]:
         try:
@@ -89,6 +90,24 @@ class TokenCaller:
         return claims
 
 
+def authenticate_by(settings: Settings) -> Authenticate:
+    """Raises Refused SETTING_INVALID."""
+    oidc = settings.oidc
+    given = [bool(v) for v in (oidc.issuer, oidc.audience, oidc.jwks)]
+    if all(given):
+        keys = KeySet(reader_of(oidc.jwks, oidc.ca), refresh_s=oidc.refresh_s)
+        return AuthenticateByToken(issuer=oidc.issuer, audience=oidc.audience, keys=keys, leeway_s=oidc.leeway_s)
+    if any(given):
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS belong together: set all three"
+        )
+    if not settings.grpc.insecure:
+        raise Refused(
+            ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS are not set: nobody could call"
+        )
+    return AuthenticateLocal(lab=settings.grpc.local_lab)
+
+
 def token_of(metadata: Metadata) -> str:
     """The one bearer token. Raises Refused UNAUTHENTICATED, TOKEN_INVALID."""
     given = [value for key, value in metadata if key.lower() == "authorization"]
@@ -104,7 +123,7 @@ def token_of(metadata: Metadata) -> str:
     return token.strip()
 
 
-def actor_of(claims: Mapping[str, Any]) -> Caller:
+def caller_of(claims: Mapping[str, Any]) -> Caller:
     """From verified claims: `sub`, `lab`, `roles`. Unknown roles give nothing. Raises Refused TOKEN_INVALID."""
     subject, lab, roles = claims.get("sub"), claims.get(LAB_CLAIM), claims.get(ROLES_CLAIM)
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):

@@ -1,70 +1,45 @@
-"""Health by grpc.health.v1: one name a dependency, and the empty name for the service, which needs
-the necessary ones.
-"""
+"""grpc.health.v1 on the event loop itself: it answers while every thread is busy."""
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
 
-import structlog
-from grpc_health.v1 import health
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-EVERY_S = 5.0
+from server.services.health import Health
 
-log = structlog.get_logger()
+WATCHED_EVERY_S = 0.5
+PROCESS = "process"
+"""Always SERVING: who asks for it (a liveness probe) asks whether the door's loop answers at all."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dependency:
-    """`answers` says whether it answers, within seconds; without a `necessary` one the service is NOT_SERVING."""
-
-    name: str
-    answers: Callable[[], bool]
-    necessary: bool = True
+_SERVING, _NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 
 
-class Health:
-    """Checks every dependency now and then, from a thread of its own, until `stop`."""
+class HealthServicer:
+    """One name a dependency, and the empty name for the service."""
 
-    def __init__(self, dependencies: tuple[Dependency, ...], *, every_s: float = EVERY_S) -> None:
-        self.servicer = health.HealthServicer()
-        self._dependencies, self._every_s = dependencies, every_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-        self._last: dict[str, bool] = {}
+    def __init__(self, health: Health) -> None:
+        self._health = health
 
-    def start(self) -> None:
-        self.check()
-        self._thread.start()
+    async def Check(self, request: HealthCheckRequest, context: grpc.aio.ServicerContext) -> HealthCheckResponse:
+        if self._status(request.service) == HealthCheckResponse.SERVICE_UNKNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such dependency")
+        return HealthCheckResponse(status=self._status(request.service))
 
-    def stop(self) -> None:
-        """Everything NOT_SERVING, at once and for good."""
-        self._stop.set()
-        self.servicer.enter_graceful_shutdown()
+    async def Watch(
+        self, request: HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[HealthCheckResponse]:
+        """Each change, until the client goes or the server stops."""
+        said: int | None = None
+        while True:
+            status = self._status(request.service)
+            if status != said:
+                yield HealthCheckResponse(status=status)
+                said = status
+            await asyncio.sleep(WATCHED_EVERY_S)
 
-    def check(self) -> None:
-        """Check all of them, and say so."""
-        answers = {d.name: _answers(d) for d in self._dependencies}
-        for name, answer in answers.items():
-            if self._last.get(name) is not answer:
-                log.info("dependency", name=name, serving=answer)
-            self.servicer.set(name, _status(answer))
-        self.servicer.set("", _status(all(answers[d.name] for d in self._dependencies if d.necessary)))
-        self._last = answers
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            self.check()
-
-
-def _answers(dependency: Dependency) -> bool:
-    try:
-        return dependency.answers()
-    except Exception as error:  # a check that breaks is an answer too
-        log.warning("dependency_broke", name=dependency.name, error=type(error).__name__)
-        return False
-
-
-def _status(answers: bool) -> int:
-    return int(HealthCheckResponse.SERVING if answers else HealthCheckResponse.NOT_SERVING)
+    def _status(self, name: str) -> int:
+        serving = {PROCESS: True, **self._health.serving}
+        if name not in serving:
+            return int(HealthCheckResponse.SERVICE_UNKNOWN)
+        return int(_SERVING if serving[name] else _NOT_SERVING)

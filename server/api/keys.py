@@ -51,6 +51,10 @@ class KeySet:
             raise Refused(ServiceReason.TOKEN_INVALID, "the token is signed with a key that its issuer doesn't publish")
         return found.key
 
+    def may_wait(self, kid: str) -> bool:
+        """Would `key` read them first, or wait for who does?"""
+        return self._is_due(kid) or not self._keys
+
     def _current(self, kid: str) -> dict[str, jwt.PyJWK]:
         """Read again where that is due, by one caller at a time: the others go on with the keys that there are."""
         if self._is_due(kid) and self._lock.acquire(blocking=not self._keys):

@@ -1,40 +1,25 @@
 """OrderService."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from chromogen.v1 import order_service_pb2 as pb
 
-from server import traces
 from server.api import fields, pages
 from server.api.convert_order import PRIORITIES, STATES, order_message, request_of
 from server.api.gate import Call
 from server.domain.order import OrderId
-from server.domain.repositories import OrderRepository
-from server.domain.states import LIVE
-from server.domain.views import OrderFilter, order_etag
-
-WATCH_EVERY_S = 0.5
+from server.domain.views import OrderFilter
+from server.services.orders import OrderService
 
 
 class OrderServicer:
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(
-        self,
-        service: OrderRepository,
-        *,
-        check_laboratory: Callable[[str], object] = lambda _: None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """`check_laboratory` raises Refused LABORATORY_UNKNOWN where orders of the laboratory aren't taken."""
-        self._service, self._check_laboratory, self._sleep = service, check_laboratory, sleep
+    def __init__(self, service: OrderService) -> None:
+        self._service = service
 
     def CreateOrder(self, request: pb.CreateOrderRequest, call: Call) -> pb.CreateOrderResponse:
-        began_ns = time.time_ns()
-        self._check_laboratory(call.actor.lab)
         view, new = self._service.create(call.actor, request_of(request.order, request.request_id, call.actor))
-        traces.accepted(view.order.id, began_ns, "API")
         return pb.CreateOrderResponse(order=order_message(view), created=new)
 
     def GetOrder(self, request: pb.GetOrderRequest, call: Call) -> pb.GetOrderResponse:
@@ -61,17 +46,8 @@ class OrderServicer:
         )
 
     def WatchOrder(self, request: pb.WatchOrderRequest, call: Call) -> Iterator[pb.WatchOrderResponse]:
-        """Polls: what a notification would say must be read anyway, and a lost one would be waited for for ever."""
-        order_id, told = _id(request.order_id), ""
-        while True:
-            call.go_on()
-            view = self._service.get(call.actor, order_id)
-            if order_etag(view) != told:
-                told = order_etag(view)
-                yield pb.WatchOrderResponse(order=order_message(view))
-            if view.state not in LIVE:
-                return
-            self._sleep(WATCH_EVERY_S)
+        for view in self._service.watch(call.actor, _id(request.order_id), call.go_on):
+            yield pb.WatchOrderResponse(order=order_message(view))
 
 
 def _id(given: str) -> OrderId:

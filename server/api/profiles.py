@@ -7,10 +7,9 @@ from server.api.compare import compared, differences
 from server.api.convert_profile import STATES, criteria_in, name_of, profile_of, revision_of, view_message
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
-from server.domain.repositories import ProfileRepository
 from server.domain.result import ResultId
-from server.domain.states import ProfileState
 from server.domain.views import ProfileFilter, Revision
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
 
 MOST_COMPARED = 200
@@ -19,7 +18,7 @@ MOST_COMPARED = 200
 class ProfileServicer:
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: ProfileRepository, results: ResultService) -> None:
+    def __init__(self, service: ProfileService, results: ResultService) -> None:
         self._service, self._results = service, results
 
     def CreateProfile(self, request: pb.CreateProfileRequest, call: Call) -> pb.CreateProfileResponse:
@@ -57,12 +56,12 @@ class ProfileServicer:
 
     def ActivateProfile(self, request: pb.ActivateProfileRequest, call: Call) -> pb.ActivateProfileResponse:
         name, revision = name_of(request.name, "name"), fields.number(request.revision, "revision", 1, 2**31 - 1)
-        view = self._service.set_state(call.actor, name, revision, ProfileState.ACTIVE, request.etag)
+        view = self._service.activate(call.actor, name, revision, request.etag)
         return pb.ActivateProfileResponse(profile=view_message(view))
 
     def RetireProfile(self, request: pb.RetireProfileRequest, call: Call) -> pb.RetireProfileResponse:
         name, revision = name_of(request.name, "name"), fields.number(request.revision, "revision", 1, 2**31 - 1)
-        view = self._service.set_state(call.actor, name, revision, ProfileState.RETIRED, request.etag)
+        view = self._service.retire(call.actor, name, revision, request.etag)
         return pb.RetireProfileResponse(profile=view_message(view))
 
     def CompareProfiles(self, request: pb.CompareProfilesRequest, call: Call) -> pb.CompareProfilesResponse:

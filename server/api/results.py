@@ -13,9 +13,9 @@ from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.profile import Profile, check_kind
-from server.domain.repositories import ProfileRepository
 from server.domain.result import Result, ResultId
 from server.domain.views import ResultFilter, SlideName
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
 
 MOST_RESULTS = 200
@@ -26,7 +26,7 @@ SQUARE_UM = (5.0, 100.0, 10_000.0)
 class ResultServicer:
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: ResultService, profiles: ProfileRepository) -> None:
+    def __init__(self, service: ResultService, profiles: ProfileService) -> None:
         self._service, self._profiles = service, profiles
 
     def GetResult(self, request: pb.GetResultRequest, call: Call) -> pb.GetResultResponse:

@@ -1,6 +1,6 @@
-"""The gRPC server: a bounded pool of threads, limits, TLS, and the servicers behind the gate."""
+"""The gRPC server: an event loop at the door, bounded pools of threads behind it, limits, TLS, and the servicers."""
 
-import ipaddress
+import resource
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,30 +21,37 @@ from chromogen.v1 import (
 )
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection_pb2_grpc
+from grpc_reflection.v1alpha.reflection import SERVICE_NAME, ReflectionServicer
 
-from server.api import permissions
 from server.api.admin import AdminServicer
 from server.api.analysis import AnalysisServicer
-from server.api.auth import Authenticate, LocalCaller, TokenCaller
-from server.api.gate import LARGEST_IMAGE_CALL, Gate, NoteRefusal
-from server.api.health import Health
-from server.api.keys import KeySet, reader_of
-from server.api.limits import Rate, Slots
+from server.api.gate import LARGEST_IMAGE_CALL, Gate, NoteRefusal, Room, Rooms
+from server.api.health import HealthServicer
+from server.api.loop import LoopThread
+from server.api.methods import REFLECTION, operation_of
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
+from server.domain.access import Authenticate
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.settings import Grpc, Settings, Tls
+from server.services import permissions
+from server.services.health import Health
+from server.services.limits import Places, Rate
+from server.settings import Grpc, Settings, Tls, is_loopback
 from server.tls import api_credentials
 
-QUEUED_PER_THREAD = 8
+QUEUED_PER_THREAD = 16
 """Calls that may wait for a thread; beyond that they are turned away at once (RESOURCE_EXHAUSTED)."""
 STOP_GRACE_S = 10.0
 PING_AT_LEAST_MS = 10_000
 """GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS; the default of five minutes turns ordinary clients away."""
 STREAMS_PER_CONNECTION = 256
 HANDSHAKE_TIMEOUT_MS = 10_000
+CONNECTION_IDLE_MS = 120_000
+"""A connection without a call is closed: clients open another when they need it."""
+MOST_CONNECTIONS = 2048
+MOST_FILES = 8192
 
 _MODULES: tuple[Any, ...] = (
     order_service_pb2,
@@ -82,74 +89,109 @@ def methods() -> Iterator[str]:
 class ApiServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, servicers: Servicers, health: Health, note_refusal: NoteRefusal) -> None:
-        """Raises Refused SETTING_INVALID: a method without permission, or settings that would let anybody in."""
-        permissions.check_declared([*methods(), *permissions.REFLECTION])
+    def __init__(
+        self, settings: Settings, servicers: Servicers, health: Health, authenticate: Authenticate, note: NoteRefusal
+    ) -> None:
+        """`note` writes down a call that its caller may not make.
+
+        Raises Refused SETTING_INVALID: a method without permission, or settings that would let anybody in.
+        """
+        permissions.check_declared(operation_of(method) for method in [*methods(), REFLECTION])
         wanted = settings.grpc
-        self._gate = Gate(
-            authenticate_by(settings),
-            rate=Rate(wanted.rate),
-            streams=Slots(wanted.streams),
-            deadline_s=wanted.deadline_s,
-            note_refusal=note_refusal,
-        )
         self._credentials = credentials_of(wanted, settings.tls)
-        self.port = 0
-        self._host, self._port, self._health = wanted.host, wanted.port, health
-        self._pool = ThreadPoolExecutor(wanted.threads + wanted.streams, thread_name_prefix="grpc")
-        self._server = grpc.server(
-            self._pool,
-            interceptors=(self._gate,),
-            options=options(),
-            maximum_concurrent_rpcs=wanted.threads * QUEUED_PER_THREAD + wanted.streams,
-        )
-        _add(self._server, servicers, health)
-        if wanted.reflection:
-            names = [service.full_name for service in services()]
-            health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-            reflection.enable_server_reflection((*names, health_name, reflection.SERVICE_NAME), self._server)
+        rate, rooms = Rate(wanted.rate), rooms_of(wanted)
+        self._gate = Gate(authenticate, rate=rate, rooms=rooms, note_refusal=note)
+        self._wanted, self._servicers, self._health = wanted, servicers, health
+        self._loop: LoopThread | None = None
+        self._listening: list[grpc.aio.Server] = []
+        self.port = self.health_port = 0
 
     def start(self) -> int:
         """Listen; returns the port. Raises Failed SETTING_INVALID where it is taken."""
-        address = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
-        try:
-            if self._credentials is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, self._credentials)
-        except RuntimeError:
-            raise Failed(
-                ServiceReason.SETTING_INVALID, f"CHROMOGEN_GRPC_HOST and _PORT: {address} can't be listened at"
-            ) from None
+        self._loop = LoopThread()
         self._health.start()
-        self._server.start()
-        self.port = int(port)
+        try:
+            self.port = self._loop.run(self._start())
+        except BaseException:
+            self._loop.close()
+            raise
         return self.port
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Take no more calls; those that run have `grace_s` to end."""
         self._health.stop()
         self._gate.stop_streams()
-        self._server.stop(grace_s).wait()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._loop is not None:
+            self._loop.run(self._stop(grace_s))
+            self._loop.close()
+        self._gate.close()
+
+    async def _start(self) -> int:
+        """On the loop, which gRPC's server belongs to from its making on."""
+        server = grpc.aio.server(interceptors=(self._gate,), options=options())
+        _add(server, self._servicers, self._health)
+        if self._wanted.reflection:
+            _reflect(server)
+        port = _listen(server, self._wanted.host, self._wanted.port, self._credentials)
+        await server.start()
+        self._listening.append(server)
+        if self._wanted.health_port is not None:
+            self.health_port = await self._start_health(self._wanted.health_port)
+        return port
+
+    async def _start_health(self, port: int) -> int:
+        """For probes: on the same loop, so that they see it stand still, and without anything else."""
+        server = grpc.aio.server(interceptors=(self._gate,), options=options())
+        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(self._health), server)
+        found = _listen(server, self._wanted.host, port, None)
+        await server.start()
+        self._listening.append(server)
+        return found
+
+    async def _stop(self, grace_s: float) -> None:
+        for server in self._listening:
+            await server.stop(grace_s)
 
 
-def authenticate_by(settings: Settings) -> Authenticate:
-    """Raises Refused SETTING_INVALID."""
-    oidc = settings.oidc
-    given = [bool(v) for v in (oidc.issuer, oidc.audience, oidc.jwks)]
-    if all(given):
-        keys = KeySet(reader_of(oidc.jwks, oidc.ca), refresh_s=oidc.refresh_s)
-        return TokenCaller(issuer=oidc.issuer, audience=oidc.audience, keys=keys, leeway_s=oidc.leeway_s)
-    if any(given):
-        raise Refused(
-            ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS belong together: set all three"
-        )
-    if not settings.grpc.insecure:
-        raise Refused(
-            ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS are not set: nobody could call"
-        )
-    return LocalCaller(lab=settings.grpc.local_lab)
+def rooms_of(wanted: Grpc) -> Rooms:
+    """Pictures have half as many threads as ordinary calls, beside theirs."""
+    calls = Places(wanted.threads * QUEUED_PER_THREAD, ServiceReason.TOO_MANY_CALLS, "calls")
+    images = Places(wanted.threads, ServiceReason.TOO_MANY_CALLS, "pictures")
+    streams = Places(wanted.streams, ServiceReason.TOO_MANY_STREAMS, "streams")
+    image_threads = max(1, wanted.threads // 2)
+    return Rooms(
+        calls=Room(places=calls, pool=_pool(wanted.threads, "calls"), receive_s=wanted.receive_s),
+        images=Room(places=images, pool=_pool(image_threads, "images"), receive_s=wanted.deadline_s),
+        streams=Room(places=streams, pool=_pool(wanted.streams, "streams"), receive_s=wanted.receive_s),
+        deadline_s=wanted.deadline_s,
+        idle_s=wanted.idle_s,
+    )
+
+
+def _pool(threads: int, name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"grpc-{name}")
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> int:
+    """Raises Failed SETTING_INVALID."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError:
+        raise Failed(
+            ServiceReason.SETTING_INVALID,
+            f"CHROMOGEN_GRPC_HOST, _PORT and _HEALTH_PORT: {address} can't be listened at",
+        ) from None
+
+
+def _reflect(server: grpc.aio.Server) -> None:
+    """By the synchronous servicer, which goes through the gate as ours do."""
+    names = [service.full_name for service in services()]
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    servicer = ReflectionServicer((*names, health_name, SERVICE_NAME))
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
 
 
 def credentials_of(wanted: Grpc, tls: Tls) -> grpc.ServerCredentials | None:
@@ -168,26 +210,31 @@ def credentials_of(wanted: Grpc, tls: Tls) -> grpc.ServerCredentials | None:
     return api_credentials(tls)
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _add(server: grpc.Server, servicers: Servicers, health: Health) -> None:
+def _add(server: grpc.aio.Server, servicers: Servicers, health: Health) -> None:
     adders: tuple[tuple[Callable[..., None], object], ...] = (
         (order_service_pb2_grpc.add_OrderServiceServicer_to_server, servicers.orders),
         (result_service_pb2_grpc.add_ResultServiceServicer_to_server, servicers.results),
         (profile_service_pb2_grpc.add_ProfileServiceServicer_to_server, servicers.profiles),
         (analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server, servicers.analysis),
         (admin_service_pb2_grpc.add_AdminServiceServicer_to_server, servicers.admin),
-        (health_pb2_grpc.add_HealthServicer_to_server, health.servicer),
+        (health_pb2_grpc.add_HealthServicer_to_server, HealthServicer(health)),
     )
     for add, servicer in adders:
         add(servicer, server)
+
+
+def allow_files() -> None:
+    """As many open files and connections as the process may have: shells give 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections() -> int:
+    """At most half of the file descriptors that the process may have: database, files and HL7 need the others."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MOST_CONNECTIONS, allowed // 2) if allowed != resource.RLIM_INFINITY else MOST_CONNECTIONS
 
 
 def options() -> list[tuple[str, int]]:
@@ -197,7 +244,8 @@ def options() -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", 16 << 10),
         ("grpc.http2.min_ping_interval_without_data_ms", PING_AT_LEAST_MS),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.max_connection_idle_ms", 30 * 60_000),
+        ("grpc.max_connection_idle_ms", CONNECTION_IDLE_MS),
+        ("grpc.max_allowed_incoming_connections", most_connections()),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
         ("grpc.so_reuseport", 0),

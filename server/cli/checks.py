@@ -18,11 +18,12 @@ from inference.engines.triton import TritonEngine
 from inference.errors import Reason
 from inference.infer import Engine
 from server import api_service
+from server.api.auth import authenticate_by
 from server.api.keys import parse_keys, reader_of
-from server.api.server import authenticate_by, credentials_of, is_loopback
+from server.api.server import credentials_of
 from server.bootstrap import Service, bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 from server.site import MllpDestination, key_of
 from server.site_file import site_of
 from server.store.database import transaction, unproven_hosts

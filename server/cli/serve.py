@@ -9,7 +9,7 @@ import structlog
 from inference.assay import assays
 from inference.engines.factory import Engines
 from server import api_service, metrics, settings
-from server.api.server import is_loopback
+from server.api.server import allow_files
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
 from server.lasting import lasting
@@ -17,7 +17,7 @@ from server.listening import Listening
 from server.metrics import served
 from server.observability import set_up
 from server.pipeline import run_case
-from server.settings import Mllp
+from server.settings import Mllp, is_loopback
 from server.site import Address
 from server.store.audit_heads import HeadLog
 from server.store.database import address_of
@@ -41,6 +41,7 @@ def serve() -> None:
     """
     wanted = settings.load()
     set_up(level=wanted.log.level, format=wanted.log.format)
+    allow_files()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

@@ -3,9 +3,10 @@
 Nothing is allowed that is not said here or in the API's table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from server.domain.profile import ANY
 
@@ -43,3 +44,19 @@ class Caller:
     @property
     def sees_patients(self) -> bool:
         return bool(self.roles & {Role.LIS, Role.PATHOLOGIST})
+
+
+Metadata = Sequence[tuple[str, str | bytes]]
+"""Of a call: gRPC's metadata, or HTTP's headers."""
+
+
+class Authenticate(Protocol):
+    """Makes a Caller of a call's metadata and the client's certificate (PEM, None without one)."""
+
+    def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
+        """Raises Refused UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED; Failed KEYS_UNREACHABLE."""
+        ...
+
+    def may_wait(self, metadata: Metadata) -> bool:
+        """Would it wait for the issuer's keys first? Otherwise it answers within a millisecond."""
+        ...

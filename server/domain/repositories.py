@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from server.domain.access import Caller
-from server.domain.order import OrderId, Request
-from server.domain.ports import OrderView
+from server.domain.order import Order, OrderId, Request
+from server.domain.ports import Delivery, OrderView
 from server.domain.profile import Profile
+from server.domain.result import Result, ResultId
 from server.domain.states import ProfileState
 from server.domain.views import (
     AuditEntry,
@@ -19,13 +20,18 @@ from server.domain.views import (
     DeliveryFilter,
     DeliveryView,
     DestinationView,
+    Entry,
     LabView,
     OrderFilter,
     Page,
     PageKey,
     ProfileFilter,
     ProfileView,
+    ResultFilter,
+    ResultView,
     Revision,
+    SlideName,
+    SummaryView,
 )
 
 
@@ -53,6 +59,38 @@ class OrderRepository(Protocol):
 
     def retry(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         """QUEUED again, with all its attempts. Raises Refused ORDER_STATE, ETAG_MISMATCH."""
+        ...
+
+
+class ResultRepository(Protocol):
+    """Results. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def get(self, actor: Caller, result_id: ResultId) -> ResultView: ...
+
+    def order_of(self, actor: Caller, result_id: ResultId) -> Order | None:
+        """The order that a result answers, with its patient."""
+        ...
+
+    def list(self, actor: Caller, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
+        """Newest first."""
+        ...
+
+    def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
+        """Of one slide, oldest first."""
+        ...
+
+    def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
+        """Add a result, or return the one of its id that is there."""
+        ...
+
+    def record(
+        self, actor: Caller, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
+    ) -> ResultView:
+        """Say all of it, or nothing; `deliveries` are of the first entry's result. Returns the first as it is then.
+
+        `unless_signed`: they are left out where a result of the order is signed, and its receivers know that one.
+        Raises Refused RESULT_STATE, ETAG_MISMATCH; Failed DELIVERY_FAILED when a file to be sent is missing.
+        """
         ...
 
 

@@ -60,6 +60,12 @@ RESULT_TRANSITIONS: dict[ResultState, frozenset[ResultState]] = {
 }
 
 
+def check_result_transition(old: ResultState, new: ResultState) -> None:
+    """Raises Refused RESULT_STATE."""
+    if new not in RESULT_TRANSITIONS[old]:
+        raise Refused(ServiceReason.RESULT_STATE, f"a result that is {old} cannot become {new}")
+
+
 class ProfileState(StrEnum):
     """DRAFT and RETIRED revisions are not chosen for orders."""
 

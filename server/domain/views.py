@@ -12,7 +12,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId, Priority
 from server.domain.ports import OrderView
 from server.domain.profile import Profile
-from server.domain.result import Result, ResultSummary
+from server.domain.result import Result, ResultId, ResultSummary
 from server.domain.states import DeliveryState, OrderState, ProfileState, ResultState
 
 Item = TypeVar("Item")
@@ -80,6 +80,16 @@ class ResultView(SummaryView):
     """The result whole."""
 
     result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something to be said of a result."""
+
+    result_id: ResultId
+    state: ResultState
+    reason: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

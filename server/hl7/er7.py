@@ -126,6 +126,10 @@ class Message:
         """The segments of this name, in their order."""
         return [self._segment(line) for line in self.named.get(name, [])]
 
+    def count(self, name: str) -> int:
+        """How many segments of this name there are, without looking at them."""
+        return len(self.named.get(name, []))
+
     def first(self, name: str) -> Segment | None:
         return next((self._segment(line) for line in self.named.get(name, [])), None)
 

@@ -88,7 +88,7 @@ def _by_code(code: str, scheme: str) -> str:
 
 def _by_name(text: str) -> str:
     """The marker whose name the whole text is."""
-    return _called("".join(_words(text)), _names())
+    return _called("".join(_words(text)), _names()) if len(text) <= _SCANNED else ""
 
 
 def _mentioned(text: str) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import SlideReference, Specimen
 from server.hl7.er7 import Message, Segment
+from server.hl7.structure import SEGMENTS_AT_MOST
 
 # OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
 STUDY_UID_CODE, SERIES_UID_CODE = ("110180", "DCM"), ("112002", "DCM")
@@ -97,7 +98,12 @@ def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -
 
 
 def _observed(message: Message, code: tuple[str, str]) -> list[str]:
-    found = [obx for obx in message.containing("OBX", code[0]) if (obx.get(3), obx.get(3, 3)) == code]
+    possible = message.containing("OBX", code[0])
+    if len(possible) > SEGMENTS_AT_MOST:
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID, f"more than {SEGMENTS_AT_MOST} OBX hold {code[0]}: send one order a slide"
+        )
+    found = [obx for obx in possible if (obx.get(3), obx.get(3, 3)) == code]
     if any(obx.get(5) and obx.get(11).upper() in WITHDRAWN for obx in found):
         raise Refused(
             ServiceReason.MESSAGE_INVALID, f"OBX-11 withdraws the UID of OBX-5 ({', '.join(code)}): send it without"

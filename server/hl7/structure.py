@@ -6,6 +6,9 @@ from server.hl7.er7 import Message, Segment
 EARLIER_RESULTS = frozenset({"RE", "PR", ""})
 """ORC-1 of what may follow a second PID (OML^O21's PRIOR_RESULT): it asks for nothing. HL7 table 0119."""
 
+READ_WHOLE, SEGMENTS_AT_MOST = ("ORC", "OBR", "SPM", "SAC", "IPC", "ZDS", "DSC"), 1000
+"""Segments of which each is looked at: a message of hundreds of thousands must not keep others waiting."""
+
 # HL7 tables 0038 (ORC-5) and 0123 (OBR-25): what a new order can't be.
 NOT_A_NEW_ORDER = {
     "CA": "cancelled",
@@ -24,7 +27,10 @@ def one_order(message: Message) -> Message:
     Raises Refused MESSAGE_INVALID where more stands in it than one message, or where something behind a second PID is
     asked for.
     """
-    if len(message.segments("MSH")) > 1:
+    for name in READ_WHOLE:
+        if message.count(name) > SEGMENTS_AT_MOST:
+            raise _invalid(f"the message holds more than {SEGMENTS_AT_MOST} {name} segments: send one order a message")
+    if message.count("MSH") > 1:
         raise _invalid("the frame holds more than one MSH: send each message in a frame of its own")
     if any(dsc.get(1) for dsc in message.segments("DSC")):
         raise _invalid("DSC-1 says that the message goes on in another: send it whole")

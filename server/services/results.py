@@ -19,13 +19,13 @@ from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Specimen
 from server.domain.ports import Delivery
 from server.domain.profile import Profile, check_kind
+from server.domain.repositories import ResultRepository
 from server.domain.result import ResultId
-from server.domain.states import SIGNED, ResultState
-from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
+from server.domain.states import SIGNED, ResultState, check_result_transition
+from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
 from server.pipeline import result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
-from server.store.result_repository import Entry, PostgresResultRepository, check_result_transition
 
 RESULT_REJECTED = "RESULT_REJECTED"
 SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: EventKind.CORRECTED}
@@ -38,9 +38,7 @@ def _now() -> datetime:
 class ResultService:
     """`reporting` makes what a signature, rejection or amendment sends."""
 
-    def __init__(
-        self, results: PostgresResultRepository, reporting: Reporting, *, now: Callable[[], datetime] = _now
-    ) -> None:
+    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Callable[[], datetime] = _now) -> None:
         self._results, self._reporting, self._now = results, reporting, now
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:

@@ -25,7 +25,7 @@ class PostgresProfileRepository(Scoped):
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
-                return earlier
+                return _repeated(earlier, profile)
             if profile.name in _shipped() or _latest(connection, actor, profile.name) is not None:
                 raise Refused(
                     ServiceReason.PROFILE_CONFLICT,
@@ -37,20 +37,13 @@ class PostgresProfileRepository(Scoped):
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
-                return earlier
+                before = _before(connection, actor, earlier)
+                return _repeated(earlier, None if before is None else _revised(before, name, revision))
             latest = _latest(connection, actor, name)
             if latest is None:
                 raise _unknown()
             check_etag(etag, latest.etag)
-            changes: dict[str, Any] = {
-                "criteria": revision.criteria,
-                "source": revision.source or latest.profile.source,
-                "valid_from": revision.valid_from or latest.profile.valid_from,
-                "valid_until": revision.valid_until or latest.profile.valid_until,
-            }
-            return _add(
-                connection, actor, replace(latest.profile, revision=latest.profile.revision + 1, **changes), request_id
-            )
+            return _add(connection, actor, _revised(latest.profile, name, revision), request_id)
 
     def get(self, actor: Caller, name: str, revision: int | None) -> ProfileView:
         with self._transaction(actor) as connection:
@@ -167,6 +160,35 @@ def _of_request(connection: Connection, actor: Caller, request_id: str) -> Profi
     same = (profile_states.c.lab == actor.lab, profile_states.c.request_id == request_id)
     row = connection.execute(select(profile_states).where(*same)).mappings().first()
     return None if row is None else _get(connection, actor, row["name"], row["revision"])
+
+
+def _before(connection: Connection, actor: Caller, view: ProfileView) -> Profile | None:
+    """The revision that one was made of; None for the first."""
+    if view.profile.revision == 1:
+        return None
+    return _get(connection, actor, view.profile.name, view.profile.revision - 1).profile
+
+
+def _revised(profile: Profile, name: str, revision: Revision) -> Profile:
+    """What isn't said anew stays; `name` is as the request has it."""
+    return replace(
+        profile,
+        name=name,
+        revision=profile.revision + 1,
+        criteria=revision.criteria,
+        source=revision.source or profile.source,
+        valid_from=revision.valid_from or profile.valid_from,
+        valid_until=revision.valid_until or profile.valid_until,
+    )
+
+
+def _repeated(earlier: ProfileView, wanted: Profile | None) -> ProfileView:
+    """The first answer again, to the same content. Raises Refused REQUEST_ID_REUSED."""
+    if earlier.profile != wanted:
+        raise Refused(
+            ServiceReason.REQUEST_ID_REUSED, "request_id was used for another request: give each request its own"
+        )
+    return earlier
 
 
 def _rows() -> Select[Any]:

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -16,22 +15,12 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, OrderId
 from server.domain.ports import Delivery
 from server.domain.result import Result, ResultId
-from server.domain.states import RESULT_TRANSITIONS, SIGNED, ResultState
-from server.domain.views import Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView, check_etag
+from server.domain.states import SIGNED, ResultState, check_result_transition
+from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView, check_etag
 from server.store import orders, outbox
 from server.store import results as rows
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import results, signatures
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """Something to be said of a result."""
-
-    result_id: ResultId
-    state: ResultState
-    reason: str = ""
-    etag: str = ""
 
 
 class PostgresResultRepository(Scoped):
@@ -125,12 +114,6 @@ def _signed(connection: Connection, order_id: OrderId) -> int:
     return len(
         connection.execute(select(results.c.id).where(results.c.order_id == order_id, _state().in_(SIGNED))).all()
     )
-
-
-def check_result_transition(old: ResultState, new: ResultState) -> None:
-    """Raises Refused RESULT_STATE."""
-    if new not in RESULT_TRANSITIONS[old]:
-        raise Refused(ServiceReason.RESULT_STATE, f"a result that is {old} cannot become {new}")
 
 
 def _lock(connection: Connection, name: str) -> None:

@@ -22,6 +22,8 @@ _KINDS = {
 _VERSIONS = frozenset({"version", "software", "software_version"})
 _ROW = frozenset({"code", "unit", "n"})
 """Keys of every score."""
+_MAPS = frozenset({"numbers", "texts"})
+"""Of the API's answer: maps of protobuf, which come in any order."""
 _OPAQUE = {"etag": "<etag>"}
 
 
@@ -55,6 +57,8 @@ def _masked(value: Any, key: str, masks: Masks) -> Any:
     if isinstance(value, dict):
         if key == "seconds":
             return dict.fromkeys(value, SECONDS)
+        if key in _MAPS:
+            return dict(sorted(value.items()))
         if value.keys() >= _ROW:
             return _row(value, masks)
         return {k: _masked(v, k if key not in _KINDS else key, masks) for k, v in value.items()}

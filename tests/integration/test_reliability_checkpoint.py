@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,37 +14,39 @@ import pytest
 
 from inference.analysis import Analysis, ModelFacts
 from inference.analyze import Options, analyze
-from inference.checkpoint import Checkpoint
+from inference.analyzers.nuclear import NUCLEAR
+from inference.checkpoint import PATTERN, Checkpoint
 from inference.draw import draw_slide
 from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
-from inference.infer import Detections
-from inference.tile import TileShape
+from inference.infer import TileAnswer
+from inference.model import Model
 from tests.integration.processes import ROOT, environment
 from tests.made_slide import ArraySlide
+from tests.models import IHC_TILE, SHAPE
 
-SIDE, OPTIONS = 1664, Options(shape=TileShape(core=256))
+SIDE, OPTIONS = 1664, Options(shape=replace(SHAPE, core=256))
 
 
 class CountingEngine:
     """The real one; counts the tiles that it is given."""
 
     def __init__(self) -> None:
-        self._engine, self.tiles = LocalEngine(threads=1), 0
+        self._engine, self.tiles = LocalEngine(IHC_TILE, threads=1), 0
 
     @property
     def facts(self) -> ModelFacts:
         return self._engine.facts
 
     @property
-    def counting_threshold(self) -> float:
-        return self._engine.counting_threshold
+    def model(self) -> Model:
+        return self._engine.model
 
     @property
     def workers(self) -> int:
         return self._engine.workers
 
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[Detections]:
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
         self.tiles += len(tiles)
         return self._engine.detect(tiles, faintest)
 
@@ -61,7 +64,7 @@ def attempt(folder: Path, engine: CountingEngine, *, die_at: float = 2.0) -> Ana
         if share >= die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return analyze(slide(), engine, folder / "nuclei.parquet", OPTIONS, progress, Checkpoint.in_case(folder))
+    return analyze(slide(), engine, NUCLEAR, folder / "nuclei.parquet", OPTIONS, progress, Checkpoint.in_case(folder))
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +82,8 @@ def die(folder: Path, die_at: float) -> None:
 def check_same(folder: Path, found: Analysis, whole: tuple[Path, Analysis, int]) -> None:
     whole_folder, expected, _ = whole
     assert pq.read_table(folder / "nuclei.parquet").equals(pq.read_table(whole_folder / "nuclei.parquet"))
-    np.testing.assert_array_equal(found.histograms["hue_value"], expected.histograms["hue_value"])
-    np.testing.assert_array_equal(found.histograms.density, expected.histograms.density)
+    for name, table in expected.histograms.tables.items():
+        np.testing.assert_array_equal(found.histograms[name], table)
     assert (found.tiles, found.warnings, found.tissue_mm2) == (expected.tiles, expected.warnings, expected.tissue_mm2)
 
 
@@ -100,8 +103,8 @@ def test_r5_after_two_crashes_the_third_goes_on_from_the_second_but_not_from_ano
 ) -> None:
     for number, share in enumerate((0.3, 0.6), 1):
         die(tmp_path / str(number), share)
-    for stranger in tmp_path.glob("2/*.journal"):
-        (tmp_path / "2" / "tiles-other.journal").write_bytes(b"?" * 32 + stranger.read_bytes()[32:] * 2)
+    (second,) = tmp_path.glob(f"2/{PATTERN}")
+    (tmp_path / "2" / PATTERN.replace("*", "other")).write_bytes(b"?" * 32 + second.read_bytes()[32:] * 2)
     engine = CountingEngine()
     found = attempt(tmp_path / "3", engine)
     assert 0.3 * whole[2] <= engine.tiles <= 0.45 * whole[2]

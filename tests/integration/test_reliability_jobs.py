@@ -26,8 +26,8 @@ from server.domain.order import Order, Priority
 from server.domain.ports import Delivery
 from server.domain.result import ResultId
 from server.domain.states import OrderState
-from server.hl7 import sender
-from server.report.deliver import Deliverer, Receiver
+from server.hl7.sender import MllpSink
+from server.report.deliver import Deliverer
 from server.store.admin_repository import PostgresAdminRepository
 from server.store.database import connect
 from server.store.outbox import Patience, PostgresOutbox
@@ -264,10 +264,10 @@ def test_r8_a_dead_receiver_delays_no_other_its_letters_die_are_replayed_and_com
         port_of_the_dead = lis.port
     with ReceivingLis(tmp_path / "alive") as alive:
         receivers = {
-            "alive": Receiver(host="127.0.0.1", port=alive.port, timeout_s=2),
-            "dead": Receiver(host="127.0.0.1", port=port_of_the_dead, timeout_s=2),
+            "alive": MllpSink(host="127.0.0.1", port=alive.port, timeout_s=2),
+            "dead": MllpSink(host="127.0.0.1", port=port_of_the_dead, timeout_s=2),
         }
-        deliverer = Deliverer(receivers=receivers, archives={}, send=sender.send)
+        deliverer = Deliverer(messages=receivers, objects={})
         sending = PostgresOutbox(engine, deliverer, patience=PLENTY)
         for number in range(10):
             finished(store, number, tmp_path, ("dead", "alive"))

@@ -68,13 +68,15 @@ def test_it_scores_a_drawn_slide_without_torch(installed: Installed, tmp_path: P
 
 def test_its_code_models_and_migrations_are_its_own(installed: Installed) -> None:
     code = (
-        "import server, inference, chromogen.v1, inference.engines.local as l, server.store.migrate as m;"
+        "import server, inference, chromogen.v1, inference.model as l, server.store.migrate as m;"
         "print(*[p.__file__ for p in (server, inference, chromogen.v1)], l.shipped_models(), m.scripts(), sep='\\n')"
     )
     places = [Path(line) for line in installed.python("-c", code).splitlines()]
     assert all(place.is_relative_to(installed.folder) for place in places)
     models, scripts = places[-2:]
-    assert (models / "model.json").is_file()
+    assert sorted(p.parent.name for p in models.glob("*/manifest.json")) == sorted(
+        p.parent.name for p in (ROOT / "triton_models").glob("*/manifest.json")
+    )
     shipped = sorted(p.name for p in (scripts / "versions").glob("*.py"))
     assert shipped == sorted(p.name for p in (ROOT / "migrations" / "versions").glob("*.py"))
 

@@ -83,7 +83,7 @@ def api(
     port = server.start()
     credentials = grpc.ssl_channel_credentials(root_certificates=authority.pem)
     with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
-        yield Api(channel=channel, issuer=issuer, service=api_service, folder=api_folder, owner=owner)
+        yield Api(channel=channel, port=port, issuer=issuer, service=api_service, folder=api_folder, owner=owner)
     server.stop(1)
     owner.dispose()
 

@@ -1,7 +1,8 @@
 """The real API on the real store, as a test sees it: a server with tokens, a channel for each caller."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from inference.measures import ALL, Measure, Score, find
+from server import settings
 from server.api.convert_result import score_in
+from server.api_service import start
 from server.bootstrap import Service
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId
@@ -64,6 +67,27 @@ def told_by(error: grpc.RpcError) -> Told:
     return Told(error.code(), info.reason, info.metadata["advice"], status.message)
 
 
+@contextmanager
+def running(service: Service, **groups: object) -> Iterator[int]:
+    """A second server on the same store; yields its port."""
+    server = start(replace(service, settings=service.settings.model_copy(update=groups)))
+    assert server is not None
+    try:
+        yield server.port
+    finally:
+        server.stop(1)
+
+
+@contextmanager
+def unguarded(service: Service, local: settings.Grpc) -> Iterator[grpc.Channel]:
+    """A channel to a local server without TLS and tokens."""
+    with (
+        running(service, grpc=local, tls=settings.Tls(), oidc=settings.Oidc()) as port,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield channel
+
+
 class Caller:
     """The services' stubs with one token."""
 
@@ -101,6 +125,7 @@ class Api:
     """A running server: `caller` gives a client with a token of these roles and laboratory."""
 
     channel: grpc.Channel
+    port: int
     issuer: Issuer
     service: Service
     folder: Path

@@ -10,7 +10,7 @@ from chromogen.v1 import order_service_pb2 as pb
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from server.api.auth import LocalCaller, TokenCaller, thumbprint
+from server.api.auth import AuthenticateByToken, AuthenticateLocal, thumbprint
 from server.api.keys import KeySet
 from server.domain.access import Caller, Role
 from server.domain.errors import ChromogenError, ServiceReason
@@ -20,8 +20,8 @@ from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer, now, un
 Faulty = Callable[[Issuer], str]
 
 
-def caller(issuer: Issuer) -> TokenCaller:
-    return TokenCaller(issuer=ISSUER, audience=AUDIENCE, keys=KeySet(issuer.jwks, refresh_s=300), leeway_s=5)
+def caller(issuer: Issuer) -> AuthenticateByToken:
+    return AuthenticateByToken(issuer=ISSUER, audience=AUDIENCE, keys=KeySet(issuer.jwks, refresh_s=300), leeway_s=5)
 
 
 def admitted(issuer: Issuer, token: str, certificate: bytes | None = None) -> Caller:
@@ -174,7 +174,7 @@ def test_laboratories_are_called_as_their_messages_call_them(issuer: Issuer, lab
 
 
 def test_the_local_caller_needs_no_token() -> None:
-    assert LocalCaller(lab="L")([], None) == Caller(subject="local", lab="L", roles=frozenset(Role))
+    assert AuthenticateLocal(lab="L")([], None) == Caller(subject="local", lab="L", roles=frozenset(Role))
 
 
 @pytest.mark.postgres

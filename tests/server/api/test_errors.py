@@ -5,8 +5,9 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from inference.errors import Reason
-from server.api.errors import ADVICE, DOMAIN, status_of, unexpected
+from server.api.errors import DOMAIN, status_of
 from server.domain.errors import Failed, Refused, ServiceReason
+from server.services.advice import ADVICE, unexpected
 
 C = grpc.StatusCode
 # The contract with clients: changing a status here breaks them.
@@ -64,6 +65,7 @@ EXPECTED = {
     "ETAG_MISMATCH": C.ABORTED,
     "REQUEST_ID_REUSED": C.ALREADY_EXISTS,
     "RATE_LIMITED": C.RESOURCE_EXHAUSTED,
+    "TOO_MANY_CALLS": C.RESOURCE_EXHAUSTED,
     "TOO_MANY_STREAMS": C.RESOURCE_EXHAUSTED,
     "DEADLINE_EXCEEDED": C.DEADLINE_EXCEEDED,
     "CANCELLED": C.CANCELLED,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from server.api.auth import TokenCaller
+from server.api.auth import AuthenticateByToken
 from server.api.keys import AGAIN_AFTER_S, KeySet, reader_of
 from server.domain.errors import ChromogenError, Refused, ServiceReason
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
@@ -86,7 +86,7 @@ def test_a_token_is_taken_by_keys_that_are_fetched_once_and_again_when_they_are_
 ) -> None:
     clock = Clock()
     keys = KeySet(reader_of(server.url, server.authority), refresh_s=300, clock=clock)
-    caller = TokenCaller(issuer=ISSUER, audience=AUDIENCE, keys=keys, leeway_s=0)
+    caller = AuthenticateByToken(issuer=ISSUER, audience=AUDIENCE, keys=keys, leeway_s=0)
     for algorithm in ("ES256", "RS256"):
         token = issuer.token("lis", algorithm=algorithm)
         assert caller((("authorization", f"Bearer {token}"),), None).lab == "LAB-A"

@@ -274,13 +274,23 @@ def test_g6_a_call_whose_deadline_passes_leaves_no_row(api: Api, lab: str) -> No
 
 
 def test_streams_have_a_cap_of_their_own_and_leave_the_calls_alone(api: Api, lab: str) -> None:
+    """Four at once, and of one laboratory two (issue 12, 10)."""
     caller = api.caller("lis", lab=lab)
     order_id = caller.order().id
-    streams = [caller.orders.WatchOrder(pb.WatchOrderRequest(order_id=order_id)) for _ in range(4)]
+    watch = pb.WatchOrderRequest(order_id=order_id)
+    streams = [caller.orders.WatchOrder(watch) for _ in range(2)]
     for stream in streams:
         next(stream)
-    answer = told(lambda: caller.orders.WatchOrder(pb.WatchOrderRequest(order_id=order_id)))
+    answer = told(lambda: caller.orders.WatchOrder(watch))
     assert (answer.code, answer.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
+    other = api.caller("lis", lab=f"{lab}-B")
+    of_other = pb.WatchOrderRequest(order_id=other.order().id)
+    streams += [other.orders.WatchOrder(of_other) for _ in range(2)]
+    for stream in streams[2:]:
+        next(stream)
+    third = api.caller("lis", lab=f"{lab}-C")
+    of_third = pb.WatchOrderRequest(order_id=third.order().id)
+    assert told(lambda: third.orders.WatchOrder(of_third)).reason == "TOO_MANY_STREAMS"
     assert caller.orders.GetOrder(pb.GetOrderRequest(order_id=order_id)).order.id == order_id
     for stream in streams:
         stream.cancel()

@@ -67,6 +67,25 @@ def test_g2_a_repeated_request_answers_as_the_first(api: Api, lab: str) -> None:
     assert revise(caller, request_id=second).revision == revise(caller, request_id=second).revision == 2
 
 
+def test_o11_a_request_id_that_was_used_for_another_content_is_refused(api: Api, lab: str) -> None:
+    """The first was answered, and the new thresholds were dropped without a word."""
+    caller, first, second = api.caller("lab-admin", lab=lab), str(uuid.uuid4()), str(uuid.uuid4())
+    create(caller, request_id=first, source="first")
+    revise(caller, request_id=second, source="second")
+    for reused in (
+        lambda: create(caller, request_id=first, source="other"),
+        lambda: create(caller, "another", request_id=first, source="first"),
+        lambda: revise(caller, request_id=second, source="other"),
+        lambda: revise(caller, request_id=second, source="second", valid_from="2026-01-01"),
+        lambda: revise(caller, request_id=first, source="first"),
+        lambda: create(caller, request_id=second, source="second"),
+    ):
+        answer = told(reused)
+        assert (answer.code, answer.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    revise(caller, source="third")
+    assert revise(caller, request_id=second, source="second").revision == 2
+
+
 def test_g2_twenty_identical_calls_at_once_make_one_profile(api: Api, lab: str) -> None:
     caller, request_id = api.caller("lab-admin", lab=lab), str(uuid.uuid4())
     with ThreadPoolExecutor(20) as pool:

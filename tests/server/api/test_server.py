@@ -2,8 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,38 +18,19 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from server import api_service as api_service_module
 from server import settings
 from server.api import pages
-from server.api.health import Dependency, Health
-from server.api.limits import Rate, Slots
-from server.api.server import authenticate_by, credentials_of, is_loopback, options, services
+from server.api.auth import authenticate_by
+from server.api.server import credentials_of, options, services
 from server.bootstrap import Service
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
+from server.services.health import Dependency, Health
+from server.services.limits import Places, Rate
+from server.settings import is_loopback
 from server.store.database import connect
 from server.store.store import PostgresStore
-from tests.server.api.harness import Api, Caller, order_request, told, told_by
+from tests.server.api.harness import Api, Caller, order_request, running, told, told_by, unguarded
 from tests.server.api.issuer import Authority, Issuer
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-@contextmanager
-def running(service: Service, **groups: object) -> Iterator[int]:
-    """A second server on the same store; yields its port."""
-    server = api_service_module.start(replace(service, settings=service.settings.model_copy(update=groups)))
-    assert server is not None
-    try:
-        yield server.port
-    finally:
-        server.stop(1)
-
-
-@contextmanager
-def unguarded(service: Service, local: settings.Grpc) -> Iterator[grpc.Channel]:
-    """A channel to a local server without TLS and tokens."""
-    with (
-        running(service, grpc=local, tls=settings.Tls(), oidc=settings.Oidc()) as port,
-        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        yield channel
 
 
 def refusal(**groups: object) -> str:
@@ -166,7 +146,7 @@ def test_g5_without_a_necessary_dependency_the_service_does_not_serve() -> None:
     )
 
     def status(name: str) -> int:
-        return int(health.servicer.Check(health_pb2.HealthCheckRequest(service=name), None).status)
+        return SERVING if health.serving[name] else NOT_SERVING
 
     health.check()
     assert (status(""), status("database"), status("lis")) == (SERVING, SERVING, SERVING)
@@ -214,14 +194,27 @@ def test_a_caller_has_bursts_then_waits_and_holds_up_no_other() -> None:
         rate.take("a")
 
 
-def test_slots_are_given_back_whatever_happens() -> None:
-    slots = Slots(1)
-    with slots.one(), pytest.raises(Failed, match="1 streams"):
-        slots.one().__enter__()
-    with pytest.raises(KeyError), slots.one():
-        raise KeyError
-    with slots.one():
-        pass
+def places(most: int) -> Places:
+    return Places(most, ServiceReason.TOO_MANY_STREAMS, "streams")
+
+
+def test_places_are_few_and_one_laboratory_has_half_of_them() -> None:
+    few = places(4)
+    give_back = [few.take("A"), few.take("A")]
+    with pytest.raises(Failed, match="2 streams of this laboratory"):
+        few.take("A")
+    give_back += [few.take("B"), few.take("C")]
+    with pytest.raises(Failed, match="4 streams are open") as error:
+        few.take("D")
+    assert (error.value.reason, error.value.retryable) == (ServiceReason.TOO_MANY_STREAMS, True)
+    for release in give_back:
+        release()
+    assert few.taken == 0
+    few.take("A")
+
+
+def test_where_there_is_one_place_a_laboratory_may_have_it() -> None:
+    places(1).take("A")
 
 
 @pytest.mark.postgres

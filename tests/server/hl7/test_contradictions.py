@@ -3,7 +3,9 @@
 import pytest
 
 from server.domain.errors import Refused, ServiceReason
+from server.hl7.er7 import Message
 from server.hl7.oml import parse_order
+from server.hl7.structure import SEGMENTS_AT_MOST
 from tests.server.hl7.written import ORDER, parsed
 
 
@@ -78,6 +80,27 @@ def test_nothing_that_asks_for_something_behind_an_order_is_dropped_in_silence(a
     """Issue 12, 2b: the first would be answered, and the second gone."""
     with pytest.raises(Refused) as refused:
         parse_order((ORDER + after).encode("latin-1"))
+    assert refused.value.reason == ServiceReason.MESSAGE_INVALID
+
+
+@pytest.mark.parametrize("line", ["SAC|||C-1", "SPM|1|S-1", "ORC|NW|P-1", "IPC|||1.2", "DSC|", "ZDS|1.2"])
+def test_a_message_of_a_great_many_segments_is_refused_before_they_are_read(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 12, 19: 15 MB of them took 15 s."""
+    read: list[str] = []
+    segments = Message.segments
+    monkeypatch.setattr(Message, "segments", lambda self, name: read.append(name) or segments(self, name))
+    with pytest.raises(Refused, match=line[:3]) as refused:
+        parse_order((ORDER + f"\r{line}" * (SEGMENTS_AT_MOST + 1)).encode("latin-1"))
+    assert refused.value.reason == ServiceReason.MESSAGE_INVALID
+    assert read == []
+
+
+def test_observations_that_name_the_slide_a_great_many_times_are_refused() -> None:
+    line = "\rOBX|2|ST|112002^^DCM||1.2.3"
+    with pytest.raises(Refused, match="OBX") as refused:
+        parse_order((ORDER + line * (SEGMENTS_AT_MOST + 1)).encode("latin-1"))
     assert refused.value.reason == ServiceReason.MESSAGE_INVALID
 
 

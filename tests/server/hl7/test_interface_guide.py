@@ -16,7 +16,7 @@ from server.hl7.oml import ACCEPTED_TYPES
 from server.hl7.order_reply import CANCELLING, ORDER_NOT_FOUND, STATUSES
 from server.hl7.oru import RESEARCH_USE_ONLY
 from server.hl7.specimen import WITHDRAWN
-from server.hl7.structure import EARLIER_RESULTS, NOT_A_NEW_ORDER, NOT_A_NEW_REQUEST
+from server.hl7.structure import EARLIER_RESULTS, NOT_A_NEW_ORDER, NOT_A_NEW_REQUEST, SEGMENTS_AT_MOST
 from server.report import codes
 from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
 
@@ -55,6 +55,7 @@ def test_the_guide_names_messages_answers_limits_and_character_sets() -> None:
 def test_the_guide_says_what_may_follow_an_order_and_what_contradicts_it() -> None:
     for said in (*(EARLIER_RESULTS - {""}), *NOT_A_NEW_ORDER, *NOT_A_NEW_REQUEST, *WITHDRAWN, *ProcessingId):
         assert f"`{said}`" in GUIDE
+    assert f"more than {SEGMENTS_AT_MOST} segments" in GUIDE
     for component in (*(code for code, _ in CODES), *TEXTS):
         assert re.search(rf"\b4\.{component}\b", GUIDE)
 

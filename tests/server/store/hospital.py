@@ -1,17 +1,19 @@
 """A store and its LIS: what the LIS was told, and how orders come to their ends."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import hl7
 import sqlalchemy as sa
 
 from server.domain.access import Caller, Role
+from server.domain.artifact import ArtifactKind
+from server.domain.events import Route
 from server.domain.order import Order, OrderId, Priority
 from server.domain.ports import Claim, Delivery
 from server.domain.states import OrderState
-from server.hl7.refusal import refusal_to
+from server.hl7.reporter import OruReporter
+from server.reporting import Reporting
 from server.store.notify import Notify
 from server.store.order_repository import PostgresOrderRepository
 from server.store.outbox import PostgresOutbox
@@ -38,7 +40,7 @@ class Hospital:
 
     @property
     def tell(self) -> Notify:
-        return partial(refusal_to, folder=self.folder, destination="lis")
+        return notify_in(self.folder)
 
     @property
     def notified(self) -> list[tuple[str, str, str]]:
@@ -75,6 +77,11 @@ class Hospital:
         claim = self.store.claim(order_id, lease_s)
         assert claim is not None
         return claim
+
+
+def notify_in(folder: Path) -> Notify:
+    """What tells the LIS of orders that end without a result, its messages kept in `folder`."""
+    return Reporting([OruReporter(folder)], [Route(artifacts=frozenset({ArtifactKind.ORU}), to=("lis",))]).notify
 
 
 def make_due(engine: sa.Engine) -> None:

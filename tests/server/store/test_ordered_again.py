@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import hl7
@@ -14,11 +13,10 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Priority, Request, Sender
 from server.domain.states import OrderState
 from server.hl7.oru import control_id
-from server.hl7.refusal import refusal_to
 from server.store.database import connect
 from server.store.order_repository import PostgresOrderRepository
 from server.store.store import PostgresStore
-from tests.server.store.hospital import AGAIN, OPERATOR, Hospital, fails_thrice, make_due
+from tests.server.store.hospital import AGAIN, OPERATOR, Hospital, fails_thrice, make_due, notify_in
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
@@ -67,7 +65,7 @@ def test_an_order_begun_anew_is_answered_with_what_the_new_message_says(
 ) -> None:
     """As the account of an installation, which may write only what it is granted."""
     service = connect(service_url)
-    store = PostgresStore(service, notify=partial(refusal_to, folder=tmp_path, destination="lis"))
+    store = PostgresStore(service, notify=notify_in(tmp_path))
     hospital = Hospital(store=store, engine=engine, folder=tmp_path)
     order, asked = hospital.ended(OrderState.REFUSED), corrected(AGAIN)
     again, _ = store.accept(asked)

@@ -346,3 +346,22 @@ def test_a_fault_of_the_sender_is_retried_and_leaves_only_its_type(engine: sa.En
     PostgresOutbox(engine, broken).send_due()
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT state, reason FROM outbox").one() == ("WAITING", "KeyError")
+
+
+def test_a_kind_that_a_newer_version_queued_is_dead_at_once_and_holds_up_nothing(
+    queue: Queue, peer: Peer, engine: sa.Engine
+) -> None:
+    queue("archive")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE outbox SET kind = 'OF_TOMORROW'")
+    queue("archive")
+
+    def deliver(delivery: Delivery) -> None:
+        if delivery.kind not in set(ArtifactKind):
+            raise REJECTED
+        peer(delivery)
+
+    assert PostgresOutbox(engine, deliver).send_due() == 1
+    with engine.connect() as connection:
+        states = connection.exec_driver_sql("SELECT kind, state FROM outbox ORDER BY id").all()
+    assert [tuple(row) for row in states] == [("OF_TOMORROW", "DEAD"), ("ORU", "SENT")]

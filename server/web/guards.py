@@ -1,0 +1,74 @@
+"""What every HTTP request passes before its address is looked at: the host that it asks for, the size of its body."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.domain.errors import Refused, ServiceReason
+from server.web.answers import SECURITY_HEADERS, refusal
+
+LARGEST_BODY = 1 << 20
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class SecurityHeaders:
+    """On every answer, errors too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, sent)
+
+
+class LocalHostOnly:
+    """On loopback: a page of another site whose name was pointed at this machine is not spoken to (DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp, on: bool) -> None:
+        self._app, self._on = app, on
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hosts = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
+        if self._on and scope["type"] == "http" and not (len(hosts) == 1 and _name(hosts[0]) in LOCAL_HOSTS):
+            error = Refused(ServiceReason.ARGUMENT_INVALID, "the host that is asked for is not this machine's loopback")
+            await refusal(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Raises Refused MESSAGE_TOO_LARGE to who reads more than LARGEST_BODY; what says so in its head is refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = 0
+        said = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        if not said.isdigit() or len(said) > 9 or int(said) > LARGEST_BODY:
+            await refusal(_too_large())(scope, receive, send)
+            return
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > LARGEST_BODY:
+                raise _too_large()
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _name(host: str) -> str:
+    """Without the port."""
+    name, _, port = host.rpartition(":")
+    return name if name and port.isdigit() else host
+
+
+def _too_large() -> Refused:
+    return Refused(ServiceReason.MESSAGE_TOO_LARGE, f"the body is larger than {LARGEST_BODY >> 20} MiB")
