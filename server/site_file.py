@@ -54,11 +54,11 @@ def site_of(settings: Settings) -> Site:
     Raises Refused SETTING_INVALID.
     """
     lis = settings.lis
-    if not lis.host and (lis.tls_ca or lis.tls_cert or lis.tls_key):
-        wrong("CHROMOGEN_LIS_TLS_*", "are set, but CHROMOGEN_LIS_HOST is not")
+    if not lis.host and any((lis.tls_ca, lis.tls_cert, lis.tls_key)):
+        wrong("CHROMOGEN_LIS_TLS_CA, _CERT, _KEY", "are set, but CHROMOGEN_LIS_HOST is not: set it, or none of them")
     if settings.site.file is None:
         return plain_site(settings)
-    if lis.host:
+    if settings.lis.host:
         wrong(
             "CHROMOGEN_LIS_HOST", "is set beside CHROMOGEN_SITE_FILE: name the LIS in the site file, under destinations"
         )

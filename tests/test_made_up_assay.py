@@ -24,11 +24,12 @@ from pydicom import Dataset, dcmread
 
 from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch
-from inference.assay import Assay, BuiltIn, Scope, register, unregister
+from inference.assay import Assay, BuiltIn, Scope, assay_of, register, unregister
 from inference.cells.file import read_cells
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, joined, made_cells
 from inference.criteria import Criteria, Values, check_names, whole
+from inference.errors import Reason, Refused
 from inference.geometry import Region as Box
 from inference.geometry import Size
 from inference.infer import TileAnswer
@@ -42,6 +43,7 @@ from server.demo.lis import ReceivingLis, order_message
 from server.demo.run import case_services_of, listening, settings_for
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.artifact import ArtifactKind
+from server.domain.profile import built_in, check_kind
 from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
@@ -384,3 +386,10 @@ def test_the_api_lists_cells_with_their_own_columns(gone: Gone, cells: Cells, by
     assert {m.name for part in parts for m in part.cells.measurements} == {"lobes", "glow"}
     nest = sum(len(part.cells.x_px) for part in gone.of_the_nest)
     assert nest == sum(n for name, n in by_group.items() if name.startswith(NEST))
+
+
+def test_criteria_of_another_kind_are_refused_rather_than_scored_by(assay: Assay) -> None:
+    for profile, other in ((built_in(assay), assay_of("ER")), (built_in(assay_of("ER")), assay)):
+        with pytest.raises(Refused, match="is scored by criteria of method") as refused:
+            check_kind(profile, other)
+        assert refused.value.reason is Reason.PROFILE_INVALID

@@ -7,13 +7,15 @@ import hashlib
 import hmac
 import re
 import ssl
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 
 from server.api.keys import ALGORITHMS, KeySet, reader_of
+from server.api.known_tokens import KnownTokens
 from server.domain.access import ACROSS_LABS, ALL_LABS, Authenticate, Caller, Metadata, Role
 from server.domain.errors import ChromogenError, Refused, ServiceReason
 from server.settings import Settings
@@ -50,17 +52,29 @@ class AuthenticateByToken:
     keys: KeySet
     leeway_s: float = 30
 
+    known: KnownTokens = field(default_factory=lambda: KnownTokens(time.time), repr=False, compare=False)
+
     def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
-        claims = self._verified(token_of(metadata))
+        token = token_of(metadata)
+        claims = self._known_claims(token) or self._verified(token)
         _check_bound(claims, certificate)
         return caller_of(claims)
 
     def may_wait(self, metadata: Metadata) -> bool:
         try:
-            kid = jwt.get_unverified_header(token_of(metadata)).get("kid")
+            token = token_of(metadata)
+            known = self.known.get(token)
+            kid = jwt.get_unverified_header(token).get("kid") if known is None else known.kid
         except (ChromogenError, jwt.PyJWTError, ValueError, TypeError, RecursionError):
             return False
         return isinstance(kid, str) and self.keys.may_wait(kid)
+
+    def _known_claims(self, token: str) -> Mapping[str, Any] | None:
+        """Of one that was verified a moment ago, by a key that its issuer still publishes."""
+        known = self.known.get(token)
+        if known is None or self.keys.key(known.kid, known.algorithm) is not known.key:
+            return None
+        return known.claims
 
     def _verified(self, token: str) -> Mapping[str, Any]:
         try:
@@ -87,6 +101,7 @@ class AuthenticateByToken:
             raise Refused(ServiceReason.TOKEN_EXPIRED, "the token is no longer valid") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise _invalid("the token is not one of this service's issuer for this service") from None
+        self.known.add(token, claims, kid=kid, algorithm=algorithm, key=key)
         return claims
 
 

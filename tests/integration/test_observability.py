@@ -26,7 +26,7 @@ from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.hl7.sender import send
 from server.store.database import connect
 from server.store.store import PostgresStore
-from tests.integration.processes import ROOT, environment, events, until
+from tests.integration.processes import ROOT, environment, events, logged, until
 
 pytestmark = pytest.mark.postgres
 COMMAND = [sys.executable, "-m", "server.cli.main"]
@@ -88,6 +88,7 @@ def process(command: str, folder: Path, settings: dict[str, str], event: str) ->
         finally:
             running.send_signal(signal.SIGTERM)
             assert running.wait(30) == 0
+        logged(log)
 
 
 def scraped(port: object) -> tuple[str, dict[tuple[str, frozenset[tuple[str, str]]], float]]:

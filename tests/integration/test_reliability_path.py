@@ -14,7 +14,7 @@ from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.order import Request, SlideReference, Specimen
 from server.domain.states import OrderState
 from server.store.store import PostgresStore
-from tests.integration.processes import ROOT, environment, until
+from tests.integration.processes import ROOT, environment, logged, until
 from tests.server.store.invented import request
 
 pytestmark = pytest.mark.postgres
@@ -46,6 +46,7 @@ class Workers:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        logged(self._log)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from server.api.auth import AuthenticateByToken, AuthenticateLocal, thumbprint
 from server.api.keys import KeySet
+from server.api.known_tokens import KnownTokens
 from server.domain.access import Caller, Role
-from server.domain.errors import ChromogenError, ServiceReason
+from server.domain.errors import ChromogenError, Refused, ServiceReason
 from tests.server.api.harness import Api, told
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer, now, unsigned
 
@@ -196,3 +197,50 @@ def test_g7_the_server_turns_strangers_away_before_it_reads_what_they_want(api: 
 @pytest.mark.postgres
 def test_a_token_of_the_issuer_is_good_at_the_server(api: Api) -> None:
     assert api.caller("lis").orders.ListOrders(pb.ListOrdersRequest()) is not None
+
+
+def test_a_token_that_is_known_is_not_verified_twice_and_no_other_passes_for_it(issuer: Issuer) -> None:
+    found, token = caller(issuer), issuer.token("lis", lab="LAB-1")
+    for _ in range(2):
+        assert found([("authorization", f"Bearer {token}")], None).lab == "LAB-1"
+    assert found.known.get(token) is not None
+    other = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+    with pytest.raises(Refused):
+        found([("authorization", f"Bearer {other}")], None)
+    assert found.known.get(other) is None
+
+
+def test_a_known_token_is_refused_once_its_issuer_no_longer_publishes_its_key(issuer: Issuer) -> None:
+    now, jwks = [0.0], [issuer.jwks()]
+    keys = KeySet(lambda: jwks[0], refresh_s=10, clock=lambda: now[0])
+    found = AuthenticateByToken(issuer=ISSUER, audience=AUDIENCE, keys=keys)
+    metadata = [("authorization", f"Bearer {issuer.token('lis')}")]
+    found(metadata, None)
+    jwks[0] = Issuer().jwks()
+    found(metadata, None)
+    now[0] = 20
+    assert found.may_wait(metadata)
+    with pytest.raises(Refused) as error:
+        found(metadata, None)
+    assert error.value.reason == ServiceReason.TOKEN_INVALID
+
+
+def test_a_known_token_is_forgotten_at_its_end_and_after_a_minute(issuer: Issuer) -> None:
+    clock = [1000.0]
+    known = KnownTokens(lambda: clock[0])
+    known.add("short", {"exp": 1030}, kid="k", algorithm="ES256", key=None)
+    known.add("long", {"exp": 9000}, kid="k", algorithm="ES256", key=None)
+    clock[0] = 1029
+    assert known.get("short")
+    clock[0] = 1030
+    assert known.get("short") is None
+    assert known.get("long")
+    clock[0] = 1060
+    assert known.get("long") is None
+
+
+def test_few_tokens_are_remembered() -> None:
+    known = KnownTokens(lambda: 0.0)
+    for number in range(1100):
+        known.add(str(number), {"exp": 10}, kid="k", algorithm="ES256", key=None)
+    assert [known.get(str(number)) is not None for number in (0, 99, 100, 1099)] == [False, False, True, True]
