@@ -53,6 +53,9 @@ def site_of(settings: Settings) -> Site:
 
     Raises Refused SETTING_INVALID.
     """
+    lis = settings.lis
+    if not lis.host and any((lis.tls_ca, lis.tls_cert, lis.tls_key)):
+        wrong("CHROMOGEN_LIS_TLS_CA, _CERT, _KEY", "are set, but CHROMOGEN_LIS_HOST is not: set it, or none of them")
     if settings.site.file is None:
         return plain_site(settings)
     if settings.lis.host:

@@ -31,7 +31,7 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.pipeline import run_case
 from server.settings import Database, Engine, Grpc
-from tests.integration.processes import ROOT, START_S, environment, until
+from tests.integration.processes import ROOT, START_S, environment, logged, until
 from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port
 
@@ -172,6 +172,7 @@ def test_a_worker_told_to_stop_while_triton_hangs_gives_its_case_back_and_ends(
             until(lambda: bool(before.inferences), START_S)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(10) == 0, (tmp_path / "log").read_text()
+            logged(tmp_path / "log")
         finally:
             worker.kill()
             worker.wait()

@@ -144,6 +144,12 @@ def test_the_plain_settings_make_one_archive_and_a_lis_where_it_is_set(tmp_path:
     assert list(destinations(site.routes, EventKind.FINAL, "ANY LAB", ArtifactKind.SR)) == ["archive"]
 
 
+def test_certificates_of_a_lis_that_isn_t_set_stop_the_start(tmp_path: Path) -> None:
+    for key in ("tls_ca", "tls_cert", "tls_key"):
+        with pytest.raises(Refused, match=r"CHROMOGEN_LIS_TLS_CA, _CERT, _KEY: are set, but CHROMOGEN_LIS_HOST is not"):
+            site_of(settings.Settings(lis=settings.Lis.model_validate({key: tmp_path})))
+
+
 def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_path: Path) -> None:
     file = settings.Site(file=EXAMPLE)
     for plain, name in (
