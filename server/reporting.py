@@ -11,6 +11,7 @@ from server.domain.errors import ServiceReason
 from server.domain.events import Event, EventKind, Reporter, Route, destinations
 from server.domain.order import Order
 from server.domain.ports import Delivery
+from server.slides.quiet import quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,12 @@ class Reporting:
 
 
 def _built(reporter: Reporter, event: Event) -> Artifact | None:
-    """The one place where a report is made, and where one that can't be might be left out."""
-    return reporter.build(event)
+    """The one place where a report is made, and where one that can't be might be left out.
+
+    Libraries warn of what they are given, and quote it: a patient's name.
+    """
+    with quiet():
+        return reporter.build(event)
 
 
 def _delivery(artifact: Artifact, destination: str) -> Delivery:
