@@ -41,6 +41,7 @@ SOAK = bool(os.environ.get("SOAK"))
 KILLS, ORDERS = (500, 400) if SOAK else (50, 40)
 FROZEN_S = 60.0 if SOAK else 4.0
 LEASE_S, CASE_S, WORKERS = 2.0, 0.3, 4
+SEED = 4
 
 Nurse = Callable[..., Nursery]
 
@@ -92,9 +93,10 @@ def test_r4_of_workers_killed_again_and_again_each_order_gets_one_result_and_eac
     nursery = nurse(service_url, tmp_path)
     for _ in range(WORKERS):
         nursery.bear()
+    chance = random.Random(SEED)
     for _ in range(KILLS):
-        time.sleep(random.uniform(0.05, 0.4))
-        nursery.kill(random.choice(nursery.alive))
+        time.sleep(chance.uniform(0.05, 0.4))
+        nursery.kill(chance.choice(nursery.alive))
         nursery.bear()
     until(all_done(engine, ORDERS), ORDERS * CASE_S + 30)
     assert (
