@@ -135,9 +135,12 @@ def api_server(
             )
         ),
     )
-    note = RefusedCallLog(service.database)
     return ApiServer(
-        service.settings, servicers, Health(dependencies(service)), authenticate_by(service.settings), note
+        service.settings,
+        servicers,
+        health or Health(dependencies(service)),
+        authenticate or authenticate_by(service.settings),
+        RefusedCallLog(service.database),
     )
 
 
