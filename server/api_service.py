@@ -59,10 +59,11 @@ def is_wanted(settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """What listens; `web` None where CHROMOGEN_WEB_PORT isn't set."""
+    """What listens; `web` None where CHROMOGEN_WEB_PORT isn't set. Both doors say the same `health`."""
 
     api: ApiServer
     web: WebServer | None
+    health: Health
 
     @property
     def port(self) -> int:
@@ -70,6 +71,8 @@ class Doors:
         return self.api.port
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Say first that nothing is ready any more: a load balancer asks while calls still end."""
+        self.health.stop()
         if self.web is not None:
             self.web.stop()
         self.api.stop(grace_s)
@@ -96,7 +99,7 @@ def start(service: Service) -> Doors | None:
     except BaseException:
         api.stop(0)
         raise
-    return Doors(api=api, web=web)
+    return Doors(api=api, web=web, health=health)
 
 
 def web_server(service: Service, health: Health, authenticate: Authenticate) -> WebServer | None:
@@ -113,7 +116,7 @@ def api_server(
     health: Health | None = None,
     authenticate: Authenticate | None = None,
 ) -> ApiServer:
-    """Not listening yet. Raises Refused SETTING_INVALID."""
+    """Not listening yet; with a health and keys of its own where none are given. Raises Refused SETTING_INVALID."""
     profiles = ProfileService(PostgresProfileRepository(service.database))
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
     results = ResultService(PostgresResultRepository(service.database), service.reporting)
@@ -135,9 +138,12 @@ def api_server(
             )
         ),
     )
-    note = RefusedCallLog(service.database)
     return ApiServer(
-        service.settings, servicers, Health(dependencies(service)), authenticate_by(service.settings), note
+        service.settings,
+        servicers,
+        health or Health(dependencies(service)),
+        authenticate or authenticate_by(service.settings),
+        RefusedCallLog(service.database),
     )
 
 
