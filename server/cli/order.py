@@ -1,9 +1,11 @@
 """`chromogen order`: orders by the gRPC API."""
 
 import uuid
+from collections.abc import Iterator
 from datetime import date
 
 import click
+import grpc
 from chromogen.v1 import order_pb2
 from chromogen.v1 import order_service_pb2 as pb
 
@@ -184,11 +186,22 @@ def retry(order_id: str, as_json: bool) -> None:
         show(server.orders.RetryOrder(pb.RetryOrderRequest(order_id=order_id)).order, FIELDS, as_json=as_json)
 
 
+def _changes(server: Api, order_id: str) -> Iterator[pb.WatchOrderResponse]:
+    """The server ends a watch where nothing happens for some minutes; then another is begun."""
+    while True:
+        try:
+            yield from server.orders.WatchOrder(pb.WatchOrderRequest(order_id=order_id))
+            return
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+
+
 def follow(server: Api, order_id: str, *, quiet: bool) -> order_pb2.Order:
     """The order as it ended; not `quiet`: each change as a line of JSON, else a bar on a terminal."""
     last: order_pb2.Order | None = None
     with progress_bar("scoring") as progress:
-        for answer in server.orders.WatchOrder(pb.WatchOrderRequest(order_id=order_id)):
+        for answer in _changes(server, order_id):
             last = answer.order
             if not quiet:
                 click.echo(to_json(last))

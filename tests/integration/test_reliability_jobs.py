@@ -286,8 +286,8 @@ def test_r8_a_dead_receiver_delays_no_other_its_letters_die_are_replayed_and_com
                 assert PostgresAdminRepository(engine).replay(OPERATOR, None, "dead") == 10
                 until(lambda: len(back.received) == 10, 20)
                 assert [path.stem for path in back.received] == [f"R{i}" for i in range(10)]
+                until(lambda: values(engine, "SELECT DISTINCT state FROM outbox") == ["SENT"], 20)  # after the answer
         finally:
             stop.set()
             thread.join(10)
-    assert values(engine, "SELECT DISTINCT state FROM outbox") == ["SENT"]
     assert [v.state for v in store.orders()] == [OrderState.DONE] * 10
