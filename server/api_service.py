@@ -17,7 +17,7 @@ from inference.infer import Urgency
 from inference.model import Resolution
 from inference.slide import Slide
 from server.api.admin import AdminServicer
-from server.api.analysis import LARGEST_SIDE, AnalysisServicer, EngineOf, OpenImage
+from server.api.analysis import AnalysisServicer
 from server.api.auth import authenticate_by
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
@@ -28,6 +28,7 @@ from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
 from server.services.admin import AdminService
+from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.health import Dependency, Health
 from server.services.orders import OrderService
 from server.services.profiles import ProfileService
@@ -117,10 +118,21 @@ def api_server(
     authenticate: Authenticate | None = None,
 ) -> ApiServer:
     """Not listening yet; with a health and keys of its own where none are given. Raises Refused SETTING_INVALID."""
+    return ApiServer(
+        service.settings,
+        servicers_of(service, audit or PostgresAuditRepository(service.database)),
+        health or Health(dependencies(service)),
+        authenticate or authenticate_by(service.settings),
+        RefusedCallLog(service.database),
+    )
+
+
+def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
+    """Raises Refused SETTING_INVALID."""
     profiles = ProfileService(PostgresProfileRepository(service.database))
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
     results = ResultService(PostgresResultRepository(service.database), service.reporting)
-    servicers = Servicers(
+    return Servicers(
         orders=OrderServicer(
             OrderService(
                 PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
@@ -128,22 +140,17 @@ def api_server(
         ),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
+        analysis=AnalysisServicer(
+            AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
+        ),
         admin=AdminServicer(
             AdminService(
                 PostgresAdminRepository(service.database),
-                audit or PostgresAuditRepository(service.database),
+                audit,
                 archives=lambda lab: {name: answers_to(service.pings[name]) for name in service.site.archives_of(lab)},
                 destinations=service.site.destinations_of,
             )
         ),
-    )
-    return ApiServer(
-        service.settings,
-        servicers,
-        health or Health(dependencies(service)),
-        authenticate or authenticate_by(service.settings),
-        RefusedCallLog(service.database),
     )
 
 
