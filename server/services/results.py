@@ -4,9 +4,9 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -17,6 +17,7 @@ from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, Nature
+from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Specimen
@@ -37,13 +38,13 @@ SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: Even
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+    return utc_now().replace(microsecond=0)
 
 
 class ResultService:
     """`reporting` makes what a signature, rejection or amendment sends."""
 
-    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Clock = _now) -> None:
         self._results, self._reporting, self._now = results, reporting, now
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
