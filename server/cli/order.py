@@ -12,7 +12,7 @@ from chromogen.v1 import order_service_pb2 as pb
 from server.cli.client import Api, api, as_json_option, limit_option, pages, show, show_all, to_json
 from server.cli.progress import progress_bar
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Priority
+from server.domain.order import SEXES, Priority
 from server.domain.states import OrderState
 
 FIELDS = {
@@ -63,7 +63,7 @@ def order() -> None:
 @click.option("--family-name", default="", show_default=False)
 @click.option("--given-name", default="", show_default=False)
 @click.option("--birth-date", type=click.DateTime(["%Y-%m-%d"]), help="YYYY-MM-DD")
-@click.option("--sex", type=click.Choice(list("FMOUAN")))
+@click.option("--sex", type=click.Choice(SEXES))
 @click.option("--container-id", default="", show_default=False, help="the identifier on the slide's label")
 @click.option("--series-uid", default="", show_default=False, help="DICOM Series Instance UID of the slide")
 @click.option("--study-uid", default="", show_default=False, help="DICOM Study Instance UID of the slide")
