@@ -19,7 +19,7 @@ from server.domain.access import Caller
 from server.domain.artifact import NATURES, Nature
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
-from server.domain.events import Event, EventKind, Signing
+from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
 from server.domain.order import Specimen
 from server.domain.ports import Delivery
 from server.domain.profile import Profile, check_kind
@@ -33,7 +33,6 @@ from server.reporting import Reporting
 
 log = structlog.get_logger()
 
-RESULT_REJECTED = "RESULT_REJECTED"
 SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: EventKind.CORRECTED}
 
 
