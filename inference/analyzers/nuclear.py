@@ -208,8 +208,9 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
         NUCLEI.code: s.n,
         **{measure.code: count for measure, count in zip(GRADE_COUNTS, s.counts, strict=True)},
     }
+    intervals = {H_SCORE.code: s.h_score_ci95}
     for measure in measures:
-        interval = s.h_score_ci95 if measure.interval else None
+        interval = intervals.get(measure.code) if measure.interval else None
         yield scored(measure, region, s.n, values[measure.code], interval=interval)
 
 
