@@ -48,6 +48,7 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from server.report import codes
 
 pytestmark = pytest.mark.postgres
 MARKER, MODEL = "MADEUP", "made_up_assay"
@@ -119,6 +120,7 @@ class MadeUpAnalyzer:
     kind = "made_up"
     schema = SCHEMA
     structure = "cell"
+    stain = "made-up shine"
     histograms = (HistogramSpec(name="lobes_glow", columns=("lobes", "glow"), shape=(5, 101)),)
     regions = REGIONS
     groups = GROUPS
@@ -339,7 +341,9 @@ def test_the_oru_has_an_observation_of_each_row(gone: Gone) -> None:
 def test_the_sr_names_measures_regions_and_the_category(gone: Gone) -> None:
     text = gone.objects["SR"].to_json()
     assert all(said in text for said in (VERDICT.code, SHARE.code, COUNT.code, "MADEUP_NEST", "MADEUP_SEA", "bright"))
-    assert all(said in text for said in ("made-up/4", "glow_from", "lamp", "daylight"))
+    assert all(said in text for said in ("made-up/4", "glow_from", "lamp", "daylight", "MADE_UP_SHINE"))
+    assert gone.objects["SR"].SeriesDescription.startswith("Made-up shine score")
+    assert codes.IMMUNOHISTOCHEMISTRY.value not in text
 
 
 def test_annotations_are_the_groups_and_count_every_cell(gone: Gone, by_group: dict[str, int]) -> None:

@@ -84,6 +84,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def stain(self) -> str:
+        """How its slides are stained, as coded reports say it: `immunohistochemistry`, or a name of its own."""
+        ...
+
+    @property
     def histograms(self) -> tuple[HistogramSpec, ...]: ...
 
     @property

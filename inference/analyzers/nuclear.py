@@ -115,6 +115,7 @@ class NuclearAnalyzer:
     kind = "nuclear"
     schema = SCHEMA
     structure = "nucleus"
+    stain = "immunohistochemistry"
     histograms = HISTOGRAMS
     regions = REGIONS
     groups = GROUPS

@@ -8,6 +8,7 @@ What is measured, and where, has the private code that its assay gives it (`infe
 line here, unless a public scheme knows a number or an answer of it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -184,6 +185,7 @@ _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), (
 _ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES}
 """What public lists call a measure's categories."""
 _STRUCTURES = {"nucleus": NUCLEUS, "cell": CELL}
+_STAINS = {"immunohistochemistry": IMMUNOHISTOCHEMISTRY}
 
 
 def percent_positive_code(marker: str, tissue: Tissue) -> Code:
@@ -236,6 +238,13 @@ def structure_of(analyzer: Analyzer) -> Code:
     return _STRUCTURES.get(analyzer.structure, CELL)
 
 
+def stain_of(analyzer: Analyzer) -> Code:
+    """How its slides are stained; what no list is known for bears its own name."""
+    stain = analyzer.stain
+    own = re.sub(r"[^A-Z0-9]+", "_", stain.upper())
+    return _STAINS.get(stain) or _own(own, stain[:1].upper() + stain[1:])
+
+
 def coded(scores: Sequence[Score], assay: Assay, specimen: Specimen) -> tuple[Score, ...]:
     """The rows under public codes, where the marker has some in the specimen's tissue.
 
@@ -277,3 +286,5 @@ def _of_assays() -> Iterator[Code]:
             if measure.interval:
                 yield from limits_of(measure.code, measure.display, measure.unit)
         yield from map(of_region, assay.analyzer.regions)
+        if assay.analyzer.stain not in _STAINS:
+            yield stain_of(assay.analyzer)
