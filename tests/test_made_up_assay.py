@@ -30,6 +30,7 @@ from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, joined, made_cells
 from inference.criteria import Criteria, Values, check_names, whole
 from inference.errors import Reason, Refused
+from inference.fields import FIELD_UM, Heterogeneity, Spot
 from inference.geometry import Region as Box
 from inference.geometry import Size
 from inference.infer import TileAnswer
@@ -49,6 +50,7 @@ from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
 from server.report import codes
+from server.report.result_json import heterogeneity_json
 
 pytestmark = pytest.mark.postgres
 MARKER, MODEL = "MADEUP", "made_up_assay"
@@ -147,9 +149,12 @@ class MadeUpAnalyzer:
     def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
         return tuple(_row(m, r.name, counts, fields) for r in REGIONS for m in measures)
 
-    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
+    def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
         bright: npt.NDArray[np.float64] = 100 * (fields[:, 1] + fields[:, 3]) / fields.sum(axis=1)
         return bright
+
+    def spot_json(self, measures: Sequence[Measure], score: float) -> dict[str, Any]:
+        return {"brightness": score}
 
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
         return {}
@@ -368,6 +373,13 @@ def test_result_json_has_the_rows_and_no_compartments(gone: Gone) -> None:
     assert "compartments" not in said
     found = [(r["code"], r["region"], r["value"], r["category"], r["unit"], r["n"]) for r in said["scores"]]
     assert found == [(s.code, s.region, s.value, s.category, s.unit, s.n) for s in gone.result.scores]
+
+
+def test_a_spot_says_in_json_what_the_kind_calls_its_score(assay: Assay) -> None:
+    spot = Spot(x_um=0, y_um=0, side_um=FIELD_UM, n=60, score=7.5)
+    found = Heterogeneity(fields=2, standard_deviation=1.0, hot_spot=spot, cold_spot=None)
+    said = heterogeneity_json(found, assay)
+    assert (said["hot_spot"]["brightness"], said["hot_spot"]["score"], said["cold_spot"]) == (7.5, 7.5, None)
 
 
 def test_the_api_answers_the_same_rows(gone: Gone) -> None:

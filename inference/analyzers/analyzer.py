@@ -138,8 +138,12 @@ class Analyzer(Protocol):
         """
         ...
 
-    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
-        """The one number by which fields (k, G), all with cells, are compared: (k,)."""
+    def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
+        """The one of an assay's measures by which its fields (k, G), all with cells, are compared: (k,)."""
+        ...
+
+    def spot_json(self, measures: Sequence[Measure], score: float) -> dict[str, Any]:
+        """What JSON says of the score of a field beside `score`: by the name of the measure that it is of."""
         ...
 
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
