@@ -206,7 +206,7 @@ class _Run:
         """Those of the reader, the `first` ones, and what the tiles showed."""
         found = {
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
-            Warning.TOO_FEW_NUCLEI: self.histograms.n < quality.LEAST_NUCLEI,
+            Warning.TOO_FEW_NUCLEI: self.histograms.n < self.analyzer.least_cells,
             Warning.OUT_OF_FOCUS: bool(self.sharpness)
             and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,

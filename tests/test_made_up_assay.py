@@ -36,6 +36,7 @@ from inference.geometry import Size
 from inference.infer import TileAnswer
 from inference.measures import ALL, ONE, PERCENT, Interval, Measure, Region, Score, scored
 from inference.model import Model, read_model
+from inference.quality import Warning
 from inference.slide import Rgb
 from server.api.convert_result import score_in
 from server.bootstrap import bootstrap
@@ -129,6 +130,7 @@ class MadeUpAnalyzer:
     segments = SEGMENTS
     legend = Legend(marks=(("dim", (40, 90, 200)), ("bright", (140, 90, 200))), note="disc nest, ring sea")
     criteria: tuple[type[Criteria], ...] = (GlowCriteria,)
+    least_cells = 1_000_000
     file_stem = "cells"
 
     def cells_of(self, answer: TileAnswer) -> Cells:
@@ -328,7 +330,7 @@ def test_the_database_gives_back_rows_criteria_graphs_and_files(gone: Gone, assa
     assert len(cells) == counts.sum() == result.analysis.n > 500
     assert result.cells_file.name == "cells.parquet"
     assert ArtifactKind.CELLS in {artifact.kind for artifact in result.artifacts}
-    assert result.warnings == ()
+    assert result.warnings == (Warning.TOO_FEW_NUCLEI.value,)  # by the kind's own least number
 
 
 def test_the_oru_has_an_observation_of_each_row(gone: Gone) -> None:

@@ -111,6 +111,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def least_cells(self) -> int:
+        """Below so many its scores are warned of (TOO_FEW_NUCLEI)."""
+        ...
+
+    @property
     def file_stem(self) -> str:
         """Of the cells' file: `nuclei` or `cells`."""
         ...

@@ -126,6 +126,7 @@ class NuclearAnalyzer:
         by="compartment and grade",
     )
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
+    least_cells = 100
     file_stem = "nuclei"
 
     def cells_of(self, answer: TileAnswer) -> Cells:

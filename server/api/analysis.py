@@ -14,7 +14,7 @@ from inference.cells.values import Cells
 from inference.infer import Engine
 from inference.measures import Score
 from inference.model import Resolution
-from inference.quality import LEAST_NUCLEI, Warning
+from inference.quality import Warning
 from inference.slide import Slide
 from server.api import fields
 from server.api.convert_profile import revision_of
@@ -117,7 +117,7 @@ class AnalysisServicer:
             slide.close()
         mismatch, histograms = analyzer.mismatch(picture), histograms_of(cells, analyzer.histograms)
         said = {
-            Warning.TOO_FEW_NUCLEI: len(cells) < LEAST_NUCLEI,
+            Warning.TOO_FEW_NUCLEI: len(cells) < analyzer.least_cells,
             Warning.OUT_OF_SCOPE: how.assay.out_of_scope(),
         }
         first = () if mismatch is None else (mismatch.reason.value,)
