@@ -76,8 +76,8 @@ def test_r4_and_r5_a_case_whose_worker_is_killed_twice_and_stopped_once_goes_on_
     order, _ = store.accept(ordered(tmp_path))
 
     def noted() -> int:
-        """Bytes in the longest journal of the case."""
-        return max((path.stat().st_size for path in (tmp_path / "data").glob("results/*/*/*.journal")), default=0)
+        """Bytes in the longest checkpoint of the case."""
+        return max((path.stat().st_size for path in (tmp_path / "data").glob("results/*/*/*.checkpoint")), default=0)
 
     before = 0
     for how in ("kill", "kill", "terminate"):
@@ -93,4 +93,4 @@ def test_r4_and_r5_a_case_whose_worker_is_killed_twice_and_stopped_once_goes_on_
         kinds = connection.exec_driver_sql("SELECT kind FROM outbox ORDER BY id").scalars().all()
     assert kinds == ["SR", "ANN", "SEG"]
     assert store.order(order.id).attempt == 3  # the stop cost none
-    until(lambda: not list((tmp_path / "data").glob("results/*/*/*.journal")), 10)
+    until(lambda: not list((tmp_path / "data").glob("results/*/*/*.checkpoint")), 10)
