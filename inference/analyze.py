@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from inference import quality
-from inference.analysis import Analysis, TileCounts
+from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.analyzers.analyzer import Analyzer, Mismatch
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms
@@ -76,15 +76,7 @@ def analyze(
     ):
         run.infer(engine, options.batch, writer, noted, progress)
         run.check_readable()
-    return Analysis(
-        slide=slide.facts,
-        model=engine.facts,
-        histograms=run.histograms,
-        tissue_mm2=tissue.area_mm2,
-        tiles=run.counts(),
-        seconds=run.seconds(began, planned),
-        warnings=run.warnings(mismatch),
-    )
+    return run.analysis(engine.facts, mismatch, run.seconds(began, planned))
 
 
 def _tissue_in(slide: Slide, region: Region) -> Tissue:
@@ -210,6 +202,18 @@ class _Run:
             self.unreadable[tile.index] = found.unreadable
         writer.add(found.cells)
         self.histograms.add(found.cells, self.analyzer.histograms)
+
+    def analysis(self, model: ModelFacts, mismatch: Mismatch | None, seconds: dict[str, float]) -> Analysis:
+        """What all tiles came to."""
+        return Analysis(
+            slide=self.slide.facts,
+            model=model,
+            histograms=self.histograms,
+            tissue_mm2=self.tissue.area_mm2,
+            tiles=self.counts(),
+            seconds=seconds,
+            warnings=self.warnings(mismatch),
+        )
 
     def counts(self) -> TileCounts:
         return TileCounts(
