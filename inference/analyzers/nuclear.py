@@ -115,6 +115,7 @@ class NuclearAnalyzer:
     kind = "nuclear"
     schema = SCHEMA
     structure = "nucleus"
+    stain = "immunohistochemistry"
     histograms = HISTOGRAMS
     regions = REGIONS
     groups = GROUPS
@@ -125,6 +126,7 @@ class NuclearAnalyzer:
         by="compartment and grade",
     )
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
+    least_cells = 100
     file_stem = "nuclei"
 
     def cells_of(self, answer: TileAnswer) -> Cells:
@@ -166,11 +168,16 @@ class NuclearAnalyzer:
             for row in _rows(measures, region.name, score(by_grade(counts, region.name), _fields(fields, region.name)))
         )
 
-    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
-        """The H-score of all nuclei, 0 to 300."""
+    def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
+        """Of all nuclei the H-score, 0 to 300, or, where the assay gives none, percent positive."""
         by_field = by_grade(fields, ALL)
-        weighted: npt.NDArray[np.float64] = (by_field @ np.array([0, 100, 200, 300])) / by_field.sum(axis=1)
+        weights = (0, 100, 200, 300) if H_SCORE in measures else (0, 100, 100, 100)
+        weighted: npt.NDArray[np.float64] = (by_field @ np.array(weights)) / by_field.sum(axis=1)
         return weighted
+
+    def spot_json(self, measures: Sequence[Measure], score: float) -> dict[str, Any]:
+        """`h_score` or `percent_positive`, as in `compartments`."""
+        return {"h_score" if H_SCORE in measures else "percent_positive": score}
 
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
         """`compartments`: the scores of each region under the names that programs know them by."""
@@ -208,8 +215,9 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
         NUCLEI.code: s.n,
         **{measure.code: count for measure, count in zip(GRADE_COUNTS, s.counts, strict=True)},
     }
+    intervals = {H_SCORE.code: s.h_score_ci95}
     for measure in measures:
-        interval = s.h_score_ci95 if measure.interval else None
+        interval = intervals.get(measure.code) if measure.interval else None
         yield scored(measure, region, s.n, values[measure.code], interval=interval)
 
 

@@ -17,7 +17,7 @@ def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> N
     counts = analyzer.counts(result.analysis.histograms, criteria)
     write_geojson(folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts)
     write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
-    write_json(folder / "result.json", result_json(result, heterogeneity(fields, analyzer)))
+    write_json(folder / "result.json", result_json(result, heterogeneity(fields, result.assay)))
 
 
 def kept_files(cells: Path, header: Path) -> tuple[Artifact, ...]:
