@@ -123,6 +123,7 @@ class MadeUpAnalyzer:
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
+    measures = (VERDICT, SHARE, COUNT)
     legend = Legend(marks=(("dim", (40, 90, 200)), ("bright", (140, 90, 200))), note="disc nest, ring sea")
     criteria: tuple[type[Criteria], ...] = (GlowCriteria,)
     file_stem = "cells"

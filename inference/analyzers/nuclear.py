@@ -107,6 +107,7 @@ GRADE_COUNTS = tuple(
 )
 COUNTS = (NUCLEI, *GRADE_COUNTS)
 MEASURES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+"""All that can be given; each assay names its own."""
 
 
 class NuclearAnalyzer:
@@ -119,6 +120,7 @@ class NuclearAnalyzer:
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
+    measures = MEASURES
     legend = Legend(
         marks=tuple((f"{g} {name}", GRADE_COLOURS[g]) for g, name in enumerate(GRADE_NAMES)),
         note="disc epithelium, ring stroma",
