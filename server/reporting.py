@@ -57,7 +57,7 @@ def _built(reporter: Reporter, event: Event) -> Artifact | None:
     """
     artifact = reporter.build(event)
     if artifact is not None and not artifact.identifier:
-        made = f"{type(reporter).__name__} made an {artifact.kind} of {event.kind} without an identifier"
+        made = f"{type(reporter).__name__} made {artifact.kind} of {event.kind} without an identifier"
         raise Failed(ServiceReason.INTERNAL, f"{made}: give it one of its own by result and event")
     return artifact
 

@@ -48,6 +48,7 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from server.report.files import title_of
 
 pytestmark = pytest.mark.postgres
 MARKER, MODEL = "MADEUP", "made_up_assay"
@@ -86,7 +87,7 @@ SEGMENTS = (
     MapSegment(name="lit", description="At least one bright made-up cell", region=ALL, groups=frozenset({1, 3})),
     MapSegment(name=NEST, description="At least one made-up cell of the nest", region=NEST, groups=frozenset({0, 1})),
 )
-VERDICT = Measure(code="MADEUP_VERDICT", display="Made-up verdict", unit=ONE, title="verdict")
+VERDICT = Measure(code="MADEUP_VERDICT", display="Made-up verdict", title="verdict", categories=LIGHTS)
 SHARE = Measure(
     code="MADEUP_SHARE", display="Bright made-up cells, percent", unit=PERCENT, title="bright %", interval=True
 )
@@ -330,7 +331,7 @@ def test_the_oru_has_an_observation_of_each_row(gone: Gone) -> None:
     for row in gone.result.scores:
         kind, value, unit = said[row.code, row.region]
         if row.category is not None:
-            assert row.category in value.split("^"), row
+            assert (kind, value, unit) == ("ST", row.category, "")
         else:
             assert (kind, unit.split("^")[0]) == ("NM", row.unit)
             assert float(value) == pytest.approx(row.value, abs=0.01)
@@ -365,6 +366,11 @@ def test_result_json_has_the_rows_and_no_compartments(gone: Gone) -> None:
     assert "compartments" not in said
     found = [(r["code"], r["region"], r["value"], r["category"], r["unit"], r["n"]) for r in said["scores"]]
     assert found == [(s.code, s.region, s.value, s.category, s.unit, s.n) for s in gone.result.scores]
+
+
+def test_the_overlay_s_title_says_the_first_measure_s_category(gone: Gone) -> None:
+    n = gone.result.analysis.n
+    assert title_of(gone.result) == f"Made-up verdict bright, {n} cells, profile made-up/4"
 
 
 def test_the_api_answers_the_same_rows(gone: Gone) -> None:

@@ -79,7 +79,7 @@ def test_an_event_that_holds_nothing_for_a_reporter_sends_nothing_of_its_kind() 
 def test_what_leaves_without_an_identifier_is_an_error_that_names_the_reporter() -> None:
     """The outbox knows a message by it: the second without one would be taken for the first, and never sent."""
     reporting = Reporting([Kept(SR, identifier="")], (Route(artifacts=frozenset({SR}), to=("x",)),))
-    with pytest.raises(Failed, match="Kept made an SR of PRELIMINARY without an identifier") as failed:
+    with pytest.raises(Failed, match="Kept made SR of PRELIMINARY without an identifier") as failed:
         reporting.report(event_of("A"))
     assert (failed.value.reason, failed.value.retryable) == (ServiceReason.INTERNAL, False)
 
