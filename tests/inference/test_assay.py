@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytest
 
@@ -95,7 +95,7 @@ class Shade:
     method: ClassVar[str] = "shade"
 
     @classmethod
-    def read(cls, values: Values) -> "Shade":
+    def read(cls, values: Values) -> Self:
         return cls()
 
     def values(self) -> dict[str, int | float | str]:
