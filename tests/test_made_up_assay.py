@@ -48,7 +48,6 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
-from server.report.files import title_of
 
 pytestmark = pytest.mark.postgres
 MARKER, MODEL = "MADEUP", "made_up_assay"
@@ -366,11 +365,6 @@ def test_result_json_has_the_rows_and_no_compartments(gone: Gone) -> None:
     assert "compartments" not in said
     found = [(r["code"], r["region"], r["value"], r["category"], r["unit"], r["n"]) for r in said["scores"]]
     assert found == [(s.code, s.region, s.value, s.category, s.unit, s.n) for s in gone.result.scores]
-
-
-def test_the_overlay_s_title_says_the_first_measure_s_category(gone: Gone) -> None:
-    n = gone.result.analysis.n
-    assert title_of(gone.result) == f"Made-up verdict bright, {n} cells, profile made-up/4"
 
 
 def test_the_api_answers_the_same_rows(gone: Gone) -> None:
