@@ -116,6 +116,9 @@ def _nuclear(
     )
 
 
+USUAL_MARKER = "ER"
+"""Where nobody names one: of commands, and of pictures by the API."""
+
 _ASSAYS: dict[str, Assay] = {}
 
 

@@ -23,6 +23,7 @@ class Warning(StrEnum):
     OUT_OF_FOCUS = "OUT_OF_FOCUS"
     INK = "INK"
     TILES_UNREADABLE = "TILES_UNREADABLE"  # some, fewer than would refuse the slide
+    INTERVAL_MISSING = "INTERVAL_MISSING"  # scored anew without the cells' file: gone, or of an older schema
     PEAKS_OVERFLOWED = "PEAKS_OVERFLOWED"  # a tile had more nuclei than the network reports
 
 

@@ -188,7 +188,7 @@ class Worker:
                 with self._leases.held(partial(self._renewed, claim), self._lease_s / 3):
                     self._run_case(claim)
                 log.info("case_done")
-                metrics.CASES.labels("DONE", "").inc()
+                metrics.CASES.labels(OrderState.DONE.value, "").inc()
             except ChromogenError as error:
                 self._ended(claim, error)
             except Exception as error:

@@ -1,13 +1,13 @@
--- The most urgent due order under a new token, or none; those that other workers are just taking are passed over.
+-- The most urgent due order under a new token, or none; those that other workers are just taking are passed over, and
+-- those whose rank is above least_urgent.
 -- One call, a transaction of its own: as statements of ours it was eight exchanges with the server, parsed and planned
 -- anew for every case.
 -- Sorting is off for its statements: to take the first of a queue PostgreSQL else prefers to sort all of it where it
 -- takes it for short. It can't estimate a policy, and a queue grows faster than its statistics.
 CREATE FUNCTION chromogen_take(
-    by_subject text, lease_s double precision, most integer, only_stat boolean, new_token uuid
+    by_subject text, lease_s double precision, most integer, least_urgent integer, new_token uuid
 ) RETURNS SETOF orders LANGUAGE plpgsql SET enable_sort TO off AS $$
 DECLARE
-    least_urgent smallint := CASE WHEN only_stat THEN 0 ELSE 2 END;
     taken uuid;
 BEGIN
     PERFORM set_config('chromogen.lab', '*', true), set_config('chromogen.subject', by_subject, true);

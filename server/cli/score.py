@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
-from inference.assay import assay_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
@@ -31,7 +31,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong"
 )
-@click.option("--marker", default="ER", help="the stain; one that isn't scored here is refused")
+@click.option("--marker", default=USUAL_MARKER, help="the stain; one that isn't scored here is refused")
 @click.option(
     "--profile",
     "profile_file",

@@ -15,6 +15,8 @@ from server.domain.order import Order
 from server.domain.result import Result, ResultId
 
 ANY = "*"
+RESULT_REJECTED = "RESULT_REJECTED"
+"""The reason of WITHDRAWN."""
 
 
 class EventKind(StrEnum):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from inference.measures import ALL
+from server.domain.events import RESULT_REJECTED
 from server.domain.order import Order
 from server.domain.result import Result
 from server.hl7.envelope import checked, composed, order_alone, patient_and_order, specimen
@@ -36,7 +37,7 @@ _TYPES = {Form.NUMBER: "NM", Form.WORDS: "ST", Form.ANSWER: "CWE"}
 class Status(StrEnum):
     """OBR-25 and OBX-11 (HL7 tables 0123, 0085): preliminary until signed, final when signed, corrected after.
 
-    Or withdrawn.
+    X of a result that was withdrawn, of an order that was refused, and of a quantity that there is not.
     """
 
     PRELIMINARY = "P"
@@ -69,7 +70,7 @@ def build_rejection(result: Result, order: Order, reason: str) -> bytes:
     """
     status, at = Status.REJECTED, result.created_at
     withdrawn = [*_scores(result, status), *_provenance(result, order, status)]
-    refusal, *others = _numbered([_observation(REFUSAL, "RESULT_REJECTED", status, kind="ST"), *withdrawn])
+    refusal, *others = _numbered([_observation(REFUSAL, RESULT_REJECTED, status, kind="ST"), *withdrawn])
     lines = [
         *patient_and_order(order, status, at),
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
@@ -89,9 +90,9 @@ def build_refusal(order: Order, reason: str, detail: str) -> bytes:
     """
     at = order.begun_at or order.received_at
     lines = [
-        *patient_and_order(order, "X", at),
+        *patient_and_order(order, Status.REJECTED, at),
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
-        *_numbered([_observation(REFUSAL, composed(reason), "X", kind="ST")]),
+        *_numbered([_observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST")]),
         segment("NTE", "1", "L", composed(detail)),
         *specimen(order),
     ]
@@ -106,10 +107,13 @@ def build_bare_refusal(order: Order, reason: str) -> bytes:
     bare = replace(order, request=replace(asked, procedure_code=asked.marker, procedure_text="", charset=UTF8))
     note, observation = (
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
-        _observation(REFUSAL, composed(reason), "X", kind="ST"),
+        _observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST"),
     )
     return checked(
-        bare, refusal_control_id(order, reason), at, [*order_alone(bare, "X", at), note, *_numbered([observation])]
+        bare,
+        refusal_control_id(order, reason),
+        at,
+        [*order_alone(bare, Status.REJECTED, at), note, *_numbered([observation])],
     )
 
 
@@ -148,7 +152,7 @@ def _quantity(q: Quantity, status: Status) -> str:
     """X and empty where there is no score (never 0), or no longer."""
     absent = status is Status.REJECTED or (q.number is None and q.answer is None)
     value = "" if absent else _value(q)
-    return _observation(q.code, value, "X" if absent else status, region=q.region, kind=_TYPES[q.form])
+    return _observation(q.code, value, Status.REJECTED if absent else status, region=q.region, kind=_TYPES[q.form])
 
 
 def _value(q: Quantity) -> str:

@@ -39,7 +39,6 @@ from server.domain.result import ResultId
 from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, OrderState, check_transition
 from server.store.audit_log import note
 from server.store.order_row import (
-    RANK,
     SAID_ANEW,
     columns_of,
     equal,
@@ -97,7 +96,7 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     said = {name: value for name, value in columns_of(request).items() if name in SAID_ANEW and value != row[name]}
     if row["state"] in ENDED_WITHOUT_RESULT:
         return begin_anew(connection, first.id, request.priority, heard | said)
-    urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
+    urged = row["state"] in LIVE and request.priority.rank < row["rank"]
     corrections = said if row["state"] == OrderState.QUEUED else {}
     values = heard | (urgency_columns(request.priority) if urged else {}) | corrections
     if values != heard:
@@ -157,7 +156,7 @@ def _subject(request: Request) -> tuple[object, ...]:
 
 def defer(connection: Connection, order_id: OrderId, priority: Priority, *, delay_s: float = 0) -> None:
     """Put procrastinate's job in; workers hear of it when the transaction commits."""
-    arguments = {"queue": QUEUE, "task": TASK, "priority": -RANK[priority], "args": json.dumps({"order_id": order_id})}
+    arguments = {"queue": QUEUE, "task": TASK, "priority": -priority.rank, "args": json.dumps({"order_id": order_id})}
     connection.execute(DEFER, arguments | {"delay_s": delay_s})
 
 
@@ -227,10 +226,9 @@ def release(connection: Connection, claim: Claim) -> None:
     defer(connection, claim.order.id, claim.order.request.priority)
 
 
-def due(connection: Connection, limit: int, *, stat_only: bool = False) -> list[OrderId]:
-    """Orders to be claimed, STAT first (or alone), then by age."""
-    wanted = [_is_due(), *([orders.c.rank == RANK[Priority.STAT]] if stat_only else [])]
-    statement = select(orders.c.id).where(*wanted).order_by(*URGENCY).limit(limit)
+def due(connection: Connection, limit: int, *, least_urgent: Priority = Priority.ROUTINE) -> list[OrderId]:
+    """Orders to be claimed, STAT first, then by age; none that is less urgent than `least_urgent`."""
+    statement = select(orders.c.id).where(_is_due(), orders.c.rank <= least_urgent.rank).order_by(*URGENCY).limit(limit)
     return [OrderId(i) for i in connection.execute(statement).scalars()]
 
 
@@ -341,5 +339,5 @@ def _claimable() -> ColumnElement[bool]:
 # Made once: to build it for each case takes longer than to run it.
 _CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
 
-TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(stat_only)s, %(new_token)s)"
+TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(least)s, %(new_token)s)"
 """The most urgent due order under a new token, or none; one whose last permitted worker vanished is left to `claim`."""
