@@ -86,7 +86,7 @@ SEGMENTS = (
     MapSegment(name="lit", description="At least one bright made-up cell", region=ALL, groups=frozenset({1, 3})),
     MapSegment(name=NEST, description="At least one made-up cell of the nest", region=NEST, groups=frozenset({0, 1})),
 )
-VERDICT = Measure(code="MADEUP_VERDICT", display="Made-up verdict", unit=ONE, title="verdict")
+VERDICT = Measure(code="MADEUP_VERDICT", display="Made-up verdict", title="verdict", categories=LIGHTS)
 SHARE = Measure(
     code="MADEUP_SHARE", display="Bright made-up cells, percent", unit=PERCENT, title="bright %", interval=True
 )
@@ -124,6 +124,7 @@ class MadeUpAnalyzer:
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
+    measures = (VERDICT, SHARE, COUNT)
     legend = Legend(marks=(("dim", (40, 90, 200)), ("bright", (140, 90, 200))), note="disc nest, ring sea")
     criteria: tuple[type[Criteria], ...] = (GlowCriteria,)
     least_cells = 1_000_000
@@ -333,7 +334,7 @@ def test_the_oru_has_an_observation_of_each_row(gone: Gone) -> None:
     for row in gone.result.scores:
         kind, value, unit = said[row.code, row.region]
         if row.category is not None:
-            assert row.category in value.split("^"), row
+            assert (kind, value, unit) == ("ST", row.category, "")
         else:
             assert (kind, unit.split("^")[0]) == ("NM", row.unit)
             assert float(value) == pytest.approx(row.value, abs=0.01)

@@ -103,6 +103,11 @@ class Analyzer(Protocol):
     def segments(self) -> tuple[MapSegment, ...]: ...
 
     @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All that `scores` can give."""
+        ...
+
+    @property
     def legend(self) -> Legend: ...
 
     @property

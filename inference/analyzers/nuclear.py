@@ -107,6 +107,7 @@ GRADE_COUNTS = tuple(
 )
 COUNTS = (NUCLEI, *GRADE_COUNTS)
 MEASURES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+"""All that can be given; each assay names its own."""
 
 
 class NuclearAnalyzer:
@@ -120,6 +121,7 @@ class NuclearAnalyzer:
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
+    measures = MEASURES
     legend = Legend(
         marks=tuple((f"{g} {name}", GRADE_COLOURS[g]) for g, name in enumerate(GRADE_NAMES)),
         note="disc epithelium, ring stroma",
@@ -222,18 +224,19 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
 
 
 def _compartment(scores: Sequence[Score], region: str) -> dict[str, Any]:
-    """None becomes null: a compartment without nuclei has no score."""
+    """None becomes null: a compartment without nuclei has no score, and what the assay doesn't measure is null too."""
     rows = {s.measure: s for s in scores if s.region == region}
-    whole = {name: None if row.value is None else int(row.value) for name, row in rows.items()}
-    h_score = rows.get(H_SCORE.code)
-    total = whole.get(ALLRED_TOTAL.code)
-    allred = None if total is None else {"ps": whole[ALLRED_PS.code], "is": whole[ALLRED_IS.code], "total": total}
+    values = {name: row.value for name, row in rows.items()}
+    whole = {name: None if value is None else int(value) for name, value in values.items()}
+    h_score, counts = rows.get(H_SCORE.code), [whole.get(measure.code) for measure in GRADE_COUNTS]
+    parts = {"ps": ALLRED_PS, "is": ALLRED_IS, "total": ALLRED_TOTAL}
+    allred = {name: whole.get(measure.code) for name, measure in parts.items()}
     return {
-        "n": whole[NUCLEI.code],
-        "counts": [whole[measure.code] for measure in GRADE_COUNTS],
-        "h_score": None if h_score is None else h_score.value,
+        "n": next((row.n for row in rows.values()), None),
+        "counts": None if None in counts else counts,
+        "h_score": values.get(H_SCORE.code),
         "h_score_ci95": None if h_score is None or h_score.interval is None else list(h_score.interval),
-        "percent_positive": rows[PERCENT_POSITIVE.code].value,
-        "allred": allred,
+        "percent_positive": values.get(PERCENT_POSITIVE.code),
+        "allred": None if set(allred.values()) == {None} else allred,
         "irs": whole.get(IRS.code),
     }

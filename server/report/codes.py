@@ -218,9 +218,17 @@ def limits_of(measure: str, display: str, unit: str) -> tuple[Code, Code]:
 
 def answer_of(row: Score) -> Code:
     """A category as coded reports say it: a public list's answer where there is one, else our own."""
-    category = row.category or ""
-    own = f"{row.measure}_{category}".upper().replace(" ", "_")
-    return _ANSWERS.get((row.measure, category)) or _own(own, category)
+    return _answer(row.measure, row.category or "")
+
+
+def has_public_answers(measure: str) -> bool:
+    """Has a public list answers for a measure, by its code, even where it has none for each category?"""
+    return any(of == measure for of, _ in _ANSWERS)
+
+
+def _answer(measure: str, category: str) -> Code:
+    own = f"{measure}_{category}".upper().replace(" ", "_")
+    return _ANSWERS.get((measure, category)) or _own(own, category)
 
 
 def of_region(region: Region) -> Code:
@@ -283,6 +291,7 @@ def _of_assays() -> Iterator[Code]:
     for assay in assays():
         for measure in assay.measures:
             yield of_measure(measure)
+            yield from (_answer(measure.code, category) for category in measure.categories)
             if measure.interval:
                 yield from limits_of(measure.code, measure.display, measure.unit)
         yield from map(of_region, assay.analyzer.regions)
