@@ -11,6 +11,7 @@ from server.domain.errors import Failed, ServiceReason
 from server.domain.events import Event, EventKind, Reporter, Route, destinations
 from server.domain.order import Order
 from server.domain.ports import Delivery
+from server.slides.quiet import quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,10 @@ def _built(reporter: Reporter, event: Event) -> Artifact | None:
     """The one place where a report is made, and where one that can't be might be left out.
 
     Raises Failed INTERNAL where what was made has no identifier: the outbox would take the next one for the same.
+    Libraries warn of what they are given, and quote it: a patient's name.
     """
-    artifact = reporter.build(event)
+    with quiet():
+        artifact = reporter.build(event)
     if artifact is not None and not artifact.identifier:
         made = f"{type(reporter).__name__} made {artifact.kind} of {event.kind} without an identifier"
         raise Failed(ServiceReason.INTERNAL, f"{made}: give it one of its own by result and event")
