@@ -24,6 +24,9 @@ from inference.errors import Reason, Refused
 from inference.grade import HueValueThresholds
 from inference.measures import ALL, Measure, Region
 
+RAW = "raw"
+"""The space of colours as the scanner wrote them, with no correction for its white."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
@@ -191,7 +194,15 @@ def assay_of(name: str, where: str = "marker") -> Assay:
 
 
 def criteria_of(method: str, values: Values) -> Criteria:
-    """Criteria of any kind that an assay scores by. Raises Refused PROFILE_INVALID."""
+    """Criteria of any kind that an assay scores by. Raises Refused PROFILE_INVALID.
+
+    `colour` among the values names the space of the colours they are for: `raw`, also where it is absent.
+    """
+    colour = values.get("colour", RAW)
+    if colour != RAW:
+        message = f"criteria for colours of {colour!r} can't be used: only {RAW} ones are measured; calibrate again"
+        raise Refused(Reason.PROFILE_INVALID, message)
+    values = {name: value for name, value in values.items() if name != "colour"}
     kinds = {kind.method: kind for assay in _ASSAYS.values() for kind in assay.analyzer.criteria}
     if method not in kinds:
         raise Refused(Reason.PROFILE_INVALID, f"criteria need a method that is known here: {', '.join(sorted(kinds))}")
