@@ -144,7 +144,7 @@ def test_the_other_server_does_what_one_that_is_not_trusted_may_not(
 def test_a_server_that_asks_for_certificates_is_shown_the_newest(mutual: TritonServer, laboratory: Laboratory) -> None:
     stranger = Authority("Another authority (invented)").issue("chromogen")
     shown = laboratory.secure
-    engine = make_engine(f"tritons://{mutual.address}", secure=lambda: shown)
+    engine = make_engine(f"tritons://{mutual.address}", model="ihc_tile", secure=lambda: shown)
     for wrong in (laboratory.secure, laboratory.shows(stranger)):
         shown = wrong
         with pytest.raises(Failed, match=WANTS_OURS):
