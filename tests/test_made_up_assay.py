@@ -385,8 +385,7 @@ def test_the_api_lists_cells_with_their_own_columns(gone: Gone, cells: Cells, by
     head, *parts = gone.listed
     assert [(g.name, g.region) for g in head.groups] == [(g.name, g.region) for g in GROUPS]
     assert list(head.regions) == [r.name for r in REGIONS]
-    found = Counter(head.groups[group].name for part in parts for group in part.cells.group)
-    assert found == by_group
+    assert Counter(head.groups[group].name for part in parts for group in part.cells.group) == by_group
     glow = [v for part in parts for m in part.cells.measurements if m.name == "glow" for v in m.values]
     assert glow == cells["glow"].tolist()
     assert {m.name for part in parts for m in part.cells.measurements} == {"lobes", "glow"}

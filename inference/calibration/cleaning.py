@@ -74,7 +74,7 @@ def _within(annotated: Annotated, region: Region | None) -> Annotated:
         return annotated
     corner = np.array([region.x, region.y]) - 0.5
     place: FloatArray = (annotated.xy - corner) / np.array([region.width, region.height])
-    inside: npt.NDArray[np.bool_] = ((place >= 0) & (place < 1)).all(axis=1)
+    inside: npt.NDArray[np.bool_] = np.all((place >= 0) & (place < 1), axis=1)
     return annotated.taken(inside)
 
 
