@@ -70,7 +70,7 @@ def run_case(claim: Claim, services: CaseServices) -> None:
 
 
 def _is_held(claim: Claim, services: CaseServices) -> bool:
-    """For a lease from now on, if so: the journals that lie there are no other worker's."""
+    """For a lease from now on, if so: the checkpoints that lie there are no other worker's."""
     try:
         services.store.progress(claim, 0.0, services.lease_s)
     except Failed:

@@ -1,6 +1,4 @@
-"""What `chromogen check` looks at: each function looks at one dependency, tells what it found, or raises with what to
-do.
-"""
+"""What `chromogen check` checks: each function asks one dependency, says what it found, or raises with what to do."""
 
 import shutil
 import uuid

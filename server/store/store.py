@@ -24,7 +24,7 @@ from server.store.notify import Notify, notified, notify_nobody
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
 
-ENDS_TOLD = frozenset({OrderState.REFUSED, OrderState.DEAD})
+ENDS_NOTIFIED = frozenset({OrderState.REFUSED, OrderState.DEAD})
 
 DATABASE_WAIT_S = 72 * 3600.0
 """For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to put
@@ -128,7 +128,7 @@ class PostgresStore:
         reached = orders.reached_by(claim, state, self._max_attempts)
         if reason in self._patience_s and self._waits(claim, reason, detail):
             return OrderState.QUEUED
-        message = self._notified(claim, reached, reason, detail) if reached in ENDS_TOLD else []
+        message = self._notified(claim, reached, reason, detail) if reached in ENDS_NOTIFIED else []
         with self._of(claim) as connection:
             orders.end(connection, claim, reached, reason, detail)
             outbox.add(connection, claim.order, None, message)
