@@ -28,7 +28,6 @@ class Warning(StrEnum):
 
 
 LEAST_TISSUE_MM2 = 0.25
-LEAST_NUCLEI = 100
 MOST_UNREADABLE = 0.02  # of the tiles with tissue; above it the slide is refused
 BLURRED = 8.0  # median over tiles of the standard deviation of the Laplacian, grey levels
 INK_SHARE = 0.01  # of the picture

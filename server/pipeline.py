@@ -27,8 +27,8 @@ from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import coded
 from server.report.files import kept_files, write_files
-from server.report.identity import software_version, write
-from server.report.source import KEPT_HEADER, check_same_specimen, read_source
+from server.report.identity import software_version
+from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
@@ -95,11 +95,11 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    write(source[0], folder / KEPT_HEADER)  # for the report that a signature makes, when the slide itself is gone
     profile = profile_for(order, assay, services)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
+        keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
         result = score_slide(
             slide,
             engine,

@@ -16,7 +16,7 @@ from inference.model import read_model, shipped_models
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import score_lines
-from server.domain.profile import built_in, check_kind
+from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
 from server.settings import Engine
@@ -70,7 +70,7 @@ def score(
     assay = assay_of(marker, "--marker")  # before the slide is opened
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else built_in(assay)
-    check_kind(profile, assay)
+    check_marker(profile, assay)
     wanted = Engine.model_construct(
         name=engine, ca=engine_ca, cert=engine_cert, key=engine_key
     )  # Engines reads the name

@@ -22,15 +22,16 @@ from server.report.codes import (
     REFUSAL,
     SPECIMEN_CONTAINER_IDENTIFIER,
     Code,
-    Scheme,
 )
 from server.report.identity import algorithm_version
-from server.report.quantities import Quantity, quantities, regions
+from server.report.quantities import Form, Quantity, quantities, regions
 
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
 
 _DECIMALS = 2
+_TYPES = {Form.NUMBER: "NM", Form.WORDS: "ST", Form.ANSWER: "CWE"}
+"""OBX-2: the same of a measure with a score as without."""
 
 
 class Status(StrEnum):
@@ -151,21 +152,13 @@ def _quantity(q: Quantity, status: Status) -> str:
     """X and empty where there is no score (never 0), or no longer."""
     absent = status is Status.REJECTED or (q.number is None and q.answer is None)
     value = "" if absent else _value(q)
-    return _observation(q.code, value, Status.REJECTED if absent else status, region=q.region, kind=_kind(q))
-
-
-def _kind(q: Quantity) -> str:
-    """OBX-2."""
-    if q.answer is not None:
-        return "ST" if q.answer.scheme is Scheme.CHROMOGEN else "CWE"
-    return "ST" if q.code.unit is None else "NM"
+    return _observation(q.code, value, Status.REJECTED if absent else status, region=q.region, kind=_TYPES[q.form])
 
 
 def _value(q: Quantity) -> str:
-    """A category in words, unless a public list has an answer for it."""
+    """A category in words, unless a public list has answers for it."""
     if q.answer is not None:
-        own = q.answer.scheme is Scheme.CHROMOGEN
-        return composed(q.answer.meaning) if own else _coded(q.answer)
+        return composed(q.answer.meaning) if q.form is Form.WORDS else _coded(q.answer)
     return f"{q.number:.{_DECIMALS}f}" if isinstance(q.number, float) else str(q.number)
 
 

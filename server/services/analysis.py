@@ -11,7 +11,7 @@ from inference.cells.values import Cells
 from inference.infer import Engine
 from inference.measures import Score
 from inference.model import Resolution
-from inference.quality import LEAST_NUCLEI, Warning
+from inference.quality import Warning
 from inference.slide import Slide
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
@@ -94,7 +94,7 @@ class AnalysisService:
             slide.close()
         mismatch, histograms = assay.analyzer.mismatch(overview), histograms_of(cells, assay.analyzer.histograms)
         said = {
-            Warning.TOO_FEW_NUCLEI: len(cells) < LEAST_NUCLEI,
+            Warning.TOO_FEW_NUCLEI: len(cells) < assay.analyzer.least_cells,
             Warning.OUT_OF_SCOPE: assay.out_of_scope(),
         }
         first = () if mismatch is None else (mismatch.reason.value,)

@@ -18,16 +18,8 @@ from inference.errors import ChromogenError, Reason, Refused
 from inference.geometry import Size
 from inference.model import Resolution
 from inference.slide import Level, Rgb, SlideFacts
-from server.slides.codec import (
-    Colour,
-    Encoding,
-    Undecodable,
-    box_average,
-    declare_colour,
-    decode,
-    rgb_of_ycbcr,
-    says_colour,
-)
+from server.slides.codec import Encoding, Undecodable, box_average, decode, rgb_of_ycbcr
+from server.slides.codestream import Colour
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.digest import sha256_of
 from server.slides.framed_slide import FramedSlide
@@ -37,6 +29,13 @@ from server.slides.plan import level_scales
 from server.slides.quiet import quiet
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
+
+_JPEG2000 = {
+    COMPRESSION.JPEG2000,
+    COMPRESSION.JPEG_2000_LOSSY,
+    COMPRESSION.APERIO_JP2000_RGB,
+    COMPRESSION.APERIO_JP2000_YCBC,
+}
 
 COARSEST_TAG_UM = 10.0
 """Resolution tags of coarser pixels are a printer's (72 to 600 dots an inch), not a microscope's."""
@@ -68,7 +67,10 @@ class TiffFrames:
         if len(data) < self.lengths[number]:
             raise Undecodable("cut off")
         if self.page.compression == COMPRESSION.JPEG:
-            return decode(self._whole_stream(data), Encoding.JPEG, self.colour, self._frame(row), shrink)
+            stream = data[:2] + self.tables + data[2:] if self.tables else data
+            return decode(stream, Encoding.JPEG, self.colour, self._frame(row), shrink)
+        if self.page.compression in _JPEG2000:
+            return decode(data, Encoding.JPEG2000, self.colour, self._frame(row), shrink)
         return box_average(self._by_tifffile(data, number), shrink)
 
     def _frame(self, row: int) -> Size:
@@ -77,10 +79,6 @@ class TiffFrames:
             return self.layout.frame
         height = min(self.layout.frame.height, self.layout.size.height - row * self.layout.frame.height)
         return Size(width=self.layout.frame.width, height=height)
-
-    def _whole_stream(self, data: bytes) -> bytes:
-        stream = data[:2] + self.tables + data[2:] if self.tables else data
-        return stream if says_colour(data) else declare_colour(stream, self.colour)
 
     def _by_tifffile(self, data: bytes, number: int) -> Rgb:
         try:
