@@ -14,15 +14,11 @@ import structlog
 from sqlalchemy import (
     Boolean,
     Connection,
-    Double,
-    Integer,
     RowMapping,
     and_,
-    bindparam,
     case,
     func,
     literal,
-    not_,
     or_,
     select,
     text,
@@ -30,7 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority, Request
@@ -314,30 +309,14 @@ def view_of(row: RowMapping) -> OrderView:
     )
 
 
-def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
-    """Put the order under `new_token` for `lease_s`."""
-    return (
-        update(orders)
-        .where(which)
-        .values(
-            state=OrderState.RUNNING,
-            token=bindparam("new_token"),
-            attempt=orders.c.attempt + 1,
-            lease_until=_in(bindparam("lease_s", type_=Double)),
-            progress=0.0,
-            ending=None,
-            updated_at=func.now(),
-        )
-        .returning(orders)
-    )
-
-
-def _claimable() -> ColumnElement[bool]:
-    return and_(_is_due(), not_(is_abandoned(bindparam("most", type_=Integer))))
-
-
-# Made once: to build it for each case takes longer than to run it.
-_CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
+_CLAIM = text("""
+SELECT begun.* FROM (
+    SELECT id FROM orders WHERE id = :order_id AND chromogen_is_due(state, due_at, lease_until)
+        AND NOT chromogen_is_abandoned(state, lease_until, attempt, ending, :most)
+    FOR NO KEY UPDATE
+) free, chromogen_begin(free.id, :lease_s, :new_token) begun
+""").columns(**{column.name: column.type for column in orders.c})
+"""This order, if it can be had; as `TAKE` gives it."""
 
 TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(least)s, %(new_token)s)"
 """The most urgent due order under a new token, or none; one whose last permitted worker vanished is left to `claim`."""
