@@ -23,11 +23,11 @@ class Warning(StrEnum):
     OUT_OF_FOCUS = "OUT_OF_FOCUS"
     INK = "INK"
     TILES_UNREADABLE = "TILES_UNREADABLE"  # some, fewer than would refuse the slide
+    INTERVAL_MISSING = "INTERVAL_MISSING"  # scored anew without the cells' file: gone, or of an older schema
     PEAKS_OVERFLOWED = "PEAKS_OVERFLOWED"  # a tile had more nuclei than the network reports
 
 
 LEAST_TISSUE_MM2 = 0.25
-LEAST_NUCLEI = 100
 MOST_UNREADABLE = 0.02  # of the tiles with tissue; above it the slide is refused
 BLURRED = 8.0  # median over tiles of the standard deviation of the Laplacian, grey levels
 INK_SHARE = 0.01  # of the picture

@@ -25,7 +25,6 @@ from server.site import (
     Site,
     named,
     plain_site,
-    takes,
 )
 from server.site_table import Table, wrong
 
@@ -88,8 +87,7 @@ def _site(content: dict[str, Any], base: Path) -> Site:
     routes = [_route(table, laboratories, destinations) for table in whole.tables("routes")]
     whole.end()
     for name in destinations.keys() & archives.keys():
-        destination = destinations[name]
-        if not isinstance(destination, ArchiveDestination) or destination.archive != name:
+        if destinations[name].archive != name:
             wrong(f"[destinations.{name}]", "has the name of an archive that it isn't: give it another")
     return Site(
         laboratories=tuple(laboratories.values()),
@@ -181,8 +179,9 @@ def _route(table: Table, laboratories: Mapping[str, Laboratory], destinations: M
         if NATURES[kind] is Nature.KEPT:
             wrong(f"{table.where} artifacts", f"{kind} never leaves: take it out")
         for name in to:
-            if kind not in takes(destinations[name]):
-                wrong(f"{table.where} to", f"{name} takes {named(takes(destinations[name]))}, and no {kind}")
+            takes = destinations[name].takes
+            if kind not in takes:
+                wrong(f"{table.where} to", f"{name} takes {named(takes)}, and no {kind}")
     table.end()
     return Route(laboratory=laboratory, events=frozenset(events), artifacts=frozenset(artifacts), to=to)
 

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from inference.evaluation.metric import MATCH_RADIUS_UM, FloatArray, Points
-
-LEAST_SIMILAR = float(np.exp(-0.5))
+from inference.evaluation.metric import Points
+from inference.keypoints import cohen_kappa, pairs, similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,63 +46,3 @@ def agreement(ours: Sequence[Points], theirs: Sequence[Points], *, mpp: float) -
         kappa=cohen_kappa(table[:2, :2]),
         kappa_with_missed=cohen_kappa(table),
     )
-
-
-def similarity(a: FloatArray, b: FloatArray, *, mpp: float) -> FloatArray:
-    """Keypoint similarity (n, m) of (n, 2) and (m, 2) points in pixels."""
-    squared = ((a[:, None] - b[None]) ** 2).sum(axis=2) * mpp**2
-    similar: FloatArray = np.exp(-squared / (2 * MATCH_RADIUS_UM**2))
-    return similar
-
-
-def pairs(similar: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and columns of the assignment of the largest sum, without pairs below LEAST_SIMILAR (which gain nothing)."""
-    gain = np.where(similar >= LEAST_SIMILAR * (1 - 1e-9), similar, 0.0)
-    if gain.size == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if gain.shape[0] > gain.shape[1]:
-        columns, rows = _assign(-gain.T)
-    else:
-        rows, columns = _assign(-gain)
-    near = gain[rows, columns] > 0
-    return rows[near], columns[near]
-
-
-def cohen_kappa(table: npt.NDArray[np.int64]) -> float:
-    """Chance-corrected agreement of a square contingency table; NaN where it is empty or all of one label."""
-    n = float(table.sum())
-    if n == 0:
-        return float("nan")
-    expected = float(table.sum(0) @ table.sum(1)) / n**2
-    return float("nan") if expected == 1 else (float(np.trace(table)) / n - expected) / (1 - expected)
-
-
-def _assign(cost: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """A column for each row of (n, m) costs, n <= m, of least sum: shortest augmenting paths with
-    potentials, O(n² m).
-    """
-    n, m = cost.shape
-    row_of = np.full(m, -1, np.int64)
-    u, v = np.zeros(n), np.zeros(m)
-    for row in range(n):
-        shortest, before = np.full(m, np.inf), np.full(m, -1, np.int64)
-        done = np.zeros(m, bool)
-        current, column, reached = row, -1, 0.0
-        while current != -1:
-            through = reached + cost[current] - u[current] - v
-            better = ~done & (through < shortest)
-            shortest[better], before[better] = through[better], column
-            column = int(np.argmin(np.where(done, np.inf, shortest)))
-            reached = float(shortest[column])
-            done[column] = True
-            current = int(row_of[column])
-        u[row] += reached
-        passed = done & (row_of >= 0)
-        u[row_of[passed]] += reached - shortest[passed]
-        v[done] -= reached - shortest[done]
-        while column != -1:  # turn the path round
-            row_of[column] = row if before[column] == -1 else row_of[before[column]]
-            column = int(before[column])
-    columns = np.flatnonzero(row_of >= 0)
-    order = np.argsort(row_of[columns])
-    return row_of[columns][order], columns[order]

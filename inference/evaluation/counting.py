@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.evaluation.metric import EPITHELIUM, MATCH_RADIUS_UM, STROMA, FloatArray, Points, matches, only
+from inference.evaluation.metric import EPITHELIUM, STROMA, Points, matches, only
 from inference.grade import Grades
+from inference.keypoints import MATCH_RADIUS_UM, FloatArray
 from inference.score import h_score
 
 

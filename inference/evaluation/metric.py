@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from inference.keypoints import MATCH_RADIUS_UM, FloatArray
 
-MATCH_RADIUS_UM = 2.98
 STROMA, EPITHELIUM = 0, 1
 
 

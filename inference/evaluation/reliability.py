@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inference.evaluation.metric import EPITHELIUM, MATCH_RADIUS_UM, STROMA, FloatArray, Points, matches, only
+from inference.evaluation.metric import EPITHELIUM, STROMA, Points, matches, only
+from inference.keypoints import MATCH_RADIUS_UM, FloatArray
 
 BINS = 10
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inference.evaluation.metric import MATCH_RADIUS_UM, Points, matches
+from inference.evaluation.metric import Points, matches
+from inference.keypoints import MATCH_RADIUS_UM
 from inference.training import data
 from inference.training.evaluate import BORDER, PLACES, RAW, logits_of
 from inference.training.model import NucleusNet, load

@@ -11,6 +11,7 @@ COMMANDS = {
     "score": "server.cli.score:score",
     "detect": "server.cli.detect:detect",
     "evaluate": "server.cli.evaluate:evaluate",
+    "calibrate": "server.cli.calibrate:calibrate",
     "demo": "server.cli.demo:demo",
     "serve": "server.cli.serve:serve",
     "work": "server.cli.serve:work",

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
-from inference.assay import assay_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
@@ -16,7 +16,7 @@ from inference.model import read_model, shipped_models
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import score_lines
-from server.domain.profile import built_in, check_kind
+from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
 from server.settings import Engine
@@ -31,7 +31,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong"
 )
-@click.option("--marker", default="ER", help="the stain; one that isn't scored here is refused")
+@click.option("--marker", default=USUAL_MARKER, help="the stain; one that isn't scored here is refused")
 @click.option(
     "--profile",
     "profile_file",
@@ -70,7 +70,7 @@ def score(
     assay = assay_of(marker, "--marker")  # before the slide is opened
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else built_in(assay)
-    check_kind(profile, assay)
+    check_marker(profile, assay)
     wanted = Engine.model_construct(
         name=engine, ca=engine_ca, cert=engine_cert, key=engine_key
     )  # Engines reads the name

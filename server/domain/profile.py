@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from inference.assay import Assay, assays
+from inference.assay import Assay, assay_of, assays
 from inference.criteria import Criteria
 from inference.errors import Reason
 from server.domain.errors import Refused, ServiceReason
@@ -97,6 +97,14 @@ def check_kind(profile: Profile, assay: Assay) -> None:
     if not _scores(profile, assay):
         kinds = ", ".join(kind.method for kind in assay.analyzer.criteria)
         raise Refused(Reason.PROFILE_INVALID, f"{assay.marker} is scored by criteria of method {kinds} only")
+
+
+def check_marker(profile: Profile, assay: Assay) -> None:
+    """Raises Refused PROFILE_INVALID where the profile is for another marker, and `check_kind`'s."""
+    if profile.key.marker != ANY and assay_of(profile.key.marker, f"profile {profile.label}") is not assay:
+        message = f"profile {profile.label} is for {profile.key.marker}, not for {assay.marker}: name one that is"
+        raise Refused(Reason.PROFILE_INVALID, message)
+    check_kind(profile, assay)
 
 
 def _scores(profile: Profile, assay: Assay) -> bool:

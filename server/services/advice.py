@@ -55,7 +55,10 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give criteria that the stain is scored by, each number in its range"),
-    _R.CELLS_INVALID: Advice(Kind.DATA_LOSS, "the operator restores the results' folder from its backup"),
+    _R.CELLS_INVALID: Advice(
+        Kind.DATA_LOSS,
+        "cells of an older schema: order the slide again; a damaged file: the operator restores it from its backup",
+    ),
     _R.MODEL_INVALID: Advice(_STATE, "the operator installs the model again"),
     _R.DATASET_INVALID: Advice(_INVALID, "correct the data set"),
     _R.OUTPUT_NOT_WRITABLE: Advice(_AWAY, "the operator makes room on the disk; then try again"),

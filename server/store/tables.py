@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from server.domain.artifact import ArtifactKind
+from server.domain.order import Priority
 from server.domain.states import DeliveryState, OrderState
 from server.store.metadata import metadata as metadata
 from server.store.result_tables import artifacts as artifacts
@@ -72,7 +73,9 @@ orders = Table(
     Column("placer_universal_type", Text, nullable=False, server_default=""),
     Column("placer_request", Text, nullable=False),
     Column("priority", String(16), nullable=False),
-    Column("rank", SmallInteger, nullable=False, comment="0 STAT, 1 ASAP, 2 ROUTINE"),
+    Column(
+        "rank", SmallInteger, nullable=False, comment=", ".join(f"{priority.rank} {priority}" for priority in Priority)
+    ),
     Column("marker", Text, nullable=False),
     Column("procedure_code", Text, nullable=False),
     Column("procedure_text", Text, nullable=False),
@@ -135,7 +138,14 @@ orders = Table(
     Index(
         "orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")
     ),
-    Index("orders_urgent_idx", "lab", "rank", "received_at", "id", postgresql_where=text("rank < 2")),
+    Index(
+        "orders_urgent_idx",
+        "lab",
+        "rank",
+        "received_at",
+        "id",
+        postgresql_where=text(f"rank < {Priority.ROUTINE.rank}"),
+    ),
 )
 
 profiles = Table(

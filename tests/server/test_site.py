@@ -9,7 +9,7 @@ from server.domain.artifact import ArtifactKind
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
-from server.site import Address, Listener, Site, plain_site
+from server.site import MESSAGES, OBJECTS, Address, Listener, Site, plain_site
 from server.site_file import read_site, site_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
@@ -239,3 +239,20 @@ def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> No
     (tmp_path / "latin").write_bytes("folder = 'Köln'".encode("latin-1"))
     with pytest.raises(Refused, match="is not UTF-8"):
         read_site(tmp_path / "latin")
+
+
+def test_every_certificate_of_the_site_is_named_by_the_key_that_sets_it(tmp_path: Path) -> None:
+    text = GOOD.replace("port = 2576", 'port = 2576\ntls_ca = "ca.pem"\ntls_cert = "own.pem"\ntls_key = "own.key"')
+    expected = {
+        "[destinations.lis] tls_ca": tmp_path / "ca.pem",
+        "[destinations.lis] tls_cert": tmp_path / "own.pem",
+    }
+    assert site_from(tmp_path, text).certificates == expected
+
+
+def test_every_kind_of_destination_says_what_it_takes_and_is(tmp_path: Path) -> None:
+    site = site_from(tmp_path, GOOD)
+    assert {d.name: (d.archive, d.errors) for d in site.destinations} == {"lis": (None, 10), "a": ("a", None)}
+    taken = [d.takes for d in site.destinations]
+    assert frozenset.union(*taken) == MESSAGES | OBJECTS
+    assert sum(map(len, taken)) == len(MESSAGES | OBJECTS)

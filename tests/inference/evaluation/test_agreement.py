@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.evaluation.agreement import LEAST_SIMILAR, agreement, cohen_kappa, pairs, similarity
-from inference.evaluation.metric import MATCH_RADIUS_UM, Points
+from inference.evaluation.agreement import agreement
+from inference.evaluation.metric import Points
+from inference.keypoints import LEAST_SIMILAR, MATCH_RADIUS_UM, cohen_kappa, pairs, similarity
 
 
 def points(*rows: tuple[float, float, int]) -> Points:

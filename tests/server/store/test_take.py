@@ -226,8 +226,7 @@ def test_the_most_urgent_of_many_orders_is_found_by_an_index(service_url: str, e
     taken(store)  # what is planned once a connection reads the catalogue
     with transaction(bound, subject="worker") as connection:
         plan = connection.exec_driver_sql(
-            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT * FROM chromogen_take('worker', 60, 3, "
-            "false, gen_random_uuid())"
+            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT * FROM chromogen_take('worker', 60, 3, 2, gen_random_uuid())"
         )
         lines = plan.scalars().all()
     bound.dispose()

@@ -1,0 +1,176 @@
+"""`chromogen calibrate`: criteria of one's own from annotated regions, as a profile that `score --profile` takes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inference.analyzers.nuclear import COMPARTMENTS
+from inference.annotations import read_names
+from inference.assay import Assay, assay_of, criteria_values
+from inference.calibrate import Calibration
+from inference.calibrate import calibrate as calibrated
+from inference.calibration.fit import HueBy, Objective, Settings
+from inference.calibration.observers import ObserverAgreement, Pair, observer_agreement
+from inference.calibration.sample import Sample
+from inference.engines.factory import make_engine
+from inference.errors import Reason, Refused
+from inference.grade import DensityThresholds, HueValueThresholds
+from server.cli.calibrate_json import calibration_json, observers_json
+from server.cli.manifest import ManifestRow, read_manifest
+from server.cli.progress import progress_bar
+from server.cli.regions import Gathered, gather
+from server.cli.table import aligned
+
+METHODS = (HueValueThresholds.method, DensityThresholds.method)
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--marker", required=True, help="the stain that the profile is for")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="profile file to write")
+@click.option("--by", type=click.Choice([o.value for o in Objective]), default=Objective.H_SCORE.value)
+@click.option("--method", type=click.Choice(METHODS), default=METHODS[0], help="kind of criteria")
+@click.option(
+    "--hue-by", type=click.Choice([h.value for h in HueBy]), default=HueBy.SEARCH.value, help="search, or two peaks"
+)
+@click.option(
+    "--classes",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help='JSON of class names, such as {"2+": {"class": "tumour", "grade": 2}}; null passes over a class',
+)
+@click.option("--json", "as_json", is_flag=True, help="print the outcome as one JSON object")
+def calibrate(
+    manifest: Path, marker: str, out: Path, by: str, method: str, hue_by: str, classes: Path | None, as_json: bool
+) -> None:
+    """Fit the thresholds of a nuclear stain to the regions of MANIFEST, and show the error on slides left out.
+
+    MANIFEST is a CSV, slide,image,mpp,annotation and optionally region, annotator and scores a region (README). A
+    region is fitted by its graded nuclei where it has any, else by its scores. With two annotators a profile of each is
+    written too.
+    """
+    assay = nuclear(assay_of(marker, "--marker"))
+    names = read_names(read_text(classes), classes.name) if classes else {}
+    rows = read_manifest(manifest, assay.analyzer)
+    settings = Settings(method=method, by=Objective(by), hue_by=HueBy(hue_by))
+    engine = make_engine("local", model=assay.model)
+    with progress_bar("calibrating") as progress:
+        gathered = gather(rows, engine, assay, names, progress)
+    found = calibrated(gathered.samples, settings)
+    advice = (*gathered.advice, *found.advice)
+    shown = {"marker": assay.marker, **calibration_json(found, advice, COMPARTMENTS)}
+    of_each = {who: calibrated(by_one(rows, gathered, who), settings) for who in annotators(rows)}
+    if of_each:
+        thresholds = {who: criteria_values(one.chosen.fit.criteria) for who, one in of_each.items()}
+        shown["annotators"] = observers_json(agreement(rows, gathered), thresholds)
+    for path, one in {out: found, **{beside(out, who): one for who, one in of_each.items()}}.items():
+        write_profile(path, assay, one)
+    if as_json:
+        click.echo(json.dumps(shown))
+    else:
+        show(shown, found, out)
+    for said in advice:
+        click.echo(f"warning: {said.concern}: {said.text}", err=True)
+
+
+def nuclear(assay: Assay) -> Assay:
+    """Raises Refused ASSAY_UNSUPPORTED for a stain that isn't graded by nucleus."""
+    if HueValueThresholds not in assay.analyzer.criteria:
+        raise Refused(Reason.ASSAY_UNSUPPORTED, f"{assay.marker} isn't graded by nucleus: calibrate fits no other yet")
+    return assay
+
+
+def read_text(path: Path) -> str:
+    """Raises Refused ANNOTATION_INVALID."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise Refused(Reason.ANNOTATION_INVALID, f"{path} can't be read as text") from None
+
+
+def annotators(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
+    """Both, where there are two; else none."""
+    names = tuple(dict.fromkeys(row.annotator for row in rows))
+    return names if len(names) == 2 else ()
+
+
+def by_one(rows: Sequence[ManifestRow], gathered: Gathered, annotator: str) -> list[Sample]:
+    return [s for row, s in zip(rows, gathered.samples, strict=True) if row.annotator == annotator]
+
+
+def agreement(rows: Sequence[ManifestRow], gathered: Gathered) -> ObserverAgreement:
+    """Over the regions that both have annotated."""
+    regions: dict[object, dict[str, tuple[Sample, float]]] = {}
+    for row, sample, mpp in zip(rows, gathered.samples, gathered.mpps, strict=True):
+        regions.setdefault((row.image, row.region), {})[row.annotator] = sample, mpp
+    first, second = annotators(rows)
+    pairs = []
+    for of in regions.values():
+        ours, theirs = (of[who][0].annotated if who in of else None for who in (first, second))
+        if ours is not None and theirs is not None:
+            pairs.append(Pair(first=ours, second=theirs, mpp=of[first][1]))
+    return observer_agreement(pairs)
+
+
+def beside(out: Path, annotator: str) -> Path:
+    """The file of one annotator's profile."""
+    plain = "".join(c if c.isalnum() else "-" for c in annotator) or "unnamed"
+    return out.with_name(f"{out.stem}-{plain}{out.suffix}")
+
+
+def write_profile(path: Path, assay: Assay, found: Calibration) -> None:
+    """As `--profile` takes it; the thresholds are for raw colours, as where a profile names none."""
+    profile = {
+        "name": path.stem,
+        "revision": 1,
+        "marker": assay.marker,
+        "thresholds": criteria_values(found.chosen.fit.criteria),
+        "source": source(found),
+    }
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(profile, indent=2) + "\n")
+    part.replace(path)
+
+
+def source(found: Calibration) -> str:
+    """Where the thresholds come from, as the profile says it."""
+    error = found.chosen.mean_error
+    trust = "no slide left out" if error is None else f"mean error on slides left out {error:.1f}"
+    counted = f"{found.slides} slides, {found.regions} regions, {found.n} nuclei"
+    return f"chromogen calibrate by {found.settings.by}: {counted}; {trust}"
+
+
+def show(shown: Mapping[str, Any], found: Calibration, out: Path) -> None:
+    """What a person needs to judge the fit by."""
+    chosen = found.chosen
+    flat, interval = chosen.fit.flat.ranges, chosen.intervals
+    rows = [
+        [name, f"{value:g}", ends(interval.get(name)), ends(flat.get(name))]
+        for name, value in ((n, float(v)) for n, v in chosen.fit.criteria.values().items())
+    ]
+    for line in aligned(["threshold", "fitted", "95 %", "within a point"], rows):
+        click.echo(line)
+    for by, way in shown["hue_by"].items():
+        if way is not None:
+            said = ", ".join(f"{k} {v:g}" for k, v in way["thresholds"].items() if k != "method")
+            click.echo(f"hue by {by}: {said}; left-out error {number(way['mean_error'])}")
+    rows = [
+        [r.slide, r.part, str(r.n), f"{r.annotated:.1f}", f"{r.fitted:.1f}", f"{abs(r.error):.1f}"]
+        for r in (*chosen.left_out, *(() if chosen.left_out == chosen.left_out_all else chosen.left_out_all))
+    ]
+    for line in aligned(["left out", "compartment", "nuclei", "annotated", "fitted", "error"], rows) if rows else ():
+        click.echo(line)
+    click.echo(f"mean error {number(shown['mean_error'])}, kappa {number(shown['kappa'])}, nuclei {found.n}")
+    if "annotators" in shown:
+        click.echo("annotators: " + ", ".join(f"{k} {v}" for k, v in shown["annotators"].items() if k != "thresholds"))
+    click.echo(f"written to {out}; research use only")
+
+
+def ends(interval: tuple[float, float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:g} to {interval[1]:g}"
+
+
+def number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"

@@ -1,0 +1,178 @@
+"""The regions of a manifest as samples: the model's nuclei of each, and what was annotated there."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from inference.analyze import Options, Progress, analyze, working_region
+from inference.annotations import Mark, Names, read_csv, read_geojson
+from inference.assay import Assay
+from inference.calibration.cleaning import Cleaned, cleaned
+from inference.calibration.concerns import Advice, Concern
+from inference.calibration.sample import Annotated, Sample, graded_sample
+from inference.cells.file import read_cells
+from inference.cells.values import Cells, joined, no_cells
+from inference.errors import Reason, Refused
+from inference.geometry import Region, Size
+from inference.infer import Engine
+from inference.slide import Slide
+from inference.tissue import Tissue, find_tissue
+from server.cli.manifest import ManifestRow
+from server.report.read_ann import read_ann
+from server.slides.dicom_header import is_dicom
+from server.slides.opening import open_slide
+from server.slides.scanner import scanner_of
+
+GEOJSON = (".geojson", ".json")
+MPP_DIFFERS = 0.05
+"""Share by which a manifest's pixel size may differ from the slide's own."""
+MPP_VARIES = 0.02
+OFF_TISSUE = 0.02
+"""Share of a region's annotated nuclei."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Analysed:
+    """The nuclei of a region of an image, found as `score` finds them."""
+
+    cells: Cells
+    mpp: float
+    size: Size
+    tissue: Tissue
+    scale: float
+    """Pixels of the largest level per pixel of the working grid."""
+
+    def off_tissue(self, annotated: Annotated) -> int:
+        x, y = ((annotated.xy[:, i] + 0.5) / self.scale - 0.5 for i in range(2))
+        return int((~self.tissue.holds(x, y)).sum())
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathered:
+    """What the lines of a manifest gave, in their order, and what was doubtful in it."""
+
+    samples: list[Sample] = field(default_factory=list)
+    mpps: list[float] = field(default_factory=list)
+    advice: list[Advice] = field(default_factory=list)
+
+
+def gather(rows: Sequence[ManifestRow], engine: Engine, assay: Assay, names: Names, progress: Progress) -> Gathered:
+    """Raises Refused, naming the line."""
+    gathered = Gathered()
+    analysed: dict[tuple[Path, Region | None], Analysed] = {}
+    for done, row in enumerate(rows, 1):
+        try:
+            key = row.image, row.region
+            if key not in analysed:
+                analysed[key] = analyse(row, engine, assay)
+            _add(gathered, row, analysed[key], names)
+        except Refused as error:
+            raise Refused(error.reason, f"{row.name}: {error.message}") from None
+        progress(done / len(rows))
+    gathered.advice += _differing(rows, gathered.mpps)
+    return gathered
+
+
+def analyse(row: ManifestRow, engine: Engine, assay: Assay) -> Analysed:
+    """Find the nuclei of a line's region. Raises Refused as `open_slide` and `analyze` do."""
+    with closing(_opened(row, engine)) as slide, tempfile.TemporaryDirectory(prefix="chromogen-") as folder:
+        file = Path(folder) / "cells.parquet"
+        analyze(slide, engine, assay.analyzer, file, Options(region=row.region))
+        parts = list(read_cells(file, assay.analyzer.schema))
+        return Analysed(
+            cells=joined(parts) if parts else no_cells(assay.analyzer.schema),
+            mpp=slide.facts.mpp,
+            size=slide.facts.size,
+            tissue=find_tissue(slide, working_region(slide, None)),
+            scale=slide.working.scale,
+        )
+
+
+def _opened(row: ManifestRow, engine: Engine) -> Slide:
+    """By its own pixel size where it has one. Raises Refused MANIFEST_INVALID where the manifest has another."""
+    try:
+        slide = open_slide(row.image, engine.model.resolution)
+    except Refused as error:
+        if error.reason is not Reason.NO_PIXEL_SIZE or row.mpp is None:
+            raise
+        return open_slide(row.image, engine.model.resolution, mpp=row.mpp)
+    own = slide.facts.mpp
+    if row.mpp is not None and abs(row.mpp - own) > MPP_DIFFERS * own:
+        slide.close()
+        message = f"mpp is {row.mpp:g} in the manifest and {own:g} in the slide: correct it, or leave it empty"
+        raise Refused(Reason.MANIFEST_INVALID, message)
+    return slide
+
+
+def _add(gathered: Gathered, row: ManifestRow, analysed: Analysed, names: Names) -> None:
+    found = _cleaned(row, analysed, names)
+    annotated = found.annotated if found is not None else None
+    if annotated is not None and found is not None:
+        gathered.advice += _doubts(row, analysed, found, annotated)
+        sample = graded_sample(row.slide, row.name, analysed.cells, annotated, mpp=analysed.mpp)
+    elif row.targets:
+        sample = Sample(slide=row.slide, name=row.name, cells=analysed.cells, targets=row.targets)
+    else:
+        message = "the annotation has no grades and the line no score: grade the nuclei, or give an H-score"
+        raise Refused(Reason.ANNOTATION_INVALID, message)
+    gathered.samples.append(sample)
+    gathered.mpps.append(analysed.mpp)
+
+
+def _cleaned(row: ManifestRow, analysed: Analysed, names: Names) -> Cleaned | None:
+    """None where the line names no annotation."""
+    if row.annotation is None:
+        return None
+    where = row.annotation.name
+    marks = read_marks(row.annotation, names)
+    if not marks:
+        raise Refused(Reason.ANNOTATION_INVALID, f"{where} holds no nucleus; check the file, or leave the line out")
+    found = cleaned(marks, analysed.size, row.region, mpp=analysed.mpp, where=where)
+    if found.annotated is not None and len(found.annotated) == 0:
+        message = f"{where} holds no nucleus within the region: check region and coordinates"
+        raise Refused(Reason.ANNOTATION_INVALID, message)
+    return found
+
+
+def read_marks(path: Path, names: Names) -> list[Mark]:
+    """By what the file is: DICOM, GeoJSON by its name, else CSV. Raises Refused ANNOTATION_INVALID."""
+    try:
+        if is_dicom(path):
+            return read_ann(path, names)
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
+    read = read_geojson if path.suffix.lower() in GEOJSON else read_csv
+    return read(text, names, path.name)
+
+
+def _doubts(row: ManifestRow, analysed: Analysed, found: Cleaned, annotated: Annotated) -> list[Advice]:
+    said = []
+    if found.duplicates:
+        text = f"{row.name}: {found.duplicates} nuclei are annotated twice; they count once"
+        said.append(Advice(concern=Concern.DUPLICATE_ANNOTATIONS, text=text))
+    if found.contradictory:
+        text = f"{row.name}: {found.contradictory} marks contradict another of the same nucleus; correct them, they are"
+        said.append(Advice(concern=Concern.CONTRADICTORY_ANNOTATIONS, text=f"{text} left out"))
+    off = analysed.off_tissue(annotated)
+    if off > OFF_TISSUE * len(annotated):
+        text = f"{row.name}: {off} of {len(annotated)} annotated nuclei lie off the tissue; check the coordinates"
+        said.append(Advice(concern=Concern.OFF_TISSUE, text=text))
+    return said
+
+
+def _differing(rows: Sequence[ManifestRow], mpps: Sequence[float]) -> list[Advice]:
+    """Slides of different scanners or pixel sizes: criteria are for one scanner."""
+    said = []
+    scanners = sorted({s for s in (scanner_of(image) for image in dict.fromkeys(r.image for r in rows)) if s})
+    if len(scanners) > 1:
+        text = f"the slides are of different scanners ({'; '.join(scanners)}): calibrate each apart"
+        said.append(Advice(concern=Concern.SCANNERS_DIFFER, text=text))
+    if mpps and np.ptp(mpps) > MPP_VARIES * min(mpps):
+        text = f"pixels are of {min(mpps):g} to {max(mpps):g} µm: check mpp, and calibrate each scanner apart"
+        said.append(Advice(concern=Concern.PIXEL_SIZES_DIFFER, text=text))
+    return said
