@@ -193,6 +193,8 @@ class _Files:
         source = WsiDicomFileSource.open(part.who.path)
         self._sources.append(source)
         (reader,) = source.readers
+        if part.who.concatenation_uid and "ConcatenationFrameOffsetNumber" not in part.dataset:
+            reader.dataset._dataset.ConcatenationFrameOffsetNumber = part.who.first_frame  # wsidicom needs it
         _check_frames(part, reader)
         self._readers.append(reader)
         self._paths.append(part.who.path)
