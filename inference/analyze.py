@@ -91,6 +91,9 @@ def _mismatch(analyzer: Analyzer, tissue: Tissue, *, refuse: bool) -> Mismatch |
     """Of the slide with the kind of assay. Raises it as Refused where that is asked for."""
     found = analyzer.mismatch(tissue.overview)
     if refuse and found is not None:
+        if quality.background_coloured(tissue.overview):
+            message = "glass isn't white or grey: the colours seem to be decoded wrongly; have the slide converted"
+            raise Refused(Reason.WRONG_COLOUR_SPACE, message)
         raise Refused(found.reason, found.message)
     return found
 
@@ -240,6 +243,7 @@ class _Run:
         found = {
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
             Warning.TOO_FEW_NUCLEI: self.histograms.n < self.analyzer.least_cells,
+            Warning.COLOUR_SUSPECT: quality.background_coloured(self.tissue.overview),
             Warning.OUT_OF_FOCUS: bool(self.sharpness)
             and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,

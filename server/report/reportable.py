@@ -91,6 +91,8 @@ def _give_identity(kept: Dataset) -> None:
     kept.SOPClassUID, kept.Modality = VLWholeSlideMicroscopyImageStorage, "SM"
     if len(kept.get("ImageType") or []) < 3:
         kept.ImageType = ["DERIVED", "PRIMARY", "VOLUME", "NONE"]
+    if int(kept.get("NumberOfFrames") or 0) < 1:
+        kept.NumberOfFrames = 1
     if not kept.get("FrameOfReferenceUID"):
         kept.FrameOfReferenceUID = frame_of_reference(kept.SeriesInstanceUID)
     if "PositionReferenceIndicator" not in kept:
