@@ -75,10 +75,13 @@ def _coded(data: bytes, encoding: Encoding, colour: Colour) -> Colour:
 
 
 def box_average(rgb: Rgb, factor: int) -> Rgb:
-    """Means over boxes of factor x factor pixels from the top left; what does not fill a box is left out."""
+    """Means over boxes of factor x factor pixels from the top left; what does not fill a box is left out.
+
+    A side that is shorter than a box makes one.
+    """
     if factor == 1:
         return rgb
-    height, width = rgb.shape[0] // factor, rgb.shape[1] // factor
+    height, width = max(1, rgb.shape[0] // factor), max(1, rgb.shape[1] // factor)
     small = cv2.resize(rgb[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     return cast(Rgb, small)
 

@@ -46,7 +46,7 @@ def choose(name: str, images: Sequence[Parts], view: View, resolution: Resolutio
     """
     shown = _on_path(name, images, view)
     pyramids = sorted(group(shown, is_padding), key=_by_area)
-    candidates = _named(name, pyramids, view)
+    candidates = _measured(_named(name, pyramids, view))
     scans = [p for p in candidates if p.mpp <= resolution.coarsest * (1 + 1e-6)] or _finest(candidates)
     largest = scans[0]
     same = [p for p in scans if p.area >= _SAME_AREA * largest.area and p.share_within(largest) >= _WITHIN]
@@ -104,6 +104,13 @@ def _named(name: str, pyramids: Sequence[Pyramid], view: View) -> Sequence[Pyram
         message = f"{name} has no pyramid {view.pyramid!r}: name one of {candidates_text(pyramids)}"
         raise Refused(Reason.SEVERAL_SLIDES, message)
     return found
+
+
+def _measured(pyramids: Sequence[Pyramid]) -> Sequence[Pyramid]:
+    """Those whose pixels have a size, unless one without has more of them: that would be the slide."""
+    known = [p for p in pyramids if p.base.spacing_um]
+    most = max((p.base.layout.size.area for p in known), default=0)
+    return known if all(p.base.layout.size.area <= most for p in pyramids) else pyramids
 
 
 def _finest(pyramids: Sequence[Pyramid]) -> list[Pyramid]:

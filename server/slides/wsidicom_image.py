@@ -15,7 +15,7 @@ used here, they take 8.
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from os import strerror
 from pathlib import Path
@@ -71,7 +71,7 @@ def read_by_wsidicom(parts: Sequence[LevelHeader]) -> WsidicomImage:
 
     Raises Refused: SLIDE_DAMAGED (also where a part is missing), UNSUPPORTED_SYNTAX, WRONG_COLOUR_SPACE.
     """
-    parts = sorted(parts, key=lambda part: (part.who.first_frame, part.who.part))
+    parts = _with_offsets(sorted(parts, key=lambda part: (part.who.first_frame, part.who.part)))
     base = parts[0]
     _check_complete(parts)
     decode = _decoder(base)
@@ -90,6 +90,15 @@ def _open(parts: Sequence[LevelHeader], files: "_Files", decode: Decode) -> Wsid
     frames, notes = (_in_order if base.tiled_full else _placed)(parts, files, decode)
     uids = tuple(part.who.sop_instance_uid for part in parts)
     return WsidicomImage(header=base, sop_instance_uids=uids, notes=notes, frames=frames, bytes_of=files)
+
+
+def _with_offsets(parts: Sequence[LevelHeader]) -> Sequence[LevelHeader]:
+    """Parts that are numbered but don't say where they begin follow each other."""
+    numbered = sorted(part.who.part for part in parts) == list(range(1, len(parts) + 1))
+    if len(parts) == 1 or not numbered or any(part.who.first_frame for part in parts):
+        return parts
+    begins = accumulate((part.frames for part in parts[:-1]), initial=0)
+    return [replace(p, who=replace(p.who, first_frame=at)) for p, at in zip(parts, begins, strict=True)]
 
 
 def _check_complete(parts: Sequence[LevelHeader]) -> None:

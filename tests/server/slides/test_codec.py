@@ -121,3 +121,11 @@ def test_bytes_after_the_end_of_a_jpeg_ls_stream_are_fill(kit):
     stream = bytes(imagecodecs.jpegls_encode(rgb))
     for fill in (b"\x00", b"\xff", b"\x20", b"\x00\x00\x00\x00"):
         np.testing.assert_array_equal(decode(stream + fill, Encoding.JPEG_LS, Colour.RGB, SQUARE, 1), rgb)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 3), (3, 40)])
+def test_what_is_smaller_than_a_box_is_its_mean(size):
+    width, height = size
+    out = box_average(np.full((height, width, 3), 200, np.uint8), 16)
+    assert out.shape == (max(1, height // 16), max(1, width // 16), 3)
+    assert (out == 200).all()
