@@ -18,6 +18,7 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from inference.engines.shared_tiles import unlink_all
 from server import metrics, traces
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
@@ -237,6 +238,7 @@ def leave_at_once() -> NoReturn:
     The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside
     OpenCV.
     """
+    unlink_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -111,7 +111,8 @@ PHILIPS = (
 )
 OME = (
     '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
-    '<Image ID="1"><Pixels ID="1" SizeX="128" SizeY="64" SizeC="3" Type="uint8" Order="XYCZT" {}/></Image></OME>'
+    '<Image ID="1"><Pixels ID="1" SizeX="128" SizeY="64" SizeC="3" Type="uint8" DimensionOrder="XYCZT" {}/>'
+    "</Image></OME>"
 )
 
 
