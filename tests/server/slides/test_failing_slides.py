@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydicom.pixels import pixel_array
 
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
 from server.report.reportable import reportable
 from server.report.source import read_source, scored_image
-from tests.opened import open_slide
+from tests.opened import open_framed, open_slide
 
 FAILING = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "slides-failing"
 WHOLE = Size(width=2048, height=2048)
@@ -93,6 +94,16 @@ def test_the_overview_lies_where_the_pixels_do(folder: Path, reference: np.ndarr
     expected = cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA)
     assert (grid.size.width, grid.size.height) == (size.width // side, size.height // side)
     assert np.abs(overview.astype(int) - expected).mean() < 8
+
+
+# Not the one whose header calls YCbCr RGB: pydicom believes it.
+@pytest.mark.parametrize("name", ["md-studydate.dcm", "or-missing.dcm", "sp-volume-only.dcm", "pyr2-bad/a1.dcm"])
+def test_pydicom_decodes_the_same_pixels(folder: Path, name: str) -> None:
+    slide = open_framed(folder / name, allow_coarse=True)
+    for frame in (0, 3):
+        row, column = divmod(frame, slide.facts.size.width // 512)
+        ours = slide.read(Region(x=512 * column, y=512 * row, width=512, height=512)).astype(int)
+        assert np.abs(ours - pixel_array(folder / name, index=frame)).mean() < 2
 
 
 @pytest.mark.parametrize("name", REFUSED)
