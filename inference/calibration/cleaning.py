@@ -12,7 +12,7 @@ from inference.annotations import Mark
 from inference.calibration.sample import Annotated
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
-from inference.keypoints import FloatArray, near
+from inference.keypoints import near
 
 SAME_UM = 1.0
 """Two marks nearer than that are of one nucleus."""
@@ -73,9 +73,8 @@ def _within(annotated: Annotated, region: Region | None) -> Annotated:
     if region is None:
         return annotated
     corner = np.array([region.x, region.y]) - 0.5
-    place: FloatArray = (annotated.xy - corner) / np.array([region.width, region.height])
-    inside: npt.NDArray[np.bool_] = np.all((place >= 0) & (place < 1), axis=1)
-    return annotated.taken(inside)
+    x, y = ((annotated.xy - corner) / np.array([region.width, region.height])).T
+    return annotated.taken((x >= 0) & (x < 1) & (y >= 0) & (y < 1))
 
 
 def _doubled(a: Annotated, mpp: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -9,8 +9,8 @@ import numpy as np
 from inference.calibration.kappa import best_agreement
 from inference.calibration.peaks import hue_threshold
 from inference.calibration.sample import Sample
-from inference.calibration.search import Found, search
-from inference.calibration.surface import Cuts, DensitySpace, HueValueSpace
+from inference.calibration.search import Boxes, Found, search
+from inference.calibration.surface import DensitySpace, HueValueSpace
 from inference.calibration.units import Unit, pool_of, units_of
 from inference.cells.values import joined
 from inference.errors import Reason, Refused
@@ -37,23 +37,24 @@ class HueBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is fitted, and how. `method` as of the criteria."""
+    """What is fitted, and how. `method` as of the criteria; `draws` of regions that intervals are made of."""
 
     method: str = HueValueThresholds.method
     by: Objective = Objective.H_SCORE
     hue_by: HueBy = HueBy.SEARCH
+    draws: int = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Flat:
     """All criteria within a point of the best: how many they are, and how far each threshold ranges among them."""
 
-    cuts: Cuts
+    boxes: Boxes
     ranges: dict[str, Interval]
 
     @property
     def n(self) -> int:
-        return len(self.cuts)
+        return len(self.boxes)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -124,7 +125,7 @@ def _by_grades(drawn: Sequence[Sample], space: HueValueSpace | DensitySpace, sla
     return best_agreement(joined([s.matched for s in drawn]), grade, space, slack=slack)
 
 
-def _flat(cuts: Cuts, space: HueValueSpace | DensitySpace) -> Flat:
-    lowest, highest = (space.named(tuple(edge.tolist())) for edge in (cuts.min(axis=0), cuts.max(axis=0)))
+def _flat(near: Boxes, space: HueValueSpace | DensitySpace) -> Flat:
+    lowest, highest = (space.named(tuple(edge.tolist())) for edge in (near.low.min(axis=0), near.high.max(axis=0)))
     ranges = {name: (lowest[name], highest[name]) for name in lowest}
-    return Flat(cuts=cuts, ranges=ranges)
+    return Flat(boxes=near, ranges=ranges)

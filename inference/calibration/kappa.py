@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inference.calibration.search import Found, found
+from inference.calibration.search import ROUNDING, Boxes, Found
 from inference.calibration.surface import Cuts, DensitySpace, HueValueSpace, brown_below
 from inference.cells.values import Cells
 from inference.grade import DENSITIES, GRADES, HUES, VALUES, Grades
@@ -58,29 +58,29 @@ def best_agreement(cells: Cells, grade: Grades, space: HueValueSpace | DensitySp
     if len(np.unique(grade)) < 2:
         raise ValueError("kappa needs two annotated grades at least")
     terms = _hue_value(cells, grade, space) if isinstance(space, HueValueSpace) else _density(cells, grade)
-    ratio = 1.0
-    while True:
-        place, value = _least(terms, ratio)
-        d, e = terms.parts(place[None])[:, 0]
-        if value >= -CLOSE * len(grade) or d / e >= ratio:
-            break
+    ratio = np.inf
+    d, e = terms.parts(_least(terms, 1.0)[None])[:, 0]
+    while d / e < ratio - CLOSE:
         ratio = float(d / e)
+        d, e = terms.parts(_least(terms, ratio)[None])[:, 0]
     near = _near(terms, ratio + slack, CLOSE * len(grade))
     d, e = terms.parts(near)
     layer, low, high = near.T
     first = space.lows[0] if isinstance(space, HueValueSpace) else 0
     in_order = (layer + first, high, low) if isinstance(space, HueValueSpace) else (low, layer, high)
-    return found(np.stack(in_order, axis=1), np.asarray(d / e), slack)
+    cuts, losses = np.stack(in_order, axis=1), np.asarray(d / e)
+    ties = cuts[losses <= losses.min() + ROUNDING]
+    return Found(best=Boxes(low=ties, high=ties).middle(), loss=float(losses.min()), near=Boxes(low=cuts, high=cuts))
 
 
-def _least(terms: Terms, ratio: float) -> tuple[Cuts, float]:
-    """The place of the least D - ratio x E, and that."""
+def _least(terms: Terms, ratio: float) -> Cuts:
+    """The place of the least D - ratio x E."""
     pivot, lower, upper = terms.at(ratio)
     below = np.minimum.accumulate(lower, axis=1)
     total = pivot[:, None] + below[:, :-1] + upper[:, 1:]
     layer, high = np.unravel_index(int(np.argmin(total)), total.shape)
     low = int(np.argmin(lower[layer, : high + 1]))
-    return np.array([layer, low, high + 1]), float(total[layer, high])
+    return np.array([layer, low, high + 1])
 
 
 def _near(terms: Terms, ratio: float, rounding: float) -> Cuts:

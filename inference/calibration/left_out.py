@@ -14,7 +14,6 @@ from inference.errors import Refused
 from inference.measures import ALL, Interval
 from inference.score import h_score, percent_positive
 
-DRAWS = 100
 SEED = 20231
 
 
@@ -92,7 +91,7 @@ def intervals(samples: Sequence[Sample], settings: Settings) -> dict[str, Interv
     if k < 2:
         return {}
     fitter = Fitter(samples, settings)
-    draws = np.random.default_rng(SEED).multinomial(k, np.full(k, 1 / k), size=DRAWS)
+    draws = np.random.default_rng(SEED).multinomial(k, np.full(k, 1 / k), size=settings.draws)
     drawn = [f for f in (_fit_or_none(fitter, d.tolist()) for d in draws) if f is not None]
     values = [{name: float(v) for name, v in f.criteria.values().items()} for f in drawn]
     if not values:

@@ -12,6 +12,8 @@ BANDWIDTH = 6.0
 """Degrees; a peak of hues is some 20 degrees wide."""
 LEAST_PROMINENT = 0.02
 """Of the higher peak: what rises less above the valley is no peak."""
+LEAST_APART = 60
+"""Degrees: brown and blue are some 180 apart, bumps of either aren't."""
 REACH = 5
 """Bandwidths to which the kernel is drawn."""
 
@@ -24,7 +26,7 @@ def hue_threshold(hues: IntArray) -> int | None:
     peaks = np.flatnonzero((density >= np.roll(density, 1)) & (density > np.roll(density, -1)))
     highest = int(peaks[np.argmax(density[peaks])])
     best, valley = 0.0, None
-    for other in peaks.tolist():
+    for other in peaks[abs(peaks - highest) >= LEAST_APART].tolist():
         left, right = sorted((highest, other))
         lowest = density[left : right + 1].min()
         if density[other] - lowest > best:

@@ -82,6 +82,12 @@ class Surface:
         errors: FloatArray = np.maximum(beyond, 0) @ self.weights
         return errors
 
+    def most(self, low: Cuts, high: Cuts) -> FloatArray:
+        """(k,) what no cut-offs between the same corners score above."""
+        beyond = np.maximum(np.abs(self.scores(low) - self.targets), np.abs(self.scores(high) - self.targets))
+        errors: FloatArray = beyond @ self.weights
+        return errors
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HueValueSpace:

@@ -1,7 +1,7 @@
 """The regions of a manifest as samples: the model's nuclei of each, and what was annotated there."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,13 +51,28 @@ class Analysed:
         return int((~self.tissue.holds(x, y)).sum())
 
 
+DOUBTS = {
+    Concern.DUPLICATE_ANNOTATIONS: "nuclei are annotated twice; they count once",
+    Concern.CONTRADICTORY_ANNOTATIONS: "marks contradict another of the same nucleus and are left out; correct them",
+    Concern.OFF_TISSUE: "annotated nuclei lie off the tissue; check the coordinates",
+}
+NAMED = 3
+"""Lines that a warning names; it counts the others."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Gathered:
     """What the lines of a manifest gave, in their order, and what was doubtful in it."""
 
     samples: list[Sample] = field(default_factory=list)
     mpps: list[float] = field(default_factory=list)
+    doubts: dict[Concern, dict[str, int]] = field(default_factory=dict)
+    """For each concern, nuclei by the line's name."""
     advice: list[Advice] = field(default_factory=list)
+
+    def doubt(self, concern: Concern, row: ManifestRow, n: int) -> None:
+        if n:
+            self.doubts.setdefault(concern, {})[row.name] = n
 
 
 def gather(rows: Sequence[ManifestRow], engine: Engine, assay: Assay, names: Names, progress: Progress) -> Gathered:
@@ -73,7 +88,7 @@ def gather(rows: Sequence[ManifestRow], engine: Engine, assay: Assay, names: Nam
         except Refused as error:
             raise Refused(error.reason, f"{row.name}: {error.message}") from None
         progress(done / len(rows))
-    gathered.advice += _differing(rows, gathered.mpps)
+    gathered.advice = [*_doubtful(gathered.doubts), *_differing(rows, gathered.mpps)]
     return gathered
 
 
@@ -112,7 +127,10 @@ def _add(gathered: Gathered, row: ManifestRow, analysed: Analysed, names: Names)
     found = _cleaned(row, analysed, names)
     annotated = found.annotated if found is not None else None
     if annotated is not None and found is not None:
-        gathered.advice += _doubts(row, analysed, found, annotated)
+        off = analysed.off_tissue(annotated)
+        gathered.doubt(Concern.DUPLICATE_ANNOTATIONS, row, found.duplicates)
+        gathered.doubt(Concern.CONTRADICTORY_ANNOTATIONS, row, found.contradictory)
+        gathered.doubt(Concern.OFF_TISSUE, row, off if off > OFF_TISSUE * len(annotated) else 0)
         sample = graded_sample(row.slide, row.name, analysed.cells, annotated, mpp=analysed.mpp)
     elif row.targets:
         sample = Sample(slide=row.slide, name=row.name, cells=analysed.cells, targets=row.targets)
@@ -150,19 +168,12 @@ def read_marks(path: Path, names: Names) -> list[Mark]:
     return read(text, names, path.name)
 
 
-def _doubts(row: ManifestRow, analysed: Analysed, found: Cleaned, annotated: Annotated) -> list[Advice]:
-    said = []
-    if found.duplicates:
-        text = f"{row.name}: {found.duplicates} nuclei are annotated twice; they count once"
-        said.append(Advice(concern=Concern.DUPLICATE_ANNOTATIONS, text=text))
-    if found.contradictory:
-        text = f"{row.name}: {found.contradictory} marks contradict another of the same nucleus; correct them, they are"
-        said.append(Advice(concern=Concern.CONTRADICTORY_ANNOTATIONS, text=f"{text} left out"))
-    off = analysed.off_tissue(annotated)
-    if off > OFF_TISSUE * len(annotated):
-        text = f"{row.name}: {off} of {len(annotated)} annotated nuclei lie off the tissue; check the coordinates"
-        said.append(Advice(concern=Concern.OFF_TISSUE, text=text))
-    return said
+def _doubtful(doubts: Mapping[Concern, Mapping[str, int]]) -> Iterator[Advice]:
+    """One warning for each concern, whatever the number of lines."""
+    for concern, lines in doubts.items():
+        more = f" and {len(lines) - NAMED} lines more" if len(lines) > NAMED else ""
+        text = f"{sum(lines.values())} {DOUBTS[concern]}: {', '.join(list(lines)[:NAMED])}{more}"
+        yield Advice(concern=concern, text=text)
 
 
 def _differing(rows: Sequence[ManifestRow], mpps: Sequence[float]) -> list[Advice]:
