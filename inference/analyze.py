@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from inference import quality
-from inference.analysis import Analysis, TileCounts
-from inference.analyzers.analyzer import Analyzer
+from inference.analysis import Analysis, ModelFacts, TileCounts
+from inference.analyzers.analyzer import Analyzer, Mismatch
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, joined
@@ -63,53 +63,39 @@ def analyze(
     """
     began = time.perf_counter()
     region = working_region(slide, options.region)
-    tissue = find_tissue(slide, region)
-    if tissue.area_mm2 == 0:
-        raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
-    mismatch = analyzer.mismatch(tissue.overview)
-    if options.refuse_mismatch and mismatch is not None:
-        raise Refused(mismatch.reason, mismatch.message)
+    tissue = _tissue_in(slide, region)
+    mismatch = _mismatch(analyzer, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, region, tissue)
-    found = time.perf_counter()
-    run = _Run(slide=slide, analyzer=analyzer, tissue=tissue, shape=shape)
+    planned = time.perf_counter()
+    run = _Run(slide=slide, analyzer=analyzer, tissue=tissue, shape=shape, tiles=tiles)
     key = key_of(slide.facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
     with (
         CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp) as writer,
         nullcontext() if checkpoint is None else CheckpointFile(checkpoint, key, analyzer.schema) as noted,
     ):
-        before = 0 if noted is None else run.take_up(tiles, noted, writer)
-        groups = list(batches(tiles[before:], options.batch))
-        answers = in_order(engine, run.read(groups), engine.model.counting_threshold)
-        for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
-            run.keep(group, answer, writer, noted)
-            progress(min(before + done * options.batch, len(tiles)) / len(tiles))
-        if len(run.unreadable) > quality.MOST_UNREADABLE * len(tiles):
-            first = next(iter(run.unreadable.values()))
-            raise Refused(Reason.TILES_UNREADABLE, f"{len(run.unreadable)} of {len(tiles)} tiles don't decode: {first}")
-    ended = time.perf_counter()
-    seconds = {
-        "tissue": found - began,
-        "read": run.reading,
-        "keep": run.keeping,
-        "tiles": ended - found,
-        "total": ended - began,
-    }
-    counts = TileCounts(
-        planned=len(tiles),
-        analysed=len(tiles) - len(run.unreadable),
-        unreadable=len(run.unreadable),
-        overflowed=run.overflowed,
-    )
-    return Analysis(
-        slide=slide.facts,
-        model=engine.facts,
-        histograms=run.histograms,
-        tissue_mm2=tissue.area_mm2,
-        tiles=counts,
-        seconds=seconds,
-        warnings=run.warnings(() if mismatch is None else (mismatch.reason.value,)),
-    )
+        run.infer(engine, options.batch, writer, noted, progress)
+        run.check_readable()
+    return run.analysis(engine.facts, mismatch, run.seconds(began, planned))
+
+
+def _tissue_in(slide: Slide, region: Region) -> Tissue:
+    """Raises Refused NO_TISSUE."""
+    tissue = find_tissue(slide, region)
+    if tissue.area_mm2 == 0:
+        raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
+    return tissue
+
+
+def _mismatch(analyzer: Analyzer, tissue: Tissue, *, refuse: bool) -> Mismatch | None:
+    """Of the slide with the kind of assay. Raises it as Refused where that is asked for."""
+    found = analyzer.mismatch(tissue.overview)
+    if refuse and found is not None:
+        if quality.background_coloured(tissue.overview):
+            message = "glass isn't white or grey: the colours seem to be decoded wrongly; have the slide converted"
+            raise Refused(Reason.WRONG_COLOUR_SPACE, message)
+        raise Refused(found.reason, found.message)
+    return found
 
 
 def working_region(slide: Slide, region: Region | None) -> Region:
@@ -138,6 +124,7 @@ class _Run:
     analyzer: Analyzer
     tissue: Tissue
     shape: TileShape
+    tiles: list[Tile]
     histograms: Histograms = field(init=False)
     sharpness: dict[int, float] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
@@ -147,6 +134,23 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.histograms = Histograms.empty(self.analyzer.histograms)
+
+    def infer(
+        self, engine: Engine, batch: int, writer: CellWriter, noted: CheckpointFile | None, progress: Progress
+    ) -> None:
+        """Every tile that no earlier attempt has done, in order."""
+        before = 0 if noted is None else self.take_up(noted, writer)
+        groups = list(batches(self.tiles[before:], batch))
+        answers = in_order(engine, self.read(groups), engine.model.counting_threshold)
+        for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
+            self.keep(group, answer, writer, noted)
+            progress(min(before + done * batch, len(self.tiles)) / len(self.tiles))
+
+    def check_readable(self) -> None:
+        """Raises Refused TILES_UNREADABLE."""
+        if len(self.unreadable) > quality.MOST_UNREADABLE * len(self.tiles):
+            first, of = next(iter(self.unreadable.values())), f"{len(self.unreadable)} of {len(self.tiles)}"
+            raise Refused(Reason.TILES_UNREADABLE, f"{of} tiles don't decode: {first}")
 
     def read(self, groups: list[list[Tile]]) -> Iterator[list[Rgb]]:
         """Pixels of each group; an unreadable tile is white, noted by name, and finds nothing."""
@@ -184,10 +188,10 @@ class _Run:
                 noted.add(found)
         self.keeping += time.perf_counter() - began
 
-    def take_up(self, tiles: list[Tile], noted: CheckpointFile, writer: CellWriter) -> int:
+    def take_up(self, noted: CheckpointFile, writer: CellWriter) -> int:
         """How many tiles an earlier attempt had done; its findings are ours."""
         taken = 0
-        for tile, found in zip(tiles, noted.found(), strict=False):
+        for tile, found in zip(self.tiles, noted.found(), strict=False):
             self.take(tile, found, writer)
             taken += 1
         return taken
@@ -202,11 +206,44 @@ class _Run:
         writer.add(found.cells)
         self.histograms.add(found.cells, self.analyzer.histograms)
 
-    def warnings(self, first: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the reader, the `first` ones, and what the tiles showed."""
+    def analysis(self, model: ModelFacts, mismatch: Mismatch | None, seconds: dict[str, float]) -> Analysis:
+        """What all tiles came to."""
+        return Analysis(
+            slide=self.slide.facts,
+            model=model,
+            histograms=self.histograms,
+            tissue_mm2=self.tissue.area_mm2,
+            tiles=self.counts(),
+            seconds=seconds,
+            warnings=self.warnings(mismatch),
+        )
+
+    def counts(self) -> TileCounts:
+        return TileCounts(
+            planned=len(self.tiles),
+            analysed=len(self.tiles) - len(self.unreadable),
+            unreadable=len(self.unreadable),
+            overflowed=self.overflowed,
+        )
+
+    def seconds(self, began: float, planned: float) -> dict[str, float]:
+        """By step, until now."""
+        ended = time.perf_counter()
+        return {
+            "tissue": planned - began,
+            "read": self.reading,
+            "keep": self.keeping,
+            "tiles": ended - planned,
+            "total": ended - began,
+        }
+
+    def warnings(self, mismatch: Mismatch | None) -> tuple[str, ...]:
+        """Those of the reader, the mismatch, and what the tiles showed."""
+        first = () if mismatch is None else (mismatch.reason.value,)
         found = {
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
-            Warning.TOO_FEW_NUCLEI: self.histograms.n < quality.LEAST_NUCLEI,
+            Warning.TOO_FEW_NUCLEI: self.histograms.n < self.analyzer.least_cells,
+            Warning.COLOUR_SUSPECT: quality.background_coloured(self.tissue.overview),
             Warning.OUT_OF_FOCUS: bool(self.sharpness)
             and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,

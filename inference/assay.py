@@ -5,10 +5,20 @@ here.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from inference.analyzers.analyzer import Analyzer
-from inference.analyzers.nuclear import COUNTS, MEASURES, NUCLEAR, PERCENT_POSITIVE
+from inference.analyzers.nuclear import (
+    ALLRED_IS,
+    ALLRED_PS,
+    ALLRED_TOTAL,
+    COUNTS,
+    H_SCORE,
+    IRS,
+    NUCLEAR,
+    PERCENT_POSITIVE,
+)
 from inference.criteria import Criteria, Values
 from inference.errors import Reason, Refused
 from inference.grade import HueValueThresholds
@@ -32,7 +42,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltIn:
-    """The criteria that ship, for laboratories without a profile of their own; `name` and `revision` as a profile's."""
+    """The criteria that ship, for laboratories without a profile of their own; `name` and `revision` as a profile's.
+
+    Profiles are known by their name: assays that share it share the whole, and another kind's needs a name of its own.
+    """
 
     name: str
     revision: int
@@ -45,6 +58,9 @@ class Assay:
     """One marker. `names` are what else it is called, capitals and signs aside; `model` its folder in the repository.
 
     `clinical_region` is the region that its clinical score is about: every report says so.
+
+    `measures` are given in their order, and the first is special: it is the score that an overlay's title, lists of
+    results and comparisons of profiles show, and the one whose interval has a column in tables.
     """
 
     marker: str
@@ -80,12 +96,14 @@ BUILT_IN = BuiltIn(
 )
 ENDOMETRIUM = Scope(sites=frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"}))
 """What the networks were trained on (docs/models)."""
+ALL_SCORES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+PERCENT_ALONE = (PERCENT_POSITIVE, *COUNTS)
 
 
 def _nuclear(
     marker: str,
     *names: str,
-    measures: tuple[Measure, ...] = MEASURES,
+    measures: tuple[Measure, ...],
     clinical_region: str = "epithelium",
     scope: Scope = Scope(),
 ) -> Assay:
@@ -101,16 +119,57 @@ def _nuclear(
     )
 
 
+USUAL_MARKER = "ER"
+"""Where nobody names one: of commands, and of pictures by the API."""
+
 _ASSAYS: dict[str, Assay] = {}
 
 
 def register(assay: Assay) -> None:
-    """Add an assay, under its marker. Raises ValueError where a name of it is another's."""
-    called = {plain(name) for name in (assay.marker, *assay.names)}
-    for other in _ASSAYS.values():
-        if other.marker != assay.marker and called & {plain(name) for name in (other.marker, *other.names)}:
-            raise ValueError(f"{assay.marker} is called as {other.marker} is")
+    """Add an assay, under its marker, in place of what was there.
+
+    Raises ValueError where it contradicts its analyzer, or takes a name that is another assay's.
+    """
+    others = [other for other in _ASSAYS.values() if other.marker != assay.marker]
+    clashes = (fault for other in others for fault in _clashes(assay, other))
+    fault = next(_contradictions(assay), None) or next(clashes, None)
+    if fault is not None:
+        raise ValueError(f"assay {assay.marker}: {fault}")
     _ASSAYS[assay.marker] = assay
+
+
+def _contradictions(assay: Assay) -> Iterator[str]:
+    """What would show only after a whole slide, or never."""
+    analyzer, codes = assay.analyzer, [measure.code for measure in assay.measures]
+    regions, methods = [region.name for region in analyzer.regions], [kind.method for kind in analyzer.criteria]
+    if assay.clinical_region not in regions:
+        yield f"clinical_region {assay.clinical_region} is none of {', '.join(regions)}"
+    if assay.built_in.criteria.method not in methods:
+        yield f"criteria of method {assay.built_in.criteria.method} ship, {assay.kind} scores by {', '.join(methods)}"
+    if not assay.measures:
+        yield "needs measures"
+    if len(set(codes)) < len(codes):
+        yield "names one of its measures twice"
+    for measure in assay.measures:
+        if measure not in analyzer.measures:
+            yield f"{measure.code} is no measure of {assay.kind}"
+
+
+def _clashes(assay: Assay, other: Assay) -> Iterator[str]:
+    """Names that would stand for two things."""
+    if _called(assay) & _called(other):
+        yield f"is called as {other.marker} is"
+    mine, its = assay.built_in, other.built_in
+    if mine.name == its.name and mine != its:
+        yield f"{mine.name}/{mine.revision} is another profile of {other.marker}: name it anew"
+    kinds = {kind.method: kind for kind in other.analyzer.criteria}
+    for kind in assay.analyzer.criteria:
+        if kinds.get(kind.method, kind) is not kind:
+            yield f"method {kind.method} is another kind of criteria of {other.marker}: name it anew"
+
+
+def _called(assay: Assay) -> set[str]:
+    return {plain(name) for name in (assay.marker, *assay.names)}
 
 
 def unregister(marker: str) -> None:
@@ -127,7 +186,7 @@ def assay_of(name: str, where: str = "marker") -> Assay:
     """The assay of a marker by any of its names; `where` says what named it. Raises Refused ASSAY_UNSUPPORTED."""
     wanted = plain(name)
     for assay in _ASSAYS.values():
-        if wanted in {plain(known) for known in (assay.marker, *assay.names)}:
+        if wanted in _called(assay):
             return assay
     raise Refused(
         Reason.ASSAY_UNSUPPORTED, f"{where} names no stain that is scored here: only {', '.join(_ASSAYS)} are"
@@ -155,20 +214,23 @@ def criteria_values(criteria: Criteria) -> dict[str, int | float | str]:
     return {"method": criteria.method, **criteria.values()}
 
 
-def built_ins() -> tuple[BuiltIn, ...]:
-    """The profiles that ship, each once."""
-    return tuple({(assay.built_in.name): assay.built_in for assay in _ASSAYS.values()}.values())
-
-
 def plain(name: str) -> str:
     """A name as it is compared: letters and digits alone, upper case."""
     return re.sub(r"[^A-Z0-9]", "", name.upper())
 
 
 for _assay in (
-    _nuclear("ER", "ER alpha", "Estrogen receptor", "Oestrogen receptor", "Estrogen receptor alpha", scope=ENDOMETRIUM),
-    _nuclear("PR", "PGR", "Progesterone receptor", scope=ENDOMETRIUM),
-    _nuclear("KI67", "MIB1"),
-    _nuclear("P53", "TP53", measures=(PERCENT_POSITIVE, *COUNTS), clinical_region=ALL),
+    _nuclear(
+        "ER",
+        "ER alpha",
+        "Estrogen receptor",
+        "Oestrogen receptor",
+        "Estrogen receptor alpha",
+        measures=ALL_SCORES,
+        scope=ENDOMETRIUM,
+    ),
+    _nuclear("PR", "PGR", "Progesterone receptor", measures=ALL_SCORES, scope=ENDOMETRIUM),
+    _nuclear("KI67", "MIB1", measures=ALL_SCORES),
+    _nuclear("P53", "TP53", measures=PERCENT_ALONE, clinical_region=ALL),
 ):
     register(_assay)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.analyzers.analyzer import Analyzer
+from inference.assay import Assay
 from inference.cells.file import read_cells
 from inference.cells.values import IntArray
 from inference.criteria import Criteria
@@ -62,13 +63,13 @@ def fields_of(cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, mpp: 
     return Fields(np.array(places, np.int64).reshape(-1, 2), counts)
 
 
-def heterogeneity(fields: Fields, analyzer: Analyzer) -> Heterogeneity:
+def heterogeneity(fields: Fields, assay: Assay) -> Heterogeneity:
     """Spread of the score between fields, and where it is highest and lowest."""
     n = fields.counts.sum(axis=1)
     enough = np.flatnonzero(n >= LEAST_CELLS)
     if len(enough) < 2:
         return Heterogeneity(fields=len(enough), standard_deviation=None, hot_spot=None, cold_spot=None)
-    scores = analyzer.field_score(fields.counts[enough])
+    scores = assay.analyzer.field_score(assay.measures, fields.counts[enough])
 
     def spot(i: int) -> Spot:
         x, y = fields.place[enough[i]] * FIELD_UM

@@ -10,6 +10,8 @@ PRIVATE_SCHEME = "99CHROMOGEN"
 """The coding scheme of measures that no public scheme has; docs/dicom-conformance.md defines its codes."""
 PERCENT, SCORE_UNIT, ONE = "%", "{score}", "1"
 """UCUM."""
+NONE = "none"
+"""What texts for people say where there is no score."""
 ALL = "all"
 """The region that holds every cell scored."""
 
@@ -18,7 +20,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A quantity or category: `code` in PRIVATE_SCHEME, `unit` in UCUM.
+    """A quantity, `unit` in UCUM, or a category, `categories` all its answers; `code` in PRIVATE_SCHEME.
 
     `title` is its column in tables, empty: in none. `whole`: its values are whole numbers, however a store returns
     them. `interval`: its rows have a 95 % interval where one could be made.
@@ -26,10 +28,20 @@ class Measure:
 
     code: str
     display: str
-    unit: str
+    unit: str = ""
     title: str = ""
     whole: bool = False
     interval: bool = False
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if bool(self.unit) is self.categorical:
+            raise ValueError(f"{self.code} needs a unit, or categories and none")
+
+    @property
+    def categorical(self) -> bool:
+        return bool(self.categories)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,11 @@ def scored(
     category: str | None = None,
     interval: Interval | None = None,
 ) -> Score:
-    """A row of a measure."""
+    """A row of a measure. Raises ValueError where it can't be such a value or category."""
+    if category is not None and category not in measure.categories:
+        raise ValueError(f"{measure.code} can't be {category}: it is none of its categories")
+    if value is not None and measure.categorical:
+        raise ValueError(f"{measure.code} can't be a number: it is a category")
     return Score(
         measure=measure.code,
         code=measure.code,
@@ -92,6 +108,13 @@ def scored(
 def find(scores: Iterable[Score], measure: Measure, region: str = ALL) -> Score | None:
     """The row of a measure in a region; None where there is no such row."""
     return next((s for s in scores if s.region == region and s.measure == measure.code), None)
+
+
+def value_text(score: Score | None, *, decimals: int = 1) -> str:
+    """The value to so many decimals, without a point where none is needed; or the category; or NONE."""
+    if score is None or score.absent:
+        return NONE
+    return score.category or f"{score.value:.{decimals}f}".removesuffix("." + "0" * decimals)
 
 
 def recoded(score: Score, *, code: str, scheme: str, display: str) -> Score:

@@ -262,8 +262,14 @@ def read_model_file(path: Path) -> bytes:
 def _read(path: Path, make: Callable[[Any], Made]) -> Made:
     try:
         return make(json.loads(read_model_file(path)))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise Refused(Reason.MODEL_INVALID, f"{path} doesn't describe a model; export it again") from None
+    except KeyError as missing:
+        raise _no_model(path, f"{missing.args[0]} is missing") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _no_model(path, str(error)) from None
+
+
+def _no_model(path: Path, why: str) -> Refused:
+    return Refused(Reason.MODEL_INVALID, f"{path} doesn't describe a model ({why}); correct it, or export it again")
 
 
 def _model(repository: Path, folder: str, card: Any) -> Model:

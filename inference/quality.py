@@ -18,16 +18,17 @@ class Warning(StrEnum):
 
     NOT_IHC = "NOT_IHC"  # eosin where an immunostain has none: probably H&E
     OUT_OF_SCOPE = "OUT_OF_SCOPE"  # marker or site that the model card doesn't cover
+    COLOUR_SUSPECT = "COLOUR_SUSPECT"  # the background is neither white nor grey: perhaps colours are decoded wrongly
     TOO_LITTLE_TISSUE = "TOO_LITTLE_TISSUE"
     TOO_FEW_NUCLEI = "TOO_FEW_NUCLEI"
     OUT_OF_FOCUS = "OUT_OF_FOCUS"
     INK = "INK"
     TILES_UNREADABLE = "TILES_UNREADABLE"  # some, fewer than would refuse the slide
+    INTERVAL_MISSING = "INTERVAL_MISSING"  # scored anew without the cells' file: gone, or of an older schema
     PEAKS_OVERFLOWED = "PEAKS_OVERFLOWED"  # a tile had more nuclei than the network reports
 
 
 LEAST_TISSUE_MM2 = 0.25
-LEAST_NUCLEI = 100
 MOST_UNREADABLE = 0.02  # of the tiles with tissue; above it the slide is refused
 BLURRED = 8.0  # median over tiles of the standard deviation of the Laplacian, grey levels
 INK_SHARE = 0.01  # of the picture
@@ -37,6 +38,13 @@ EOSIN_HUES = (285.0, 350.0)
 EOSIN_SATURATION = 0.10
 EOSIN_SHARE = 0.25
 STAINED_DENSITY = 0.08
+
+# Bare glass: the brightest share of a picture, and how far apart its colours may be in grey levels. YCbCr that is taken
+# for RGB shows glass as (255, 128, 128); a strong stain that fills a picture is darker than glass.
+BRIGHTEST_SHARE = 0.05
+GLASS_BRIGHTNESS = 150.0
+GLASS_COLOURED = 85.0  # eosin that fills a picture has 75
+_SAMPLED_SIDE = 512
 
 # Pen: strongly saturated, and of a hue that neither haematoxylin, DAB nor eosin has; or nearly black over a large
 # patch.
@@ -52,6 +60,16 @@ def looks_like_he(picture: Rgb) -> bool:
         is_pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > EOSIN_SATURATION)
         stained, pink = stained + int(is_stained.sum()), pink + int((is_pink & is_stained).sum())
     return stained >= 20 and pink / stained > EOSIN_SHARE
+
+
+def background_coloured(picture: Rgb) -> bool:
+    """Is what should be bare glass of a strong colour? On a picture of any resolution."""
+    step = max(1, max(picture.shape[:2]) // _SAMPLED_SIDE)
+    pixels = picture[::step, ::step].reshape(-1, 3).astype(np.float32)
+    brightness = pixels.mean(axis=1)
+    brightest = pixels[brightness >= np.quantile(brightness, 1 - BRIGHTEST_SHARE)]
+    glass = np.median(brightest, axis=0)
+    return bool(glass.mean() >= GLASS_BRIGHTNESS and np.ptp(glass) > GLASS_COLOURED)
 
 
 def ink_share(picture: Rgb) -> float:

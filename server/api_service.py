@@ -17,7 +17,7 @@ from inference.infer import Urgency
 from inference.model import Resolution
 from inference.slide import Slide
 from server.api.admin import AdminServicer
-from server.api.analysis import LARGEST_SIDE, AnalysisServicer, EngineOf, OpenImage
+from server.api.analysis import AnalysisServicer
 from server.api.auth import authenticate_by
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
@@ -28,6 +28,7 @@ from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
 from server.services.admin import AdminService
+from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.health import Dependency, Health
 from server.services.orders import OrderService
 from server.services.profiles import ProfileService
@@ -59,10 +60,11 @@ def is_wanted(settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """What listens; `web` None where CHROMOGEN_WEB_PORT isn't set."""
+    """What listens; `web` None where CHROMOGEN_WEB_PORT isn't set. Both doors say the same `health`."""
 
     api: ApiServer
     web: WebServer | None
+    health: Health
 
     @property
     def port(self) -> int:
@@ -70,6 +72,8 @@ class Doors:
         return self.api.port
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Say first that nothing is ready any more: a load balancer asks while calls still end."""
+        self.health.stop()
         if self.web is not None:
             self.web.stop()
         self.api.stop(grace_s)
@@ -96,7 +100,7 @@ def start(service: Service) -> Doors | None:
     except BaseException:
         api.stop(0)
         raise
-    return Doors(api=api, web=web)
+    return Doors(api=api, web=web, health=health)
 
 
 def web_server(service: Service, health: Health, authenticate: Authenticate) -> WebServer | None:
@@ -113,11 +117,22 @@ def api_server(
     health: Health | None = None,
     authenticate: Authenticate | None = None,
 ) -> ApiServer:
-    """Not listening yet. Raises Refused SETTING_INVALID."""
+    """Not listening yet; with a health and keys of its own where none are given. Raises Refused SETTING_INVALID."""
+    return ApiServer(
+        service.settings,
+        servicers_of(service, audit or PostgresAuditRepository(service.database)),
+        health or Health(dependencies(service)),
+        authenticate or authenticate_by(service.settings),
+        RefusedCallLog(service.database),
+    )
+
+
+def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
+    """Raises Refused SETTING_INVALID."""
     profiles = ProfileService(PostgresProfileRepository(service.database))
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
     results = ResultService(PostgresResultRepository(service.database), service.reporting)
-    servicers = Servicers(
+    return Servicers(
         orders=OrderServicer(
             OrderService(
                 PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
@@ -125,19 +140,17 @@ def api_server(
         ),
         results=ResultServicer(results, profiles),
         profiles=ProfileServicer(profiles, results),
-        analysis=AnalysisServicer(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles),
+        analysis=AnalysisServicer(
+            AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
+        ),
         admin=AdminServicer(
             AdminService(
                 PostgresAdminRepository(service.database),
-                audit or PostgresAuditRepository(service.database),
+                audit,
                 archives=lambda lab: {name: answers_to(service.pings[name]) for name in service.site.archives_of(lab)},
                 destinations=service.site.destinations_of,
             )
         ),
-    )
-    note = RefusedCallLog(service.database)
-    return ApiServer(
-        service.settings, servicers, Health(dependencies(service)), authenticate_by(service.settings), note
     )
 
 

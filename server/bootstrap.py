@@ -58,7 +58,7 @@ class Service:
     outbox: PostgresOutbox
     reporting: Reporting
     archives: Mapping[str, Archive]
-    receivers: Mapping[str, MllpSink]
+    receivers: Mapping[str, MessageSink]
     open_slide: OpenSlide
     results_folder: Path
     spool_folder: Path
@@ -159,9 +159,9 @@ def _guarded(service: Service) -> Service:
 def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     database, data = connect(url), settings.data.folder.resolve()
     archives = {named.name: archive_of(named) for named in site.archives}
-    receivers = _receivers(site, sends)
+    receivers, objects = _sinks(site, archives, sends)
     reporting = _reporting(site, data / "results")
-    deliver = _deliverer(site, archives, receivers if sends else {})
+    deliver = Deliverer(messages=receivers if sends else {}, objects=objects)
     return Service(
         settings=settings,
         site=site,
@@ -201,32 +201,28 @@ def _reporting(site: Site, folder: Path) -> Reporting:
     return Reporting([OruReporter(folder), SrReporter(folder), AnnReporter(folder), SegReporter(folder)], site.routes)
 
 
-def _receivers(site: Site, sends: bool) -> dict[str, MllpSink]:
-    """Who only asks whether they are there (`sends` False) shakes no hands: it has no certificate to show."""
-    return {
-        to.name: MllpSink(
-            host=to.host, port=to.port, timeout_s=to.timeout_s, tls=sender_context(to, to.table) if sends else None
-        )
-        for to in site.destinations
-        if isinstance(to, MllpDestination)
-    }
+def _sinks(
+    site: Site, archives: Mapping[str, ObjectSink], sends: bool
+) -> tuple[dict[str, MessageSink], dict[str, ObjectSink]]:
+    """Of each destination, those of messages and those of objects.
 
-
-def _deliverer(site: Site, archives: Mapping[str, ObjectSink], receivers: Mapping[str, MessageSink]) -> Deliverer:
-    objects = dict[str, ObjectSink]()
-    for destination in site.destinations:
-        match destination:
-            case ArchiveDestination(name=name, archive=archive):
-                objects[name] = archives[archive]
+    Who only asks whether they are there (`sends` False) shakes no hands: it has no certificate to show.
+    """
+    messages, objects = dict[str, MessageSink](), dict[str, ObjectSink]()
+    for to in site.destinations:
+        match to:
             case MllpDestination():
-                pass
+                tls = sender_context(to, to.table) if sends else None
+                messages[to.name] = MllpSink(host=to.host, port=to.port, timeout_s=to.timeout_s, tls=tls)
+            case ArchiveDestination():
+                objects[to.name] = archives[to.archive]
             case _:
-                assert_never(destination)
-    return Deliverer(messages=receivers, objects=objects)
+                assert_never(to)
+    return messages, objects
 
 
 def _patience(site: Site) -> Patience:
-    return Patience(errors_of={to.name: to.errors for to in site.destinations if isinstance(to, MllpDestination)})
+    return Patience(errors_of={to.name: to.errors for to in site.destinations if to.errors is not None})
 
 
 def _today() -> date:

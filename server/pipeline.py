@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from inference.analyze import Options, Progress, analyze
@@ -17,6 +17,7 @@ from inference.measures import Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
+from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
@@ -26,8 +27,8 @@ from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import coded
 from server.report.files import kept_files, write_files
-from server.report.identity import software_version, write
-from server.report.source import KEPT_HEADER, check_same_specimen, read_source
+from server.report.identity import software_version
+from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
@@ -50,6 +51,7 @@ class CaseServices:
     today: Callable[[], date]
     cases: Path
     lease_s: float
+    now: Clock = utc_now
 
 
 def run_case(claim: Claim, services: CaseServices) -> None:
@@ -68,7 +70,7 @@ def run_case(claim: Claim, services: CaseServices) -> None:
 
 
 def _is_held(claim: Claim, services: CaseServices) -> bool:
-    """For a lease from now on, if so: the journals that lie there are no other worker's."""
+    """For a lease from now on, if so: the checkpoints that lie there are no other worker's."""
     try:
         services.store.progress(claim, 0.0, services.lease_s)
     except Failed:
@@ -93,11 +95,11 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    write(source[0], folder / KEPT_HEADER)  # for the report that a signature makes, when the slide itself is gone
     profile = profile_for(order, assay, services)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
+        keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
         result = score_slide(
             slide,
             engine,
@@ -107,6 +109,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             order=order,
             options=Options(refuse_mismatch=True),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
+            now=services.now,
         )
     finally:
         slide.close()
@@ -135,6 +138,7 @@ def score_slide(
     order: Order | None = None,
     options: Options | None = None,
     progress: Progress = lambda _: None,
+    now: Clock = utc_now,
 ) -> Result:
     """Analyse a slide and score it by a profile.
 
@@ -152,7 +156,7 @@ def score_slide(
     result = Result(
         id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
         order_id=order.id if order else None,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_at=now().replace(microsecond=0),
         marker=assay.marker,
         clinical_region=assay.clinical_region,
         profile=profile,

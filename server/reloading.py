@@ -33,7 +33,7 @@ class Renewed(Generic[T]):
         self._files = tuple(path for path in files if path is not None)
         self._lock = threading.Lock()
         self._looked_at = time.monotonic()
-        self._used = self._digests()  # before they are read: what changes meanwhile is seen at the next look
+        self._used = self._digests()  # before they are read: what changes meanwhile is seen at the next check
         self._refused: tuple[bytes, ...] = ()
         self._newest = make()
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.domain.artifact import Artifact
-from server.domain.errors import ServiceReason
+from server.domain.errors import Failed, ServiceReason
 from server.domain.events import Event, EventKind, Reporter, Route, destinations
 from server.domain.order import Order
 from server.domain.ports import Delivery
+from server.slides.quiet import quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Reporting:
         self._reporters, self._routes = tuple(reporters), tuple(routes)
 
     def report(self, event: Event) -> Reports:
-        """Its files are there on return. Raises Refused or Failed, as the reporters do."""
+        """Its files are there on return. Raises Refused or Failed, as the reporters do, and Failed INTERNAL."""
         artifacts, deliveries = list[Artifact](), list[Delivery]()
         for reporter in self._reporters:
             to = self._to(reporter, event)
@@ -51,8 +52,17 @@ class Reporting:
 
 
 def _built(reporter: Reporter, event: Event) -> Artifact | None:
-    """The one place where a report is made, and where one that can't be might be left out."""
-    return reporter.build(event)
+    """The one place where a report is made, and where one that can't be might be left out.
+
+    Raises Failed INTERNAL where what was made has no identifier: the outbox would take the next one for the same.
+    Libraries warn of what they are given, and quote it: a patient's name.
+    """
+    with quiet():
+        artifact = reporter.build(event)
+    if artifact is not None and not artifact.identifier:
+        made = f"{type(reporter).__name__} made {artifact.kind} of {event.kind} without an identifier"
+        raise Failed(ServiceReason.INTERNAL, f"{made}: give it one of its own by result and event")
+    return artifact
 
 
 def _delivery(artifact: Artifact, destination: str) -> Delivery:

@@ -164,7 +164,7 @@ class Client(_Group):
 
 
 class Worker(_Group):
-    """`lease_s` after which a silent worker's case is another's; `poll_s` between looks; `grace_s` for a case to end on
+    """`lease_s` after which a silent worker's case is another's; `poll_s` between polls; `grace_s` for a case to end on
     SIGTERM.
 
     `stat_only` keeps a worker for STAT orders.

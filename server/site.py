@@ -5,7 +5,7 @@ it is set.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,10 @@ class ArchiveFolder:
     table: str
     own: bool = False
 
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        return {}
+
 
 NamedArchive = ArchiveFolder
 """A union, once there is another kind: `server.bootstrap.archive_of` makes each."""
@@ -83,21 +87,45 @@ class MllpDestination:
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
+    @property
+    def archive(self) -> None:
+        return None
+
+    @property
+    def takes(self) -> frozenset[ArtifactKind]:
+        return MESSAGES
+
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        files = {"tls_ca": self.tls_ca, "tls_cert": self.tls_cert}
+        return {key_of(self.table, key): path for key, path in files.items() if path is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveDestination:
-    """An archive that objects are sent to."""
+    """An archive that objects are sent to; its certificates are the archive's."""
 
     name: str
     archive: str
 
+    @property
+    def errors(self) -> None:
+        return None
+
+    @property
+    def takes(self) -> frozenset[ArtifactKind]:
+        return OBJECTS
+
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        return {}
+
 
 Destination = MllpDestination | ArchiveDestination
-
-
-def takes(destination: Destination) -> frozenset[ArtifactKind]:
-    """The kinds of artifact that it can be sent."""
-    return MESSAGES if isinstance(destination, MllpDestination) else OBJECTS
+"""Each kind says of itself which artifacts it `takes`, the `archive` that it is (None: of none), its `certificates` by
+the key that sets each, and after how many `errors` of the receiver's a delivery is given up (None: as any). Who asks
+these needs to know no kind.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +192,13 @@ class Site:
         if laboratory == ANY:
             return tuple(archive.name for archive in self.archives)
         names = self.destinations_of(laboratory)
-        sent_to = [d.archive for d in self.destinations if isinstance(d, ArchiveDestination) and d.name in names]
-        return tuple(dict.fromkeys([*self.laboratory(laboratory).archives, *sent_to]))
+        sent_to = [d.archive for d in self.destinations if d.name in names]
+        return tuple(dict.fromkeys([*self.laboratory(laboratory).archives, *filter(None, sent_to)]))
+
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        """Those of all archives and destinations, by the key that sets each."""
+        return {key: path for one in (*self.archives, *self.destinations) for key, path in one.certificates.items()}
 
 
 def plain_site(settings: Settings) -> Site:

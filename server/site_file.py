@@ -25,7 +25,6 @@ from server.site import (
     Site,
     named,
     plain_site,
-    takes,
 )
 from server.site_table import Table, wrong
 
@@ -53,6 +52,9 @@ def site_of(settings: Settings) -> Site:
 
     Raises Refused SETTING_INVALID.
     """
+    lis = settings.lis
+    if not lis.host and any((lis.tls_ca, lis.tls_cert, lis.tls_key)):
+        wrong("CHROMOGEN_LIS_TLS_CA, _CERT, _KEY", "are set, but CHROMOGEN_LIS_HOST is not: set it, or none of them")
     if settings.site.file is None:
         return plain_site(settings)
     if settings.lis.host:
@@ -85,8 +87,7 @@ def _site(content: dict[str, Any], base: Path) -> Site:
     routes = [_route(table, laboratories, destinations) for table in whole.tables("routes")]
     whole.end()
     for name in destinations.keys() & archives.keys():
-        destination = destinations[name]
-        if not isinstance(destination, ArchiveDestination) or destination.archive != name:
+        if destinations[name].archive != name:
             wrong(f"[destinations.{name}]", "has the name of an archive that it isn't: give it another")
     return Site(
         laboratories=tuple(laboratories.values()),
@@ -178,8 +179,9 @@ def _route(table: Table, laboratories: Mapping[str, Laboratory], destinations: M
         if NATURES[kind] is Nature.KEPT:
             wrong(f"{table.where} artifacts", f"{kind} never leaves: take it out")
         for name in to:
-            if kind not in takes(destinations[name]):
-                wrong(f"{table.where} to", f"{name} takes {named(takes(destinations[name]))}, and no {kind}")
+            takes = destinations[name].takes
+            if kind not in takes:
+                wrong(f"{table.where} to", f"{name} takes {named(takes)}, and no {kind}")
     table.end()
     return Route(laboratory=laboratory, events=frozenset(events), artifacts=frozenset(artifacts), to=to)
 

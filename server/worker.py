@@ -18,6 +18,7 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from inference.engines.shared_tiles import unlink_all
 from server import metrics, traces
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
@@ -31,9 +32,9 @@ RunCase = Callable[[Claim], None]
 ReadyCheck = Callable[[], None]
 """Checks what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
 
-LOOK_UP_S = 0.2
+SIGNAL_POLL_S = 0.2
 """A signal is seen at most so much later."""
-LOOK_AT = 10
+DUE_AT_ONCE = 10
 """Orders asked for at a time: as many as other workers may take before us."""
 
 log = structlog.get_logger()
@@ -102,7 +103,7 @@ class Worker:
                 thread.start()
             log.info("worker_started")
             while not (told or self._stop.is_set()):
-                time.sleep(LOOK_UP_S)
+                time.sleep(SIGNAL_POLL_S)
             self.stop()
             cases.join(self._grace_s)
             self._give_back()
@@ -136,7 +137,7 @@ class Worker:
         if time.monotonic() < self._one_by_one_at and (claim := self._store.take(self._lease_s)) is not None:
             return claim
         self._one_by_one_at = time.monotonic() + self._poll_s
-        claims = (self._store.claim(order_id, self._lease_s) for order_id in self._store.due(LOOK_AT))
+        claims = (self._store.claim(order_id, self._lease_s) for order_id in self._store.due(DUE_AT_ONCE))
         return next((claim for claim in claims if claim is not None), None) or self._store.take(self._lease_s)
 
     def _work(self) -> None:
@@ -188,7 +189,7 @@ class Worker:
                 with self._leases.held(partial(self._renewed, claim), self._lease_s / 3):
                     self._run_case(claim)
                 log.info("case_done")
-                metrics.CASES.labels("DONE", "").inc()
+                metrics.CASES.labels(OrderState.DONE.value, "").inc()
             except ChromogenError as error:
                 self._ended(claim, error)
             except Exception as error:
@@ -237,6 +238,7 @@ def leave_at_once() -> NoReturn:
     The interpreter's own end would wait for a server's answer, or abort the process under a thread that is inside
     OpenCV.
     """
+    unlink_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

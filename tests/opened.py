@@ -7,14 +7,22 @@ from pathlib import Path
 from inference.slide import Slide
 from server.slides import opening
 from server.slides.framed_slide import FramedSlide
+from server.slides.view import View
 from tests.models import HALF_A_MICROMETRE
 
 
-def open_slide(path: Path, *, mpp: float | None = None, icc: bool = False) -> Slide:
-    return opening.open_slide(path, HALF_A_MICROMETRE, mpp=mpp, icc=icc)
+def open_slide(path: Path, *, mpp: float | None = None, icc: bool = False, view: View | None = None) -> Slide:
+    return opening.open_slide(path, HALF_A_MICROMETRE, mpp=mpp, icc=icc, view=view)
 
 
-def open_framed(path: Path, *, mpp: float | None = None, icc: bool = False, allow_coarse: bool = False) -> FramedSlide:
+def open_framed(
+    path: Path,
+    *,
+    mpp: float | None = None,
+    icc: bool = False,
+    allow_coarse: bool = False,
+    view: View | None = None,
+) -> FramedSlide:
     """`allow_coarse` takes slides that are too coarse to score, as they are."""
     resolution = replace(HALF_A_MICROMETRE, coarsest=inf) if allow_coarse else HALF_A_MICROMETRE
-    return opening.open_framed(path, resolution, mpp=mpp, icc=icc)
+    return opening.open_framed(path, resolution, mpp=mpp, icc=icc, view=view)

@@ -23,6 +23,19 @@ def test_every_file_that_is_named_is_there() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_the_tree_of_the_readme_is_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    tree = readme.split("## The tree")[1].split("\n## ")[0]
+    named = re.findall(r"^    ([\w./]+) ", tree, re.MULTILINE)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    packages = {
+        f"{path.parent.relative_to(ROOT)}/"
+        for root in ("server", "inference")
+        for path in (ROOT / root).glob("*/__init__.py")
+    }
+    assert packages <= set(named)
+
+
 def test_the_layers_are_those_that_are_checked() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["name"] == "layers of the service")

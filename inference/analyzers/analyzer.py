@@ -84,6 +84,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def stain(self) -> str:
+        """How its slides are stained, as coded reports say it: `immunohistochemistry`, or a name of its own."""
+        ...
+
+    @property
     def histograms(self) -> tuple[HistogramSpec, ...]: ...
 
     @property
@@ -98,11 +103,21 @@ class Analyzer(Protocol):
     def segments(self) -> tuple[MapSegment, ...]: ...
 
     @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All that `scores` can give."""
+        ...
+
+    @property
     def legend(self) -> Legend: ...
 
     @property
     def criteria(self) -> tuple[type[Criteria], ...]:
         """The kinds of criteria that it scores by."""
+        ...
+
+    @property
+    def least_cells(self) -> int:
+        """Below so many its scores are warned of (TOO_FEW_NUCLEI)."""
         ...
 
     @property
@@ -133,8 +148,12 @@ class Analyzer(Protocol):
         """
         ...
 
-    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
-        """The one number by which fields (k, G), all with cells, are compared: (k,)."""
+    def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
+        """The one of an assay's measures by which its fields (k, G), all with cells, are compared: (k,)."""
+        ...
+
+    def spot_json(self, measures: Sequence[Measure], score: float) -> dict[str, Any]:
+        """What JSON says of the score of a field beside `score`: by the name of the measure that it is of."""
         ...
 
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:

@@ -107,6 +107,7 @@ GRADE_COUNTS = tuple(
 )
 COUNTS = (NUCLEI, *GRADE_COUNTS)
 MEASURES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+"""All that can be given; each assay names its own."""
 
 
 class NuclearAnalyzer:
@@ -115,16 +116,19 @@ class NuclearAnalyzer:
     kind = "nuclear"
     schema = SCHEMA
     structure = "nucleus"
+    stain = "immunohistochemistry"
     histograms = HISTOGRAMS
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
+    measures = MEASURES
     legend = Legend(
         marks=tuple((f"{g} {name}", GRADE_COLOURS[g]) for g, name in enumerate(GRADE_NAMES)),
         note="disc epithelium, ring stroma",
         by="compartment and grade",
     )
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
+    least_cells = 100
     file_stem = "nuclei"
 
     def cells_of(self, answer: TileAnswer) -> Cells:
@@ -166,11 +170,16 @@ class NuclearAnalyzer:
             for row in _rows(measures, region.name, score(by_grade(counts, region.name), _fields(fields, region.name)))
         )
 
-    def field_score(self, fields: IntArray) -> npt.NDArray[np.float64]:
-        """The H-score of all nuclei, 0 to 300."""
+    def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
+        """Of all nuclei the H-score, 0 to 300, or, where the assay gives none, percent positive."""
         by_field = by_grade(fields, ALL)
-        weighted: npt.NDArray[np.float64] = (by_field @ np.array([0, 100, 200, 300])) / by_field.sum(axis=1)
+        weights = (0, 100, 200, 300) if H_SCORE in measures else (0, 100, 100, 100)
+        weighted: npt.NDArray[np.float64] = (by_field @ np.array(weights)) / by_field.sum(axis=1)
         return weighted
+
+    def spot_json(self, measures: Sequence[Measure], score: float) -> dict[str, Any]:
+        """`h_score` or `percent_positive`, as in `compartments`."""
+        return {"h_score" if H_SCORE in measures else "percent_positive": score}
 
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
         """`compartments`: the scores of each region under the names that programs know them by."""
@@ -208,24 +217,26 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
         NUCLEI.code: s.n,
         **{measure.code: count for measure, count in zip(GRADE_COUNTS, s.counts, strict=True)},
     }
+    intervals = {H_SCORE.code: s.h_score_ci95}
     for measure in measures:
-        interval = s.h_score_ci95 if measure.interval else None
+        interval = intervals.get(measure.code) if measure.interval else None
         yield scored(measure, region, s.n, values[measure.code], interval=interval)
 
 
 def _compartment(scores: Sequence[Score], region: str) -> dict[str, Any]:
-    """None becomes null: a compartment without nuclei has no score."""
+    """None becomes null: a compartment without nuclei has no score, and what the assay doesn't measure is null too."""
     rows = {s.measure: s for s in scores if s.region == region}
-    whole = {name: None if row.value is None else int(row.value) for name, row in rows.items()}
-    h_score = rows.get(H_SCORE.code)
-    total = whole.get(ALLRED_TOTAL.code)
-    allred = None if total is None else {"ps": whole[ALLRED_PS.code], "is": whole[ALLRED_IS.code], "total": total}
+    values = {name: row.value for name, row in rows.items()}
+    whole = {name: None if value is None else int(value) for name, value in values.items()}
+    h_score, counts = rows.get(H_SCORE.code), [whole.get(measure.code) for measure in GRADE_COUNTS]
+    parts = {"ps": ALLRED_PS, "is": ALLRED_IS, "total": ALLRED_TOTAL}
+    allred = {name: whole.get(measure.code) for name, measure in parts.items()}
     return {
-        "n": whole[NUCLEI.code],
-        "counts": [whole[measure.code] for measure in GRADE_COUNTS],
-        "h_score": None if h_score is None else h_score.value,
+        "n": next((row.n for row in rows.values()), None),
+        "counts": None if None in counts else counts,
+        "h_score": values.get(H_SCORE.code),
         "h_score_ci95": None if h_score is None or h_score.interval is None else list(h_score.interval),
-        "percent_positive": rows[PERCENT_POSITIVE.code].value,
-        "allred": allred,
+        "percent_positive": values.get(PERCENT_POSITIVE.code),
+        "allred": None if set(allred.values()) == {None} else allred,
         "irs": whole.get(IRS.code),
     }

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+CONFIDENCE = "confidence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,11 @@ class CellSchema:
     name: str
     version: int
     columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if CONFIDENCE not in self.names:
+            raise ValueError(f"{self.name}/{self.version} needs a column {CONFIDENCE}: cells are kept or left by it")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def make_engine(
     name: str = "local",
     models: Path | None = None,
     *,
-    model: str = "ihc_tile",
+    model: str,
     together: bool = False,
     secure: Newest | None = None,
 ) -> Engine:
@@ -63,10 +63,8 @@ class Engines:
             return self._made[folder]
 
     def check_ready(self) -> None:
-        """`check_ready` of all that are in use; before any is, of the first assay's."""
-        with self._lock:
-            used = tuple(self._made.values())
-        for engine in used or (self.of(assays()[0]),):
+        """`check_ready` of the engine of every assay: an order of any may be next. Raises as `of`, too."""
+        for engine in dict.fromkeys(self.of(assay) for assay in assays()):
             check_ready(engine)
 
     def _make(self, model: Model) -> Engine:

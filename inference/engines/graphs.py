@@ -135,7 +135,9 @@ def _check_finite(graph: Graph, model: Any) -> None:
 def _check_names(graph: Graph, names: Sequence[str]) -> None:
     """Raises Refused MODEL_INVALID where the file answers with other tensors than the manifest says."""
     if tuple(names) != graph.output_names:
-        raise Refused(Reason.MODEL_INVALID, f"{graph.name} answers otherwise than its manifest says; export it again")
+        said, found = ", ".join(graph.output_names), ", ".join(names)
+        message = f"{graph.name} answers otherwise than its manifest says: {said} are expected; it answers {found}"
+        raise Refused(Reason.MODEL_INVALID, f"{message}; export it again")
 
 
 def _unloadable(graph: Graph, error: Exception) -> Refused:

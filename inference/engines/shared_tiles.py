@@ -22,6 +22,9 @@ PREFIX = "chromogen-tiles-"
 FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps it; names are random
 
 
+_MADE: set["SharedTiles"] = set()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a request's tiles lie: bytes of the region called `region`."""
@@ -47,6 +50,7 @@ class SharedTiles:
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(slots):
             self._free.put(slot)
+        _MADE.add(self)
 
     @contextmanager
     def holding(self, tiles: npt.NDArray[np.uint8]) -> Iterator[Place]:
@@ -62,8 +66,18 @@ class SharedTiles:
 
     def close(self) -> None:
         """Give the memory back; servers that still have it mapped keep it until they unregister it."""
+        _MADE.discard(self)
         self._memory.close()
         self._memory.unlink()
+
+
+def unlink_all() -> None:
+    """Before a process ends at once: the system's keeper of the memory would do it too, and print that it did.
+
+    Threads may still use what they have mapped.
+    """
+    while _MADE:
+        _MADE.pop()._memory.unlink()
 
 
 def abandoned(name: str, key: str) -> bool:

@@ -6,13 +6,12 @@ from inference.assay import assay_of
 from server.api import fields
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
+from server.domain.order import SEXES, EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.ports import OrderView
 from server.domain.states import OrderState
 from server.domain.views import order_etag
 
 MESSAGE_TYPE = "chromogen.v1.CreateOrder"
-SEXES = frozenset("FMOUAN")
 
 STATES = {getattr(pb, f"ORDER_STATE_{state}"): state for state in OrderState}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
@@ -60,7 +59,7 @@ def _priority(asked: int) -> Priority:
 
 def _patient(asked: pb.Patient) -> Patient:
     if asked.sex and asked.sex not in SEXES:
-        fields.invalid("order.patient.sex is none of F, M, O, U, A, N")
+        fields.invalid(f"order.patient.sex is none of {', '.join(SEXES)}")
     return Patient(
         id=fields.text(asked.id, "order.patient.id", least=1),
         id_authority=fields.text(asked.id_authority, "order.patient.id_authority"),

@@ -15,6 +15,7 @@ from server.api import fields
 from server.api.convert_profile import profile_message
 from server.domain.states import ResultState
 from server.domain.views import SummaryView
+from server.services.cells import Square
 
 STATES = {getattr(pb, f"RESULT_STATE_{state}"): state for state in ResultState}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
@@ -123,3 +124,7 @@ def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Ce
         confidence=cells[CONFIDENCE],
         measurements=[pb.Measurement(name=c.name, unit=c.unit, values=cells[c.name]) for c in measured],
     )
+
+
+def square_messages(squares: Iterable[Square]) -> list[pb.CellSquare]:
+    return [pb.CellSquare(x_um=square.x_um, y_um=square.y_um, counts=square.counts) for square in squares]

@@ -3,12 +3,13 @@
 from chromogen.v1 import profile_service_pb2 as pb
 
 from server.api import fields, pages
-from server.api.compare import compared, differences
+from server.api.convert_comparison import comparison_message, difference_messages
 from server.api.convert_profile import STATES, criteria_in, name_of, profile_of, revision_of, view_message
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.result import ResultId
 from server.domain.views import ProfileFilter, Revision
+from server.services.comparison import compared, differences
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
 
@@ -74,7 +75,9 @@ class ProfileServicer:
             call.go_on()
             view = self._results.get(call.actor, ResultId(fields.identifier(given, "result_ids")))
             rows.append(compared(view.result, first, second))
-        return pb.CompareProfilesResponse(comparisons=rows, differences=differences(rows))
+        return pb.CompareProfilesResponse(
+            comparisons=[comparison_message(row) for row in rows], differences=difference_messages(differences(rows))
+        )
 
     def CalibrateProfile(self, request: pb.CalibrateProfileRequest, call: Call) -> pb.CalibrateProfileResponse:
         raise Refused(

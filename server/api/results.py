@@ -6,15 +6,23 @@ from chromogen.v1 import result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
 from inference.geometry import Region
-from server.api import cells, fields, pages
+from server.api import fields, pages
 from server.api.convert_profile import revision_of
-from server.api.convert_result import STATES, group_messages, region_names, result_message
+from server.api.convert_result import (
+    STATES,
+    cells_message,
+    group_messages,
+    region_names,
+    result_message,
+    square_messages,
+)
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.profile import Profile, check_kind
 from server.domain.result import Result, ResultId
 from server.domain.views import ResultFilter, SlideName
+from server.services import cells
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
 
@@ -72,11 +80,11 @@ class ResultServicer:
             mpp = result.analysis.slide.mpp
             for squares in cells.squares(batches, selection, mpp=mpp, square_um=square_um):
                 call.go_on()
-                yield pb.ListCellsResponse(squares=squares)
+                yield pb.ListCellsResponse(squares=square_messages(squares))
             return
-        for points in cells.points(batches, selection):
+        for part in cells.points(batches, selection):
             call.go_on()
-            yield pb.ListCellsResponse(cells=points)
+            yield pb.ListCellsResponse(cells=cells_message(part, analyzer, criteria))
 
     def _profile(self, request: pb.ListCellsRequest, result: Result, call: Call) -> Profile:
         """The one asked for, or the result's own."""

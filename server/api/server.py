@@ -113,6 +113,7 @@ class ApiServer:
         try:
             self.port = self._loop.run(self._start())
         except BaseException:
+            self._loop.run(self._stop(0))
             self._loop.close()
             raise
         return self.port
@@ -149,8 +150,8 @@ class ApiServer:
         return found
 
     async def _stop(self, grace_s: float) -> None:
-        for server in self._listening:
-            await server.stop(grace_s)
+        while self._listening:  # no reference is kept: with the last one gRPC's poller ends
+            await self._listening.pop().stop(grace_s)
 
 
 def rooms_of(wanted: Grpc) -> Rooms:

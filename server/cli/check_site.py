@@ -10,6 +10,7 @@ from server.cli.checks import Found, written
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import ChromogenError, Failed
 from server.domain.events import EventKind, destinations
+from server.domain.ports import LIS
 from server.hl7.sender import MllpSink
 from server.settings import Settings
 from server.site import (
@@ -110,10 +111,10 @@ def laboratory(found: Laboratory, site: Site) -> Found:
 
 
 def _lis(site: Site) -> Found:
-    receivers = [d for d in site.destinations if isinstance(d, MllpDestination)]
-    if not receivers:
+    found = next((to for to in site.destinations if to.name == LIS), None)
+    if found is None:
         return Found(text="none set; results are not sent to a LIS", advice="set CHROMOGEN_LIS_HOST")
-    return receiver(receivers[0])
+    return destination(found, site)
 
 
 def _summary(site: Site) -> Found:

@@ -1,6 +1,4 @@
-"""What `chromogen check` looks at: each function looks at one dependency, tells what it found, or raises with what to
-do.
-"""
+"""What `chromogen check` checks: each function asks one dependency, says what it found, or raises with what to do."""
 
 import shutil
 import uuid
@@ -24,7 +22,6 @@ from server.api.server import credentials_of
 from server.bootstrap import Service, bootstrap
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Settings, is_loopback
-from server.site import MllpDestination, key_of
 from server.site_file import site_of
 from server.store.database import transaction, unproven_hosts
 from server.store.migrate import OLDER_TABLES, Standing, standing
@@ -216,10 +213,7 @@ def _files(wanted: Settings) -> dict[str, Path]:
         "CLIENT_CERT": wanted.client.cert,
     }
     named = {f"CHROMOGEN_{name}": path for name, path in given.items()}
-    for to in site_of(wanted).destinations:
-        if isinstance(to, MllpDestination):
-            named |= {key_of(to.table, "tls_ca"): to.tls_ca, key_of(to.table, "tls_cert"): to.tls_cert}
-    return {name: path for name, path in named.items() if path is not None}
+    return {name: path for name, path in named.items() if path is not None} | dict(site_of(wanted).certificates)
 
 
 def _days_left(name: str, path: Path) -> float:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from inference.measures import ALL, Score
-from server.cli.table import NONE, by_region, interval_text
+from inference.measures import ALL, NONE, Score
+from server.cli.table import by_region, interval_text
 from server.demo.run import Outcome, run_demo
 from server.observability import set_up
 

@@ -8,7 +8,7 @@ import click
 
 from inference.analyze import find_cells
 from inference.analyzers.nuclear import NUCLEAR
-from inference.assay import assay_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.cells.values import Cells
 from inference.criteria import Criteria
 from inference.engines.factory import make_engine
@@ -21,8 +21,6 @@ from server.slides.opening import open_slide
 
 LARGEST_PX = 8192 * 8192
 FAINTEST = 0.01
-MARKER = "ER"
-"""Whose model finds the nuclei, and whose built-in criteria grade them."""
 
 
 @click.command()
@@ -32,7 +30,7 @@ MARKER = "ER"
 @click.option("--model", type=click.Path(path_type=Path), help="folder of another model; the shipped one else")
 def detect(images: tuple[Path, ...], mpp: float, min_confidence: float, model: Path | None) -> None:
     """Find nuclei in each IMAGE and print one JSON object a line: image, mpp, nuclei (x, y in pixels of the image)."""
-    assay = assay_of(MARKER)
+    assay = assay_of(USUAL_MARKER)  # whose model finds the nuclei, and whose built-in criteria grade them
     engine = make_engine("local", model, model=assay.model)
     with progress_bar("detecting") as progress:
         for i, path in enumerate(images, 1):

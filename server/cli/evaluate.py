@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from inference.analyzers.nuclear import COMPARTMENTS
-from inference.assay import assay_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.evaluation.appraisal import Annotated, Appraisal, appraise, robustness
@@ -21,8 +21,6 @@ from server.cli.progress import progress_bar
 from server.slides.codec import on_white
 
 DIGITS = 4
-MARKER = "ER"
-"""Whose model is measured, and whose built-in criteria grade."""
 OTHER = len(COMPARTMENTS)
 """The class of nuclei that are none of the compartments'; they count as the first one's."""
 HELP = f"""Figures on DATASET: images/N.png and labels/N.txt (x y class a line; \
@@ -50,7 +48,7 @@ def evaluate(dataset: Path, mpp: float, model: Path | None, with_robustness: boo
     tiles = [
         Annotated(picture=read_picture(p), points=read_labels(dataset / "labels" / f"{p.stem}.txt")) for p in images
     ]
-    assay = assay_of(MARKER)
+    assay = assay_of(USUAL_MARKER)  # whose model is measured, and whose built-in criteria grade
     engine = make_engine("local", model, model=assay.model)
     with progress_bar("evaluating") as progress:
         criteria = assay.built_in.criteria

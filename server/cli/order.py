@@ -1,16 +1,19 @@
 """`chromogen order`: orders by the gRPC API."""
 
 import uuid
+from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import click
+import grpc
 from chromogen.v1 import order_pb2
 from chromogen.v1 import order_service_pb2 as pb
 
 from server.cli.client import Api, api, as_json_option, limit_option, pages, show, show_all, to_json
 from server.cli.progress import progress_bar
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Priority
+from server.domain.order import SEXES, Priority
 from server.domain.states import OrderState
 
 FIELDS = {
@@ -61,7 +64,7 @@ def order() -> None:
 @click.option("--family-name", default="", show_default=False)
 @click.option("--given-name", default="", show_default=False)
 @click.option("--birth-date", type=click.DateTime(["%Y-%m-%d"]), help="YYYY-MM-DD")
-@click.option("--sex", type=click.Choice(list("FMOUAN")))
+@click.option("--sex", type=click.Choice(SEXES))
 @click.option("--container-id", default="", show_default=False, help="the identifier on the slide's label")
 @click.option("--series-uid", default="", show_default=False, help="DICOM Series Instance UID of the slide")
 @click.option("--study-uid", default="", show_default=False, help="DICOM Study Instance UID of the slide")
@@ -73,54 +76,57 @@ def order() -> None:
 @click.option("--request-id", help="UUID; the same again is the same order. A new one where left out")
 @click.option("--wait", is_flag=True, help="wait until the order ends; exit code 1 unless it is DONE")
 @as_json_option
-def submit(
-    placer_number: str,
-    placer_namespace: str,
-    marker: str,
-    patient_id: str,
-    family_name: str,
-    given_name: str,
-    birth_date: date | None,
-    sex: str | None,
-    container_id: str,
-    series_uid: str,
-    study_uid: str,
-    specimen_id: str,
-    site: str,
-    priority: str,
-    request_id: str | None,
-    wait: bool,
-    as_json: bool,
-) -> None:
+def submit(request_id: str | None, wait: bool, as_json: bool, **fields: Any) -> None:
     """Order the score of one slide."""
-    code, text, scheme = (*site.split("^"), "", "")[:3]
-    wanted = order_pb2.Order(
-        placer_order_number=placer_number,
-        placer_namespace=placer_namespace,
-        marker=marker,
-        priority=f"PRIORITY_{priority.upper()}",
-        patient=order_pb2.Patient(
-            id=patient_id,
-            family_name=family_name,
-            given_name=given_name,
-            birth_date=birth_date.strftime("%Y-%m-%d") if birth_date else "",
-            sex=sex or "",
-        ),
-        specimen=order_pb2.Specimen(
-            id=specimen_id, container_id=container_id, site_code=code, site_text=text, site_scheme=scheme
-        ),
-        slide=order_pb2.SlideReference(container_id=container_id, series_uid=series_uid, study_uid=study_uid),
-    )
+    request = pb.CreateOrderRequest(request_id=request_id or str(uuid.uuid4()), order=order_message(**fields))
     with api() as server:
-        made = server.orders.CreateOrder(
-            pb.CreateOrderRequest(request_id=request_id or str(uuid.uuid4()), order=wanted)
-        ).order
+        made = server.orders.CreateOrder(request).order
         last = follow(server, made.id, quiet=True) if wait else made
     show(last, FIELDS, as_json=as_json)
     if wait and last.state != order_pb2.ORDER_STATE_DONE:
         raise Failed(
             ServiceReason.ORDER_STATE, f"the order ended {order_pb2.OrderState.Name(last.state)[12:]}: {last.reason}"
         )
+
+
+def order_message(
+    *,
+    placer_number: str,
+    placer_namespace: str,
+    marker: str,
+    priority: str,
+    container_id: str,
+    series_uid: str,
+    study_uid: str,
+    specimen_id: str,
+    site: str,
+    **patient: Any,
+) -> order_pb2.Order:
+    """Of the options of `submit`; `site` is CODE^TEXT^SCHEME, `patient` those of `patient_message`."""
+    code, text, scheme = (*site.split("^"), "", "")[:3]
+    return order_pb2.Order(
+        placer_order_number=placer_number,
+        placer_namespace=placer_namespace,
+        marker=marker,
+        priority=f"PRIORITY_{priority.upper()}",
+        patient=patient_message(**patient),
+        specimen=order_pb2.Specimen(
+            id=specimen_id, container_id=container_id, site_code=code, site_text=text, site_scheme=scheme
+        ),
+        slide=order_pb2.SlideReference(container_id=container_id, series_uid=series_uid, study_uid=study_uid),
+    )
+
+
+def patient_message(
+    *, patient_id: str, family_name: str, given_name: str, birth_date: date | None, sex: str | None
+) -> order_pb2.Patient:
+    return order_pb2.Patient(
+        id=patient_id,
+        family_name=family_name,
+        given_name=given_name,
+        birth_date=birth_date.strftime("%Y-%m-%d") if birth_date else "",
+        sex=sex or "",
+    )
 
 
 @order.command()
@@ -184,11 +190,22 @@ def retry(order_id: str, as_json: bool) -> None:
         show(server.orders.RetryOrder(pb.RetryOrderRequest(order_id=order_id)).order, FIELDS, as_json=as_json)
 
 
+def _changes(server: Api, order_id: str) -> Iterator[pb.WatchOrderResponse]:
+    """The server ends a watch where nothing happens for some minutes; then another is begun."""
+    while True:
+        try:
+            yield from server.orders.WatchOrder(pb.WatchOrderRequest(order_id=order_id))
+            return
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+
+
 def follow(server: Api, order_id: str, *, quiet: bool) -> order_pb2.Order:
     """The order as it ended; not `quiet`: each change as a line of JSON, else a bar on a terminal."""
     last: order_pb2.Order | None = None
     with progress_bar("scoring") as progress:
-        for answer in server.orders.WatchOrder(pb.WatchOrderRequest(order_id=order_id)):
+        for answer in _changes(server, order_id):
             last = answer.order
             if not quiet:
                 click.echo(to_json(last))

@@ -8,11 +8,11 @@ import click
 from chromogen.v1 import profile_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
+from inference.measures import NONE
 from server.api.convert_profile import criteria_message
 from server.cli.client import api, as_json_option, limit_option, pages, show, show_all, show_table
 from server.cli.profile_file import read_profile
 from server.cli.result import revision_of
-from server.cli.table import NONE
 from server.domain.states import ProfileState
 
 FIELDS = {

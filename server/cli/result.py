@@ -9,10 +9,10 @@ import click
 from chromogen.v1 import profile_service_pb2, result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
-from inference.measures import ALL
+from inference.measures import ALL, value_text
 from server.api.convert_result import score_in
 from server.cli.client import api, as_json_option, limit_option, pages, show, show_all, show_table
-from server.cli.table import interval_text, value_text
+from server.cli.table import interval_text
 from server.domain.errors import Refused, ServiceReason
 from server.domain.states import ResultState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
-from inference.assay import assay_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
@@ -21,6 +21,7 @@ from server.domain.result import Result
 from server.pipeline import score_slide
 from server.settings import Engine
 from server.slides.opening import open_slide
+from server.slides.view import View
 from server.tls import engine_secure
 
 PEM = click.Path(path_type=Path, dir_okay=False)
@@ -31,7 +32,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--mpp", type=float, help="pixel size in µm of the largest level, where the slide doesn't say or is wrong"
 )
-@click.option("--marker", default="ER", help="the stain; one that isn't scored here is refused")
+@click.option("--marker", default=USUAL_MARKER, help="the stain; one that isn't scored here is refused")
 @click.option(
     "--profile",
     "profile_file",
@@ -39,6 +40,9 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     help="JSON file with criteria; the marker's built-in ones else",
 )
 @click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
+@click.option("--pyramid", metavar="N", help="of a DICOM slide with several: its number in the refusal, or Pyramid UID")
+@click.option("--optical-path", metavar="ID", help="of a DICOM slide with several; the first bright-field one else")
+@click.option("--focal-plane", type=int, metavar="N", help="of a DICOM slide with several, from 1; the middle one else")
 @click.option("--engine", default="local", help="local, triton://host:port, or by TLS tritons://host:port")
 @click.option(
     "--engine-ca", type=PEM, envvar="CHROMOGEN_ENGINE_CA", help="authority that tritons:// servers are trusted by"
@@ -59,6 +63,9 @@ def score(
     marker: str,
     profile_file: Path | None,
     region: str | None,
+    pyramid: str | None,
+    optical_path: str | None,
+    focal_plane: int | None,
     engine: str,
     out: Path | None,
     as_json: bool,
@@ -75,8 +82,9 @@ def score(
         name=engine, ca=engine_ca, cert=engine_cert, key=engine_key
     )  # Engines reads the name
     secure = None if engine == "local" else engine_secure(wanted)
+    view = View(pyramid=pyramid, optical_path=optical_path, focal_plane=focal_plane)
     with ExitStack() as stack:
-        opened = open_slide(slide, mpp=mpp, resolution=read_model(shipped_models(), assay.model).resolution)
+        opened = open_slide(slide, read_model(shipped_models(), assay.model).resolution, mpp=mpp, view=view)
         stack.callback(opened.close)
         if out:
             out.mkdir(parents=True, exist_ok=True)

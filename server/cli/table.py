@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from inference.assay import Assay
-from inference.measures import ONE, Measure, Score
+from inference.measures import ONE, Measure, Score, value_text
 
-NONE, UNKNOWN = "none", "-"
-"""No score, because there are no cells; no interval."""
+UNKNOWN = "-"
+"""No interval."""
 
 Column = tuple[str, Callable[[str], str]]
 """Title, and what stands below it for a region."""
@@ -40,13 +40,6 @@ def aligned(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         "   ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
         for line in (titles, *rows)
     ]
-
-
-def value_text(score: Score | None) -> str:
-    """The value to one decimal, or the category."""
-    if score is None or score.absent:
-        return NONE
-    return score.category or f"{score.value:.1f}".removesuffix(".0")
 
 
 def interval_text(score: Score | None) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pydicom
 from chromogen.v1 import order_pb2, result_pb2
 
-from inference.assay import assay_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.draw import draw_slide
 from inference.engines.factory import Engines
 from inference.geometry import Size
@@ -38,7 +38,6 @@ from server.tls import engine_secure
 
 SIDE_PX = 4096
 MPP = 0.5
-MARKER = "ER"
 LEASE_S, SEND_TIMEOUT_S = 60.0, 30.0
 CASE_FILES = ("result.json", "nuclei.parquet", "nuclei.geojson", "overlay.png")
 MODALITIES = {"SR": "sr.dcm", "ANN": "ann.dcm", "SEG": "seg.dcm"}
@@ -88,13 +87,13 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
 def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, tuple[Score, ...]]:
     """The slide in `out/slide`, and, before anything looks at it, its truth in `out/truth.json`."""
     drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=h_score)
-    assay = assay_of(MARKER)
+    assay = assay_of(USUAL_MARKER)
     truth = assay.analyzer.scores(assay.measures, drawing.truth.counts.reshape(-1), None)
     for name in (*CASE_FILES, *MODALITIES.values(), "oru.hl7"):  # of an earlier run: they don't belong to this truth
         (out / name).unlink(missing_ok=True)
     said = assay.analyzer.extra_json(truth) | {"seed": seed, "h_score_asked": h_score}
     write_json(out / "truth.json", said)
-    identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{side}", marker=MARKER)
+    identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{side}", marker=USUAL_MARKER)
     for path in (out / "slide").glob("level-*.dcm"):
         path.unlink()
     write_dicom_slide(out / "slide", JpegFrames(drawing), mpp=MPP, identity=identity)
@@ -134,7 +133,7 @@ def order_slide(service: Service, identity: SlideIdentity, say: Say) -> str:
     number = f"DEMO-{uuid.uuid4().hex[:12].upper()}"
     message = order_message(
         placer_number=number,
-        marker=MARKER,
+        marker=USUAL_MARKER,
         control_id=number,
         container_id=identity.container_id,
         series_uid=identity.series_uid,

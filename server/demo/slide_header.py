@@ -20,6 +20,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
 
+from inference.assay import USUAL_MARKER
 from inference.geometry import Size
 
 NAMESPACE = UUID("5d0a4f0e-3c0b-5b8e-9a51-6e7d0c6a2b11")
@@ -43,7 +44,7 @@ class SlideIdentity:
     given_name: str = "Drawn"
     birth_date: date = date(1960, 1, 1)
     sex: str = "F"
-    marker: str = "ER"
+    marker: str = USUAL_MARKER
     acquired_at: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     manufacturer: str = "chromogen"
     model_name: str = "drawn slide"

@@ -15,6 +15,8 @@ from server.domain.order import Order
 from server.domain.result import Result, ResultId
 
 ANY = "*"
+RESULT_REJECTED = "RESULT_REJECTED"
+"""The reason of WITHDRAWN."""
 
 
 class EventKind(StrEnum):
@@ -67,7 +69,9 @@ class Reporter(Protocol):
     def build(self, event: Event) -> Artifact | None:
         """The artifact, its file written; None where the event holds nothing for it (an ANN of no cells).
 
-        The same event makes the same file, to the byte. Raises Refused or Failed.
+        The same event makes the same file, to the byte. Identifier and path differ by result AND event: the outbox
+        sends one of an identifier to a destination, so a FINAL under the identifier of its PRELIMINARY would never
+        leave. Raises Refused or Failed.
         """
         ...
 

@@ -16,11 +16,16 @@ Years below 1000 can't be written back as HL7.
 
 
 class Priority(StrEnum):
-    """HL7 table 0485's S, A, R."""
+    """HL7 table 0485's S, A, R; the most urgent first."""
 
     STAT = "STAT"
     ASAP = "ASAP"
     ROUTINE = "ROUTINE"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most urgent: what orders are sorted by."""
+        return list(Priority).index(self)
 
 
 class ProcessingId(StrEnum):
@@ -63,6 +68,10 @@ class Sender:
         """For a person, on one line: as the audit names whoever sent it. No key: two senders may share one."""
         text = "^".join(filter(None, (self.application, self.facility)))
         return "".join(c if c.isprintable() else " " for c in text)
+
+
+SEXES = ("F", "M", "O", "U", "A", "N")
+"""HL7 table 0001."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

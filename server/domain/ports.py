@@ -9,6 +9,7 @@ from typing import Protocol
 from inference.model import Resolution
 from inference.slide import Slide
 from server.domain.artifact import ArtifactKind
+from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.order import Order, OrderId, Request, SlideReference
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
@@ -114,6 +115,14 @@ class Store(Protocol):
         """Keep a request and put its job in; returns the order and whether it is new (a repeat returns the first).
 
         A repeat under a new message begins an order anew that ended without a result.
+        """
+        ...
+
+    def cancel(self, asked: Cancellation) -> CancelOutcome:
+        """Take an order back by a message, and say what came of it; a repeat is answered as the first was.
+
+        Raises Refused MESSAGE_INVALID for reused identifiers, Failed DELIVERY_FAILED (retryable) while whoever else
+        ordered it can't be told.
         """
         ...
 

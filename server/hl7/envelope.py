@@ -13,13 +13,11 @@ from hl7apy.exceptions import MaxLengthReached
 from hl7apy.parser import parse_message
 
 from server.domain.errors import Failed, ServiceReason
-from server.domain.order import EARLIEST_BIRTH, Order
+from server.domain.order import EARLIEST_BIRTH, SEXES, Order
 from server.hl7.er7 import UTF8, codec_of, segment, term_of
 from server.hl7.er7 import composed as er7_composed
+from server.hl7.order_reply import APPLICATION
 
-APPLICATION = "CHROMOGEN"
-
-_SEXES = frozenset("FMOUAN")  # HL7 table 0001
 _LOINC = re.compile(r"\d{1,7}-\d")
 _CONTROLS = dict.fromkeys([*range(32), 127], " ")
 
@@ -28,7 +26,7 @@ def patient_and_order(order: Order, status: str, at: datetime) -> list[str]:
     patient = order.request.patient
     name = composed(patient.family_name, patient.given_name) or composed("", "", "", "", "", "", "U")
     born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date and patient.birth_date >= EARLIEST_BIRTH else ""
-    sex = patient.sex if patient.sex in _SEXES else ""
+    sex = patient.sex if patient.sex in SEXES else ""
     identifier = composed(patient.id, "", "", patient.id_authority)
     return [segment("PID", "1", "", identifier, "", name, "", born, sex), *order_alone(order, status, at)]
 

@@ -6,12 +6,12 @@ Whatever goes wrong is answered, never raised.
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 
 from server import metrics, traces
 from server.domain.cancellation import Cancellation, CancelOutcome
+from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.order import Order, Request
 from server.hl7.acknowledge import Answer, acknowledgments
@@ -23,7 +23,7 @@ Accept = Callable[[Request], tuple[Order, bool]]
 """`ports.Store.accept`: commits, then returns the order and whether it is new."""
 
 Cancel = Callable[[Cancellation], CancelOutcome]
-"""`PostgresStore.cancel`: commits, then returns what came of it."""
+"""`ports.Store.cancel`: commits, then returns what came of it."""
 
 _BYTE_FOR_BYTE = "8859/1"
 """Where a message can't be decoded, its header's bytes are returned as they came."""
@@ -36,9 +36,11 @@ class Intake:
     times none or two).
     """
 
-    def __init__(self, accept: Accept, cancel: Cancel, *, default_charset: str = DEFAULT_CHARSET) -> None:
+    def __init__(
+        self, accept: Accept, cancel: Cancel, *, default_charset: str = DEFAULT_CHARSET, now: Clock = utc_now
+    ) -> None:
         codec_of(default_charset)
-        self._accept, self._cancel = accept, cancel
+        self._accept, self._cancel, self._now = accept, cancel, now
         self._default_charset = default_charset
 
     def __call__(self, message: bytes) -> tuple[bytes, ...]:
@@ -60,7 +62,7 @@ class Intake:
             )
             metrics.MESSAGES.labels(str(ServiceReason.INTERNAL)).inc()
             log.error("order_not_taken", reason=str(ServiceReason.INTERNAL), error=type(error).__name__)
-        return acknowledgments(header, answer, charset=charset, now=datetime.now(UTC))
+        return acknowledgments(header, answer, charset=charset, now=self._now())
 
     def _heeded(self, message: Message, began_ns: int) -> OrderReply:
         control = control_of(message)
@@ -87,7 +89,7 @@ class Intake:
         metrics.MESSAGES.labels(str(error.reason)).inc()
         log.warning("order_not_taken", reason=str(error.reason), retryable=error.retryable)
         header = _readable_header(message)
-        return acknowledgments(header, Answer(error=error), charset=_BYTE_FOR_BYTE, now=datetime.now(UTC))
+        return acknowledgments(header, Answer(error=error), charset=_BYTE_FOR_BYTE, now=self._now())
 
 
 def _readable_header(message: bytes) -> Segment | None:

@@ -1,6 +1,6 @@
 """Which marker an order's procedure code asks for: codes by table, local names by exact comparison, nothing guessed.
 
-Local names are those of the assays (`inference.assay`).
+Codes are those of the reports (`server.report.codes`), local names those of the assays (`inference.assay`).
 """
 
 import re
@@ -8,19 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from inference.assay import assay_of, assays, plain
 from server.domain.errors import Refused, ServiceReason
-
-# LOINC (breast cancer specimen, then any other tissue): presence, interpretation, percent of nuclei.
-LOINC = {
-    **dict.fromkeys(("85337-4", "85329-1", "40556-3", "16112-5", "14228-1"), "ER"),
-    **dict.fromkeys(("85339-0", "85325-9", "40557-1", "16113-3", "14230-7"), "PR"),
-    **dict.fromkeys(("85330-9", "29593-1", "33055-5"), "KI67"),
-    **dict.fromkeys(("85319-2", "18474-7", "48676-1"), "HER2"),
-}
-
-SNOMED_CT = {
-    **dict.fromkeys(("1234804006", "1236874005"), "ER"),
-    **dict.fromkeys(("1234803000", "1237278006"), "PR"),
-}
+from server.report.codes import Scheme, markers_by_code
 
 # Common stains that may have no assay: what is ordered by them is refused as unsupported, and each contradicts another.
 OTHER_NAMES = {
@@ -36,7 +24,11 @@ _CLUSTER_OF_DIFFERENTIATION = re.compile(r"CD[0-9]{1,3}[A-E]?")
 # Words that are taken out of a local code or text before it is compared.
 NOISE = frozenset({"IHC", "IMMUNO", "IMMUNOHISTOCHEMISTRY", "STAIN", "STAINING", "SCORE", "QUANTIFICATION"})
 
-_LOINC_SCHEMES, _SNOMED_SCHEMES = ("LN", "LOINC"), ("SCT", "SNOMED", "SNOMED-CT")
+_SCHEMES = {
+    **dict.fromkeys(("LN", "LOINC"), Scheme.LOINC),
+    **dict.fromkeys(("SCT", "SNOMED", "SNOMED-CT"), Scheme.SNOMED_CT),
+}
+"""What senders call them."""
 
 LONGEST_NAME = 4
 """Words of a name."""
@@ -77,13 +69,8 @@ def _check_agreed(found: tuple[int, str], coded: Mapping[int, str], mentioned: M
 
 
 def _by_code(code: str, scheme: str) -> str:
-    match scheme.upper():
-        case s if s in _LOINC_SCHEMES:
-            return LOINC.get(code, "")
-        case s if s in _SNOMED_SCHEMES:
-            return SNOMED_CT.get(code, "")
-        case _:
-            return _by_name(code)
+    known = _SCHEMES.get(scheme.upper())
+    return _by_name(code) if known is None else markers_by_code().get((known, code), "")
 
 
 def _by_name(text: str) -> str:

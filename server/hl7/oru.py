@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from inference.measures import ALL
+from server.domain.events import RESULT_REJECTED
 from server.domain.order import Order
 from server.domain.result import Result
 from server.hl7.envelope import checked, composed, order_alone, patient_and_order, specimen
@@ -21,21 +22,22 @@ from server.report.codes import (
     REFUSAL,
     SPECIMEN_CONTAINER_IDENTIFIER,
     Code,
-    Scheme,
 )
 from server.report.identity import algorithm_version
-from server.report.quantities import Quantity, quantities, regions
+from server.report.quantities import Form, Quantity, quantities, regions
 
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
 
 _DECIMALS = 2
+_TYPES = {Form.NUMBER: "NM", Form.WORDS: "ST", Form.ANSWER: "CWE"}
+"""OBX-2: the same of a measure with a score as without."""
 
 
 class Status(StrEnum):
     """OBR-25 and OBX-11 (HL7 tables 0123, 0085): preliminary until signed, final when signed, corrected after.
 
-    Or withdrawn.
+    X of a result that was withdrawn, of an order that was refused, and of a quantity that there is not.
     """
 
     PRELIMINARY = "P"
@@ -68,7 +70,7 @@ def build_rejection(result: Result, order: Order, reason: str) -> bytes:
     """
     status, at = Status.REJECTED, result.created_at
     withdrawn = [*_scores(result, status), *_provenance(result, order, status)]
-    refusal, *others = _numbered([_observation(REFUSAL, "RESULT_REJECTED", status, kind="ST"), *withdrawn])
+    refusal, *others = _numbered([_observation(REFUSAL, RESULT_REJECTED, status, kind="ST"), *withdrawn])
     lines = [
         *patient_and_order(order, status, at),
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
@@ -88,9 +90,9 @@ def build_refusal(order: Order, reason: str, detail: str) -> bytes:
     """
     at = order.begun_at or order.received_at
     lines = [
-        *patient_and_order(order, "X", at),
+        *patient_and_order(order, Status.REJECTED, at),
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
-        *_numbered([_observation(REFUSAL, composed(reason), "X", kind="ST")]),
+        *_numbered([_observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST")]),
         segment("NTE", "1", "L", composed(detail)),
         *specimen(order),
     ]
@@ -105,10 +107,13 @@ def build_bare_refusal(order: Order, reason: str) -> bytes:
     bare = replace(order, request=replace(asked, procedure_code=asked.marker, procedure_text="", charset=UTF8))
     note, observation = (
         segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
-        _observation(REFUSAL, composed(reason), "X", kind="ST"),
+        _observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST"),
     )
     return checked(
-        bare, refusal_control_id(order, reason), at, [*order_alone(bare, "X", at), note, *_numbered([observation])]
+        bare,
+        refusal_control_id(order, reason),
+        at,
+        [*order_alone(bare, Status.REJECTED, at), note, *_numbered([observation])],
     )
 
 
@@ -147,21 +152,13 @@ def _quantity(q: Quantity, status: Status) -> str:
     """X and empty where there is no score (never 0), or no longer."""
     absent = status is Status.REJECTED or (q.number is None and q.answer is None)
     value = "" if absent else _value(q)
-    return _observation(q.code, value, "X" if absent else status, region=q.region, kind=_kind(q))
-
-
-def _kind(q: Quantity) -> str:
-    """OBX-2."""
-    if q.answer is not None:
-        return "ST" if q.answer.scheme is Scheme.CHROMOGEN else "CWE"
-    return "ST" if q.code.unit is None else "NM"
+    return _observation(q.code, value, Status.REJECTED if absent else status, region=q.region, kind=_TYPES[q.form])
 
 
 def _value(q: Quantity) -> str:
-    """A category in words, unless a public list has an answer for it."""
+    """A category in words, unless a public list has answers for it."""
     if q.answer is not None:
-        own = q.answer.scheme is Scheme.CHROMOGEN
-        return composed(q.answer.meaning) if own else _coded(q.answer)
+        return composed(q.answer.meaning) if q.form is Form.WORDS else _coded(q.answer)
     return f"{q.number:.{_DECIMALS}f}" if isinstance(q.number, float) else str(q.number)
 
 

@@ -8,6 +8,7 @@ What is measured, and where, has the private code that its assay gives it (`infe
 line here, unless a public scheme knows a number or an answer of it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,62 +140,64 @@ class Tissue(StrEnum):
     OTHER = "OTHER"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkerCodes:
-    """The codes that one marker has in one tissue; None where none is known."""
+_PERCENT_POSITIVE = nuclear.PERCENT_POSITIVE.code
+PUBLIC: dict[tuple[str, str, Tissue], Code] = {
+    ("ER", _PERCENT_POSITIVE, Tissue.BREAST): _loinc(
+        "85329-1", "ER percent of nuclei, breast cancer specimen", PERCENT
+    ),
+    ("ER", _PERCENT_POSITIVE, Tissue.OTHER): _loinc("14228-1", "ER percent of nuclei, tissue", PERCENT),
+    ("PR", _PERCENT_POSITIVE, Tissue.BREAST): _loinc(
+        "85325-9", "PR percent of nuclei, breast cancer specimen", PERCENT
+    ),
+    ("PR", _PERCENT_POSITIVE, Tissue.OTHER): _loinc("14230-7", "PR percent of nuclei, tissue", PERCENT),
+    ("KI67", _PERCENT_POSITIVE, Tissue.BREAST): _loinc(
+        "85330-9", "Ki-67 percent of nuclei, breast cancer specimen", PERCENT
+    ),
+    ("KI67", _PERCENT_POSITIVE, Tissue.OTHER): _loinc("29593-1", "Ki-67 percent of nuclei, tissue", PERCENT),
+}
+"""What a public scheme calls a measure of a marker in a tissue: rows bear it, and the marker is ordered by it."""
 
-    presence: Code | None = None
-    interpretation: Code | None = None
-    percent: Code | None = None
-
-
-_MARKERS = {
-    ("ER", Tissue.BREAST): MarkerCodes(
-        presence=_loinc("85337-4", "ER presence, breast cancer specimen"),
-        percent=_loinc("85329-1", "ER percent of nuclei, breast cancer specimen", PERCENT),
+ORDERED: dict[str, tuple[Code, ...]] = {
+    "ER": (
+        _loinc("85337-4", "ER presence, breast cancer specimen"),
+        _loinc("40556-3", "ER presence, tissue"),
+        _loinc("16112-5", "ER interpretation, tissue"),
+        ER_PERCENT_BREAST,
+        ER_INTENSITY,
     ),
-    ("ER", Tissue.OTHER): MarkerCodes(
-        presence=_loinc("40556-3", "ER presence, tissue"),
-        interpretation=_loinc("16112-5", "ER interpretation, tissue"),
-        percent=_loinc("14228-1", "ER percent of nuclei, tissue", PERCENT),
+    "PR": (
+        _loinc("85339-0", "PR presence, breast cancer specimen"),
+        _loinc("40557-1", "PR presence, tissue"),
+        _loinc("16113-3", "PR interpretation, tissue"),
+        PR_PERCENT_BREAST,
+        PR_INTENSITY,
     ),
-    ("PR", Tissue.BREAST): MarkerCodes(
-        presence=_loinc("85339-0", "PR presence, breast cancer specimen"),
-        percent=_loinc("85325-9", "PR percent of nuclei, breast cancer specimen", PERCENT),
-    ),
-    ("PR", Tissue.OTHER): MarkerCodes(
-        presence=_loinc("40557-1", "PR presence, tissue"),
-        interpretation=_loinc("16113-3", "PR interpretation, tissue"),
-        percent=_loinc("14230-7", "PR percent of nuclei, tissue", PERCENT),
-    ),
-    ("KI67", Tissue.BREAST): MarkerCodes(
-        percent=_loinc("85330-9", "Ki-67 percent of nuclei, breast cancer specimen", PERCENT)
-    ),
-    ("KI67", Tissue.OTHER): MarkerCodes(
-        presence=_loinc("33055-5", "Ki-67 presence, tissue"),
-        percent=_loinc("29593-1", "Ki-67 percent of nuclei, tissue", PERCENT),
-    ),
-    ("HER2", Tissue.BREAST): MarkerCodes(presence=_loinc("85319-2", "HER2 by immune stain, breast cancer specimen")),
-    ("HER2", Tissue.OTHER): MarkerCodes(
-        presence=_loinc("18474-7", "HER2 by immune stain, tissue"),
-        interpretation=_loinc("48676-1", "HER2 interpretation, tissue"),
+    "KI67": (_loinc("33055-5", "Ki-67 presence, tissue"),),
+    "HER2": (
+        _loinc("85319-2", "HER2 by immune stain, breast cancer specimen"),
+        _loinc("18474-7", "HER2 by immune stain, tissue"),
+        _loinc("48676-1", "HER2 interpretation, tissue"),
     ),
 }
+"""By what else a marker is ordered."""
 
 _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
 _ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES}
 """What public lists call a measure's categories."""
 _STRUCTURES = {"nucleus": NUCLEUS, "cell": CELL}
-
-
-def marker_codes(marker: str, tissue: Tissue) -> MarkerCodes:
-    """The codes of a marker (ER, PR, KI67, HER2) in a tissue; all None for any other marker."""
-    return _MARKERS.get((marker, tissue), MarkerCodes())
+_STAINS = {"immunohistochemistry": IMMUNOHISTOCHEMISTRY}
 
 
 def percent_positive_code(marker: str, tissue: Tissue) -> Code:
     """LOINC's code for the percentage of positive nuclei where the marker has one, else the private one."""
-    return marker_codes(marker, tissue).percent or of_measure(nuclear.PERCENT_POSITIVE)
+    return PUBLIC.get((marker, _PERCENT_POSITIVE, tissue)) or of_measure(nuclear.PERCENT_POSITIVE)
+
+
+def markers_by_code() -> dict[tuple[Scheme, str], str]:
+    """The marker that each public code orders, by scheme and value."""
+    ordered = [(code, marker) for marker, codes in ORDERED.items() for code in codes]
+    reported = [(code, marker) for (marker, _, _), code in PUBLIC.items()]
+    return {(code.scheme, code.value): marker for code, marker in (*ordered, *reported)}
 
 
 def of_measure(measure: Measure) -> Code:
@@ -215,9 +218,17 @@ def limits_of(measure: str, display: str, unit: str) -> tuple[Code, Code]:
 
 def answer_of(row: Score) -> Code:
     """A category as coded reports say it: a public list's answer where there is one, else our own."""
-    category = row.category or ""
-    own = f"{row.measure}_{category}".upper().replace(" ", "_")
-    return _ANSWERS.get((row.measure, category)) or _own(own, category)
+    return _answer(row.measure, row.category or "")
+
+
+def has_public_answers(measure: str) -> bool:
+    """Has a public list answers for a measure, by its code, even where it has none for each category?"""
+    return any(of == measure for of, _ in _ANSWERS)
+
+
+def _answer(measure: str, category: str) -> Code:
+    own = f"{measure}_{category}".upper().replace(" ", "_")
+    return _ANSWERS.get((measure, category)) or _own(own, category)
 
 
 def of_region(region: Region) -> Code:
@@ -235,19 +246,25 @@ def structure_of(analyzer: Analyzer) -> Code:
     return _STRUCTURES.get(analyzer.structure, CELL)
 
 
+def stain_of(analyzer: Analyzer) -> Code:
+    """How its slides are stained; what no list is known for bears its own name."""
+    stain = analyzer.stain
+    own = re.sub(r"[^A-Z0-9]+", "_", stain.upper())
+    return _STAINS.get(stain) or _own(own, stain[:1].upper() + stain[1:])
+
+
 def coded(scores: Sequence[Score], assay: Assay, specimen: Specimen) -> tuple[Score, ...]:
     """The rows under public codes, where the marker has some in the specimen's tissue.
 
-    LOINC's percentages are of tumour nuclei, so only the clinical region's row bears that code.
+    Those are of tumour cells, so only the clinical region's rows bear them.
     """
     tissue = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text)
-    percent = marker_codes(assay.marker, tissue).percent
-    return tuple(
-        recoded(row, code=percent.value, scheme=percent.scheme, display=percent.meaning)
-        if percent is not None and row.measure == nuclear.PERCENT_POSITIVE.code and row.region == assay.clinical_region
-        else row
-        for row in scores
-    )
+    return tuple(_coded(row, assay, tissue) if row.region == assay.clinical_region else row for row in scores)
+
+
+def _coded(row: Score, assay: Assay, tissue: Tissue) -> Score:
+    public = PUBLIC.get((assay.marker, row.measure, tissue))
+    return row if public is None else recoded(row, code=public.value, scheme=public.scheme, display=public.meaning)
 
 
 def tissue_of(site_code: str, site_scheme: str, site_text: str = "") -> Tissue:
@@ -262,11 +279,11 @@ def tissue_of(site_code: str, site_scheme: str, site_text: str = "") -> Tissue:
 
 
 def table() -> tuple[Code, ...]:
-    """Every code of this module, those in tuples and in the markers' table too, and the private ones of the assays."""
+    """Every code of this module, those in tuples and tables too, and the private ones of the assays."""
     named = [v for v in globals().values() if isinstance(v, Code)]
     listed = [c for v in globals().values() if isinstance(v, tuple) for c in v if isinstance(c, Code)]
-    marked = [c for m in _MARKERS.values() for c in (m.presence, m.interpretation, m.percent) if c is not None]
-    return tuple(named + listed + marked) + tuple({c.value: c for c in _of_assays()}.values())
+    ordered = [c for those in ORDERED.values() for c in those if c not in named]
+    return (*named, *listed, *ordered, *PUBLIC.values(), *{c.value: c for c in _of_assays()}.values())
 
 
 def _of_assays() -> Iterator[Code]:
@@ -274,6 +291,9 @@ def _of_assays() -> Iterator[Code]:
     for assay in assays():
         for measure in assay.measures:
             yield of_measure(measure)
+            yield from (_answer(measure.code, category) for category in measure.categories)
             if measure.interval:
                 yield from limits_of(measure.code, measure.display, measure.unit)
         yield from map(of_region, assay.analyzer.regions)
+        if assay.analyzer.stain not in _STAINS:
+            yield stain_of(assay.analyzer)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from inference.fields import Fields, heterogeneity
 from inference.geojson import write_geojson
+from inference.measures import value_text
 from inference.overlay import draw_overlay, write_png
 from inference.slide import Slide
 from server.domain.artifact import Artifact, ArtifactKind
@@ -17,7 +18,7 @@ def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> N
     counts = analyzer.counts(result.analysis.histograms, criteria)
     write_geojson(folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts)
     write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
-    write_json(folder / "result.json", result_json(result, heterogeneity(fields, analyzer)))
+    write_json(folder / "result.json", result_json(result, heterogeneity(fields, result.assay)))
 
 
 def kept_files(cells: Path, header: Path) -> tuple[Artifact, ...]:
@@ -30,6 +31,7 @@ def title_of(result: Result) -> str:
     """What an overlay says of a result: the assay's first measure, and how many cells it is of."""
     measure, analyzer = result.assay.measures[0], result.assay.analyzer
     first = result.score(measure)
-    said = "none" if first is None or first.value is None else f"{first.value:.0f}"
     n = 0 if first is None else first.n
-    return f"{measure.display} {said}, {n} {analyzer.file_stem}, profile {result.profile.label}"
+    return (
+        f"{measure.display} {value_text(first, decimals=0)}, {n} {analyzer.file_stem}, profile {result.profile.label}"
+    )

@@ -21,7 +21,7 @@ from inference.errors import Failed, Reason
 from server.domain.result import Result, ResultId
 from server.report import codes
 from server.report.codes import Code
-from server.report.source import CHARACTER_SET
+from server.report.reportable import CHARACTER_SET
 
 MANUFACTURER = "chromogen"
 RESEARCH_USE_ONLY = "Research use only"

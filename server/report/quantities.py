@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from inference.measures import Measure, Score
 from server.domain.result import ResultSummary
 from server.report import codes
 from server.report.codes import Code
+
+
+class Form(StrEnum):
+    """How a measure's values are said, whatever its value is this time, or where there is none."""
+
+    NUMBER = "NUMBER"
+    WORDS = "WORDS"  # a category whose answers are our own
+    ANSWER = "ANSWER"  # a category of which a public list has answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +27,7 @@ class Quantity:
 
     code: Code
     region: str
+    form: Form = Form.NUMBER
     number: int | float | None = None
     answer: Code | None = None
 
@@ -49,7 +59,15 @@ def number_of(row: Score, measure: Measure | None) -> int | float | None:
 
 def _of(row: Score, measure: Measure | None) -> Quantity:
     answer = None if row.category is None else codes.answer_of(row)
-    return Quantity(code=codes.of_score(row), region=row.region, number=number_of(row, measure), answer=answer)
+    number = number_of(row, measure)
+    return Quantity(code=codes.of_score(row), region=row.region, form=_form(row, measure), number=number, answer=answer)
+
+
+def _form(row: Score, measure: Measure | None) -> Form:
+    """Of a measure that the assay no longer gives, the row says it: a category has no unit."""
+    if not (measure.categorical if measure is not None else row.category is not None or not row.unit):
+        return Form.NUMBER
+    return Form.ANSWER if codes.has_public_answers(row.measure) else Form.WORDS
 
 
 def _limits(row: Score, display: str) -> Iterator[Quantity]:

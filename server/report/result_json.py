@@ -1,14 +1,12 @@
 """A result as JSON, and back to numbers for whoever reads it: the object that `chromogen score --json` prints."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from inference.analysis import ModelFacts
-from inference.assay import criteria_values
+from inference.assay import Assay, criteria_values
 from inference.fields import Heterogeneity, Spot
 from inference.geometry import Size
 from inference.measures import Score
@@ -21,15 +19,13 @@ Json = dict[str, Any]
 
 ABSENT_CONTROL: Json = {"status": "absent", "cores": []}
 """No control tissue was looked at."""
-SPOT_SCORES: Mapping[str, str] = MappingProxyType({"nuclear": "h_score"})
-"""By an analyzer's kind: what programs know the score of a spot by beside `score`."""
 
 
 def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> Json:
     """Keys are fixed: slide, profile, model, scores, warnings, seconds, tiles, ... and those of the assay's kind
     (`compartments`).
     """
-    analysis, analyzer = result.analysis, result.assay.analyzer
+    analysis, assay = result.analysis, result.assay
     return {
         "result_id": result.id,
         "created_at": result.created_at.isoformat(),
@@ -42,8 +38,8 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
         "model": model_json(analysis.model),
         "software": result.software,
         "scores": scores_json(result),
-        **analyzer.extra_json(result.scores),
-        "heterogeneity": None if heterogeneity is None else heterogeneity_json(heterogeneity, analyzer.kind),
+        **assay.analyzer.extra_json(result.scores),
+        "heterogeneity": None if heterogeneity is None else heterogeneity_json(heterogeneity, assay),
         "control": ABSENT_CONTROL,
         "warnings": list(result.warnings),
         "tissue_mm2": round(analysis.tissue_mm2, 4),
@@ -72,18 +68,15 @@ def score_json(row: Score, value: int | float | None) -> Json:
     }
 
 
-def heterogeneity_json(found: Heterogeneity, kind: str) -> Json:
+def heterogeneity_json(found: Heterogeneity, assay: Assay) -> Json:
     return asdict(found) | {
-        "hot_spot": _spot_json(found.hot_spot, kind),
-        "cold_spot": _spot_json(found.cold_spot, kind),
+        "hot_spot": _spot_json(found.hot_spot, assay),
+        "cold_spot": _spot_json(found.cold_spot, assay),
     }
 
 
-def _spot_json(spot: Spot | None, kind: str) -> Json | None:
-    if spot is None:
-        return None
-    named = {SPOT_SCORES[kind]: spot.score} if kind in SPOT_SCORES else {}
-    return asdict(spot) | named
+def _spot_json(spot: Spot | None, assay: Assay) -> Json | None:
+    return None if spot is None else asdict(spot) | assay.analyzer.spot_json(assay.measures, spot.score)
 
 
 def model_json(model: ModelFacts) -> Json:

@@ -1,7 +1,7 @@
 """What every DICOM report takes from the slide it is about: patient, study, specimen, container, frame of reference."""
 
+import math
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,41 +11,18 @@ import structlog
 from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
-from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from inference.errors import Failed, Reason, Refused
+from inference.slide import SlideFacts
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import ServiceReason
 from server.domain.order import Order
 from server.domain.result import Result
+from server.report.identity import write
+from server.report.reportable import reportable, valid
+from server.slides.dicom_header import identify
 
 log = structlog.get_logger()
-
-CHARACTER_SET = "ISO_IR 192"
-"""UTF-8: the source's text in whatever character set it came, and ours, are written in it."""
-
-_NEEDED = (
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "SOPInstanceUID",
-    "SOPClassUID",
-    "FrameOfReferenceUID",
-    "TotalPixelMatrixColumns",
-    "TotalPixelMatrixRows",
-)
-# Type 2 in what is written, so present there even where a source without them breaks the standard.
-_MAY_BE_EMPTY = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "AccessionNumber",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-)
-_SEXES = ("M", "F", "O", "")
 
 KEPT_HEADER = "source.dcm"
 """The largest image's header, beside a case's cells: for reports to be made when the slide itself is gone."""
@@ -84,20 +61,17 @@ def read_source(folder: Path) -> list[Dataset]:
     Raises Refused NOT_A_SLIDE where no volume image is found.
     """
     files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.is_file())
-    headers = [h for h in map(_header, files) if h is not None]
+    headers = [valid(h) for h in map(_header, files) if h is not None]
     if not headers:
         raise Refused(Reason.NOT_A_SLIDE, f"{folder.name} holds no DICOM whole-slide volume image")
-    return sorted(headers, key=lambda h: (-_area(h), str(h.SOPInstanceUID)))
+    return sorted(headers, key=lambda h: (-_area(h), str(h.get("SOPInstanceUID"))))
 
 
 def _header(path: Path) -> Dataset | None:
     try:
         with path.open("rb") as file:  # up to the items for each frame of a sparse slide, which no report needs
             header = read_partial(file, lambda tag, vr, length: tag >= _PER_FRAME)
-        kind = header.get("ImageType") or []
-        wanted = (
-            header.get("SOPClassUID") == VLWholeSlideMicroscopyImageStorage and len(kind) > 2 and kind[2] == "VOLUME"
-        )
+        wanted = identify(path, header).is_volume
     except InvalidDicomError:
         return None
     except OSError as error:
@@ -108,7 +82,15 @@ def _header(path: Path) -> Dataset | None:
 
 
 def _area(header: Dataset) -> int:
-    return int(header.get("TotalPixelMatrixColumns") or 0) * int(header.get("TotalPixelMatrixRows") or 0)
+    return math.prod(int(header.get(f"TotalPixelMatrix{side}") or 0) for side in ("Columns", "Rows"))
+
+
+def keep_header(facts: SlideFacts, source: Sequence[Dataset], folder: Path) -> None:
+    """Write what reports need of the slide into a case's folder, for when the slide itself is gone.
+
+    Raises as `_fit_image`, and Failed OUTPUT_NOT_WRITABLE.
+    """
+    write(_fit_image(facts, source), folder / KEPT_HEADER)
 
 
 def kept_source(result: Result) -> list[Dataset]:
@@ -149,39 +131,34 @@ def _text(item: Dataset, keyword: str) -> str:
 
 
 def main_image(result: Result, source: Sequence[Dataset]) -> Dataset:
-    """The largest image's header, made fit to be copied from: text decoded, missing type 2 elements empty, the caller's
-    kept.
+    """The header of the image that was scored, fit to be copied from; the caller's is left alone.
 
-    Raises Refused NOT_A_SLIDE without images or where identity is missing, SEVERAL_SLIDES where its size is not the
-    result's.
+    Raises as `_fit_image`.
+    """
+    return _fit_image(result.analysis.slide, source)
+
+
+def _fit_image(facts: SlideFacts, source: Sequence[Dataset]) -> Dataset:
+    """Raises Refused NOT_A_SLIDE without images or where identity is missing, SEVERAL_SLIDES where none has the size
+    that was read.
+    """
+    image = reportable(scored_image(facts, source), mpp=facts.mpp)
+    if (image.TotalPixelMatrixColumns, image.TotalPixelMatrixRows) != (facts.size.width, facts.size.height):
+        size = f"{facts.size.width} x {facts.size.height} px"
+        raise Refused(Reason.SEVERAL_SLIDES, f"the largest image is not the one scored, which is {size}")
+    return image
+
+
+def scored_image(facts: SlideFacts, source: Sequence[Dataset]) -> Dataset:
+    """Of the slide's images the base of the pyramid that was read; the largest where none has its identity.
+
+    Raises Refused NOT_A_SLIDE without images.
     """
     if not source:
         raise Refused(Reason.NOT_A_SLIDE, "no image of the slide is given to report on")
-    largest = max(source, key=_area)
-    missing = [k for k in _NEEDED if not largest.get(k)]
-    if missing:
-        raise Refused(
-            Reason.NOT_A_SLIDE, f"the slide's image has no {missing[0]}, so no DICOM report can be tied to it"
-        )
-    size = result.analysis.slide.size
-    if (largest.TotalPixelMatrixColumns, largest.TotalPixelMatrixRows) != (size.width, size.height):
-        raise Refused(
-            Reason.SEVERAL_SLIDES, f"the largest image is not the one scored, which is {size.width} x {size.height} px"
-        )
-    return _completed(largest)
-
-
-def _completed(header: Dataset) -> Dataset:
-    kept = deepcopy(header)
-    kept.remove_private_tags()
-    kept.decode()
-    kept.SpecificCharacterSet = CHARACTER_SET
-    for keyword in _MAY_BE_EMPTY:
-        if keyword not in kept:
-            setattr(kept, keyword, None)
-    if (kept.PatientSex or "") not in _SEXES:
-        kept.PatientSex = None
-    return kept
+    base = facts.sop_instance_uids[:1]
+    named = (header for header in source if str(header.get("SOPInstanceUID") or "") in base)
+    return next(named, max(source, key=_area))
 
 
 def geometry(header: Dataset, *, mpp: float) -> SlideGeometry:

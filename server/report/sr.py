@@ -66,6 +66,7 @@ def build_sr(
     if order is not None:
         check_same_specimen(order, source)
     image, is_signed = main_image(result, source), signature is not None
+    stain = codes.stain_of(result.assay.analyzer)
     previous = _replaced(result, signature)
     report = sr.Comprehensive3DSR(
         evidence=[image],
@@ -75,10 +76,10 @@ def build_sr(
         is_verified=is_signed,
         verifying_observer_name=None if signature is None else _person(signature.by),
         verifying_organization=None if signature is None else _fitting(signature.lab) or identity.MANUFACTURER,
-        performed_procedure_codes=[concept(codes.IMMUNOHISTOCHEMISTRY)],
+        performed_procedure_codes=[concept(stain)],
         requested_procedures=None if order is None else [_requested(order, image)],
         previous_versions=None if previous is None else [_reference(previous, image)],
-        **identity.identity(result, "SR", series_number=SERIES_NUMBER, description="Immunohistochemistry score"),
+        **identity.identity(result, "SR", series_number=SERIES_NUMBER, description=f"{stain.meaning} score"),
     )
     report.copy_specimen_information(image)
     if signature is None:
@@ -155,7 +156,7 @@ def _content(result: Result, image: Dataset) -> Dataset:
     said = [q for q in quantities(result) if q.number is not None or q.answer is not None]
     report = sr.MeasurementReport(
         observation_context=_context(result, image),
-        procedure_reported=concept(codes.IMMUNOHISTOCHEMISTRY),
+        procedure_reported=concept(codes.stain_of(result.assay.analyzer)),
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
         imaging_measurements=[
             _group(result, image, region, [q for q in said if q.region == region]) for region in regions(result)

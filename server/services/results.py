@@ -4,41 +4,46 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+
+import structlog
 
 from inference.cells.file import read_cells
 from inference.cells.values import Cells
-from inference.fields import fields_of
+from inference.fields import Fields, fields_of
+from inference.quality import Warning
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, Nature
-from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.events import Event, EventKind, Signing
+from server.domain.clock import Clock, utc_now
+from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
+from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
 from server.domain.order import Specimen
 from server.domain.ports import Delivery
 from server.domain.profile import Profile, check_kind
 from server.domain.repositories import ResultRepository
-from server.domain.result import ResultId
+from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
 from server.pipeline import result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
 
-RESULT_REJECTED = "RESULT_REJECTED"
+log = structlog.get_logger()
+
 SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: EventKind.CORRECTED}
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+    return utc_now().replace(microsecond=0)
 
 
 class ResultService:
     """`reporting` makes what a signature, rejection or amendment sends."""
 
-    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Clock = _now) -> None:
         self._results, self._reporting, self._now = results, reporting, now
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
@@ -57,6 +62,9 @@ class ResultService:
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
         first.
+
+        Scores follow from the histograms; without a cells' file that can be read they have no intervals, and the
+        result the warning INTERVAL_MISSING.
         """
         view = self._results.get(actor, result_id)
         old = view.result
@@ -68,7 +76,7 @@ class ResultService:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
         assay, order = old.assay, self._results.order_of(actor, result_id)
-        fields = fields_of(_cells_file(view), assay.analyzer, profile.criteria, mpp=old.analysis.slide.mpp)
+        fields = _fields(view, profile)
         specimen = Specimen() if order is None else order.request.specimen
         made = replace(
             old,
@@ -77,6 +85,7 @@ class ResultService:
             profile=profile,
             scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
+            warnings=_warnings(old, interval_missing=fields is None),
             predecessor=old.id,
             software=software_version(),
         )
@@ -156,6 +165,23 @@ def _cells_file(view: ResultView) -> Path:
             f"the cells of result {view.result.id} are no longer in the results' folder",
         )
     return file
+
+
+def _fields(view: ResultView, profile: Profile) -> Fields | None:
+    """None where the cells' file is gone, damaged, or of an older schema."""
+    result = view.result
+    try:
+        return fields_of(_cells_file(view), result.assay.analyzer, profile.criteria, mpp=result.analysis.slide.mpp)
+    except ChromogenError as error:
+        log.warning("scored_without_cells", result=result.id, reason=str(error.reason))
+        return None
+
+
+def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
+    """Those of the old result; that an interval is missing is said of each anew."""
+    kept = tuple(w for w in old.warnings if w != Warning.INTERVAL_MISSING)
+    has_intervals = any(measure.interval for measure in old.assay.measures)
+    return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
 
 
 def _identity(view: ResultView, profile: Profile) -> ResultId:

@@ -19,15 +19,15 @@ import simplejpeg
 
 from inference.geometry import Size
 from inference.slide import Rgb
+from server.slides.codestream import SOI, Colour, codestream, colour_of_jpeg2000, with_colour
 
 SHRINKS = (1, 2, 4, 8)
 BYTES_PER_PIXEL = 3
 
-_SOI = b"\xff\xd8"
 _EOI = b"\xff\xd9"
 _SOF55 = b"\xf7"
-_APP0, _APP14 = 0xE0, 0xEE
-_J2K_SIZE = b"\xff\x4f\xff\x51"  # start of codestream, then the SIZ segment (ISO/IEC 15444-1, A.5.1)
+_MOST_FILL = 3
+"""Bytes other than 0 that may follow the end of a JPEG-LS stream."""
 
 
 class Undecodable(Exception):
@@ -48,62 +48,42 @@ class Encoding(StrEnum):
     RAW = "RAW"
 
 
-class Colour(StrEnum):
-    """What the container says of the samples; YCBCR is full range, one value of each a pixel, ITU-R BT.601."""
-
-    RGB = "RGB"
-    YCBCR = "YCBCR"
-
-
 def decode(data: bytes, encoding: Encoding, colour: Colour, frame: Size, shrink: int) -> Rgb:
     """Pixels of a frame: (ceil(height / shrink), ceil(width / shrink), 3) for JPEG, rounded down for the others.
 
-    `colour` matters to RAW, and to JPEG 2000 and JPEG-LS without a colour transform of their own; a JPEG stream carries
-    its own (see `declare_colour`). Raises Undecodable.
+    `colour` is what the container says of the samples; what a JPEG or JPEG 2000 stream proves goes before it
+    (`codestream`). Raises Undecodable.
     """
     try:
         if encoding is Encoding.JPEG:
-            return _jpeg(data, frame, shrink)
-        whole = _whole(data, encoding, frame)
+            return _jpeg(with_colour(data, colour), frame, shrink)
+        whole = _whole(data, encoding, colour, frame)
     except Undecodable:
         raise
     except Exception as error:  # decoders raise ValueError, RuntimeError and classes of their own
         raise Undecodable(encoding) from error
-    if colour is Colour.YCBCR:
+    if _coded(data, encoding, colour) is Colour.YCBCR:
         whole = rgb_of_ycbcr(whole)
     return box_average(whole, shrink)
 
 
+def _coded(data: bytes, encoding: Encoding, colour: Colour) -> Colour:
+    """What the decoded samples are."""
+    if encoding is Encoding.JPEG2000:
+        return colour_of_jpeg2000(data, colour)
+    return Colour.RGB if encoding in (Encoding.JPEG, Encoding.JPEG_LOSSLESS, Encoding.PNG) else colour
+
+
 def box_average(rgb: Rgb, factor: int) -> Rgb:
-    """Means over boxes of factor x factor pixels from the top left; what does not fill a box is left out."""
+    """Means over boxes of factor x factor pixels from the top left; what does not fill a box is left out.
+
+    A side that is shorter than a box makes one.
+    """
     if factor == 1:
         return rgb
-    height, width = rgb.shape[0] // factor, rgb.shape[1] // factor
+    height, width = max(1, rgb.shape[0] // factor), max(1, rgb.shape[1] // factor)
     small = cv2.resize(rgb[: height * factor, : width * factor], (width, height), interpolation=cv2.INTER_AREA)
     return cast(Rgb, small)
-
-
-def declare_colour(stream: bytes, colour: Colour) -> bytes:
-    """A JPEG stream whose Adobe marker says how its three components are coded, whatever its markers said before.
-
-    libjpeg takes components numbered 1, 2, 3 for YCbCr where nothing else is said; Aperio stores RGB that way.
-    """
-    transform = 0 if colour is Colour.RGB else 1
-    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
-    return _SOI + adobe + stream[_after_colour_markers(stream) :]
-
-
-def says_colour(stream: bytes) -> bool:
-    """Whether a JPEG stream begins with a JFIF or Adobe marker, which settle its colour coding."""
-    return _after_colour_markers(stream) > len(_SOI)
-
-
-def _after_colour_markers(stream: bytes) -> int:
-    """Where the first segment begins that is neither APP0 nor APP14; these come first where there are any."""
-    at = len(_SOI)
-    while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] in (_APP0, _APP14):
-        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-    return at
 
 
 def _jpeg(data: bytes, frame: Size, shrink: int) -> Rgb:
@@ -117,17 +97,16 @@ def _jpeg(data: bytes, frame: Size, shrink: int) -> Rgb:
     return rgb
 
 
-def _whole(data: bytes, encoding: Encoding, frame: Size) -> Rgb:
+def _whole(data: bytes, encoding: Encoding, colour: Colour, frame: Size) -> Rgb:
     if encoding is Encoding.RAW:
         return _raw(data, frame)
     if encoding is Encoding.JPEG_LOSSLESS:
-        return _jpeg(data, frame, 1)
+        return _jpeg(with_colour(data, colour), frame, 1)
     if encoding is Encoding.JPEG2000:
         _check_j2k_size(data, frame)
-        rgb = imagecodecs.jpeg2k_decode(data)
+        rgb = imagecodecs.jpeg2k_decode(codestream(data))  # its boxes would have it converted to RGB
     elif encoding is Encoding.JPEG_LS:
-        _check_jls(data, frame)
-        rgb = imagecodecs.jpegls_decode(data)
+        rgb = imagecodecs.jpegls_decode(_checked_jls(data, frame))
     else:
         rgb = imagecodecs.png_decode(data)
         rgb = on_white(rgb)
@@ -156,27 +135,29 @@ def _raw(data: bytes, frame: Size) -> Rgb:
 
 
 def _check_j2k_size(data: bytes, frame: Size) -> None:
-    at = data.find(_J2K_SIZE, 0, 1024)  # a JP2 file has a few short boxes in front
-    if at < 0 or len(data) < at + 24:
+    stream = codestream(data)
+    if len(stream) < 24:
         raise Undecodable("no JPEG 2000 codestream")
-    right, bottom, left, top = (int.from_bytes(data[at + o : at + o + 4], "big") for o in (8, 12, 16, 20))
+    right, bottom, left, top = (int.from_bytes(stream[o : o + 4], "big") for o in (8, 12, 16, 20))
     if (right - left, bottom - top) != (frame.width, frame.height):
         raise Undecodable(f"a codestream of {right - left} x {bottom - top}")
 
 
-def _check_jls(data: bytes, frame: Size) -> None:
-    """Compare the first frame header (SOF55: precision, lines, samples a line, components; ITU-T T.87, C.2.2), find the
-    end.
+def _checked_jls(data: bytes, frame: Size) -> bytes:
+    """The stream up to its end: some writers fill frames up to an even length with a byte of their own.
 
-    CharLS takes up to 17 s to find out that a frame of 64 x 64 px is cut off.
+    Compares the first frame header (SOF55: precision, lines, samples a line, components; ITU-T T.87, C.2.2), and looks
+    for the end, because CharLS takes up to 17 s to find out that a frame of 64 x 64 px is cut off.
     """
-    at = len(_SOI)
+    at = len(SOI)
     while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != _SOF55:
         at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
     if data[at + 4 : at + 10] != bytes([8, *frame.height.to_bytes(2, "big"), *frame.width.to_bytes(2, "big"), 3]):
         raise Undecodable("no JPEG-LS stream of the frame's size")
-    if not data.rstrip(b"\0").endswith(_EOI):
+    end = data.rfind(_EOI)
+    if end < 0 or len(data.rstrip(b"\0")) - (end + len(_EOI)) > _MOST_FILL:
         raise Undecodable("cut off")
+    return data[: end + len(_EOI)]
 
 
 def rgb_of_ycbcr(ycbcr: Rgb) -> Rgb:

@@ -29,7 +29,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceHeader:
-    """One instance in an archive. `flavour` is the third value of Image Type: VOLUME, LABEL, OVERVIEW, THUMBNAIL.
+    """One instance in an archive.
+
+    `flavour` is the third value of Image Type: VOLUME, LABEL, OVERVIEW, THUMBNAIL; empty where the file has none.
+    `shows_label` is what it says of the slide's label in the picture.
 
     A level may be split over instances (a concatenation, PS3.3, C.7.6.16.2.2.4): this is part `part` (from 1) of
     `parts` (0 where the file doesn't say), and its first frame is the level's frame `first_frame` (from 0).
@@ -42,6 +45,7 @@ class InstanceHeader:
     study_uid: str
     container_id: str
     flavour: str
+    shows_label: bool = False
     concatenation_uid: str = ""
     part: int = 1
     parts: int = 0
@@ -49,8 +53,12 @@ class InstanceHeader:
 
     @property
     def is_volume(self) -> bool:
-        """Whether it is a level of a slide (not its label, overview, thumbnail or something else)."""
-        return self.sop_class_uid == WHOLE_SLIDE_IMAGE and self.flavour == "VOLUME"
+        """Whether it is a level of a slide (not its label, overview, thumbnail or something else).
+
+        Converters leave the kind of image out: then everything is taken that doesn't show the label.
+        """
+        wanted = self.flavour == "VOLUME" or (not self.flavour and not self.shows_label)
+        return self.sop_class_uid == WHOLE_SLIDE_IMAGE and wanted
 
 
 _WANTED: list[BaseTag | int] = [
@@ -66,9 +74,10 @@ _WANTED: list[BaseTag | int] = [
         "InConcatenationNumber",
         "InConcatenationTotalNumber",
         "ConcatenationFrameOffsetNumber",
+        "SpecimenLabelInImage",
     )
 ]
-_LAST_WANTED = 0x00400512  # Container Identifier; elements come in the order of their tags (PS3.5, 7.1)
+_LAST_WANTED = 0x00480010  # Specimen Label in Image; elements come in the order of their tags (PS3.5, 7.1)
 
 
 def is_dicom(path: Path) -> bool:
@@ -110,7 +119,7 @@ def code_string(value: object) -> str:
 
 
 def _beginning(path: Path) -> Dataset:
-    """The elements up to the identity of the container.
+    """The elements up to the identity of the container and the picture's kind.
 
     Frames may follow by the hundred thousand, a sequence item each.
     """
@@ -129,6 +138,7 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         study_uid=str(dataset.get("StudyInstanceUID") or ""),
         container_id=str(dataset.get("ContainerIdentifier") or "").strip(),
         flavour=code_string(kinds[2]) if len(kinds) > 2 else "",
+        shows_label=str(dataset.get("SpecimenLabelInImage") or "").strip() == "YES",
         concatenation_uid=str(dataset.get("ConcatenationUID") or ""),
         part=int(dataset.get("InConcatenationNumber") or 1),
         parts=int(dataset.get("InConcatenationTotalNumber") or 0),

@@ -3,10 +3,12 @@
 What is otherwise (`is_indexable`) goes through wsidicom (`wsidicom_image`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -24,10 +26,11 @@ from pydicom.uid import (
 )
 
 from inference.slide import Rgb
-from server.slides.codec import Colour, Encoding, declare_colour, decode, says_colour
+from server.slides.codec import Encoding, decode
+from server.slides.codestream import Colour
 from server.slides.dicom_header import guarded
 from server.slides.dicom_index import FrameIndex, NoPixels, read_index
-from server.slides.dicom_level import LevelHeader, damaged, wrong_colour
+from server.slides.dicom_level import PIXELS, LevelHeader, damaged, wrong_colour
 from server.slides.frames import FrameFile, Layout
 
 ENCODINGS: dict[str, Encoding] = {
@@ -46,12 +49,18 @@ ENCODINGS: dict[str, Encoding] = {
     JPEGLSNearLossless: Encoding.JPEG_LS,
 }
 
-# Photometric interpretations (PS3.3, C.7.6.3.1.2) by encoding: what the decoded samples are.
+# Photometric interpretations (PS3.3, C.7.6.3.1.2) by encoding: what they say of the decoded samples.
 COLOURS: dict[Encoding, dict[str, Colour]] = {
     Encoding.RAW: {"RGB": Colour.RGB, "YBR_FULL": Colour.YCBCR},
     Encoding.JPEG: {"RGB": Colour.RGB, "YBR_FULL_422": Colour.YCBCR, "YBR_FULL": Colour.YCBCR},
     Encoding.JPEG_LOSSLESS: {"RGB": Colour.RGB},
-    Encoding.JPEG2000: {"RGB": Colour.RGB, "YBR_ICT": Colour.RGB, "YBR_RCT": Colour.RGB, "YBR_FULL": Colour.YCBCR},
+    Encoding.JPEG2000: {
+        "RGB": Colour.RGB,
+        "YBR_ICT": Colour.RGB,
+        "YBR_RCT": Colour.RGB,
+        "YBR_FULL": Colour.YCBCR,
+        "YBR_FULL_422": Colour.YCBCR,
+    },
     Encoding.JPEG_LS: {"RGB": Colour.RGB, "YBR_FULL": Colour.YCBCR},
 }
 
@@ -81,7 +90,7 @@ class DicomImage:
 
     def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
         data = self.index.read(self.file, int(self.numbers[row, column]))
-        return decode_frame(data, self.encoding, self.colour, self.layout, shrink)
+        return decode(data, self.encoding, self.colour, self.layout.frame, shrink)
 
     def close(self) -> None:
         self.file.close()
@@ -97,7 +106,14 @@ def is_indexable(header: LevelHeader) -> bool:
     return whole and not header.positions_follow and header.syntax in ENCODINGS
 
 
-def read_image(header: LevelHeader) -> DicomImage:
+def wsidicom_takes(header: LevelHeader) -> bool:
+    """Not files that don't say which kind of image they hold, nor JPEG 2000 under JPEG's name of the colours."""
+    return bool(header.who.flavour) and not (
+        ENCODINGS[header.syntax] is Encoding.JPEG2000 and header.photometric == "YBR_FULL_422"
+    )
+
+
+def read_image(header: LevelHeader, numbers: Numbers | None = None) -> DicomImage:
     """Index the frames of a level. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE."""
     encoding = ENCODINGS[header.syntax]
     colour = colour_of(header, encoding)
@@ -107,7 +123,7 @@ def read_image(header: LevelHeader) -> DicomImage:
             header=header,
             encoding=encoding,
             colour=colour,
-            numbers=numbers_in_order(header, header.frames),
+            numbers=numbers_in_order(header, header.frames) if numbers is None else numbers,
             index=guarded(header.who.path, lambda: _index(header, file)),
             file=file,
             notes=notes_of(planes=header.focal_planes, paths=header.optical_path_count),
@@ -115,6 +131,35 @@ def read_image(header: LevelHeader) -> DicomImage:
     except BaseException:
         file.close()
         raise
+
+
+def read_placed_image(header: LevelHeader) -> DicomImage:
+    """A level whose frames have positions of their own, on the grid, read by pydicom, which is slow for many.
+
+    Raises as `read_image`.
+    """
+    path = header.who.path
+
+    def read() -> tuple[Dataset, int]:
+        with path.open("rb") as stream:
+            return read_partial(stream, lambda tag, vr, length: tag in PIXELS), stream.tell()
+
+    dataset, at = guarded(path, read)
+    numbers = guarded(path, lambda: _numbers_by_position(header, dataset))
+    return read_image(replace(header, dataset=dataset, ends_at=at), numbers)
+
+
+def _numbers_by_position(header: LevelHeader, dataset: Dataset) -> Numbers:
+    layout = header.layout
+    numbers = np.full((layout.rows, layout.columns), -1, dtype=np.int64)
+    for number, group in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        position = group.PlanePositionSlideSequence[0]
+        x = int(position.ColumnPositionInTotalImagePixelMatrix) - 1
+        y = int(position.RowPositionInTotalImagePixelMatrix) - 1
+        if min(x, y) < 0 or x % layout.frame.width or y % layout.frame.height:
+            raise damaged(header.who.path, "has frames beside its grid")
+        numbers[y // layout.frame.height, x // layout.frame.width] = number
+    return numbers
 
 
 def _index(header: LevelHeader, file: FrameFile) -> FrameIndex:
@@ -135,26 +180,18 @@ def colour_of(header: LevelHeader, encoding: Encoding) -> Colour:
     return colour
 
 
-def decode_frame(data: bytes, encoding: Encoding, colour: Colour, layout: Layout, shrink: int) -> Rgb:
-    """Pixels of a DICOM frame, whose header settles its colour where the stream says nothing of it.
-
-    Raises Undecodable.
-    """
-    if encoding in (Encoding.JPEG, Encoding.JPEG_LOSSLESS) and colour is Colour.RGB and not says_colour(data):
-        data = declare_colour(data, Colour.RGB)
-    return decode(data, encoding, colour, layout.frame, shrink)
-
-
 def numbers_in_order(header: LevelHeader, frames: int) -> Numbers:
-    """Which frame lies where, of the first optical path and the middle focal plane, where all frames come in order.
+    """Which frame lies where, of the optical path and focal plane that are read, where all frames come in order.
 
     `frames` is the count of the level. Raises Refused SLIDE_DAMAGED where it ends before that plane.
     """
     layout = header.layout
     area = layout.rows * layout.columns
-    first = (header.focal_planes // 2) * area  # columns run fastest, then rows, planes, paths (PS3.3, C.7.6.17.3)
+    planes, shown = header.focal_planes, min(header.shown, header.optical_path_count - 1)
+    plane = planes // 2 if header.focal_plane is None else header.focal_plane - 1
+    first = (shown * planes + plane) * area  # columns run fastest, then rows, planes, paths (PS3.3, C.7.6.17.3)
     if frames <= first:  # fewer than due in the plane itself: those missing are found when they are read
-        raise damaged(header.who.path, f"has {frames} frames where {area * header.focal_planes} are due")
+        raise damaged(header.who.path, f"has {frames} frames where {area * planes * (shown + 1)} are due")
     return np.arange(first, first + area, dtype=np.int64).reshape(layout.rows, layout.columns)
 
 

@@ -18,9 +18,11 @@ from inference.errors import Reason, Refused
 from inference.geometry import Size
 from server.slides.dicom_header import InstanceHeader, code_string, guarded, identify
 from server.slides.frames import LARGEST_FRAME, Frames, Layout
+from server.slides.optical_path import OpticalPath, items, read_optical_paths
+from server.slides.place import Place, numbers, read_place
 
 PER_FRAME_GROUPS = 0x52009230
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _EXPLICIT_SEQUENCE_HEADER, _IMPLICIT_SEQUENCE_HEADER = 12, 8  # PS3.5, 7.1.2 and 7.1.3
 
 
@@ -44,15 +46,30 @@ class LevelHeader:
     """Byte at which the header stops: the positions where they follow, else the pixels."""
     focal_planes: int
     optical_path_count: int
-    optical_paths: tuple[str, ...]
-    """Identifiers, in the order of the file; none where the file describes none."""
-    depth_um: float
-    """Where the plane lies in the slide's coordinates; 0 where the file doesn't say or gives each frame its own."""
+    optical_paths: tuple[OpticalPath, ...]
+    """In the order of the file; none where the file describes none."""
+    shown: int
+    """Which optical path is read: the first bright-field one, or the one that the caller names."""
+    focal_plane: int | None
+    """Which focal plane is read, from 1; None for the one in the middle."""
+    place: Place
     spacing_um: tuple[float, float] | None
     """Width and height of a pixel, µm."""
     specimens: tuple[str, ...]
-    icc_profile: bytes | None = field(repr=False)
     dataset: Dataset = field(repr=False)
+
+    @property
+    def path_shown(self) -> OpticalPath | None:
+        return self.optical_paths[self.shown] if self.optical_paths else None
+
+    @property
+    def path_name(self) -> str:
+        """Of the optical path that is read; empty where the file describes none."""
+        return self.path_shown.identifier if self.path_shown else ""
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        return self.path_shown.icc_profile if self.path_shown else None
 
 
 class DicomLevel(Frames, Protocol):
@@ -92,7 +109,7 @@ def wrong_colour(header: LevelHeader) -> Refused:
 
 def _read(path: Path) -> LevelHeader:
     with path.open("rb") as stream:
-        dataset = read_partial(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in _PIXELS)
+        dataset = read_partial(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in PIXELS)
         ends_at = stream.tell()
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
         if not syntax.is_valid:
@@ -104,6 +121,7 @@ def _read(path: Path) -> LevelHeader:
     layout = _layout(path, dataset)
     if layout.rows * layout.columns > 64 * frames + 1_000_000:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")
+    paths = read_optical_paths(dataset)
     header = LevelHeader(
         who=identify(path, dataset),
         layout=layout,
@@ -118,15 +136,12 @@ def _read(path: Path) -> LevelHeader:
         ends_at=ends_at,
         focal_planes=max(1, int(dataset.get("TotalPixelMatrixFocalPlanes") or 1)),
         optical_path_count=max(1, int(dataset.get("NumberOfOpticalPaths") or 1)),
-        optical_paths=tuple(
-            str(path.get("OpticalPathIdentifier") or "") for path in dataset.get("OpticalPathSequence") or []
-        ),
-        depth_um=_depth_um(dataset),
+        optical_paths=paths,
+        shown=next((k for k, path in enumerate(paths) if path.brightfield), 0),
+        focal_plane=None,
+        place=read_place(dataset),
         spacing_um=_spacing_um(dataset, [] if first is None else [first]),
-        specimens=tuple(
-            str(s.get("SpecimenIdentifier") or "") for s in dataset.get("SpecimenDescriptionSequence") or []
-        ),
-        icc_profile=_icc_profile(dataset),
+        specimens=tuple(str(s.get("SpecimenIdentifier") or "") for s in items(dataset, "SpecimenDescriptionSequence")),
         dataset=dataset,
     )
     if (header.samples, header.bits, header.planar) != (3, 8, False):
@@ -161,28 +176,12 @@ def _layout(path: Path, dataset: Dataset) -> Layout:
 
 def _spacing_um(dataset: Dataset, first: Sequence[Dataset]) -> tuple[float, float] | None:
     """From Pixel Spacing (rows first, mm), else from the volume that is imaged (mm); None where neither is given."""
-    for group in (*(dataset.get("SharedFunctionalGroupsSequence") or [])[:1], *first):
-        for measures in (group.get("PixelMeasuresSequence") or [])[:1]:
-            spacing = measures.get("PixelSpacing")
+    for group in (*items(dataset, "SharedFunctionalGroupsSequence")[:1], *first):
+        for measures in items(group, "PixelMeasuresSequence")[:1]:
+            spacing = numbers(measures.get("PixelSpacing"), 2)
             if spacing and min(spacing) > 0:
-                return 1000 * float(spacing[1]), 1000 * float(spacing[0])
-    width, height = float(dataset.get("ImagedVolumeWidth") or 0), float(dataset.get("ImagedVolumeHeight") or 0)
-    if min(width, height) <= 0:
+                return 1000 * spacing[1], 1000 * spacing[0]
+    width, height = (numbers(dataset.get(k), 1) for k in ("ImagedVolumeWidth", "ImagedVolumeHeight"))
+    if not width or not height or min(*width, *height) <= 0:
         return None
-    return 1000 * width / int(dataset.TotalPixelMatrixColumns), 1000 * height / int(dataset.TotalPixelMatrixRows)
-
-
-def _depth_um(dataset: Dataset) -> float:
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
-    places = [place for group in shared for place in group.get("PlanePositionSlideSequence") or []]
-    given = [
-        p.get("ZOffsetInSlideCoordinateSystem")
-        for p in (*(dataset.get("TotalPixelMatrixOriginSequence") or []), *places)
-    ]
-    return next((float(z) for z in given if z is not None), 0.0)
-
-
-def _icc_profile(dataset: Dataset) -> bytes | None:
-    for optical_path in (dataset.get("OpticalPathSequence") or [])[:1]:
-        return optical_path.get("ICCProfile") or None
-    return None
+    return 1000 * width[0] / int(dataset.TotalPixelMatrixColumns), 1000 * height[0] / int(dataset.TotalPixelMatrixRows)

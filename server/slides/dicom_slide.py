@@ -10,29 +10,41 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from inference.errors import ChromogenError, Reason, Refused
+from inference.geometry import Size
 from inference.model import Resolution
 from inference.slide import Level, SlideFacts
+from server.slides.codec import Undecodable
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.dicom_header import InstanceHeader, is_dicom, read_instance_header
-from server.slides.dicom_image import is_indexable, read_image
+from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
 from server.slides.dicom_level import DicomLevel, LevelHeader, read_level_header
 from server.slides.framed_slide import FramedSlide
+from server.slides.padding import shows_nothing_beyond
 from server.slides.pixel_size import square
-from server.slides.plan import level_scales, scan_finer
+from server.slides.plan import scan_finer
+from server.slides.pyramids import Parts, Pyramid
 from server.slides.quiet import quiet
+from server.slides.view import Chosen, View, choose
 
 
-def open_dicom(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
-    """Open a DICOM file or folder. Raises Refused: no slide, several, no pixel size, too coarse, damaged."""
+def open_dicom(
+    path: Path, resolution: Resolution, *, mpp: float | None, icc: bool, view: View | None = None
+) -> FramedSlide:
+    """Open a DICOM file or folder.
+
+    Raises Refused: no slide, several, not bright field, no pixel size, too coarse, damaged.
+    """
     headers = [read_instance_header(file) for file in dicom_files(path)]
     volume = _volume(headers)
     if not volume:
         raise Refused(Reason.NOT_A_SLIDE, f"{path.name} {_instead(headers)}")
     if len(volume) > 1:
         raise _several(path, volume, resolution if mpp is None else None)
-    images = _read_all(volume[0])
+    chosen = choose(path.name, _images(volume[0]), view or View(), resolution, is_padding)
+    base_mpp = square(path.name, chosen.pyramid.base.spacing_um, mpp)
+    images = _open_all(chosen.pyramid)
     try:
-        return _assemble(path, images, resolution, mpp=mpp, icc=icc)
+        return _assemble(chosen, images, resolution, mpp=base_mpp, icc=icc)
     except ChromogenError:
         _closing(images)()
         raise
@@ -90,80 +102,79 @@ def _kind(sop_class_uid: str) -> str:
     return "an unknown object" if uid.name == uid else uid.name
 
 
-def _read_all(instances: Sequence[InstanceHeader]) -> list[DicomLevel]:
-    """Each level of a slide: a file, or the files of a concatenation."""
+def _images(instances: Sequence[InstanceHeader]) -> list[Parts]:
+    """Each image of a slide: a file, or the files of a concatenation in their order."""
     parts: dict[str, list[LevelHeader]] = {}
     for instance in instances:
         name = instance.concatenation_uid or instance.sop_instance_uid
         parts.setdefault(name, []).append(read_level_header(instance.path))
+    return [sorted(headers, key=lambda h: (h.who.first_frame, h.who.part)) for headers in parts.values()]
+
+
+def _open_all(pyramid: Pyramid) -> list[DicomLevel]:
     images: list[DicomLevel] = []
     try:
-        for headers in parts.values():
-            images.append(_read_level(headers))
+        for level in pyramid.levels:
+            images.append(_read_level(level.parts))
     except ChromogenError:
         _closing(images)()
         raise
     return images
 
 
+def is_padding(parts: Parts, covered: Size) -> bool:
+    """Whether an image shows nothing beyond that size: one colour, or what its last column or row repeats."""
+    image = _read_level(parts)
+    try:
+        return shows_nothing_beyond(image, covered)
+    except Undecodable:
+        return False
+    finally:
+        image.close()
+
+
 def _read_level(parts: Sequence[LevelHeader]) -> DicomLevel:
     if len(parts) == 1 and is_indexable(parts[0]):
         return read_image(parts[0])
+    if len(parts) == 1 and parts[0].syntax in ENCODINGS and not wsidicom_takes(parts[0]):
+        return read_placed_image(parts[0])
     from server.slides.wsidicom_image import read_by_wsidicom  # importing wsidicom takes 0.9 s, and few slides need it
 
     return read_by_wsidicom(parts)
 
 
 def _assemble(
-    path: Path, images: list[DicomLevel], resolution: Resolution, *, mpp: float | None, icc: bool
+    chosen: Chosen, images: Sequence[DicomLevel], resolution: Resolution, *, mpp: float, icc: bool
 ) -> FramedSlide:
-    levels = _levels(images)
-    base, header = levels[0], levels[0].header
-    base_mpp = square(path.name, header.spacing_um, mpp)
-    notes = _notes(base, repeated=len(levels) < len(images), icc=icc)
-    scales = level_scales([level.layout.size for level in levels])
+    base, header = images[0], images[0].header
+    scales = [level.scale for level in chosen.pyramid.levels]
     facts = SlideFacts(
-        mpp=base_mpp,
+        mpp=mpp,
         size=base.layout.size,
-        levels=tuple(Level(size=v.layout.size, mpp=base_mpp * s) for v, s in zip(levels, scales, strict=True)),
+        levels=tuple(Level(size=v.layout.size, mpp=mpp * s) for v, s in zip(images, scales, strict=True)),
         study_uid=header.who.study_uid or None,
         series_uid=header.who.series_uid or None,
-        sop_instance_uids=tuple(uid for level in levels for uid in level.sop_instance_uids),
+        sop_instance_uids=tuple(uid for image in images for uid in image.sop_instance_uids),
         container_id=header.who.container_id or None,
         specimen_id=next(iter(header.specimens), "") or None,
         icc_sha256=icc_digest(header.icc_profile),
-        notes=notes,
+        notes=tuple(dict.fromkeys((*_notes(base, icc=icc), *chosen.notes, *base.notes))),
     )
     transform = to_srgb(header.icc_profile) if icc and header.icc_profile else None
-    return FramedSlide(levels, facts, resolution, close=_closing(images), transform=transform)
+    return FramedSlide(images, facts, resolution, close=_closing(images), transform=transform)
 
 
-def _levels(images: Sequence[DicomLevel]) -> list[DicomLevel]:
-    """Largest first, one of each size: others of the same size are focal planes or optical paths."""
-    by_size: dict[tuple[int, int], list[DicomLevel]] = {}
-    for image in sorted(images, key=lambda i: (-i.layout.size.area, i.sop_instance_uids)):
-        by_size.setdefault((image.layout.size.width, image.layout.size.height), []).append(image)
-    return [_one_of(alike) for alike in by_size.values()]
-
-
-def _one_of(alike: Sequence[DicomLevel]) -> DicomLevel:
-    """The first optical path by name, so that all levels show the same one, and of it the focal plane in the middle."""
-    path = min(image.header.optical_paths[:1] for image in alike)
-    mine = [image for image in alike if image.header.optical_paths[:1] == path]
-    depths = sorted({image.header.depth_um for image in mine})
-    return next(image for image in mine if image.header.depth_um == depths[len(depths) // 2])
-
-
-def _notes(base: DicomLevel, *, repeated: bool, icc: bool) -> tuple[str, ...]:
+def _notes(base: DicomLevel, *, icc: bool) -> tuple[str, ...]:
     header = base.header
     found = [
         ("NO_SPECIMEN", not any(header.specimens)),
         ("SEVERAL_SPECIMENS", len(header.specimens) > 1),
         ("NO_OPTICAL_PATH", not header.optical_paths),
         ("NO_ICC_PROFILE", icc and header.icc_profile is None),
-        ("SEVERAL_IMAGES_OF_A_LEVEL", repeated),
+        ("NO_IMAGE_TYPE", not header.who.flavour),
+        ("NO_FRAME_OF_REFERENCE", not header.place.frame_of_reference),
     ]
-    return tuple(note for note, true in found if true) + base.notes
+    return tuple(note for note, true in found if true)
 
 
 def _closing(images: Sequence[DicomLevel]) -> Callable[[], None]:

@@ -27,7 +27,7 @@ _STEPS = 32  # OpenCV interpolates between pixels in 32nds (its INTER_TAB_SIZE)
 
 
 class FramedSlide:
-    """The levels of a slide, base first, with its working grid.
+    """The levels of a slide, base first, with its working grid. `facts.levels` says how large their pixels are.
 
     `transform` is applied to each decoded frame (ICC to sRGB) where given. Raises Refused TOO_COARSE.
     """
@@ -42,7 +42,8 @@ class FramedSlide:
         transform: Transform | None = None,
     ) -> None:
         self._levels, self._facts, self._close, self._transform = levels, facts, close, transform
-        self._sources = sources([level.layout for level in levels], facts.mpp)
+        scales = [round(level.mpp / facts.mpp, 9) for level in facts.levels]  # whole ones stay whole
+        self._sources = sources([level.layout for level in levels], scales, facts.mpp)
         self._plan = plan_working(self._sources, resolution)
         self._cache = self._cached(self._plan.source, self._decode)
 

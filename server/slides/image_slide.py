@@ -10,7 +10,8 @@ from inference.errors import Reason, Refused
 from inference.geometry import Size
 from inference.model import Resolution
 from inference.slide import Level, Rgb, SlideFacts
-from server.slides.codec import Colour, Encoding, Undecodable, decode
+from server.slides.codec import Encoding, Undecodable, decode
+from server.slides.codestream import Colour
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.digest import sha256_of
 from server.slides.framed_slide import FramedSlide
@@ -32,7 +33,7 @@ class PictureFrames:
 
     def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
         assert (column, row) == (0, 0)
-        return decode(self.path.read_bytes(), self.encoding, Colour.RGB, self.layout.frame, shrink)
+        return decode(self.path.read_bytes(), self.encoding, Colour.YCBCR, self.layout.frame, shrink)
 
 
 def open_picture(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:

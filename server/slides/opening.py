@@ -16,9 +16,12 @@ from server.slides.dicom_slide import open_dicom
 from server.slides.framed_slide import FramedSlide
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC, open_picture
 from server.slides.tiff_slide import MAGICS, open_tiff
+from server.slides.view import View
 
 
-def open_slide(path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False) -> Slide:
+def open_slide(
+    path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False, view: View | None = None
+) -> Slide:
     """Open a slide for reading near the working resolution of a model.
 
     Parameters
@@ -27,21 +30,29 @@ def open_slide(path: Path, resolution: Resolution, *, mpp: float | None = None, 
     resolution : the model's; what is finer is brought to it, what is coarser than it takes is refused.
     mpp : µm per pixel of the largest level; overrides what the file says, and is required for PNG and JPEG.
     icc : convert the pixels from the slide's ICC profile to sRGB.
+    view : which pyramid, optical path and focal plane of a DICOM slide; by rule where it isn't given.
 
     Raises
     ------
     Refused
-        NOT_A_SLIDE, SEVERAL_SLIDES, SLIDE_DAMAGED, UNSUPPORTED_SYNTAX, WRONG_COLOUR_SPACE, NO_PIXEL_SIZE, TOO_COARSE.
+        NOT_A_SLIDE, SEVERAL_SLIDES, SLIDE_DAMAGED, UNSUPPORTED_SYNTAX, WRONG_COLOUR_SPACE, NOT_BRIGHTFIELD,
+        NO_PIXEL_SIZE, TOO_COARSE.
     """
-    return open_framed(path, resolution, mpp=mpp, icc=icc)
+    return open_framed(path, resolution, mpp=mpp, icc=icc, view=view)
 
 
-def open_framed(path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False) -> FramedSlide:
+def open_framed(
+    path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False, view: View | None = None
+) -> FramedSlide:
     """`open_slide` for those who look inside: counts of decoded frames."""
     if mpp is not None and not 0 < mpp < float("inf"):
         raise Refused(Reason.NO_PIXEL_SIZE, f"{mpp} µm per pixel is no pixel size: give --mpp above 0")
     try:
-        return _opener(path)(path, resolution, mpp=mpp, icc=icc)
+        opener = _opener(path)
+        if opener is None:
+            return open_dicom(path, resolution, mpp=mpp, icc=icc, view=view)
+        _check_one_view(path, view)
+        return opener(path, resolution, mpp=mpp, icc=icc)
     except OSError as error:
         raise Refused(
             Reason.NOT_A_SLIDE, f"{path.name} can't be opened: {error.strerror or 'see to the disk'}"
@@ -52,13 +63,20 @@ class _Opener(Protocol):
     def __call__(self, path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide: ...
 
 
-def _opener(path: Path) -> _Opener:
+def _check_one_view(path: Path, view: View | None) -> None:
+    if view not in (None, View()):
+        message = f"{path.name} is no DICOM slide: pyramids, optical paths and focal planes can be named only of one"
+        raise Refused(Reason.SEVERAL_SLIDES, message)
+
+
+def _opener(path: Path) -> _Opener | None:
+    """None for DICOM."""
     if path.is_dir():
-        return open_dicom
+        return None
     with path.open("rb") as file:
         head = file.read(PREAMBLE + len(MAGIC))
     if head[PREAMBLE:] == MAGIC:
-        return open_dicom
+        return None
     if head.startswith(MAGICS):
         return open_tiff
     if head.startswith((PNG_MAGIC, JPEG_MAGIC)):

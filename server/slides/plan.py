@@ -13,6 +13,7 @@ SAME_MPP = 0.02
 """Two grids whose pixels differ by less than this share are as near to the working resolution; the cheaper is taken."""
 
 _ROUNDING = 1e-6  # sizes of pixels come from decimal text: 0.000625 mm is not coarser than 0.625 µm
+_SPACING_ROUNDED = 0.002
 OVERVIEW_SIDE = 4096
 
 
@@ -36,30 +37,58 @@ class Plan:
 
 
 def level_scales(sizes: Sequence[Size]) -> list[float]:
-    """Pixels of the largest level (the first) per pixel of each level.
+    """Pixels of the largest level (the first) per pixel of each level, where nothing but their sizes is known."""
+    return [_scale(sizes[0], size) for size in sizes]
 
-    Levels are halved and their sizes rounded, so a ratio is taken as whole where both sides agree with that within a
-    pixel; otherwise it is the mean of the two sides' ratios.
+
+def scale_by_sizes(base: Size, size: Size, *, within: int) -> float | None:
+    """The same of one level; None where its sides don't agree within that many of its pixels."""
+    ratio = base.width / size.width
+    return _scale(base, size) if ratio >= 1 + SAME_MPP and abs(base.height / ratio - size.height) <= within else None
+
+
+def scale_by_spacing(base: Size, size: Size, ratio: float) -> float:
+    """The same where `ratio` is that of the pixels' sides.
+
+    Spacings are rounded text, or were computed from rounded sizes: a ratio is taken as whole where that is within the
+    rounding, or where both sizes agree with it within a pixel.
     """
-    base = sizes[0]
-    return [_scale(base, size) for size in sizes]
+    whole = round(ratio)
+    off = abs(ratio - whole) / whole
+    near = abs(base.width / whole - size.width) <= 1 and abs(base.height / whole - size.height) <= 1
+    return float(whole) if off <= _SPACING_ROUNDED or (near and off <= SAME_MPP / 2) else ratio
 
 
 def _scale(base: Size, size: Size) -> float:
+    """Levels are halved and their sizes rounded, so a ratio is taken as whole where both sides agree with that within
+    a pixel; otherwise it is the mean of the two sides' ratios.
+    """
     mean = (base.width / size.width + base.height / size.height) / 2
     whole = round(mean)
     near = abs(base.width / whole - size.width) <= 1 and abs(base.height / whole - size.height) <= 1
     return float(whole) if near else mean
 
 
-def sources(layouts: Sequence[Layout], mpp: float) -> list[Source]:
-    """Every level at every scaling; `mpp` is that of the first, the largest."""
-    scales = level_scales([layout.size for layout in layouts])
+def sources(layouts: Sequence[Layout], scales: Sequence[float], mpp: float) -> list[Source]:
+    """Every level at every scaling; `mpp` is that of the first, the largest.
+
+    What a level has beyond the first one's extent is left out: it was padded.
+    """
+    base = layouts[0].size
     return [
-        Source(level=k, shrink=s, grid=_grid(layout.shrunk(s).size, mpp, scale * s), level_pixels=layout.size.area)
+        Source(level=k, shrink=s, grid=_grid(_covered(layout, base, scale, s), mpp, scale * s), level_pixels=pixels)
         for k, (layout, scale) in enumerate(zip(layouts, scales, strict=True))
+        for pixels in (layout.size.area,)
         for s in layout.shrinks
     ]
+
+
+def _covered(layout: Layout, base: Size, scale: float, shrink: int) -> Size:
+    whole = layout.shrunk(shrink).size
+    if layout.size.width - base.width / scale <= 2 and layout.size.height - base.height / scale <= 2:
+        return whole
+    width, height = (max(1, int(v / scale / shrink)) for v in (base.width, base.height))
+    return Size(width=min(whole.width, width), height=min(whole.height, height))
 
 
 def plan_working(found: Sequence[Source], resolution: Resolution) -> Plan:

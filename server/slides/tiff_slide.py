@@ -6,28 +6,20 @@ core-second where this way reaches 364.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, RESUNIT, TiffFile, TiffPage
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
 
 from inference.errors import ChromogenError, Reason, Refused
 from inference.geometry import Size
 from inference.model import Resolution
 from inference.slide import Level, Rgb, SlideFacts
-from server.slides.codec import (
-    Colour,
-    Encoding,
-    Undecodable,
-    box_average,
-    declare_colour,
-    decode,
-    rgb_of_ycbcr,
-    says_colour,
-)
+from server.slides.codec import Encoding, Undecodable, box_average, decode, on_white, rgb_of_ycbcr
+from server.slides.codestream import Colour
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.digest import sha256_of
 from server.slides.framed_slide import FramedSlide
@@ -35,15 +27,23 @@ from server.slides.frames import LARGEST_FRAME, FrameFile, Layout
 from server.slides.pixel_size import square
 from server.slides.plan import level_scales
 from server.slides.quiet import quiet
+from server.slides.tiff_pages import slide_pages
+from server.slides.tiff_spacing import spacing_um, xmp_texts
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
-COARSEST_TAG_UM = 10.0
-"""Resolution tags of coarser pixels are a printer's (72 to 600 dots an inch), not a microscope's."""
+# OME's, Leica's and Ventana's words for light that is none of bright field; Ventana's for tiles that overlap
+_FLUORESCENCE = re.compile(
+    r"IlluminationType=\"Epifluorescence|ContrastMethod=\"Fluorescence|<illuminationSource>\s*fluorescence|\bMode=\"FL\""
+)
+_OVERLAP = re.compile(r"\bOverlap[XY]\s*=\s*[\"']-?[1-9]")
 
-_APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9]*\.?[0-9]+)")
-_OME_SIZE = re.compile(r'PhysicalSize([XY])="([0-9.eE+-]+)"')
-_OME_UNIT = re.compile(r'PhysicalSize[XY]Unit="(?!µm|μm|&#181;m|um)')
+_JPEG2000 = {
+    COMPRESSION.JPEG2000,
+    COMPRESSION.JPEG_2000_LOSSY,
+    COMPRESSION.APERIO_JP2000_RGB,
+    COMPRESSION.APERIO_JP2000_YCBC,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +60,16 @@ class TiffFrames:
 
     def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
         number = row * self.layout.columns + column
-        if number >= len(self.offsets):
-            raise Undecodable("not in the file")
-        if self.lengths[number] == 0:
+        if self.page.planarconfig != PLANARCONFIG.CONTIG:
+            return self._planes(number, shrink)
+        data = self._bytes(number)
+        if data is None:
             return None
-        data = self.file.read(self.offsets[number], self.lengths[number])
-        if len(data) < self.lengths[number]:
-            raise Undecodable("cut off")
         if self.page.compression == COMPRESSION.JPEG:
-            return decode(self._whole_stream(data), Encoding.JPEG, self.colour, self._frame(row), shrink)
+            stream = data[:2] + self.tables + data[2:] if self.tables else data
+            return decode(stream, Encoding.JPEG, self.colour, self._frame(row), shrink)
+        if self.page.compression in _JPEG2000:
+            return decode(data, Encoding.JPEG2000, self.colour, self._frame(row), shrink)
         return box_average(self._by_tifffile(data, number), shrink)
 
     def _frame(self, row: int) -> Size:
@@ -78,16 +79,30 @@ class TiffFrames:
         height = min(self.layout.frame.height, self.layout.size.height - row * self.layout.frame.height)
         return Size(width=self.layout.frame.width, height=height)
 
-    def _whole_stream(self, data: bytes) -> bytes:
-        stream = data[:2] + self.tables + data[2:] if self.tables else data
-        return stream if says_colour(data) else declare_colour(stream, self.colour)
+    def _bytes(self, number: int) -> bytes | None:
+        """None where the slide has no such frame. Raises Undecodable."""
+        if number >= len(self.offsets):
+            raise Undecodable("not in the file")
+        data = self.file.read(self.offsets[number], self.lengths[number])
+        if len(data) < self.lengths[number]:
+            raise Undecodable("cut off")
+        return data or None
+
+    def _planes(self, number: int, shrink: int) -> Rgb | None:
+        """Red, green and blue that are stored apart, all frames of one before the next."""
+        numbers = [number + plane * self.layout.rows * self.layout.columns for plane in range(3)]
+        data = [self._bytes(k) for k in numbers]
+        if not all(data):
+            return None
+        planes = [self._by_tifffile(d, k) for d, k in zip(data, numbers, strict=True) if d is not None]
+        return box_average(np.concatenate(planes, axis=2), shrink)
 
     def _by_tifffile(self, data: bytes, number: int) -> Rgb:
         try:
             pixels = self.page.decode(data, number)[0]
         except Exception as error:  # codecs raise errors of their own
             raise Undecodable("segment") from error
-        rgb: Rgb = np.asarray(pixels)[0]
+        rgb: Rgb = on_white(np.asarray(pixels)[0])
         return rgb_of_ycbcr(rgb) if self.colour is Colour.YCBCR else rgb
 
 
@@ -108,10 +123,11 @@ def open_tiff(path: Path, resolution: Resolution, *, mpp: float | None, icc: boo
 
 def _open(path: Path, file: FrameFile, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
     with quiet(), TiffFile(path) as tiff:
-        base, *reduced = _level_pages(tiff)
+        _check_brightfield(path, tiff)
+        (base, *reduced), notes = slide_pages(path, tiff)
         _check(path, base)
         levels = [_frames(file, page) for page in (base, *reduced)]
-        base_mpp = square(path.name, _spacing_um(tiff, base), mpp)
+        base_mpp = square(path.name, spacing_um(tiff, base), mpp)
         profile = base.iccprofile
     scales = level_scales([level.layout.size for level in levels])
     facts = SlideFacts(
@@ -120,50 +136,39 @@ def _open(path: Path, file: FrameFile, resolution: Resolution, *, mpp: float | N
         levels=tuple(Level(size=v.layout.size, mpp=base_mpp * s) for v, s in zip(levels, scales, strict=True)),
         sha256=sha256_of(path),
         icc_sha256=icc_digest(profile),
-        notes=("NO_ICC_PROFILE",) if icc and not profile else (),
+        notes=("NO_ICC_PROFILE",) * (icc and not profile) + notes,
     )
     transform = to_srgb(profile) if icc and profile else None
     return FramedSlide(levels, facts, resolution, close=file.close, transform=transform)
 
 
-def _level_pages(tiff: TiffFile) -> list[TiffPage]:
-    """The first page, and those tiled like it that show the same picture smaller; largest first."""
-    base: TiffPage = tiff.pages.first
-    found = {(base.imagewidth, base.imagelength): base}
-    for page in _other_pages(tiff, base):
-        if base.is_tiled and page.is_tiled and _same_picture(base, page):
-            found.setdefault((page.imagewidth, page.imagelength), page)
-    return sorted(found.values(), key=lambda p: -p.imagewidth * p.imagelength)
-
-
-def _other_pages(tiff: TiffFile, base: TiffPage) -> Iterator[TiffPage]:
-    if base.pages is not None:
-        yield from (page.aspage() for page in base.pages)
-    for index in range(1, len(tiff.pages)):
-        yield tiff.pages[index].aspage()
-
-
-def _same_picture(base: TiffPage, page: TiffPage) -> bool:
-    """Smaller by the same ratio along both sides, within the rounding of a level's size, and stored alike."""
-    ratio = base.imagewidth / page.imagewidth
-    alike = (page.samplesperpixel, page.bitspersample, page.planarconfig) == (
-        base.samplesperpixel,
-        base.bitspersample,
-        base.planarconfig,
-    )
-    return ratio > 1 and alike and abs(base.imagelength / ratio - page.imagelength) <= 2
+def _check_brightfield(path: Path, tiff: TiffFile) -> None:
+    texts = [tiff.pages.first.description or "", *xmp_texts(tiff)]
+    if any(map(_FLUORESCENCE.search, texts)):
+        message = "shows fluorescence, not bright field: only bright-field slides can be scored"
+        raise Refused(Reason.NOT_BRIGHTFIELD, f"{path.name} {message}")
+    if any(map(_OVERLAP.search, texts)):
+        message = "has tiles that overlap and are to be stitched: have it converted to DICOM"
+        raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} {message}")
 
 
 def _check(path: Path, page: TiffPage) -> None:
-    """Refuse what isn't 3 x 8 bit colour, planes stored apart, and frames that are too large to decode in one piece."""
+    """Refuse what isn't 3 x 8 bit colour, with or without alpha, and frames too large to decode in one piece."""
     known = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
-    if (page.samplesperpixel, page.bitspersample, str(page.dtype)) != (3, 8, "uint8") or not known:
+    samples = 3 if not _has_alpha(page) else 4
+    if (page.samplesperpixel, page.bitspersample, str(page.dtype)) != (samples, 8, "uint8") or not known:
         found = f"{page.samplesperpixel} x {page.bitspersample} bit, {_name(page.photometric)}"
         raise Refused(Reason.WRONG_COLOUR_SPACE, f"{path.name} is {found}: only colour of 3 x 8 bit can be scored")
-    if page.planarconfig != PLANARCONFIG.CONTIG or page.imagedepth != 1:
+    apart = page.planarconfig != PLANARCONFIG.CONTIG
+    if page.imagedepth != 1 or (apart and (samples == 4 or page.compression in (COMPRESSION.JPEG, *_JPEG2000))):
         raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} stores its colours in separate planes: convert it")
     if _frame_size(page).area > LARGEST_FRAME or page.jpegheader:
         raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} is not tiled: convert it to a tiled TIFF or DICOM")
+
+
+def _has_alpha(page: TiffPage) -> bool:
+    """Of pixels as they are: JPEG's fourth component is no alpha."""
+    return tuple(page.extrasamples) in ((1,), (2,)) and page.compression not in (COMPRESSION.JPEG, *_JPEG2000)
 
 
 def _name(value: Any) -> str:
@@ -195,24 +200,3 @@ def _colour(page: TiffPage) -> Colour:
     if page.compression == COMPRESSION.JPEG:
         return Colour.YCBCR if page.photometric == PHOTOMETRIC.YCBCR else Colour.RGB
     return Colour.YCBCR if page.compression == COMPRESSION.APERIO_JP2000_YCBC else Colour.RGB
-
-
-def _spacing_um(tiff: TiffFile, page: TiffPage) -> tuple[float, float] | None:
-    """Width and height of a pixel of the first page, from Aperio's text, OME's, or the resolution tags."""
-    if tiff.is_svs:
-        found = _APERIO_MPP.search(page.description)
-        return (float(found[1]), float(found[1])) if found and float(found[1]) > 0 else None
-    if tiff.is_ome:
-        sizes = {axis: float(text) for axis, text in reversed(_OME_SIZE.findall(page.description))}
-        known = len(sizes) == 2 and min(sizes.values()) > 0 and not _OME_UNIT.search(page.description)
-        return (sizes["X"], sizes["Y"]) if known else None
-    return _tagged_um(page)
-
-
-def _tagged_um(page: TiffPage) -> tuple[float, float] | None:
-    if "XResolution" not in page.tags or page.resolutionunit not in (RESUNIT.INCH, RESUNIT.CENTIMETER):
-        return None
-    x, y = page.get_resolution(RESUNIT.MICROMETER)
-    if min(x, y) <= 0 or max(1 / x, 1 / y) > COARSEST_TAG_UM:
-        return None
-    return 1 / x, 1 / y

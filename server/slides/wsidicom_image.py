@@ -15,7 +15,7 @@ used here, they take 8.
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from os import strerror
 from pathlib import Path
@@ -30,9 +30,10 @@ from wsidicom.geometry import Size as WsidicomSize
 
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.slide import Rgb
-from server.slides.codec import Colour, Undecodable, box_average, rgb_of_ycbcr
+from server.slides.codec import Undecodable, box_average, decode, rgb_of_ycbcr
+from server.slides.codestream import Colour
 from server.slides.dicom_header import guarded
-from server.slides.dicom_image import ENCODINGS, Numbers, colour_of, decode_frame, notes_of, numbers_in_order
+from server.slides.dicom_image import ENCODINGS, Numbers, colour_of, notes_of, numbers_in_order
 from server.slides.dicom_level import LevelHeader, damaged, wrong_colour
 from server.slides.frames import Frames, Layout
 from server.slides.scattered import ScatteredFrames
@@ -70,7 +71,7 @@ def read_by_wsidicom(parts: Sequence[LevelHeader]) -> WsidicomImage:
 
     Raises Refused: SLIDE_DAMAGED (also where a part is missing), UNSUPPORTED_SYNTAX, WRONG_COLOUR_SPACE.
     """
-    parts = sorted(parts, key=lambda part: (part.who.first_frame, part.who.part))
+    parts = _with_offsets(sorted(parts, key=lambda part: (part.who.first_frame, part.who.part)))
     base = parts[0]
     _check_complete(parts)
     decode = _decoder(base)
@@ -89,6 +90,15 @@ def _open(parts: Sequence[LevelHeader], files: "_Files", decode: Decode) -> Wsid
     frames, notes = (_in_order if base.tiled_full else _placed)(parts, files, decode)
     uids = tuple(part.who.sop_instance_uid for part in parts)
     return WsidicomImage(header=base, sop_instance_uids=uids, notes=notes, frames=frames, bytes_of=files)
+
+
+def _with_offsets(parts: Sequence[LevelHeader]) -> Sequence[LevelHeader]:
+    """Parts that are numbered but don't say where they begin follow each other."""
+    numbered = sorted(part.who.part for part in parts) == list(range(1, len(parts) + 1))
+    if len(parts) == 1 or not numbered or any(part.who.first_frame for part in parts):
+        return parts
+    begins = accumulate((part.frames for part in parts[:-1]), initial=0)
+    return [replace(p, who=replace(p.who, first_frame=at)) for p, at in zip(parts, begins, strict=True)]
 
 
 def _check_complete(parts: Sequence[LevelHeader]) -> None:
@@ -117,7 +127,7 @@ def _placed(parts: Sequence[LevelHeader], files: "_Files", decode: Decode) -> tu
     x, y = positions.x, positions.y
     if min(x.min(), y.min()) < 0 or x.max() >= layout.size.width or y.max() >= layout.size.height:
         raise damaged(parts[0].who.path, "has frames outside of its pixels")
-    chosen, notes = _chosen(positions, parts[0].optical_paths)
+    chosen, notes = _chosen(positions, parts[0])
     x, y = x[chosen], y[chosen]
     if (x % width).any() or (y % height).any():
         return ScatteredFrames(layout, x, y, lambda k: decode(files.read(int(chosen[k])), 1)), notes
@@ -136,19 +146,22 @@ class _Positions:
     path: npt.NDArray[np.str_]
 
 
-def _chosen(positions: _Positions, paths: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """The frames of the first optical path, at each place the one of middle depth, in the order of the file.
+def _chosen(positions: _Positions, header: LevelHeader) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """The frames of the optical path that is read, at each place the one of middle depth or the focal plane that is
+    named, in the order of the file.
 
     Each place is taken alone, because scanners that follow the tissue give every tile a depth of its own.
     """
     found = list(dict.fromkeys(positions.path.tolist()))
-    path = next((path for path in paths if path in found), found[0])
+    named = [header.path_name, *(path.identifier for path in header.optical_paths)]
+    path = next((name for name in named if name in found), found[0])
     mine = np.flatnonzero(positions.path == path)
     x, y, z = positions.x[mine], positions.y[mine], positions.z[mine]
     order = np.lexsort((z, y, x))
     begins = np.flatnonzero(np.append(True, (np.diff(x[order]) != 0) | (np.diff(y[order]) != 0)))
     counts = np.diff(np.append(begins, len(order)))
-    chosen: npt.NDArray[np.int64] = np.sort(mine[order[begins + counts // 2]])
+    plane = counts // 2 if header.focal_plane is None else np.minimum(header.focal_plane, counts) - 1
+    chosen: npt.NDArray[np.int64] = np.sort(mine[order[begins + plane]])
     return chosen, notes_of(planes=int(counts.max()), paths=len(found))
 
 
@@ -180,6 +193,8 @@ class _Files:
         source = WsiDicomFileSource.open(part.who.path)
         self._sources.append(source)
         (reader,) = source.readers
+        if part.who.concatenation_uid and "ConcatenationFrameOffsetNumber" not in part.dataset:
+            reader.dataset._dataset.ConcatenationFrameOffsetNumber = part.who.first_frame  # wsidicom needs it
         _check_frames(part, reader)
         self._readers.append(reader)
         self._paths.append(part.who.path)
@@ -250,7 +265,7 @@ def _decoder(header: LevelHeader) -> Decode:
     if encoding is None:
         return _by_wsidicom(header)
     colour = colour_of(header, encoding)
-    return lambda data, shrink: decode_frame(data, encoding, colour, header.layout, shrink)
+    return lambda data, shrink: decode(data, encoding, colour, header.layout.frame, shrink)
 
 
 def _by_wsidicom(header: LevelHeader) -> Decode:

@@ -16,10 +16,10 @@ from server.store.order_row import order_of
 from server.store.orders import change, ended, is_abandoned
 from server.store.tables import orders
 
-RETELL_S = 30.0
-"""Between two tries to tell: meanwhile such an order is due to nobody, and holds up no other."""
+NOTIFY_AGAIN_S = 30.0
+"""Between two tries to notify: meanwhile such an order is due to nobody, and holds up no other."""
 
-_LATER = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(RETELL_S))
+_LATER = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, literal(NOTIFY_AGAIN_S))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Abandoned:
 
 
 def keep_end(connection: Connection, claim: Claim, state: OrderState, reason: str, detail: str) -> None:
-    """Note the end that can't be told yet; the order is `found` in `RETELL_S`, and nobody computes it again.
+    """Note the end that can't be told yet; the order is `found` in `NOTIFY_AGAIN_S`, and nobody computes it again.
 
     Raises Failed ATTEMPT_LOST.
     """
@@ -56,7 +56,7 @@ def found(connection: Connection, order_id: OrderId, max_attempts: int) -> Aband
 
 
 def postpone(connection: Connection, which: Abandoned, max_attempts: int) -> None:
-    """It is `found` again in `RETELL_S`."""
+    """It is `found` again in `NOTIFY_AGAIN_S`."""
     condition = (orders.c.id == which.order.id, is_abandoned(max_attempts))
     connection.execute(update(orders).where(*condition).values(lease_until=_LATER))
 

@@ -13,7 +13,6 @@ from server.store import orders as rows
 from server.store.audit_log import note
 from server.store.cancel import cancel, locked
 from server.store.notify import Notify, notify_nobody
-from server.store.order_row import RANK
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders
 
@@ -130,7 +129,7 @@ def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
         (wanted.placer_order_number, lambda v: c.placer_order_number == v),
         (wanted.container_id, lambda v: c.container_id == v),
         (wanted.states, c.state.in_),
-        (wanted.priority, lambda v: c.rank == RANK[v]),
+        (wanted.priority, lambda v: c.rank == v.rank),
         (wanted.created_from, lambda v: c.received_at >= v),
         (wanted.created_until, lambda v: c.received_at < v),
     )

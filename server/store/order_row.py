@@ -22,8 +22,6 @@ from server.domain.order import (
 )
 from server.store.tables import orders
 
-RANK = {Priority.STAT: 0, Priority.ASAP: 1, Priority.ROUTINE: 2}
-
 SAID_ANEW = frozenset({"patient", "specimen", "procedure_code", "procedure_text", "charset", "requested_at"})
 """What an order that waits, or is begun anew, takes of the new request, and the database lets be changed
 then (chromogen_check_correction).
@@ -89,7 +87,7 @@ def number_columns(number: EntityIdentifier) -> dict[str, str]:
 
 
 def urgency_columns(priority: Priority) -> dict[str, Any]:
-    return {"priority": priority, "rank": RANK[priority]}
+    return {"priority": priority, "rank": priority.rank}
 
 
 def equal(columns: Mapping[str, str]) -> list[ColumnElement[bool]]:

@@ -14,15 +14,11 @@ import structlog
 from sqlalchemy import (
     Boolean,
     Connection,
-    Double,
-    Integer,
     RowMapping,
     and_,
-    bindparam,
     case,
     func,
     literal,
-    not_,
     or_,
     select,
     text,
@@ -30,7 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority, Request
@@ -39,7 +34,6 @@ from server.domain.result import ResultId
 from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, OrderState, check_transition
 from server.store.audit_log import note
 from server.store.order_row import (
-    RANK,
     SAID_ANEW,
     columns_of,
     equal,
@@ -97,7 +91,7 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     said = {name: value for name, value in columns_of(request).items() if name in SAID_ANEW and value != row[name]}
     if row["state"] in ENDED_WITHOUT_RESULT:
         return begin_anew(connection, first.id, request.priority, heard | said)
-    urged = row["state"] in LIVE and RANK[request.priority] < row["rank"]
+    urged = row["state"] in LIVE and request.priority.rank < row["rank"]
     corrections = said if row["state"] == OrderState.QUEUED else {}
     values = heard | (urgency_columns(request.priority) if urged else {}) | corrections
     if values != heard:
@@ -157,7 +151,7 @@ def _subject(request: Request) -> tuple[object, ...]:
 
 def defer(connection: Connection, order_id: OrderId, priority: Priority, *, delay_s: float = 0) -> None:
     """Put procrastinate's job in; workers hear of it when the transaction commits."""
-    arguments = {"queue": QUEUE, "task": TASK, "priority": -RANK[priority], "args": json.dumps({"order_id": order_id})}
+    arguments = {"queue": QUEUE, "task": TASK, "priority": -priority.rank, "args": json.dumps({"order_id": order_id})}
     connection.execute(DEFER, arguments | {"delay_s": delay_s})
 
 
@@ -227,10 +221,9 @@ def release(connection: Connection, claim: Claim) -> None:
     defer(connection, claim.order.id, claim.order.request.priority)
 
 
-def due(connection: Connection, limit: int, *, stat_only: bool = False) -> list[OrderId]:
-    """Orders to be claimed, STAT first (or alone), then by age."""
-    wanted = [_is_due(), *([orders.c.rank == RANK[Priority.STAT]] if stat_only else [])]
-    statement = select(orders.c.id).where(*wanted).order_by(*URGENCY).limit(limit)
+def due(connection: Connection, limit: int, *, least_urgent: Priority = Priority.ROUTINE) -> list[OrderId]:
+    """Orders to be claimed, STAT first, then by age; none that is less urgent than `least_urgent`."""
+    statement = select(orders.c.id).where(_is_due(), orders.c.rank <= least_urgent.rank).order_by(*URGENCY).limit(limit)
     return [OrderId(i) for i in connection.execute(statement).scalars()]
 
 
@@ -316,30 +309,14 @@ def view_of(row: RowMapping) -> OrderView:
     )
 
 
-def _running(which: ColumnElement[bool]) -> ReturningUpdate[Any]:
-    """Put the order under `new_token` for `lease_s`."""
-    return (
-        update(orders)
-        .where(which)
-        .values(
-            state=OrderState.RUNNING,
-            token=bindparam("new_token"),
-            attempt=orders.c.attempt + 1,
-            lease_until=_in(bindparam("lease_s", type_=Double)),
-            progress=0.0,
-            ending=None,
-            updated_at=func.now(),
-        )
-        .returning(orders)
-    )
+_CLAIM = text("""
+SELECT begun.* FROM (
+    SELECT id FROM orders WHERE id = :order_id AND chromogen_is_due(state, due_at, lease_until)
+        AND NOT chromogen_is_abandoned(state, lease_until, attempt, ending, :most)
+    FOR NO KEY UPDATE
+) free, chromogen_begin(free.id, :lease_s, :new_token) begun
+""").columns(**{column.name: column.type for column in orders.c})
+"""This order, if it can be had; as `TAKE` gives it."""
 
-
-def _claimable() -> ColumnElement[bool]:
-    return and_(_is_due(), not_(is_abandoned(bindparam("most", type_=Integer))))
-
-
-# Made once: to build it for each case takes longer than to run it.
-_CLAIM = _running(and_(orders.c.id == bindparam("order_id"), _claimable()))
-
-TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(stat_only)s, %(new_token)s)"
+TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(least)s, %(new_token)s)"
 """The most urgent due order under a new token, or none; one whose last permitted worker vanished is left to `claim`."""

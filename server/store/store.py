@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, exc
 from server import metrics
 from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import Order, OrderId, Request
+from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
@@ -24,7 +24,7 @@ from server.store.notify import Notify, notified, notify_nobody
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
 
-ENDS_TOLD = frozenset({OrderState.REFUSED, OrderState.DEAD})
+ENDS_NOTIFIED = frozenset({OrderState.REFUSED, OrderState.DEAD})
 
 DATABASE_WAIT_S = 72 * 3600.0
 """For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to put
@@ -50,7 +50,8 @@ class PostgresStore:
 
         An order whose slide isn't there waits `slide_wait_s` before it is refused.
         """
-        self._engine, self._max_attempts, self._stat_only = engine, max_attempts, stat_only
+        self._engine, self._max_attempts = engine, max_attempts
+        self._least_urgent = Priority.STAT if stat_only else Priority.ROUTINE
         self._notify, self._tables = notify, Tables()
         self._patience_s: dict[str, float] = {
             ServiceReason.SLIDE_NOT_FOUND: slide_wait_s,
@@ -99,7 +100,7 @@ class PostgresStore:
 
     def take(self, lease_s: float) -> Claim | None:
         self._tables.check_once(self._engine)
-        given = {"lease_s": float(lease_s), "most": self._max_attempts, "stat_only": self._stat_only}
+        given = {"lease_s": float(lease_s), "most": self._max_attempts, "least": self._least_urgent.rank}
         return orders.taken(
             called(self._engine, orders.TAKE, given | {"subject": WORKER, "new_token": str(uuid.uuid4())})
         )
@@ -127,7 +128,7 @@ class PostgresStore:
         reached = orders.reached_by(claim, state, self._max_attempts)
         if reason in self._patience_s and self._waits(claim, reason, detail):
             return OrderState.QUEUED
-        message = self._notified(claim, reached, reason, detail) if reached in ENDS_TOLD else []
+        message = self._notified(claim, reached, reason, detail) if reached in ENDS_NOTIFIED else []
         with self._of(claim) as connection:
             orders.end(connection, claim, reached, reason, detail)
             outbox.add(connection, claim.order, None, message)
@@ -180,7 +181,7 @@ class PostgresStore:
 
     def due(self, limit: int = 10) -> list[OrderId]:
         with transaction(self._engine, unsorted=True) as connection:
-            return orders.due(connection, limit, stat_only=self._stat_only)
+            return orders.due(connection, limit, least_urgent=self._least_urgent)
 
     def profiles(self, lab: str, marker: str) -> list[Profile]:
         with transaction(self._engine, lab=lab) as connection:

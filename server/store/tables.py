@@ -1,5 +1,5 @@
-"""The tables. Orders and the outbox change in place; profiles, results and scores are only ever added to (a trigger
-holds that).
+"""The tables, by one name: those of results stand in `result_tables`. Orders and the outbox change in place; rows of
+the others are only ever added (a trigger holds that).
 
 Every table of a laboratory carries `lab`, which row-level security will ask for. Times are the database's, aware, UTC.
 """
@@ -15,12 +15,9 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
-    LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -34,17 +31,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from server.domain.artifact import ArtifactKind
+from server.domain.order import Priority
 from server.domain.states import DeliveryState, OrderState
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    }
-)
+from server.store.metadata import metadata as metadata
+from server.store.result_tables import artifacts as artifacts
+from server.store.result_tables import histograms as histograms
+from server.store.result_tables import results as results
+from server.store.result_tables import scores as scores
+from server.store.result_tables import signatures as signatures
 
 
 def _state_in(*states: StrEnum) -> TextClause:
@@ -79,7 +73,9 @@ orders = Table(
     Column("placer_universal_type", Text, nullable=False, server_default=""),
     Column("placer_request", Text, nullable=False),
     Column("priority", String(16), nullable=False),
-    Column("rank", SmallInteger, nullable=False, comment="0 STAT, 1 ASAP, 2 ROUTINE"),
+    Column(
+        "rank", SmallInteger, nullable=False, comment=", ".join(f"{priority.rank} {priority}" for priority in Priority)
+    ),
     Column("marker", Text, nullable=False),
     Column("procedure_code", Text, nullable=False),
     Column("procedure_text", Text, nullable=False),
@@ -142,7 +138,14 @@ orders = Table(
     Index(
         "orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")
     ),
-    Index("orders_urgent_idx", "lab", "rank", "received_at", "id", postgresql_where=text("rank < 2")),
+    Index(
+        "orders_urgent_idx",
+        "lab",
+        "rank",
+        "received_at",
+        "id",
+        postgresql_where=text(f"rank < {Priority.ROUTINE.rank}"),
+    ),
 )
 
 profiles = Table(
@@ -160,88 +163,6 @@ profiles = Table(
     Column("valid_until", Date),
     Column("source", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-)
-
-results = Table(
-    "results",
-    metadata,
-    Column("id", Uuid(as_uuid=False), primary_key=True),
-    Column("lab", Text, nullable=False),
-    Column("order_id", ForeignKey("orders.id"), index=True),
-    Column("predecessor", ForeignKey("results.id")),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("marker", Text, nullable=False),
-    Column("clinical_region", Text, nullable=False, server_default="", comment="that the clinical score is about"),
-    Column("profile", JSONB, nullable=False, comment="the revision as it was, whole"),
-    Column("slide", JSONB, nullable=False),
-    Column("model", JSONB, nullable=False),
-    Column("tiles", JSONB, nullable=False),
-    Column("seconds", JSONB, nullable=False),
-    Column("tissue_mm2", Double, nullable=False),
-    Column("analysis_warnings", ARRAY(Text), nullable=False),
-    Column("warnings", ARRAY(Text), nullable=False),
-    Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
-    Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
-    Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
-    UniqueConstraint("id", "lab", name="results_id_lab_key"),
-    Index("results_lab_created_idx", "lab", "created_at", "id"),
-    Index("results_series_idx", "lab", "series_uid", "created_at", "id", postgresql_where=text("series_uid <> ''")),
-    Index(
-        "results_container_idx", "lab", "container_id", "created_at", "id", postgresql_where=text("container_id <> ''")
-    ),
-)
-
-scores = Table(
-    "scores",
-    metadata,
-    Column("result_id", Uuid(as_uuid=False), primary_key=True),
-    Column("lab", Text, nullable=False),
-    Column("position", SmallInteger, nullable=False, comment="the order of the rows"),
-    Column(
-        "measure", Text, primary_key=True, comment="the code of the measure here; code and scheme may be public ones"
-    ),
-    Column("code", Text, nullable=False),
-    Column("scheme", Text, nullable=False),
-    Column("display", Text, nullable=False),
-    Column("region", Text, primary_key=True),
-    Column("value", Double),
-    Column("category", Text),
-    Column("unit", Text, nullable=False),
-    Column("interval_low", Double, comment="95 %, in the unit of the value"),
-    Column("interval_high", Double),
-    Column("n", BigInteger, nullable=False, comment="cells that it is of"),
-    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
-)
-
-histograms = Table(
-    "histograms",
-    metadata,
-    Column("result_id", Uuid(as_uuid=False), primary_key=True),
-    Column("lab", Text, nullable=False),
-    Column("name", Text, primary_key=True),
-    Column("shape", ARRAY(Integer), nullable=False),
-    Column(
-        "counts",
-        LargeBinary,
-        nullable=False,
-        comment="zlib of little-endian unsigned integers, as wide as the length says",
-    ),
-    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
-)
-
-artifacts = Table(
-    "artifacts",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("lab", Text, nullable=False),
-    Column("order_id", ForeignKey("orders.id")),
-    Column("result_id", Uuid(as_uuid=False), index=True),
-    Column("kind", String(16), nullable=False),
-    Column("path", Text, nullable=False),
-    Column("sha256", String(64), comment="of the file when it was sent for; null: it never leaves"),
-    Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
 
 outbox = Table(
@@ -269,19 +190,6 @@ outbox = Table(
     Index("outbox_order_id_idx", "order_id", postgresql_where=text(f"kind = '{ArtifactKind.ORU}'")),
     Index("outbox_waiting_idx", "destination", "id", postgresql_where=_state_in(DeliveryState.WAITING)),
     Index("outbox_dead_idx", "destination", postgresql_where=_state_in(DeliveryState.DEAD)),
-)
-
-signatures = Table(
-    "signatures",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="the last one of a result is its state"),
-    Column("lab", Text, nullable=False),
-    Column("result_id", ForeignKey("results.id"), nullable=False),
-    Column("state", String(16), nullable=False, comment="FINAL, REJECTED, CORRECTED, SUPERSEDED"),
-    Column("subject", Text, nullable=False, comment="who, as the token names them"),
-    Column("reason", Text, nullable=False, server_default=""),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("result_id", "state"),
 )
 
 profile_states = Table(

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks [--quick] [--lines FILE]
 
-Half an hour or more on two cores that do nothing else; `--quick` takes a smaller slide and fewer runs, for a look.
+Half an hour or more on two cores that do nothing else; `--quick` takes a smaller slide and fewer runs: do all run?
 `--lines` keeps the lines, which `python -m tests.benchmarks.pictures FILE` draws for docs/performance.md.
 """
 
@@ -39,7 +39,10 @@ def main() -> None:
     run("calibration", *repeat)
     run("fields")
     run("jobs")
+    run("messages")
+    run("audit", "--rows", "20000" if args.quick else "1000000")
     run("triton", "--repeat", "1" if args.quick else "5", "--seconds", "2" if args.quick else "4")
+    run("killed")
 
 
 def run(benchmark: str, *arguments: str) -> None:

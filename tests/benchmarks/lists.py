@@ -1,4 +1,4 @@
-"""What lists of orders and results, the queue's depth and a claim take when a laboratory has done so many orders.
+"""What lists of orders and results, the queue's metrics and a claim take when a laboratory has done so many orders.
 
     python -m tests.benchmarks.lists [--done 1000000] [--waiting 100000]
 
@@ -112,7 +112,7 @@ def measured(engine: sa.Engine, store: PostgresStore, done: int) -> dict[str, fl
         "results_slide": lambda: results.history(ACTOR, SlideName(series_uid=f"DONE{done // 2}"), PAGE),
         "results_container": lambda: results.history(ACTOR, SlideName(container_id=f"DONE{done // 2}"), PAGE),
         "newest": lambda: store.orders(PAGE),
-        "depth": lambda: list(QueueMetrics(engine).collect()),
+        "queue_metrics": lambda: list(QueueMetrics(engine).collect()),
         "take": lambda: store.take(60),
     }
     return {name: slowest(act) for name, act in acts.items()}

@@ -231,20 +231,21 @@ def test_a_frame_of_just_the_limit_is_taken(listen: Listen) -> None:
     assert len(handler.got) == 1
 
 
-def test_a_message_of_16_mb_is_taken_and_read_in_under_a_second_of_cpu(listen: Listen) -> None:
-    """I-3: as one field, and as hundreds of thousands of segments."""
+@pytest.mark.timeout(60)
+def test_a_message_of_16_mb_is_taken_and_read(listen: Listen) -> None:
+    """I-3: as one field, and as hundreds of thousands of segments.
+
+    In how many seconds: tests/benchmarks/messages.py.
+    """
     handler, port = listen()
     order = order_message(placer_number="P", marker="ER", control_id="M", container_id="C")
     one = order + b"OBX|1|ED|X^Y^L||" + b"A" * (16 * 1024 * 1024 - len(order) - 16)
     many = order + b"OBX|1|ST|X^Y^L||hello world||||||F\r" * ((16 * 1024 * 1024 - len(order)) // 36)
     for message in (one, many):
-        began = time.process_time()
         with connect(port) as c:
             c.sendall(START + message + END)
             assert frames(c, 1) == [b"got " + message[:2000]]
         assert parse_order(handler.got.pop()).placer_order_number.parts[:2] == ("P", "DEMO-LIS")
-        spent = time.process_time() - began
-        assert spent < 1.0, f"{spent:.2f} s of CPU"
 
 
 def test_a_handler_that_breaks_closes_its_connection_unanswered_and_no_other(listen: Listen) -> None:

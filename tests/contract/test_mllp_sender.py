@@ -78,6 +78,7 @@ def test_an_acknowledgment_of_another_message_is_passed_over(peer: Peer) -> None
     send(MESSAGE, host="127.0.0.1", port=peer(lambda c: c.sendall(late + acknowledgment("AA"))), timeout_s=5)
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "answer",
     [acknowledgment("AA", "M-6"), acknowledgment("ZZ"), START + b"hello" + END, b"", acknowledgment("AA")[:-2]],
@@ -89,13 +90,10 @@ def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(answer)
-        connection.settimeout(5)
         closed.append(connection.recv(10))
 
-    began = time.monotonic()
     with pytest.raises(Failed, match="did not acknowledge") as failed:
         send(MESSAGE, host="127.0.0.1", port=(port := peer(behave)), timeout_s=0.3)
-    assert time.monotonic() - began < 2
     assert failed.value.retryable
     assert str(port) in failed.value.message
     while not closed:
@@ -103,19 +101,20 @@ def test_without_its_own_acknowledgment_the_delivery_times_out_and_the_socket_is
     assert closed == [b""]
 
 
+@pytest.mark.timeout(60)
 def test_a_trickling_peer_cannot_hold_the_sender_longer_than_the_time_out(peer: Peer) -> None:
+    """Only the sender can end it."""
+
     def trickle(connection: socket.socket) -> None:
         try:
-            for _ in range(100):
+            while True:
                 connection.sendall(acknowledgment("AA", "M-6"))
                 time.sleep(0.05)
         except OSError:
             pass
 
-    began = time.monotonic()
     with pytest.raises(Failed, match="did not acknowledge"):
         send(MESSAGE, host="127.0.0.1", port=peer(trickle), timeout_s=0.3)
-    assert time.monotonic() - began < 2
 
 
 def test_an_acknowledgment_in_single_bytes_is_put_together(peer: Peer) -> None:

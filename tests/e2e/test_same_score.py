@@ -74,7 +74,7 @@ def shape(core: int) -> TileShape:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return make_engine()
+    return make_engine(model="ihc_tile")
 
 
 @pytest.fixture(scope="module")

@@ -90,23 +90,27 @@ def test_shapes_follow_the_side_of_the_tile(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "before", "after"),
+    ("path", "before", "after", "why"),
     [
-        ("made_tile", '"working": 0.25', '"working": "fine"'),
-        ("made_tile", '"core": 64', '"core": 65'),
-        ("made_tile", '"cells"', '"sells"'),
-        ("made_tile", '"dark", ', ""),
-        ("made_tile", '"dark"', '"nowhere"'),
-        ("dark", '"find"', '"guess"'),
-        ("dark", '"probability": "likely"', '"probability": "unlikely"'),
-        ("dark", '"float32"', '"float64"'),
-        ("dark", '"1": {', '"2": {'),
-        ("reds", '["places", 2]', "[2]"),
-        ("reds", '"pair"', '"x"'),
-        ("shade", '"side/2"', '"side/half"'),
+        ("made_tile", '"working": 0.25', '"working": "fine"', "could not convert string to float: 'fine'"),
+        ("made_tile", '"core": 64', '"core": 65', "core 65 and halo 32 must be multiples of 32"),
+        ("made_tile", '"cells"', '"sells"', "cells is missing"),
+        ("made_tile", '"dark", ', "", "made_tile measures at peaks that no graph of it finds"),
+        ("made_tile", '"dark"', '"nowhere"', "nowhere/manifest.json can't be read"),
+        ("made_tile", "{", "", "Extra data: line 2"),
+        ("made_tile", '"tile": {', '"tile": 7, "was": {', "is not subscriptable"),
+        ("dark", '"find"', '"guess"', "'guess' is not a valid Role"),
+        ("dark", '"probability": "likely"', '"probability": "unlikely"', "dark finds peaks: it needs x, y, count"),
+        ("dark", '"float32"', '"float64"', "'float64' is not a valid Dtype"),
+        ("dark", '"1": {', '"2": {', "dark has no version 1"),
+        ("reds", '["places", 2]', "[2]", "each of its outputs needs the shape of places"),
+        ("reds", '"pair"', '"x"', "a name of its own for each of their outputs"),
+        ("shade", '"side/2"', '"side/half"', "'half'"),
     ],
 )
-def test_a_manifest_that_describes_no_model_is_refused(tmp_path: Path, path: str, before: str, after: str) -> None:
+def test_a_manifest_that_describes_no_model_is_refused_with_what_is_wrong(
+    tmp_path: Path, path: str, before: str, after: str, why: str
+) -> None:
     model = lay_model(tmp_path)
     manifest = tmp_path / path / "manifest.json"
     assert before in manifest.read_text()
@@ -114,6 +118,8 @@ def test_a_manifest_that_describes_no_model_is_refused(tmp_path: Path, path: str
     with pytest.raises(Refused) as refused:
         read_model(tmp_path, model.folder)
     assert refused.value.reason is Reason.MODEL_INVALID
+    assert why in refused.value.message
+    assert "export" in refused.value.message
 
 
 @pytest.mark.parametrize("graph", ["dark", "shade"])
@@ -121,5 +127,8 @@ def test_a_graph_that_answers_otherwise_than_its_manifest_says_is_refused(tmp_pa
     model = lay_model(tmp_path)
     manifest = tmp_path / graph / "manifest.json"
     manifest.write_text(manifest.read_text().replace(f"{graph}_mark", "another_mark"))
-    with pytest.raises(Refused, match=f"MODEL_INVALID: {graph} answers otherwise than its manifest says"):
+    with pytest.raises(Refused, match=f"MODEL_INVALID: {graph} answers otherwise than its manifest says") as refused:
         LocalEngine(read_model(tmp_path, model.folder), threads=1).detect(tiles(), 0.5)
+    expected, found = refused.value.message.split("; it answers ")
+    assert "another_mark" in expected
+    assert f"{graph}_mark" in found

@@ -1,20 +1,29 @@
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inference.assay import assay_of
+from inference.assay import Assay, assay_of, register, unregister
 from inference.engines.factory import Engines, check_ready, make_engine
 from inference.errors import Failed, Reason, Refused
 
 
+@pytest.fixture
+def assay_of_another_model() -> Iterator[Assay]:
+    made = replace(assay_of("ER"), marker="MADEUP", names=frozenset(), model="made_up")
+    register(made)
+    yield made
+    unregister(made.marker)
+
+
 def test_an_engine_of_this_process_is_usable_once_it_is_made() -> None:
-    check_ready(make_engine("local"))
+    check_ready(make_engine("local", model="ihc_tile"))
 
 
 def test_servers_that_are_all_away_are_named_and_it_may_be_tried_again() -> None:
     with pytest.raises(Failed, match=r"127.0.0.1:1:.*127.0.0.1:2:") as failed:
-        check_ready(make_engine("triton://127.0.0.1:1,127.0.0.1:2"))
+        check_ready(make_engine("triton://127.0.0.1:1,127.0.0.1:2", model="ihc_tile"))
     assert (failed.value.reason, failed.value.retryable) == (Reason.ENGINE_FAILED, True)
 
 
@@ -43,4 +52,11 @@ def test_a_model_of_other_cells_than_the_assay_is_scored_from_is_refused() -> No
 
 def test_another_repository_is_read_where_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=rf"MODEL_INVALID: {tmp_path}/ihc_tile/manifest.json can't be read"):
-        make_engine("local", tmp_path)
+        make_engine("local", tmp_path, model="ihc_tile")
+
+
+def test_readiness_is_asked_of_the_models_of_all_assays(assay_of_another_model: Assay) -> None:
+    engines = Engines("triton://127.0.0.1:1")
+    engines.of(assay_of("ER"))
+    with pytest.raises(Refused, match=f"MODEL_INVALID: .*/{assay_of_another_model.model}/manifest.json"):
+        engines.check_ready()

@@ -6,7 +6,7 @@ import pytest
 
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
-from inference.quality import BLURRED, INK_SHARE, ink_share, looks_like_he, sharpness
+from inference.quality import BLURRED, INK_SHARE, background_coloured, ink_share, looks_like_he, sharpness
 from inference.slide import Rgb
 
 EOSIN, PEN = (225, 150, 190), (20, 140, 60)
@@ -43,3 +43,20 @@ def test_a_tile_out_of_focus_is_told_from_a_sharp_one(drawn: Rgb) -> None:
 
 def test_the_smallest_tile_has_a_sharpness() -> None:
     assert sharpness(np.full((32, 32, 3), 200, np.uint8)) == 0
+
+
+def test_glass_that_is_nearly_white_or_grey_is_no_cause_for_doubt(drawn: Rgb) -> None:
+    assert not background_coloured(drawn)
+    for glass in ((255, 255, 255), (240, 235, 248), (235, 228, 215), (190, 190, 190), (0, 0, 0)):
+        assert not background_coloured(np.full((64, 64, 3), glass, np.uint8))
+
+
+def test_ycbcr_taken_for_rgb_and_rgb_taken_for_ycbcr_are_doubted(drawn: Rgb) -> None:
+    taken_for_rgb = cv2.cvtColor(drawn, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    converted_twice = cv2.cvtColor(np.ascontiguousarray(drawn[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)
+    assert background_coloured(np.asarray(taken_for_rgb, np.uint8))
+    assert background_coloured(np.asarray(converted_twice, np.uint8))
+
+
+def test_strong_stain_that_fills_a_picture_is_not_taken_for_glass() -> None:
+    assert not background_coloured(np.full((64, 64, 3), (150, 95, 60), np.uint8))

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RUN = (
     "import numpy as np; from inference.engines.factory import make_engine;"
-    "engine = make_engine(); engine.detect(np.full((1, 256, 256, 3), 240, np.uint8), 0.5)"
+    "engine = make_engine(model='ihc_tile'); engine.detect(np.full((1, 256, 256, 3), 240, np.uint8), 0.5)"
 )
 
 

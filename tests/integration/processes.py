@@ -79,13 +79,12 @@ class Serving:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> float:
-        """Seconds that it took to end by itself after SIGTERM."""
+    def stop(self) -> None:
+        """It ends by itself after SIGTERM, within its grace."""
         assert self.process is not None
-        began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
-        return time.monotonic() - began
+        logged(self.folder / "serve.log")
 
     def send(self, message: bytes, *, timeout_s: float = 20) -> str:
         """MSA-1 of the answer; empty where there was none."""
@@ -108,6 +107,7 @@ class Nursery:
     """Forks workers (tests/integration/worker_process.py) from a process that has imported everything already."""
 
     process: "subprocess.Popen[str]"
+    log: Path
     alive: list[int] = field(default_factory=list)
 
     @staticmethod
@@ -123,7 +123,7 @@ class Nursery:
                 stderr=log,
                 text=True,
             )
-        return Nursery(process=process)
+        return Nursery(process=process, log=folder / "log")
 
     def bear(self) -> int:
         """The number of a new worker process."""
@@ -146,6 +146,7 @@ class Nursery:
         self.process.stdin.close()
         self.process.wait(20)
         self.process.stdout.close()
+        logged(self.log)
 
 
 def program(name: str, *arguments: str, url: str) -> None:
@@ -219,5 +220,19 @@ def _works_in(process: Path, folder: Path) -> bool:
 
 def events(log: Path, name: str) -> list[dict[str, object]]:
     """The lines of a log that tell of this event."""
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return [line for line in lines if line.get("event") == name]
+    return [line for line in logged(log) if line["event"] == name]
+
+
+def logged(log: Path) -> list[dict[str, object]]:
+    """What a process wrote: events as JSON, a line each, and nothing else; a line that isn't ended yet is left out."""
+    written = log.read_text() if log.exists() else ""
+    return [_event(line) for line in written.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _event(line: str) -> dict[str, object]:
+    try:
+        found = json.loads(line)
+        assert found["event"]
+    except (ValueError, TypeError, KeyError):
+        raise AssertionError(f"a process wrote what is no event: {line!r}") from None
+    return dict(found)

@@ -25,7 +25,7 @@ from server.settings import Lis, Mllp
 from server.store.database import connect
 from server.store.store import PostgresStore
 from server.tls import listener_context, sender_context
-from tests.integration.processes import ROOT, environment, events, until
+from tests.integration.processes import ROOT, environment, events, logged, until
 from tests.server.api.issuer import Authority, Pair
 from tests.server.store.invented import request, result
 
@@ -85,6 +85,7 @@ def serving(url: str, folder: Path, own: dict[str, str]) -> Iterator[dict[str, o
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
+        logged(log)
 
 
 def served_by_tls(folder: Path) -> dict[str, str]:

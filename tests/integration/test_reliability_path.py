@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from inference.checkpoint import PATTERN
 from inference.draw import draw_slide
 from inference.geometry import Size
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.order import Request, SlideReference, Specimen
 from server.domain.states import OrderState
 from server.store.store import PostgresStore
-from tests.integration.processes import ROOT, environment, until
+from tests.integration.processes import ROOT, environment, logged, until
 from tests.server.store.invented import request
 
 pytestmark = pytest.mark.postgres
 SIDE = 3840  # 16 tiles
+KEY_BYTES = 32
+"""Of a checkpoint without a tile."""
 
 
 class Workers:
@@ -46,6 +49,7 @@ class Workers:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        logged(self._log)
 
 
 @pytest.fixture
@@ -74,11 +78,14 @@ def test_r4_and_r5_a_case_whose_worker_is_killed_twice_and_stopped_once_goes_on_
     store = PostgresStore(engine)
     order, _ = store.accept(ordered(tmp_path))
 
-    def noted() -> int:
-        """Bytes in the longest journal of the case."""
-        return max((path.stat().st_size for path in (tmp_path / "data").glob("results/*/*/*.journal")), default=0)
+    def checkpoints() -> list[Path]:
+        return list((tmp_path / "data").glob(f"results/*/*/{PATTERN}"))
 
-    before = 0
+    def noted() -> int:
+        """Bytes in the longest checkpoint of the case."""
+        return max((path.stat().st_size for path in checkpoints()), default=0)
+
+    before = KEY_BYTES
     for how in ("kill", "kill", "terminate"):
         process = workers.start()
         until(lambda: noted() > before, 60)  # noqa: B023  called here only
@@ -92,4 +99,4 @@ def test_r4_and_r5_a_case_whose_worker_is_killed_twice_and_stopped_once_goes_on_
         kinds = connection.exec_driver_sql("SELECT kind FROM outbox ORDER BY id").scalars().all()
     assert kinds == ["SR", "ANN", "SEG"]
     assert store.order(order.id).attempt == 3  # the stop cost none
-    until(lambda: not list((tmp_path / "data").glob("results/*/*/*.journal")), 10)
+    until(lambda: not checkpoints(), 10)

@@ -34,6 +34,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "chromogen_subject": {API, WORKER, AUDIT, SCALE},
     "chromogen_is_due": {API, WORKER, SCALE},
     "chromogen_is_abandoned": {WORKER},
+    "chromogen_begin": {WORKER},
     "chromogen_take": {WORKER},
     "chromogen_finish": {WORKER},
     "chromogen_note": {API},

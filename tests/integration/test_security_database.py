@@ -165,15 +165,14 @@ def tampered(engine: sa.Engine, statement: str) -> None:
         connection.exec_driver_sql("ALTER TABLE audit ENABLE TRIGGER audit_no_change")
 
 
-def test_s2_one_changed_row_among_many_is_found_in_time(engine: sa.Engine, service: sa.Engine) -> None:
+def test_s2_one_changed_row_among_many_is_found(engine: sa.Engine, service: sa.Engine) -> None:
+    """In how many seconds: tests/benchmarks/audit.py."""
     filled(engine, ROWS)
     repository = audit.PostgresAuditRepository(service)
     assert repository.verify(AUDITOR).entries == ROWS
     assert repository.verify(AUDITOR).first_broken == 0
     tampered(engine, f"UPDATE audit SET outcome = 'e' WHERE id = {ROWS // 2}")
-    began = time.monotonic()
     assert repository.verify(AUDITOR).first_broken == ROWS // 2
-    assert time.monotonic() - began < 60 * max(ROWS / 1_000_000, 0.1)
 
 
 def test_s2_no_change_but_of_the_end_goes_unseen(engine: sa.Engine) -> None:

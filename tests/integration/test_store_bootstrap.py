@@ -58,7 +58,7 @@ def test_an_order_is_scored_and_its_report_is_in_the_archive_and_all_is_there_af
         assert (service.outbox.waiting(), service.outbox.dead()) == (0, 0)
         stored = [p for p in (data / "archive").rglob("*") if p.is_file()]
         assert [p.read_bytes() for p in stored] == [(data / "results" / "sr.dcm").read_bytes()]
-        assert service.destinations == (ARCHIVE,)
+        assert service.site.destinations_of("LAB") == (ARCHIVE,)
     with bootstrap(Settings()) as service:
         assert service.store.order(order.id).state is OrderState.DONE
 

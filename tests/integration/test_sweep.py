@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from server.store.store import PostgresStore
-from tests.integration.processes import ROOT, environment, until
+from tests.integration.processes import ROOT, environment, logged, until
 from tests.server.store.invented import request
 
 pytestmark = pytest.mark.postgres
@@ -50,9 +50,13 @@ def test_serve_puts_the_jobs_of_silent_workers_in_again_and_leaves_those_of_livi
             "CHROMOGEN_MLLP_PORT": "0",
         }
     )
-    serving = subprocess.Popen([sys.executable, "-m", "server.cli.main", "serve"], cwd=ROOT, env=settings)
+    log = tmp_path / "serve.log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "server.cli.main", "serve"]
+        serving = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=out, stderr=out)
     try:
         until(lambda: statuses(engine) == ["todo", "doing", "todo"], 30)
     finally:
         serving.send_signal(signal.SIGTERM)
         assert serving.wait(20) == 0
+    logged(log)

@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inference.analysis import Analysis
 from inference.engines.local import LocalEngine
 from inference.engines.triton import Rules, TritonEngine
 from inference.errors import ChromogenError, Failed, Reason, Refused
@@ -98,29 +97,17 @@ def test_a_tile_over_the_places_is_counted_beyond_them(
 # --- one of two fails ---
 
 
-def test_one_of_two_killed_in_mid_slide_gives_the_same_score_in_at_most_twice_the_time(
+@pytest.mark.timeout(200, func_only=True)
+def test_one_of_two_killed_in_mid_slide_gives_the_same_score_and_is_not_waited_for(
     well: tuple[TritonServer, ...], engine_of: StartEngine, local: LocalEngine, wide_slide: ArraySlide, tmp_path: Path
 ) -> None:
-    """24 tiles of an eighth of a second each: 1.5 s with both servers, half as much again with one alone from the
-    middle.
-    """
+    """Whoever waited for it would wait an hour. What it costs: tests/benchmarks/killed.py."""
     for server in well:
         set_fault(server.repository, "slow 0.125")
-    addresses, rules = [s.address for s in well], Rules(in_flight=2)
-
-    def timed(strike: Callable[[], None]) -> tuple[Analysis, float]:
-        engine = engine_of(*addresses, rules=rules)
-        engine.detect(drawn_tiles(2), 0.28)
-        began = time.monotonic()
-        return analysed(
-            wide_slide, KillAfter(engine, 14, strike), tmp_path
-        ), time.monotonic() - began  # 10 are done by then
-
-    undisturbed, whole_s = timed(lambda: None)
-    struck, struck_s = timed(well[1].kill)
-    assert_same_score(struck, undisturbed)
+    engine = engine_of(*(s.address for s in well), rules=Rules(timeout_s=3600, patience_s=3600, in_flight=2))
+    engine.detect(drawn_tiles(2), 0.28)
+    struck = analysed(wide_slide, KillAfter(engine, 14, well[1].kill), tmp_path)  # 10 of 24 tiles are done by then
     assert_same_score(struck, analysed(wide_slide, local, tmp_path))
-    assert 1.5 <= whole_s < struck_s <= 2 * whole_s
 
 
 def test_one_of_two_that_hangs_in_mid_slide_gives_the_same_score(
@@ -203,13 +190,12 @@ def test_a_server_that_comes_back_in_time_is_used_again(
     assert_same(engine.detect(tiles, 0.28), before)
 
 
-def test_an_absent_server_is_named_within_patience(engine_of: StartEngine, tiles: Rgb) -> None:
+@pytest.mark.timeout(60, func_only=True)
+def test_an_absent_server_is_named_once_patience_is_over(engine_of: StartEngine, tiles: Rgb) -> None:
     port = free_port()
-    began = time.monotonic()
     with pytest.raises(Failed, match=f"ENGINE_FAILED: Triton at 127.0.0.1:{port}: it can't be reached") as failed:
         engine_of(f"127.0.0.1:{port}", rules=HASTY).detect(tiles, 0.28)
     assert failed.value.retryable
-    assert time.monotonic() - began < HASTY.patience_s + 2
 
 
 def test_s3_another_version_or_another_graph_is_refused_before_any_tile(

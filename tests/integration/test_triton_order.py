@@ -31,7 +31,7 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.pipeline import run_case
 from server.settings import Database, Engine, Grpc
-from tests.integration.processes import ROOT, START_S, environment, until
+from tests.integration.processes import ROOT, START_S, environment, logged, until
 from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port
 
@@ -86,7 +86,7 @@ class Hospital:
         image = analysis_service_pb2.Image(data=data.tobytes(), mpp=0.5)
         with grpc.insecure_channel(self.address) as channel:
             stub = analysis_service_pb2_grpc.AnalysisServiceStub(channel)
-            return stub.AnalyzeImage(analysis_service_pb2.AnalyzeImageRequest(image=image, with_nuclei=True))
+            return stub.AnalyzeImage(analysis_service_pb2.AnalyzeImageRequest(image=image, with_cells=True))
 
 
 @contextmanager
@@ -128,11 +128,11 @@ def test_orders_and_pictures_by_grpc_score_on_triton_as_in_process(
         in_process, seen_in_process = there.score("P-2"), there.analyze(1024)
     assert (by_triton.analysis.model.engine, in_process.analysis.model.engine) == ("triton", "local")
     assert by_triton.scores == in_process.scores
-    assert by_triton.scores.all.n > 300
+    assert by_triton.analysis.n > 300
     assert (seen.model.engine, seen_in_process.model.engine) == ("triton", "local")
     assert seen.scores == seen_in_process.scores
-    assert list(seen.nuclei) == list(seen_in_process.nuclei)
-    assert len(seen.nuclei) > 300
+    assert seen.cells == seen_in_process.cells
+    assert len(seen.cells.x_px) > 300
 
 
 def test_each_tile_goes_to_triton_with_the_priority_of_its_order(
@@ -172,6 +172,7 @@ def test_a_worker_told_to_stop_while_triton_hangs_gives_its_case_back_and_ends(
             until(lambda: bool(before.inferences), START_S)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(10) == 0, (tmp_path / "log").read_text()
+            logged(tmp_path / "log")
         finally:
             worker.kill()
             worker.wait()

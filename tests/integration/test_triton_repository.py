@@ -188,10 +188,10 @@ def test_a_configuration_that_is_none_or_names_no_graph_is_refused(copied: Path,
 )
 def test_engines_that_are_none_are_refused_by_name(name: str) -> None:
     with pytest.raises(Refused, match="ENGINE_FAILED"):
-        make_engine(name)
+        make_engine(name, model="ihc_tile")
 
 
 def test_an_engine_on_two_servers_connects_with_nothing_until_asked() -> None:
-    engine = make_engine("triton://127.0.0.1:1,[::1]:2,127.0.0.1:1")
+    engine = make_engine("triton://127.0.0.1:1,[::1]:2,127.0.0.1:1", model="ihc_tile")
     assert engine.facts.engine == "triton"
     assert engine.workers == 8

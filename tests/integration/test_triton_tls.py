@@ -1,7 +1,6 @@
 """Triton by TLS with the real server: the same nuclei, and no tile for a server that can't prove who it is."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from inference.model import shipped_models
 from inference.slide import Rgb
 from server.cli.main import chromogen
 from tests.faulty_triton import render_faulty
-from tests.integration.triton_cases import HASTY, StartEngine, assert_same, requests_of
+from tests.integration.triton_cases import HASTY, RULES, StartEngine, assert_same, requests_of
 from tests.server.api.issuer import Authority, Pair
 from tests.triton_server import TritonServer
 
@@ -30,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("tritonserver")
 
 SIDE = 1200
 NOT_OF_THE_AUTHORITY = "its certificate isn't of the authority that is set, or isn't valid now"
-PATIENCE_S = HASTY.patience_s + HASTY.timeout_s + 3
+ENDLESS = replace(RULES, patience_s=3600)
+"""Who waits for a server by these, hangs."""
 WANTS_OURS = "it closes each connection; it may want a certificate of ours that it trusts"
 
 
@@ -97,6 +97,7 @@ def test_the_same_nuclei_by_tls_as_in_process(
     assert_same(engine.detect(tiles, 0.01), local.detect(tiles, 0.01))
 
 
+@pytest.mark.timeout(120, func_only=True)
 def test_a_server_of_another_authority_or_name_gets_no_tile_and_is_not_waited_for(
     server: TritonServer, laboratory: Laboratory, engine_of: StartEngine, tiles: Rgb
 ) -> None:
@@ -107,29 +108,26 @@ def test_a_server_of_another_authority_or_name_gets_no_tile_and_is_not_waited_fo
         (elsewhere, laboratory.secure, "its certificate names another host"),
     )
     for address, secure, why in cases:
-        engine = engine_of(address, secure=lambda secure=secure: secure)
-        began = time.monotonic()
+        engine = engine_of(address, secure=lambda secure=secure: secure, rules=ENDLESS)
         with pytest.raises(Failed, match=f"Triton at {address}: {why}") as failed:
             engine.detect(tiles, 0.5)
-        assert time.monotonic() - began < 3
         assert (failed.value.reason, failed.value.retryable) == (Reason.ENGINE_FAILED, True)
         with pytest.raises(Failed, match=why):
             check_ready(engine)
 
 
+@pytest.mark.timeout(120, func_only=True)
 def test_tls_to_a_server_without_it_and_the_other_way_round_say_what_they_miss(
     server: TritonServer, well: tuple[TritonServer, ...], laboratory: Laboratory, engine_of: StartEngine, tiles: Rgb
 ) -> None:
     before = requests_of(well[0])
-    began = time.monotonic()
     with pytest.raises(Failed, match="it answers without TLS"):
-        engine_of(well[0].address, secure=lambda: laboratory.secure).detect(tiles, 0.5)
+        engine_of(well[0].address, secure=lambda: laboratory.secure, rules=ENDLESS).detect(tiles, 0.5)
     assert requests_of(well[0]) == before
     plain = engine_of(server.address, rules=HASTY)
     with pytest.raises(Failed, match=r"it closes each connection; it may want TLS \(tritons://\)") as failed:
         plain.detect(tiles, 0.5)
     assert failed.value.reason == Reason.ENGINE_FAILED
-    assert time.monotonic() - began < PATIENCE_S
     with pytest.raises(Failed, match=r"tritons://"):
         check_ready(plain)
 
@@ -146,7 +144,7 @@ def test_the_other_server_does_what_one_that_is_not_trusted_may_not(
 def test_a_server_that_asks_for_certificates_is_shown_the_newest(mutual: TritonServer, laboratory: Laboratory) -> None:
     stranger = Authority("Another authority (invented)").issue("chromogen")
     shown = laboratory.secure
-    engine = make_engine(f"tritons://{mutual.address}", secure=lambda: shown)
+    engine = make_engine(f"tritons://{mutual.address}", model="ihc_tile", secure=lambda: shown)
     for wrong in (laboratory.secure, laboratory.shows(stranger)):
         shown = wrong
         with pytest.raises(Failed, match=WANTS_OURS):

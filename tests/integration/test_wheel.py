@@ -77,8 +77,9 @@ def test_its_code_models_and_migrations_are_its_own(installed: Installed) -> Non
     assert sorted(p.parent.name for p in models.glob("*/manifest.json")) == sorted(
         p.parent.name for p in (ROOT / "triton_models").glob("*/manifest.json")
     )
-    shipped = sorted(p.name for p in (scripts / "versions").glob("*.py"))
-    assert shipped == sorted(p.name for p in (ROOT / "migrations" / "versions").glob("*.py"))
+    for files in ("versions/*.py", "sql/*.sql"):
+        shipped = sorted(p.name for p in scripts.glob(files))
+        assert shipped == sorted(p.name for p in (ROOT / "migrations").glob(files)) != []
 
 
 def test_torch_really_is_absent_there(installed: Installed) -> None:

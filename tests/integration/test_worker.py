@@ -22,7 +22,7 @@ from server.store.dispatch import Dispatcher
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
 from server.worker import Worker
-from tests.integration.processes import ROOT, until
+from tests.integration.processes import ROOT, logged, until
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
@@ -62,6 +62,7 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
     for process in processes:
         process.kill()
         process.wait()
+    logged(tmp_path / "log")
 
 
 def is_done(store: PostgresStore, order: Order) -> Callable[[], bool]:

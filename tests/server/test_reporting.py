@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from server.domain.artifact import Artifact, ArtifactKind
-from server.domain.errors import ServiceReason
+from server.domain.errors import Failed, ServiceReason
 from server.domain.events import Event, EventKind, Route
 from server.domain.order import Order, OrderId
 from server.reporting import Reporting
@@ -21,12 +23,17 @@ class Kept:
     kind: ArtifactKind
     events: frozenset[EventKind] = frozenset({EventKind.PRELIMINARY, EventKind.REFUSED, EventKind.CANCELLED})
     nothing: bool = False
+    identifier: str = "1.2"
     built: list[Event] = field(default_factory=list)
 
     def build(self, event: Event) -> Artifact | None:
         self.built.append(event)
         path = Path(f"{event.order.request.lab}-{self.kind}")
-        return None if self.nothing else Artifact(kind=self.kind, path=path, identifier=f"1.{self.kind}")
+        return (
+            None
+            if self.nothing
+            else Artifact(kind=self.kind, path=path, identifier=self.identifier and f"{self.identifier}.{self.kind}")
+        )
 
 
 def event_of(lab: str, kind: EventKind = EventKind.PRELIMINARY) -> Event:
@@ -45,10 +52,10 @@ def test_each_laboratory_s_artifacts_go_where_its_own_routes_say() -> None:
     )
     reporting = Reporting([Kept(ORU), Kept(SR)], routes)
     assert [(d.kind, d.destination, d.message_id) for d in reporting.report(event_of("B")).deliveries] == [
-        (ORU, "lis-b", "1.ORU"),
-        (ORU, "copy", "1.ORU"),
-        (SR, "archive", "1.SR"),
-        (SR, "copy", "1.SR"),
+        (ORU, "lis-b", "1.2.ORU"),
+        (ORU, "copy", "1.2.ORU"),
+        (SR, "archive", "1.2.SR"),
+        (SR, "copy", "1.2.SR"),
     ]
     assert [d.destination for d in reporting.report(event_of("A")).deliveries] == ["lis-a", "archive", "copy"]
     assert [a.kind for a in reporting.report(event_of("C")).artifacts] == [SR]
@@ -67,6 +74,14 @@ def test_an_event_that_holds_nothing_for_a_reporter_sends_nothing_of_its_kind() 
     routes = (Route(artifacts=frozenset({ORU, ANN}), to=("x",)),)
     reports = Reporting([Kept(ORU), Kept(ANN, nothing=True)], routes).report(event_of("A"))
     assert [a.kind for a in reports.artifacts] == [d.kind for d in reports.deliveries] == [ORU]
+
+
+def test_what_leaves_without_an_identifier_is_an_error_that_names_the_reporter() -> None:
+    """The outbox knows a message by it: the second without one would be taken for the first, and never sent."""
+    reporting = Reporting([Kept(SR, identifier="")], (Route(artifacts=frozenset({SR}), to=("x",)),))
+    with pytest.raises(Failed, match="Kept made SR of PRELIMINARY without an identifier") as failed:
+        reporting.report(event_of("A"))
+    assert (failed.value.reason, failed.value.retryable) == (ServiceReason.INTERNAL, False)
 
 
 def test_an_order_that_ends_without_a_result_is_refused_or_cancelled() -> None:

@@ -9,7 +9,7 @@ from server.domain.artifact import ArtifactKind
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
-from server.site import Address, Listener, Site, plain_site
+from server.site import MESSAGES, OBJECTS, Address, Listener, Site, plain_site
 from server.site_file import read_site, site_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
@@ -144,6 +144,12 @@ def test_the_plain_settings_make_one_archive_and_a_lis_where_it_is_set(tmp_path:
     assert list(destinations(site.routes, EventKind.FINAL, "ANY LAB", ArtifactKind.SR)) == ["archive"]
 
 
+def test_certificates_of_a_lis_that_isn_t_set_stop_the_start(tmp_path: Path) -> None:
+    for key in ("tls_ca", "tls_cert", "tls_key"):
+        with pytest.raises(Refused, match=r"CHROMOGEN_LIS_TLS_CA, _CERT, _KEY: are set, but CHROMOGEN_LIS_HOST is not"):
+            site_of(settings.Settings(lis=settings.Lis.model_validate({key: tmp_path})))
+
+
 def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_path: Path) -> None:
     file = settings.Site(file=EXAMPLE)
     for plain, name in (
@@ -233,3 +239,20 @@ def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> No
     (tmp_path / "latin").write_bytes("folder = 'Köln'".encode("latin-1"))
     with pytest.raises(Refused, match="is not UTF-8"):
         read_site(tmp_path / "latin")
+
+
+def test_every_certificate_of_the_site_is_named_by_the_key_that_sets_it(tmp_path: Path) -> None:
+    text = GOOD.replace("port = 2576", 'port = 2576\ntls_ca = "ca.pem"\ntls_cert = "own.pem"\ntls_key = "own.key"')
+    expected = {
+        "[destinations.lis] tls_ca": tmp_path / "ca.pem",
+        "[destinations.lis] tls_cert": tmp_path / "own.pem",
+    }
+    assert site_from(tmp_path, text).certificates == expected
+
+
+def test_every_kind_of_destination_says_what_it_takes_and_is(tmp_path: Path) -> None:
+    site = site_from(tmp_path, GOOD)
+    assert {d.name: (d.archive, d.errors) for d in site.destinations} == {"lis": (None, 10), "a": ("a", None)}
+    taken = [d.takes for d in site.destinations]
+    assert frozenset.union(*taken) == MESSAGES | OBJECTS
+    assert sum(map(len, taken)) == len(MESSAGES | OBJECTS)

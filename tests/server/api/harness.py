@@ -68,21 +68,21 @@ def told_by(error: grpc.RpcError) -> Told:
 
 
 @contextmanager
-def running(service: Service, **groups: object) -> Iterator[int]:
-    """A second server on the same store; yields its port."""
+def running(service: Service, *, grace_s: float = 1, **groups: object) -> Iterator[int]:
+    """A second server on the same store; yields its port. Calls that run at its stop have `grace_s` to end."""
     server = start(replace(service, settings=service.settings.model_copy(update=groups)))
     assert server is not None
     try:
         yield server.port
     finally:
-        server.stop(1)
+        server.stop(grace_s)
 
 
 @contextmanager
-def unguarded(service: Service, local: settings.Grpc) -> Iterator[grpc.Channel]:
+def unguarded(service: Service, local: settings.Grpc, *, grace_s: float = 1) -> Iterator[grpc.Channel]:
     """A channel to a local server without TLS and tokens."""
     with (
-        running(service, grpc=local, tls=settings.Tls(), oidc=settings.Oidc()) as port,
+        running(service, grace_s=grace_s, grpc=local, tls=settings.Tls(), oidc=settings.Oidc()) as port,
         grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield channel

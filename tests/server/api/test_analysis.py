@@ -1,7 +1,6 @@
 """AnalysisService with the shipped networks."""
 
 import struct
-import time
 import zlib
 from collections.abc import Iterator
 
@@ -80,19 +79,12 @@ def test_fields_are_answered_one_by_one_in_their_order(api: Api, field: Rgb) -> 
     assert list(answers[0].scores) == list(answers[1].scores)
 
 
-def test_a_field_of_a_megapixel_takes_less_than_the_time_between_two_looks(api: Api, field: Rgb) -> None:
-    """The goal is 0.2 s on two free cores.
-
-    Here it may take as long as a shared machine takes, not as a hung one does.
-    """
+def test_fields_of_a_megapixel_are_each_answered_with_the_seconds_they_took(api: Api, field: Rgb) -> None:
+    """How many: tests/benchmarks/fields.py."""
     request = pb.AnalyzeFieldsRequest(image=pb.Image(data=encoded(field, ".jpg"), mpp=0.5))
-    began = time.perf_counter()
     answers = list(api.caller("pathologist").analysis.AnalyzeFields(iter([request] * 3)))
-    print(
-        f"{[round(a.seconds, 3) for a in answers]} s a field of 1024 x 1024 px, "
-        f"{time.perf_counter() - began:.2f} s in all"
-    )
-    assert min(a.seconds for a in answers) < 3
+    assert len(answers) == 3
+    assert all(a.seconds > 0 and a.scores for a in answers)
 
 
 @pytest.mark.parametrize(

@@ -1,97 +1,34 @@
-"""Cells as the API gives them: of a window and a region, in columns by the analyzer's groups. No server."""
-
-from collections.abc import Iterator
+"""Cells as messages: in columns by the analyzer's groups. No server."""
 
 import numpy as np
-import pytest
 
-from inference.analyzers.nuclear import NUCLEAR, REGIONS
+from inference.analyzers.nuclear import NUCLEAR
 from inference.assay import assay_of
-from inference.cells.values import Cells, made_cells
-from inference.geometry import Region
-from server.api.cells import PART, Selection, points, squares
-from server.api.convert_result import group_messages, region_names
-from server.domain.errors import ChromogenError, ServiceReason
+from server.api.convert_result import cells_message, group_messages, region_names, square_messages
+from server.services.cells import Square
+from tests.made import made_nuclei
 
 CRITERIA = assay_of("ER").built_in.criteria
-WIDTH, HEIGHT, MPP = 4_000, 3_000, 0.5
-FIRST, SECOND, _ = (region.name for region in REGIONS)
 
 
-def made(n: int, seed: int = 0) -> Cells:
-    random = np.random.default_rng(seed)
-    return made_cells(
-        NUCLEAR.schema,
-        random.uniform(0, WIDTH - 1, n),
-        random.uniform(0, HEIGHT - 1, n),
-        compartment=random.integers(0, 2, n),
-        confidence=random.uniform(0.3, 1, n),
-        hue=random.integers(0, 360, n),
-        value=random.integers(0, 256, n),
-        dab_od_centi=random.integers(0, 301, n),
-    )
-
-
-def batches(cells: Cells, size: int = 7_000) -> Iterator[Cells]:
-    for begin in range(0, len(cells), size):
-        yield cells.taken(slice(begin, begin + size))
-
-
-def selection(window: Region | None = None, region: str = "") -> Selection:
-    return Selection(analyzer=NUCLEAR, criteria=CRITERIA, window=window, region=region)
-
-
-def test_points_are_every_cell_once_in_the_file_s_order_in_parts() -> None:
-    cells = made(12_345)
-    parts = list(points(batches(cells), selection()))
-    assert max(len(part.x_px) for part in parts) <= PART
-    np.testing.assert_array_equal([x for part in parts for x in part.x_px], cells.x.astype(np.float32))
-    np.testing.assert_array_equal([g for part in parts for g in part.group], NUCLEAR.group_of(cells, CRITERIA))
-    np.testing.assert_array_equal([c for part in parts for c in part.confidence], cells["confidence"])
+def test_cells_are_told_in_single_precision_with_the_group_of_each() -> None:
+    cells = made_nuclei(1_000)
+    told = cells_message(cells, NUCLEAR, CRITERIA)
+    np.testing.assert_array_equal([told.x_px, told.y_px], np.array([cells.x, cells.y], np.float32))
+    np.testing.assert_array_equal(told.group, NUCLEAR.group_of(cells, CRITERIA))
+    np.testing.assert_array_equal(told.confidence, cells["confidence"])
 
 
 def test_every_column_of_the_schema_is_told_once() -> None:
-    (part,) = points(batches(made(10)), selection())
-    assert [m.name for m in part.measurements] == [name for name in NUCLEAR.schema.names if name != "confidence"]
-    assert all(len(m.values) == len(part.x_px) == 10 for m in part.measurements)
-    assert {m.name: m.unit for m in part.measurements}["hue"] == "deg"
+    told = cells_message(made_nuclei(10), NUCLEAR, CRITERIA)
+    assert [m.name for m in told.measurements] == [name for name in NUCLEAR.schema.names if name != "confidence"]
+    assert all(len(m.values) == len(told.x_px) == 10 for m in told.measurements)
+    assert {m.name: m.unit for m in told.measurements}["hue"] == "deg"
 
 
-def test_a_window_holds_the_cells_whose_centre_lies_in_it_and_a_region_those_of_its_groups() -> None:
-    cells, window = made(9_000), Region(x=100, y=200, width=1_500, height=900)
-    inside = (cells.x >= 99.5) & (cells.x < 1_599.5) & (cells.y >= 199.5) & (cells.y < 1_099.5)
-    for region, wanted in (
-        (FIRST, inside & (cells["compartment"] == 0)),
-        (SECOND, inside & (cells["compartment"] == 1)),
-    ):
-        found = [x for part in points(batches(cells), selection(window, region)) for x in part.x_px]
-        np.testing.assert_array_equal(found, cells.x[wanted].astype(np.float32))
-
-
-def test_all_is_every_region() -> None:
-    cells = made(500)
-    assert list(points(batches(cells), selection(region="all"))) == list(points(batches(cells), selection()))
-
-
-def test_a_region_of_another_assay_is_refused() -> None:
-    with pytest.raises(ChromogenError, match="region is none of this assay") as refused:
-        selection(region="tumour")
-    assert refused.value.reason == ServiceReason.ARGUMENT_INVALID
-
-
-def test_squares_count_every_cell_once_by_group_row_by_row() -> None:
-    cells = made(20_000)
-    found = [s for part in squares(batches(cells), selection(), mpp=MPP, square_um=250) for s in part]
-    total = np.array([list(s.counts) for s in found]).sum(axis=0)
-    expected = np.bincount(NUCLEAR.group_of(cells, CRITERIA), minlength=len(NUCLEAR.groups))
-    assert total.tolist() == expected.tolist()
-    assert len(found) == (WIDTH * MPP / 250) * (HEIGHT * MPP / 250)
-    assert [(s.y_um, s.x_um) for s in found] == sorted((s.y_um, s.x_um) for s in found)
-
-
-def test_no_cells_are_no_parts_and_no_squares() -> None:
-    assert list(points(batches(made(0)), selection())) == []
-    assert list(squares(batches(made(0)), selection(), mpp=MPP, square_um=100)) == []
+def test_a_square_is_told_by_its_corner_and_its_cells_by_group() -> None:
+    (told,) = square_messages([Square(x_um=250.0, y_um=500.0, counts=(1, 0, 2))])
+    assert (told.x_um, told.y_um, list(told.counts)) == (250.0, 500.0, [1, 0, 2])
 
 
 def test_groups_and_regions_are_the_analyzer_s() -> None:

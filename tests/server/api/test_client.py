@@ -2,12 +2,15 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from chromogen.v1 import order_pb2, order_service_pb2_grpc
 from chromogen.v1 import order_service_pb2 as pb
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
@@ -17,11 +20,13 @@ from server.api_service import start
 from server.bootstrap import Service
 from server.cli.client import api, pages
 from server.cli.main import COMMANDS, chromogen
+from server.cli.order import follow
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import ResultId
 from server.domain.states import OrderState
 from tests.made import made_result
+from tests.server.api.harness import Caller, unguarded
 
 pytestmark = pytest.mark.postgres
 LAB = "LOCAL-CLIENT"
@@ -238,3 +243,13 @@ def test_pages_are_followed_up_to_the_limit() -> None:
 
         assert len(pages(call, pb.ListOrdersRequest(), "orders", 5)) == 5
         assert asked == [5, 3, 1]
+
+
+def test_a_watch_that_the_server_ends_for_idleness_is_begun_again(api_service: Service) -> None:
+    with unguarded(api_service, settings.Grpc(port=0, insecure=True, local_lab=LAB, idle_s=0.6)) as channel:
+        order = Caller(channel, None).order()
+        stubs = SimpleNamespace(orders=order_service_pb2_grpc.OrderServiceStub(channel))
+        ending = threading.Timer(2, lambda: stubs.orders.CancelOrder(pb.CancelOrderRequest(order_id=order.id)))
+        ending.start()
+        assert follow(stubs, order.id, quiet=True).state == order_pb2.ORDER_STATE_CANCELLED  # type: ignore[arg-type]
+        ending.join()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+import threading
 from dataclasses import replace
 
 import grpc
@@ -11,7 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server import api_service as api_service_module
 from server import settings
+from server.api.auth import authenticate_by
 from server.bootstrap import Service
+from server.domain.access import Authenticate
 from tests.server.api.harness import Api, Caller, told
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -54,3 +57,48 @@ def test_both_doors_open_with_the_same_certificate_tokens_and_health(api_service
         client.close()
     finally:
         doors.stop(1)
+
+
+@pytest.mark.postgres
+def test_both_doors_share_one_health_and_one_key_cache_and_serve_no_more_once_told_to_stop(
+    api_service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = {"grpc": settings.Grpc(port=0, insecure=True), "web": settings.Web(port=0)}
+    wanted = {**local, "tls": settings.Tls(), "oidc": settings.Oidc()}
+    made: list[Authenticate] = []
+
+    def counted(given: settings.Settings) -> Authenticate:
+        made.append(authenticate_by(given))
+        return made[-1]
+
+    monkeypatch.setattr(api_service_module, "authenticate_by", counted)
+    others = _health_threads()
+    doors = api_service_module.start(replace(api_service, settings=api_service.settings.model_copy(update=wanted)))
+    assert doors is not None
+    assert doors.web is not None
+    port, stop, while_stopping = doors.web.port, doors.web.stop, []
+
+    def asked_first() -> None:
+        while_stopping.append(_readiness(port))
+        stop()
+
+    monkeypatch.setattr(doors.web, "stop", asked_first)
+    try:
+        assert _readiness(port) == 200
+        assert len(made) == 1
+        assert len(_health_threads() - others) == 1
+    finally:
+        doors.stop(1)
+    assert while_stopping == [503]
+
+
+def _health_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "health"}
+
+
+def _readiness(port: int) -> int:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    client.request("GET", "/readyz")
+    status = client.getresponse().status
+    client.close()
+    return status

@@ -96,13 +96,12 @@ def test_o10_a_stream_where_nothing_happens_ends_and_says_why(api_service: Servi
         silent.set()
 
 
+@pytest.mark.timeout(120)
 def test_r10_a_stream_whose_client_says_nothing_does_not_hold_up_the_stop(api_service: Service) -> None:
     silent = threading.Event()
-    with unguarded(api_service, settings.Grpc(port=0, insecure=True)) as channel:
+    with unguarded(api_service, settings.Grpc(port=0, insecure=True), grace_s=3600) as channel:
         fields = Caller(channel, None).analysis.AnalyzeFields(until(silent))
-        began = time.monotonic()
-        time.sleep(0.3)
-    assert time.monotonic() - began < 5
+        time.sleep(0.3)  # the call is under way
     assert fields.code() is not None
     silent.set()
 

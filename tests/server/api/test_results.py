@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from pathlib import Path
 import grpc
 import hl7
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from chromogen.v1 import profile_pb2, result_pb2
@@ -20,7 +22,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.analyzers.nuclear import H_SCORE, IRS, NUCLEI, PERCENT_POSITIVE
-from inference.cells.file import read_cells
+from inference.cells.file import SCHEMA_KEY, read_cells
 from inference.cells.values import joined
 from inference.measures import ALL
 from server.api.convert_result import score_in
@@ -52,6 +54,14 @@ def sent(api: Api, result_id: str) -> list[hl7.Message]:
         return [
             hl7.parse(Path(p).read_bytes().decode()) for p in connection.execute(query, {"id": result_id}).scalars()
         ]
+
+
+def _of_an_older_schema(cells: Path) -> None:
+    pq.write_table(pq.read_table(cells).replace_schema_metadata({SCHEMA_KEY: b"nuclear/0"}), cells)
+
+
+def _cut_off(cells: Path) -> None:
+    cells.write_bytes(cells.read_bytes()[:-100])
 
 
 def test_s4_a_result_says_what_was_found_and_that_it_is_for_research_only(api: Api, lab: str) -> None:
@@ -122,13 +132,26 @@ def test_g2_ten_who_rescore_at_once_make_one_result(api: Api, lab: str) -> None:
     assert len(caller.results.ListResults(pb.ListResultsRequest(order_id=str(made.order_id))).results) == 2
 
 
-def test_rescoring_needs_the_nuclei_and_a_profile_of_the_laboratory(api: Api, lab: str) -> None:
+def test_rescoring_needs_a_profile_of_the_laboratory(api: Api, lab: str) -> None:
     made, caller = api.done(lab, seed=77), api.caller("pathologist", lab=lab)
     theirs = profile(api, f"{lab}-2", "theirs")
     assert told(lambda: rescored(caller, made.id, theirs)).reason == "PROFILE_UNKNOWN"
-    made.cells_file.unlink()
-    answer = told(lambda: rescored(caller, made.id, profile(api, lab)))
-    assert (answer.code, answer.reason) == (grpc.StatusCode.DATA_LOSS, "NUCLEI_MISSING")
+
+
+@pytest.mark.parametrize("lost", [Path.unlink, _of_an_older_schema, _cut_off], ids=["gone", "older schema", "cut off"])
+def test_rescoring_without_a_cells_file_that_can_be_read_gives_the_same_score_and_no_interval(
+    api: Api, lab: str, lost: Callable[[Path], None]
+) -> None:
+    twins, revision = [api.done(lab, seed=77) for _ in range(2)], profile(api, lab)
+    caller = api.caller("pathologist", lab=lab)
+    whole = rescored(caller, twins[0].id, revision)
+    lost(twins[1].cells_file)
+    bare = rescored(caller, twins[1].id, revision)
+    rows, bare_rows = ([score_in(message) for message in result.scores] for result in (whole, bare))
+    assert [replace(row, interval=None) for row in rows] == bare_rows != rows
+    assert list(bare.warnings) == [*whole.warnings, "INTERVAL_MISSING"]
+    lists = told(lambda: caller.results.ListCells(pb.ListCellsRequest(result_id=bare.id)))
+    assert lists.code == grpc.StatusCode.DATA_LOSS
 
 
 def test_signing_makes_a_result_final_and_tells_the_lis_once(api: Api, lab: str) -> None:

@@ -1,6 +1,5 @@
 """How the server starts, what stops the start, health, reflection, limits. INTEROP.md G-5, S-1."""
 
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -322,6 +321,10 @@ def test_g5_without_its_database_the_service_says_so_and_the_caller_may_try_agai
     nowhere.dispose()
 
 
+ENDLESS_S = 3600
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.postgres
 def test_r10_a_watch_does_not_hold_up_the_stop_and_is_told_to_come_back(api_service: Service) -> None:
     quiet = api_service.settings.model_copy(
@@ -333,9 +336,7 @@ def test_r10_a_watch_does_not_hold_up_the_stop_and_is_told_to_come_back(api_serv
         caller = Caller(channel, None)
         stream = caller.orders.WatchOrder(pb.WatchOrderRequest(order_id=caller.order().id))
         next(stream)
-        began = time.monotonic()
-        server.stop(10)
-        assert time.monotonic() - began < 3
+        server.stop(ENDLESS_S)  # the watch would be held up so long
         assert told(lambda: stream).reason == "SERVER_STOPPING"
 
 

@@ -5,11 +5,10 @@ import pytest
 
 from inference.analyzers.nuclear import H_SCORE, NUCLEAR
 from inference.assay import Assay, assay_of
-from inference.measures import Interval, Measure, Score, scored
-from server.cli.table import aligned, interval_text, score_lines, value_text
+from inference.measures import Interval, Score, scored
+from server.cli.table import aligned, interval_text, score_lines
 
 COUNTS = np.array([10, 20, 30, 40, 50, 60, 70, 80])
-CATEGORY = Measure(code="MADE_UP", display="Made-up score", unit="{score}", title="made-up")
 
 
 def scores_of(assay: Assay, fields: int = 0, counts: np.ndarray = COUNTS) -> tuple[Score, ...]:
@@ -48,14 +47,6 @@ def test_of_no_cells_there_is_no_score_rather_than_zero() -> None:
     assay = assay_of("ER")
     for line in score_lines(assay, scores_of(assay, counts=np.zeros(8, np.int64)))[1:]:
         assert cells(line)[1:] == ["0", "none", "none", "none", "none"]
-
-
-@pytest.mark.parametrize(
-    ("value", "category", "said"),
-    [(None, None, "none"), (12.34, None, "12.3"), (7, None, "7"), (None, "2+", "2+"), (0.0, None, "0")],
-)
-def test_a_value_is_a_number_or_a_category(value: float | None, category: str | None, said: str) -> None:
-    assert value_text(scored(CATEGORY, "all", 9, value, category=category)) == said
 
 
 @pytest.mark.parametrize(("interval", "said"), [(None, "-"), ((12.4, 99.6), "12 to 100")])

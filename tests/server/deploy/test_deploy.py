@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from server.settings import variables
+from server.settings import Lis, variables
 from tests.server.deploy.environment_example import EXAMPLE, example
 
 yaml = pytest.importorskip("yaml", reason="pip install PyYAML")
@@ -127,6 +127,15 @@ def test_every_workload_is_fenced_in_and_only_named_ports_are_open() -> None:
         name = one["metadata"]["name"]
         assert policies[name]["podSelector"]["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
         assert all(rule["ports"] for way in ("ingress", "egress") for rule in policies[name].get(way, []))
+
+
+def test_work_that_sends_to_the_lis_and_serve_that_asks_whether_it_is_there_may_reach_it() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
+    port = Lis().port
+    for name in ("serve", "work"):
+        assert {"protocol": "TCP", "port": port} in [
+            open_ for rule in policies[name]["egress"] for open_ in rule["ports"]
+        ]
 
 
 def test_what_is_scaled_exists_and_grows() -> None:

@@ -39,6 +39,14 @@ def test_each_command_is_there(words: list[str]) -> None:
         assert found is not None, word
 
 
+def test_each_event_of_the_log_and_metric_is_there() -> None:
+    source = "".join(path.read_text() for path in sorted((ROOT / "server").rglob("*.py")))
+    wrong = next(part for part in PAGE.split("\n## ") if part.startswith("When something is wrong"))
+    named = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", wrong) + re.findall(r"\(`([a-z]+(?:_[a-z]+)+)`", PAGE)
+    assert {"case_not_ended", "certificate_taken", "any_laboratory"} <= set(named)
+    assert [name for name in named if f'"{name}"' not in source] == []
+
+
 def test_each_setting_and_file_is_there() -> None:
     assert set(re.findall(r"CHROMOGEN_\w+", PAGE)) <= set(variables())
     for name in re.findall(r"`?(deploy/[\w./]+)", PAGE):

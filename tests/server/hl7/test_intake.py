@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from server.demo.lis import order_message
 from server.domain.cancellation import Cancellation, CancelOutcome
-from server.domain.errors import Failed, ServiceReason
+from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import EntityIdentifier, Order, OrderId, Request, SlideReference
 from server.domain.states import OrderState
 from server.hl7.intake import Intake
@@ -306,6 +306,14 @@ def test_a_sender_of_version_2_3_gets_the_reason_where_it_knows_to_look() -> Non
     assert str(tree.segment("MSH")[12]) == "2.3"
     assert "ORC-1" in str(tree.segment("MSA")[3])
     assert "200&Unsupported message type&HL70357" in str(tree.segment("ERR"))
+
+
+def test_an_answer_says_when_it_was_given() -> None:
+    orders, at = Orders(), datetime(2026, 3, 1, 9, 30, 15, tzinfo=UTC)
+    intake = Intake(orders.accept, orders.cancel, now=lambda: at)
+    (taken,) = intake(message())
+    (refused,) = intake.refuse(b"MSH|^~\\&|", Refused(ServiceReason.MESSAGE_TOO_LARGE, "too large"))
+    assert [reply.decode().split("|")[6][:14] for reply in (taken, refused)] == ["20260301093015"] * 2
 
 
 def test_sender_and_receiver_change_places() -> None:

@@ -11,7 +11,7 @@ from server.domain.states import LIVE, OrderState
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
 from server.hl7.er7 import CHARSETS
 from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
-from server.hl7.markers import CODES, LOINC, SNOMED_CT, TEXTS
+from server.hl7.markers import CODES, TEXTS
 from server.hl7.oml import ACCEPTED_TYPES
 from server.hl7.order_reply import CANCELLING, ORDER_NOT_FOUND, STATUSES
 from server.hl7.oru import RESEARCH_USE_ONLY
@@ -31,8 +31,9 @@ def row(first: str) -> list[str]:
 @pytest.mark.parametrize("marker", ["ER", "PR", "KI67", "P53", "HER2"])
 def test_the_guide_lists_each_markers_codes(marker: str) -> None:
     _, loinc, snomed, _ = row(marker)
-    assert set(loinc.split(", ")) - {""} == {c for c, m in LOINC.items() if m == marker}
-    assert set(snomed.split(", ")) - {""} == {c for c, m in SNOMED_CT.items() if m == marker}
+    ordered = {known for known, ordered in codes.markers_by_code().items() if ordered == marker}
+    assert set(loinc.split(", ")) - {""} == {value for scheme, value in ordered if scheme is codes.Scheme.LOINC}
+    assert set(snomed.split(", ")) - {""} == {value for scheme, value in ordered if scheme is codes.Scheme.SNOMED_CT}
 
 
 def test_the_guide_lists_each_refusal_with_its_acknowledgment_and_number() -> None:

@@ -1,30 +1,25 @@
-"""The markers' codes against the report's table, so that what is ordered and what is answered cannot drift apart."""
+"""Which marker is ordered by what: by the codes of the report's tables and by the names of the assays."""
 
 import pytest
 
 from inference.analyzers.nuclear import PERCENT_POSITIVE
 from inference.assay import Assay, assays
 from inference.errors import Reason, Refused
-from server.hl7.markers import LOINC, marker_of
-from server.report.codes import Tissue, marker_codes, of_measure, percent_positive_code
+from server.hl7.markers import marker_of
+from server.report.codes import PUBLIC, Scheme, Tissue, markers_by_code, of_measure, percent_positive_code
 
-REPORTED = [
-    (code.value, marker)
-    for marker in ("ER", "PR", "KI67", "HER2")
-    for tissue in Tissue
-    for codes in [marker_codes(marker, tissue)]
-    for code in (codes.presence, codes.interpretation, codes.percent)
-    if code is not None
-]
+ORDERED = [(code, scheme, marker) for (scheme, code), marker in markers_by_code().items() if marker != "HER2"]
 
 
-def test_every_code_that_is_reported_can_be_ordered_and_no_other_loinc_code() -> None:
-    assert dict(REPORTED) == LOINC
+@pytest.mark.parametrize(("code", "scheme", "marker"), ORDERED)
+def test_every_public_code_of_a_marker_orders_it(code: str, scheme: Scheme, marker: str) -> None:
+    assert marker_of([code, "", scheme]) == marker
 
 
-@pytest.mark.parametrize(("code", "marker"), [(code, marker) for code, marker in REPORTED if marker != "HER2"])
-def test_a_reported_code_orders_its_marker(code: str, marker: str) -> None:
-    assert marker_of([code, "", "LN"]) == marker
+@pytest.mark.parametrize(("marker", "measure", "tissue"), PUBLIC)
+def test_every_public_code_that_a_row_bears_can_be_ordered(marker: str, measure: str, tissue: Tissue) -> None:
+    code = PUBLIC[marker, measure, tissue]
+    assert markers_by_code()[code.scheme, code.value] == marker
 
 
 @pytest.mark.parametrize("assay", assays(), ids=lambda assay: assay.marker)

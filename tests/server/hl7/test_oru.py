@@ -105,7 +105,9 @@ def test_p53_has_its_percentage_and_counts_alone(tmp_path: Path) -> None:
     [
         ("GLOW", "very bright | or so", "ST", "very bright \\F\\ or so"),
         ("HER2_SCORE", "2+", "CWE", "LA11842-4^2+^LN"),
-        ("HER2_SCORE", None, "ST", ""),
+        ("HER2_SCORE", None, "CWE", ""),
+        ("HER2_SCORE", "unclear", "CWE", "HER2_SCORE_UNCLEAR^unclear^99CHROMOGEN"),
+        ("GLOW", None, "ST", ""),
     ],
 )
 def test_a_category_comes_in_words_or_as_the_answer_of_a_public_list(

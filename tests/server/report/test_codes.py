@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from inference.analyzers.nuclear import H_SCORE, NUCLEI
+from inference.assay import assay_of
+from inference.measures import ALL, PRIVATE_SCHEME, scored
+from server.domain.order import Specimen
 from server.report import codes
 from server.report.codes import Code, Scheme, Tissue
 
@@ -124,22 +128,22 @@ def test_each_marker_has_the_code_of_its_row_and_column_in_the_reference_list() 
         if line[:1] == "|"
     ]
     by_concept = {row[0]: row[1:] for row in rows}
-    for concept, marker, field in (
-        ("ER presence", "ER", "presence"),
-        ("ER percent of nuclei", "ER", "percent"),
-        ("PR presence", "PR", "presence"),
-        ("PR percent of nuclei", "PR", "percent"),
-        ("Ki-67 percent of nuclei", "KI67", "percent"),
-        ("HER2 by immune stain", "HER2", "presence"),
+    ordered = codes.markers_by_code()
+    for concept, marker in (
+        ("ER presence", "ER"),
+        ("ER percent of nuclei", "ER"),
+        ("PR presence", "PR"),
+        ("PR percent of nuclei", "PR"),
+        ("Ki-67 percent of nuclei", "KI67"),
+        ("HER2 by immune stain", "HER2"),
     ):
         for tissue, cell in zip((Tissue.BREAST, Tissue.OTHER), by_concept[concept], strict=True):
-            code = getattr(codes.marker_codes(marker, tissue), field)
-            assert cell.split(";")[0] == code.value
-            extra = re.findall(r"interpretation (\S+)", cell)
-            interpretation = codes.marker_codes(marker, tissue).interpretation
-            if extra:
-                assert interpretation is not None
-                assert interpretation.value == extra[0]
+            value = cell.split(";")[0]
+            assert ordered[Scheme.LOINC, value] == marker
+            if "percent" in concept:
+                assert codes.percent_positive_code(marker, tissue).value == value
+            for interpretation in re.findall(r"interpretation (\S+)", cell):
+                assert ordered[Scheme.LOINC, interpretation] == marker
 
 
 @needs_reference
@@ -148,3 +152,19 @@ def test_snomed_codes_stand_beside_their_name_in_the_reference_list(code: Code) 
     names = {"1234804006": "ER percent", "1234803000": "PR percent", "1236874005": "ER stain", "1237278006": "PR stain"}
     name = names.get(code.value, code.meaning)
     assert re.search(rf"{name}[^;]* {code.value}", REFERENCE.read_text(encoding="utf-8"), re.IGNORECASE)
+
+
+def test_a_row_bears_the_public_code_of_any_measure_in_the_clinical_region_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = Code(value="TEST-1", scheme=Scheme.LOINC, meaning="TEST-INVENTED H-score", source="loinc.org")
+    monkeypatch.setitem(codes.PUBLIC, ("KI67", H_SCORE.code, Tissue.OTHER), known)
+    rows = [scored(m, region, 10, 5.0) for m in (H_SCORE, NUCLEI) for region in ("epithelium", ALL)]
+    found = codes.coded(rows, assay_of("KI67"), Specimen())
+    assert [(row.code, row.scheme) for row in found] == [
+        ("TEST-1", "LN"),
+        ("HSCORE", PRIVATE_SCHEME),
+        ("COUNT_NUCLEI", PRIVATE_SCHEME),
+        ("COUNT_NUCLEI", PRIVATE_SCHEME),
+    ]
+    assert [row.measure for row in found] == [row.measure for row in rows]

@@ -98,6 +98,7 @@ class Instance:
         ds.SOPClassUID, ds.SOPInstanceUID = self.sop_class, UID + f"{self.series}.{self.number}"
         ds.StudyInstanceUID, ds.SeriesInstanceUID = UID + "9", UID + self.series
         ds.PatientID, ds.PatientName, ds.Modality = "INVENTED-1", "TEST-INVENTED^Case", "SM"
+        ds.FrameOfReferenceUID = UID + "7"
         ds.ImageType = ["ORIGINAL", "PRIMARY", self.flavour, "NONE"]
         ds.Rows = ds.Columns = self.side
         ds.TotalPixelMatrixColumns, ds.TotalPixelMatrixRows = self.size

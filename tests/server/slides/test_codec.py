@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.geometry import Size
-from server.slides.codec import SHRINKS, Colour, Encoding, Undecodable, box_average, declare_colour, decode, says_colour
+from server.slides.codec import SHRINKS, Encoding, Undecodable, box_average, decode
+from server.slides.codestream import Colour
 
 CHROMA = ["444", "422", "420"]
 SQUARE = Size(width=64, height=64)
@@ -115,10 +116,16 @@ def test_full_range_ycbcr_becomes_rgb(kit, encoding):
     assert np.abs(out - rgb).max() <= 2
 
 
-def test_a_declared_colour_replaces_the_markers_of_a_stream(kit):
-    stream = kit.jpeg(kit.picture(64, 64))
-    assert says_colour(stream)
-    as_rgb = decode(declare_colour(stream, Colour.RGB), Encoding.JPEG, Colour.RGB, SQUARE, 1)
-    as_before = decode(declare_colour(stream, Colour.YCBCR), Encoding.JPEG, Colour.YCBCR, SQUARE, 1)
-    np.testing.assert_array_equal(as_before, decode(stream, Encoding.JPEG, Colour.YCBCR, SQUARE, 1))
-    assert np.abs(as_rgb.astype(int) - as_before).mean() > 20
+def test_bytes_after_the_end_of_a_jpeg_ls_stream_are_fill(kit):
+    rgb = kit.picture(64, 64)
+    stream = bytes(imagecodecs.jpegls_encode(rgb))
+    for fill in (b"\x00", b"\xff", b"\x20", b"\x00\x00\x00\x00"):
+        np.testing.assert_array_equal(decode(stream + fill, Encoding.JPEG_LS, Colour.RGB, SQUARE, 1), rgb)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 3), (3, 40)])
+def test_what_is_smaller_than_a_box_is_its_mean(size):
+    width, height = size
+    out = box_average(np.full((height, width, 3), 200, np.uint8), 16)
+    assert out.shape == (max(1, height // 16), max(1, width // 16), 3)
+    assert (out == 200).all()

@@ -178,3 +178,11 @@ def _profile_with_red_and_blue_swapped() -> bytes:
     """sRGB with the tags of its red and blue primaries exchanged: (r, g, b) in it is (b, g, r) in sRGB."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return data.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+
+
+@pytest.mark.parametrize("side", [1, 4, 15])
+def test_a_picture_of_a_few_pixels_has_an_overview_of_one(tmp_path, side):
+    path = tmp_path / "a.png"
+    path.write_bytes(imagecodecs.png_encode(np.full((side, side, 3), 200, np.uint8)))
+    overview, grid = open_slide(path, mpp=0.5).overview(8.0)
+    assert overview.shape == (grid.size.height, grid.size.width, 3) == (1, 1, 3)

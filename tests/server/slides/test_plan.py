@@ -8,8 +8,12 @@ from inference.errors import Reason, Refused
 from inference.geometry import Size
 from inference.model import Resolution
 from server.slides.frames import Layout
-from server.slides.plan import OVERVIEW_SIDE, coarser, level_scales, plan_overview, plan_working, sources
+from server.slides.plan import OVERVIEW_SIDE, Source, coarser, level_scales, plan_overview, plan_working, sources
 from tests.models import HALF_A_MICROMETRE
+
+
+def found_in(found: list[Layout], mpp: float) -> list[Source]:
+    return sources(found, level_scales([layout.size for layout in found]), mpp)
 
 
 def layouts(*sizes: tuple[int, int], frame: int = 256) -> list[Layout]:
@@ -37,7 +41,7 @@ def pyramid(*factors: int, side: int = 32768, frame: int = 256) -> list[Layout]:
     ],
 )
 def test_the_nearest_to_half_a_micrometre_is_taken_and_of_equals_the_cheapest(mpp, factors, level, shrink, working):
-    plan = plan_working(sources(pyramid(*factors), mpp), HALF_A_MICROMETRE)
+    plan = plan_working(found_in(pyramid(*factors), mpp), HALF_A_MICROMETRE)
     assert (plan.source.level, plan.source.shrink, plan.step) == (level, shrink, 1.0)
     assert plan.working.mpp == pytest.approx(working)
     assert plan.working.scale == pytest.approx(working / mpp)
@@ -45,7 +49,7 @@ def test_the_nearest_to_half_a_micrometre_is_taken_and_of_equals_the_cheapest(mp
 
 @pytest.mark.parametrize(("mpp", "source"), [(0.37, 0.37), (0.17, 0.34), (0.38, 0.38)])
 def test_where_none_is_near_the_coarsest_finer_one_is_resampled_to_half_a_micrometre(mpp, source):
-    plan = plan_working(sources(pyramid(1), mpp), HALF_A_MICROMETRE)
+    plan = plan_working(found_in(pyramid(1), mpp), HALF_A_MICROMETRE)
     assert plan.working.mpp == 0.5
     assert plan.source.grid.mpp == pytest.approx(source)
     assert plan.step == pytest.approx(0.5 / source)
@@ -54,16 +58,16 @@ def test_where_none_is_near_the_coarsest_finer_one_is_resampled_to_half_a_microm
 
 def test_coarser_than_the_limit_is_refused_with_the_value():
     with pytest.raises(Refused, match=r"TOO_COARSE: the best level has 0\.63 µm/px") as caught:
-        plan_working(sources(pyramid(1, 2), 0.63), HALF_A_MICROMETRE)
+        plan_working(found_in(pyramid(1, 2), 0.63), HALF_A_MICROMETRE)
     assert caught.value.reason == Reason.TOO_COARSE
 
 
 def test_a_model_of_a_finer_resolution_reads_a_finer_level_and_refuses_what_is_enough_for_another():
     membrane = Resolution(working=0.25, finest=0.2, coarsest=0.3)
-    assert plan_working(sources(pyramid(1, 2), 0.25), membrane).working.mpp == 0.25
-    assert plan_working(sources(pyramid(1), 0.19), membrane).working.mpp == 0.25
+    assert plan_working(found_in(pyramid(1, 2), 0.25), membrane).working.mpp == 0.25
+    assert plan_working(found_in(pyramid(1), 0.19), membrane).working.mpp == 0.25
     with pytest.raises(Refused, match=r"TOO_COARSE: the best level has 0\.5 µm/px, coarser than 0\.3 .*40x or finer"):
-        plan_working(sources(pyramid(1, 2), 0.5), membrane)
+        plan_working(found_in(pyramid(1, 2), 0.5), membrane)
 
 
 def test_frames_that_would_not_meet_after_scaling_are_not_scaled():
@@ -86,7 +90,7 @@ def test_scales_of_rounded_levels_are_whole():
     wanted=st.floats(0.2, 64),
 )
 def test_an_overview_is_fine_enough_unless_that_is_too_large(width, height, mpp, wanted):
-    found = sources(layouts((width, height)), mpp)
+    found = found_in(layouts((width, height)), mpp)
     source, factor = plan_overview(found, wanted)
     grid = coarser(source, factor)
     assert max(grid.size.width, grid.size.height) <= OVERVIEW_SIDE

@@ -83,7 +83,10 @@ def test_the_levels_of_a_pyramid_are_found_and_other_pages_are_not(kit, tmp_path
         ({"resolution": (600, 600), "resolutionunit": "INCH"}, None),
         ({"resolution": (20_000, 20_000), "resolutionunit": "NONE"}, None),
         ({"description": "Aperio Image Library v11|AppMag = 20"}, None),
-        ({"metadata": {"axes": "YXS", "PhysicalSizeX": 450, "PhysicalSizeXUnit": "nm"}, "ome": True}, None),
+        (
+            {"metadata": {"axes": "YXS", "PhysicalSizeX": 450, "PhysicalSizeXUnit": "nm"}, "ome": True},
+            None,
+        ),  # only one side
         ({"resolution": (20_000, 40_000), "resolutionunit": "CENTIMETER"}, None),
         ({}, None),
     ],
@@ -109,13 +112,8 @@ def test_the_pixel_size_comes_from_aperio_ome_or_the_resolution_tags_if_these_ar
         (np.zeros((64, 64, 3), np.uint16), {"photometric": "rgb"}, Reason.WRONG_COLOUR_SPACE),
         (
             np.zeros((64, 64, 4), np.uint8),
-            {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+            {"photometric": "rgb", "extrasamples": ["unspecified"]},
             Reason.WRONG_COLOUR_SPACE,
-        ),
-        (
-            np.zeros((3, 64, 64), np.uint8),
-            {"photometric": "rgb", "planarconfig": "separate"},
-            Reason.UNSUPPORTED_SYNTAX,
         ),
         (np.zeros((64, 64, 3), np.float32), {"photometric": "rgb"}, Reason.WRONG_COLOUR_SPACE),
     ],
@@ -150,3 +148,24 @@ def test_of_a_cut_tiff_the_missing_frames_are_named_or_it_is_refused(kit, tmp_pa
     with pytest.raises((Refused, FrameUnreadable)) as caught:
         whole(path)
     assert caught.value.reason == Reason.SLIDE_DAMAGED
+
+
+@pytest.mark.parametrize("tile", [None, (64, 64)])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_colours_stored_in_planes_are_put_together(kit, tmp_path, tile, compression):
+    rgb, path = kit.picture(150, 100), tmp_path / "a.tif"
+    options = {"rowsperstrip": 32} if tile is None else {"tile": tile}
+    planes = np.ascontiguousarray(np.moveaxis(rgb, 2, 0))
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", compression=compression, **options, **UM)
+    np.testing.assert_array_equal(whole(path), rgb)
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+def test_what_is_transparent_is_white(kit, tmp_path, kind):
+    rgb, path = kit.picture(128, 64), tmp_path / "a.tif"
+    rgba = np.dstack([rgb, np.full((64, 128), 255, np.uint8)])
+    rgba[:, 64:, 3] = 0
+    tifffile.imwrite(path, rgba, photometric="rgb", extrasamples=[kind], tile=(64, 64), **UM)
+    out = whole(path)
+    np.testing.assert_array_equal(out[:, :64], rgb[:, :64])
+    assert (out[:, 64:] == 255).all()

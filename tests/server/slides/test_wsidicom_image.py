@@ -64,7 +64,14 @@ def sparse(level, groups: list[Dataset], **more: object):
 
 
 def parts(
-    kit, rgb: np.ndarray, folder: Path, counts: list[int], *, say_total: bool = True, **values: object
+    kit,
+    rgb: np.ndarray,
+    folder: Path,
+    counts: list[int],
+    *,
+    say_total: bool = True,
+    say_offset: bool = True,
+    **values: object,
 ) -> list[Path]:
     """A raw level split over files of `counts` frames."""
     level, first, written = kit.raw(rgb, **values), 0, []
@@ -75,8 +82,9 @@ def parts(
             "SOPInstanceUIDOfConcatenationSource": "2.25.4711.8",
             "ConcatenationUID": "2.25.4711.7",
             "InConcatenationNumber": k + 1,
-            "ConcatenationFrameOffsetNumber": first,
         }
+        if say_offset:
+            level.more["ConcatenationFrameOffsetNumber"] = first
         if say_total:
             level.more["InConcatenationTotalNumber"] = len(counts)
         written.append(level.write(folder / f"{len(counts) - k}.dcm"))  # the last part has the first name
@@ -94,6 +102,14 @@ def test_a_level_split_over_files_is_read_as_one(kit, tmp_path, counts, say_tota
     assert [level.size for level in facts.levels] == [Size(width=150, height=100)]
     assert facts.sop_instance_uids == tuple(f"2.25.4711.1.1{k}" for k in range(len(counts)))
     assert facts.notes == ()
+
+
+def test_parts_that_do_not_say_where_they_begin_follow_each_other_by_number(kit, tmp_path):
+    rgb = kit.picture(150, 100)
+    written = parts(kit, rgb, tmp_path, [2, 3, 1], say_offset=False)
+    np.testing.assert_array_equal(whole(tmp_path), rgb)
+    written[1].unlink()
+    assert refused(tmp_path).reason == Reason.SLIDE_DAMAGED
 
 
 def test_a_split_level_and_a_whole_one_make_one_slide(kit, tmp_path):

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ from server.domain.ports import Delivery
 from server.store import outbox as sending
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
+from tests.integration.processes import until
 from tests.server.store.invented import request, result
+
+HANGS_S = 60
+"""What isn't done by then never will be."""
 
 Queue = Callable[..., None]
 
@@ -33,9 +38,13 @@ class Peer:
         self.asked: list[str] = []
         self.failing: dict[str, Failed] = {}
         self.slow: dict[str, float] = {}
+        self.held: dict[str, threading.Event] = {}
+        """Destinations that hang until their event is set."""
 
     def __call__(self, delivery: Delivery) -> None:
         self.asked.append(delivery.destination)
+        if delivery.destination in self.held:
+            self.held[delivery.destination].wait()
         time.sleep(self.slow.get(delivery.destination, 0))
         if delivery.destination in self.failing:
             raise self.failing[delivery.destination]
@@ -141,25 +150,21 @@ def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(
 
 @pytest.mark.postgres
 def test_a_destination_that_hangs_delays_no_other_while_running(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
-    queue("slow", "archive")
-    peer.slow["slow"] = 2.0
+    queue("hanging", "archive")
+    peer.held["hanging"] = threading.Event()
     stop = threading.Event()
     thread = threading.Thread(target=PostgresOutbox(engine, peer).run, args=(stop, 0.05))
     thread.start()
     try:
-        began = time.monotonic()
-        while not peer.ids("archive"):
-            assert time.monotonic() - began < 2
-            time.sleep(0.02)
+        until(lambda: peer.ids("archive") == ["0-1"], HANGS_S)
         queue("archive")
-        while len(peer.ids("archive")) < 2:
-            assert time.monotonic() - began < 2
-            time.sleep(0.02)
-        assert peer.ids("slow") == []
+        until(lambda: peer.ids("archive") == ["0-1", "1-0"], HANGS_S)
+        assert (peer.asked.count("hanging"), peer.ids("hanging")) == (1, [])
     finally:
+        peer.held["hanging"].set()
+        until(lambda: states(engine) == ["SENT"] * 3, HANGS_S)  # the held send ends before its database does
         stop.set()
         thread.join()
-        time.sleep(2.2)  # the hanging send ends before its database does
 
 
 @pytest.mark.postgres
@@ -234,9 +239,9 @@ def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(
         raise SystemExit  # after the peer took it, before we noted that
 
     with pytest.raises(SystemExit):
-        PostgresOutbox(engine, dies, patience=Patience(lease_s=1.0)).drain("lis")
+        PostgresOutbox(engine, dies, patience=Patience(lease_s=60)).drain("lis")
     assert PostgresOutbox(engine, peer).send_due() == 0
-    time.sleep(1.05)
+    run(engine, "UPDATE outbox SET lease_until = now() - interval '1 s'")
     assert PostgresOutbox(engine, peer).send_due() == 1
     assert peer.taken[0] == peer.taken[1]
 
@@ -249,9 +254,9 @@ from server.store.outbox import Patience, PostgresOutbox
 
 def hang(_):
     Path(sys.argv[2]).touch()
-    time.sleep(60)
+    time.sleep(3600)
 
-PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=1.5)).drain("lis")
+PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=float(sys.argv[3]))).drain("lis")
 """
 
 
@@ -260,23 +265,26 @@ def test_a_slow_sender_keeps_its_message_and_a_killed_one_is_replaced_within_its
     engine: sa.Engine, database_url: str, queue: Queue, peer: Peer, tmp_path: Path
 ) -> None:
     queue("lis")
-    begun = tmp_path / "begun"
-    slow = subprocess.Popen([sys.executable, "-c", HANGING, database_url, str(begun)])
+    begun, lease = tmp_path / "begun", timedelta(seconds=3)
+    slow = subprocess.Popen([sys.executable, "-c", HANGING, database_url, str(begun), str(lease.total_seconds())])
     try:
-        until = time.monotonic() + 20
-        while not begun.exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        time.sleep(3)  # twice its lease
+        until(begun.exists, HANGS_S)
+        first, _ = lease_until(engine)
+        until(lambda: lease_until(engine)[0] > first + lease, HANGS_S)  # renewed beyond what it was given
         assert PostgresOutbox(engine, peer).send_due() == 0
     finally:
         slow.kill()
         slow.wait()
-    killed_at = time.monotonic()
-    while not peer.taken:
-        assert time.monotonic() - killed_at < 2
-        PostgresOutbox(engine, peer).send_due()
-        time.sleep(0.05)
+    ends, now = lease_until(engine)
+    assert ends <= now + lease
+    until(lambda: PostgresOutbox(engine, peer).send_due() == 1, HANGS_S)
+
+
+def lease_until(engine: sa.Engine) -> tuple[datetime, datetime]:
+    """When the only delivery's lease ends, and now: both by the database's clock."""
+    with engine.connect() as connection:
+        ends, now = connection.exec_driver_sql("SELECT lease_until, now() FROM outbox").one()
+    return ends, now
 
 
 @pytest.mark.postgres

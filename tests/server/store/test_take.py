@@ -226,11 +226,32 @@ def test_the_most_urgent_of_many_orders_is_found_by_an_index(service_url: str, e
     taken(store)  # what is planned once a connection reads the catalogue
     with transaction(bound, subject="worker") as connection:
         plan = connection.exec_driver_sql(
-            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT * FROM chromogen_take('worker', 60, 3, "
-            "false, gen_random_uuid())"
+            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) SELECT * FROM chromogen_take('worker', 60, 3, 2, gen_random_uuid())"
         )
         lines = plan.scalars().all()
     bound.dispose()
     pages = re.findall(r"(?:hit|read)=(\d+)", lines[1])
     assert "rows=1" in lines[0]
     assert sum(map(int, pages)) < 60, lines
+
+
+def test_due_orders_are_listed_from_the_index_of_those_alone(service_url: str, engine: sa.Engine) -> None:
+    """The rule is a function of the database: it is inlined, or the index of live orders wouldn't serve."""
+    bound = connect(service_url)
+    store = PostgresStore(bound)
+    claim = store.claim(store.accept(request())[0].id, 60)
+    assert claim is not None
+    store.end(claim, OrderState.REFUSED, "NO_TISSUE", "")
+    add_orders(engine, "REFUSED", 5_000)
+    waits, _ = store.accept(request("waits"))
+    asked: list[tuple[str, object]] = []
+    sa.event.listen(bound, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    assert store.due() == [waits.id]
+    statement, given = asked[-1]
+    keda = "SELECT count(*) FROM orders WHERE state = 'RUNNING' OR chromogen_is_due(state, due_at, lease_until)"
+    with transaction(bound) as connection:
+        for question, values in ((statement, given), (keda, {})):
+            plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {question}", values).scalars())  # type: ignore[arg-type]
+            assert "orders_due_idx" in plan, plan
+            assert "Seq Scan" not in plan, plan
+    bound.dispose()

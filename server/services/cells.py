@@ -1,4 +1,4 @@
-"""Cells of a result in parts: those of a window and region, as points or counted in squares.
+"""Cells of a result, whichever door they leave by: those of a window and region, as points or counted in squares.
 
 Memory is flat in their number for points, and in the number of squares for squares.
 """
@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from chromogen.v1 import result_pb2 as pb
 
 from inference.analyzers.analyzer import Analyzer
 from inference.cells.values import Cells, IntArray
 from inference.criteria import Criteria
 from inference.geometry import Region
 from inference.measures import ALL
-from server.api import fields
-from server.api.convert_result import cells_message
+from server.domain.errors import Refused, ServiceReason
 
 PART = 5000
 
@@ -33,7 +31,8 @@ class Selection:
         """Raises Refused ARGUMENT_INVALID for a region that no cell of this analyzer can be of."""
         known = {ALL, *(group.region for group in self.analyzer.groups)}
         if self.region and self.region not in known:
-            fields.invalid(f"region is none of this assay: {', '.join(sorted(known))}")
+            message = f"region is none of this assay: {', '.join(sorted(known))}"
+            raise Refused(ServiceReason.ARGUMENT_INVALID, message)
 
     def of(self, cells: Cells) -> Cells:
         """The cells whose centre lies inside."""
@@ -51,18 +50,24 @@ class Selection:
         return self.analyzer.group_of(cells, self.criteria).astype(np.int64)
 
 
-def points(batches: Iterator[Cells], selection: Selection) -> Iterator[pb.Cells]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Square:
+    """The square's corner in µm from the slide's, and its cells by the analyzer's groups."""
+
+    x_um: float
+    y_um: float
+    counts: tuple[int, ...]
+
+
+def points(batches: Iterator[Cells], selection: Selection) -> Iterator[Cells]:
     """Parts of at most PART, in the file's order."""
     for batch in batches:
         chosen = selection.of(batch)
         for begin in range(0, len(chosen), PART):
-            part = chosen.taken(slice(begin, begin + PART))
-            yield cells_message(part, selection.analyzer, selection.criteria)
+            yield chosen.taken(slice(begin, begin + PART))
 
 
-def squares(
-    batches: Iterator[Cells], selection: Selection, *, mpp: float, square_um: float
-) -> Iterator[list[pb.CellSquare]]:
+def squares(batches: Iterator[Cells], selection: Selection, *, mpp: float, square_um: float) -> Iterator[list[Square]]:
     """Squares of `square_um` with cells, row by row, in parts of at most PART."""
     table: dict[tuple[int, int], IntArray] = {}
     for batch in batches:
@@ -70,7 +75,7 @@ def squares(
     places = sorted(table)
     for begin in range(0, len(places), PART):
         yield [
-            pb.CellSquare(x_um=column * square_um, y_um=row * square_um, counts=table[row, column].tolist())
+            Square(x_um=column * square_um, y_um=row * square_um, counts=tuple(table[row, column].tolist()))
             for row, column in places[begin : begin + PART]
         ]
 

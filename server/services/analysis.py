@@ -1,0 +1,117 @@
+"""Pictures scored while their caller waits, whichever door they come by; nothing of them is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference.analysis import ModelFacts
+from inference.analyze import find_cells
+from inference.assay import USUAL_MARKER, Assay, assay_of
+from inference.cells.histograms import histograms_of
+from inference.cells.values import Cells
+from inference.infer import Engine
+from inference.measures import Score
+from inference.model import Resolution
+from inference.quality import Warning
+from inference.slide import Slide
+from server.domain.access import Caller
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import Specimen
+from server.domain.profile import Profile, built_in, check_kind
+from server.pipeline import scores_of
+from server.services.profiles import ProfileService
+from server.services.wanted_slide import WantedSlide
+
+LARGEST_BYTES = 16 << 20
+LARGEST_SIDE = 8192
+"""Pixels, of width and height."""
+COARSEST_MPP = 10.0
+OVERVIEW_MPP = 2.0
+
+EngineOf = Callable[[Assay], Engine]
+OpenImage = Callable[[bytes, float, Resolution], Slide]
+"""Opens a PNG or JPEG of so many µm a pixel for a model of that resolution.
+
+Raises Refused as `server.slides.opening.open_slide` does, and for a larger side.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A PNG or JPEG of `mpp` µm a pixel."""
+
+    data: bytes
+    mpp: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """By which assay and profile a picture is scored."""
+
+    assay: Assay
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a picture holds; its scores have no intervals."""
+
+    cells: Cells
+    scores: tuple[Score, ...]
+    warnings: tuple[str, ...]
+    model: ModelFacts
+
+
+class AnalysisService:
+    """`engine` makes one when the first picture comes: a server that is sent none needs no networks in memory."""
+
+    def __init__(self, engine: EngineOf, open_image: OpenImage, profiles: ProfileService) -> None:
+        self._engine, self._open_image, self._profiles = engine, open_image, profiles
+
+    def method(self, actor: Caller, marker: str, revision: tuple[str, int] | None) -> Method:
+        """The usual marker for an empty one, the assay's built-in profile for None.
+
+        Raises Refused ASSAY_UNSUPPORTED, PROFILE_UNKNOWN, PROFILE_INVALID.
+        """
+        assay = assay_of(marker or USUAL_MARKER)
+        if revision is None:
+            return Method(assay=assay, profile=built_in(assay))
+        profile = self._profiles.get(actor, *revision).profile
+        check_kind(profile, assay)
+        return Method(assay=assay, profile=profile)
+
+    def analyze(self, picture: Picture, method: Method, go_on: Callable[[], None]) -> Found:
+        """`go_on` raises where nobody waits any more, which is asked between two tiles.
+
+        Raises Refused FIELD_MISSING, MESSAGE_TOO_LARGE, ARGUMENT_INVALID, and as `open_image` and the engine do.
+        """
+        check(picture)
+        assay, engine = method.assay, self._engine(method.assay)
+        slide = WantedSlide(self._open_image(picture.data, picture.mpp, engine.model.resolution), go_on)
+        try:
+            cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
+            overview, _ = slide.overview(OVERVIEW_MPP)
+        finally:
+            slide.close()
+        mismatch, histograms = assay.analyzer.mismatch(overview), histograms_of(cells, assay.analyzer.histograms)
+        said = {
+            Warning.TOO_FEW_NUCLEI: len(cells) < assay.analyzer.least_cells,
+            Warning.OUT_OF_SCOPE: assay.out_of_scope(),
+        }
+        first = () if mismatch is None else (mismatch.reason.value,)
+        return Found(
+            cells=cells,
+            scores=scores_of(assay, histograms, method.profile, None, Specimen()),
+            warnings=(*first, *(w.value for w, there in said.items() if there)),
+            model=engine.facts,
+        )
+
+
+def check(picture: Picture) -> None:
+    """Raises Refused FIELD_MISSING, MESSAGE_TOO_LARGE, ARGUMENT_INVALID."""
+    if not picture.data:
+        raise Refused(ServiceReason.FIELD_MISSING, "image.data is missing")
+    if len(picture.data) > LARGEST_BYTES:
+        raise Refused(ServiceReason.MESSAGE_TOO_LARGE, f"image.data is larger than {LARGEST_BYTES >> 20} MiB")
+    if not 0 < picture.mpp <= COARSEST_MPP:  # NaN compares false; the reader refuses what is too coarse, and why
+        message = "image.mpp must be above 0, and no coarser than the marker's model takes"
+        raise Refused(ServiceReason.ARGUMENT_INVALID, message)

@@ -1,0 +1,78 @@
+"""What two profiles make of the same stored results, from their histograms, without inference. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inference.assay import Assay
+from inference.measures import PERCENT, Measure, Score, find
+from server.domain.profile import Profile, check_kind
+from server.domain.result import Result, ResultId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureComparison:
+    """A measure's rows of all cells under each profile; None where it has none."""
+
+    measure: Measure
+    first: Score | None
+    second: Score | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Of one result, and how many cells it has."""
+
+    result_id: ResultId
+    cells: int
+    measures: tuple[MeasureComparison, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Second minus first of one measure, in its unit, over the `results` that have both."""
+
+    measure: Measure
+    results: int
+    mean: float
+    largest: float
+
+
+def compared(result: Result, first: Profile, second: Profile) -> Comparison:
+    """Of all cells together. Raises Refused PROFILE_INVALID where the result's assay isn't scored by such criteria."""
+    measures = measures_of(result.assay)
+    under = [_scored(result, measures, profile) for profile in (first, second)]
+    rows = tuple(MeasureComparison(measure=m, first=find(under[0], m), second=find(under[1], m)) for m in measures)
+    return Comparison(result_id=result.id, cells=result.analysis.n, measures=rows)
+
+
+def measures_of(assay: Assay) -> tuple[Measure, ...]:
+    """The assay's first measure, and its percentages."""
+    first, *others = assay.measures
+    return (first, *(measure for measure in others if measure.unit == PERCENT))
+
+
+def differences(comparisons: Sequence[Comparison]) -> list[Difference]:
+    """A measure at a time, in the order of the comparisons; none of one that no result has under both."""
+    apart: dict[str, list[float]] = {}
+    named: dict[str, Measure] = {}
+    for row in (row for comparison in comparisons for row in comparison.measures):
+        first, second = _value(row.first), _value(row.second)
+        if first is not None and second is not None:
+            apart.setdefault(row.measure.code, []).append(second - first)
+            named.setdefault(row.measure.code, row.measure)
+    return [_difference(named[code], values) for code, values in apart.items()]
+
+
+def _value(row: Score | None) -> float | None:
+    return None if row is None else row.value
+
+
+def _difference(measure: Measure, values: Sequence[float]) -> Difference:
+    mean, largest = sum(values) / len(values), max(map(abs, values))
+    return Difference(measure=measure, results=len(values), mean=mean, largest=largest)
+
+
+def _scored(result: Result, measures: tuple[Measure, ...], profile: Profile) -> tuple[Score, ...]:
+    analyzer = result.assay.analyzer
+    check_kind(profile, result.assay)
+    return analyzer.scores(measures, analyzer.counts(result.analysis.histograms, profile.criteria), None)

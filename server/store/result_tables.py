@@ -1,0 +1,125 @@
+"""The tables of results and of what belongs to one: rows are only ever added (a trigger holds that)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from server.store.metadata import metadata
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("order_id", ForeignKey("orders.id"), index=True),
+    Column("predecessor", ForeignKey("results.id")),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("marker", Text, nullable=False),
+    Column("clinical_region", Text, nullable=False, server_default="", comment="that the clinical score is about"),
+    Column("profile", JSONB, nullable=False, comment="the revision as it was, whole"),
+    Column("slide", JSONB, nullable=False),
+    Column("model", JSONB, nullable=False),
+    Column("tiles", JSONB, nullable=False),
+    Column("seconds", JSONB, nullable=False),
+    Column("tissue_mm2", Double, nullable=False),
+    Column("analysis_warnings", ARRAY(Text), nullable=False),
+    Column("warnings", ARRAY(Text), nullable=False),
+    Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
+    Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
+    Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
+    UniqueConstraint("id", "lab", name="results_id_lab_key"),
+    Index("results_lab_created_idx", "lab", "created_at", "id"),
+    Index("results_series_idx", "lab", "series_uid", "created_at", "id", postgresql_where=text("series_uid <> ''")),
+    Index(
+        "results_container_idx", "lab", "container_id", "created_at", "id", postgresql_where=text("container_id <> ''")
+    ),
+)
+
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("result_id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("position", SmallInteger, nullable=False, comment="the order of the rows"),
+    Column(
+        "measure", Text, primary_key=True, comment="the code of the measure here; code and scheme may be public ones"
+    ),
+    Column("code", Text, nullable=False),
+    Column("scheme", Text, nullable=False),
+    Column("display", Text, nullable=False),
+    Column("region", Text, primary_key=True),
+    Column("value", Double),
+    Column("category", Text),
+    Column("unit", Text, nullable=False),
+    Column("interval_low", Double, comment="95 %, in the unit of the value"),
+    Column("interval_high", Double),
+    Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+)
+
+
+histograms = Table(
+    "histograms",
+    metadata,
+    Column("result_id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("name", Text, primary_key=True),
+    Column("shape", ARRAY(Integer), nullable=False),
+    Column(
+        "counts",
+        LargeBinary,
+        nullable=False,
+        comment="zlib of little-endian unsigned integers, as wide as the length says",
+    ),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+)
+
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("order_id", ForeignKey("orders.id")),
+    Column("result_id", Uuid(as_uuid=False), index=True),
+    Column("kind", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), comment="of the file when it was sent for; null: it never leaves"),
+    Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+)
+
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="the last one of a result is its state"),
+    Column("lab", Text, nullable=False),
+    Column("result_id", ForeignKey("results.id"), nullable=False),
+    Column("state", String(16), nullable=False, comment="FINAL, REJECTED, CORRECTED, SUPERSEDED"),
+    Column("subject", Text, nullable=False, comment="who, as the token names them"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("result_id", "state"),
+)

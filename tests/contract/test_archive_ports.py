@@ -1,0 +1,159 @@
+"""What every archive does (`server.domain.ports`: SlideSource, ObjectSink): one set of checks on each implementation.
+
+A new archive is added to SOURCES, and to SINKS where it takes objects; one that is a server stands behind a fixture of
+its own.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from inference.errors import Reason
+from inference.geometry import Region, Size
+from inference.slide import Rgb
+from server.archive.folder import FolderArchive
+from server.archive.several import SeveralArchives
+from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.order import SlideReference
+from server.domain.ports import ObjectSink, SlideSource
+from tests.opened import open_slide
+
+ONE, OTHER = SlideIdentity(key="contract/one"), SlideIdentity(key="contract/other")
+LEVELS = 2
+
+
+class Grey:
+    """A slide of one colour."""
+
+    size = Size(width=600, height=500)
+
+    def read(self, region: Region) -> Rgb:
+        return np.full((region.size.height, region.size.width, 3), 200, np.uint8)
+
+
+def several(folder: Path) -> SlideSource:
+    """The second of two has the slides."""
+    (folder.parent / "empty").mkdir()
+    return SeveralArchives([FolderArchive(folder.parent / "empty"), FolderArchive(folder)])
+
+
+SOURCES: dict[str, Callable[[Path], SlideSource]] = {"folder": FolderArchive, "several": several}
+SINKS: dict[str, Callable[[Path], ObjectSink]] = {"folder": FolderArchive}
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two slides, each of two levels."""
+    folder = tmp_path_factory.mktemp("kept") / "slides"
+    for identity in (ONE, OTHER):
+        write_dicom_slide(folder / identity.series_uid, JpegFrames(Grey()), mpp=0.5, identity=identity, levels=LEVELS)
+    return folder
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Path:
+    """No folder can be here."""
+    (tmp_path / "file").write_bytes(b"")
+    return tmp_path / "file" / "archive"
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest, slides: Path, tmp_path: Path) -> SlideSource:
+    (tmp_path / "archive").symlink_to(slides)
+    return SOURCES[request.param](tmp_path / "archive")
+
+
+@pytest.fixture(params=SOURCES)
+def source_away(request: pytest.FixtureRequest, tmp_path: Path, away: Path) -> SlideSource:
+    return SeveralArchives([FolderArchive(away)]) if request.param == "several" else FolderArchive(away)
+
+
+@pytest.fixture(params=SINKS)
+def sink(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectSink:
+    (tmp_path / "archive").mkdir()
+    return SINKS[request.param](tmp_path / "archive")
+
+
+def of(identity: SlideIdentity) -> SlideReference:
+    return SlideReference(study_uid=identity.study_uid, series_uid=identity.series_uid)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- SlideSource ---
+
+
+def test_a_slide_comes_whole_into_the_spool_and_opens(source: SlideSource, tmp_path: Path) -> None:
+    folder = source.fetch(of(ONE), tmp_path / "spool")
+    assert folder.is_relative_to(tmp_path / "spool")
+    assert {str(dcmread(path).SeriesInstanceUID) for path in folder.iterdir()} == {ONE.series_uid}
+    assert len(open_slide(folder).facts.levels) == LEVELS
+
+
+def test_fetched_again_it_is_the_same(source: SlideSource, tmp_path: Path) -> None:
+    folder = source.fetch(of(ONE), tmp_path / "spool")
+    before = names(folder)
+    assert (source.fetch(of(ONE), tmp_path / "spool"), names(folder)) == (folder, before)
+
+
+def test_two_slides_do_not_mix_in_one_spool(source: SlideSource, tmp_path: Path) -> None:
+    one, other = (source.fetch(of(identity), tmp_path / "spool") for identity in (ONE, OTHER))
+    assert one != other
+    assert not set(names(one)) & set(names(other))
+
+
+@pytest.mark.parametrize("slide", [SlideReference(series_uid="2.25.1"), SlideReference(container_id="NO-SUCH-SLIDE")])
+def test_a_slide_that_is_not_there_is_refused(source: SlideSource, tmp_path: Path, slide: SlideReference) -> None:
+    with pytest.raises(Refused) as refused:
+        source.fetch(slide, tmp_path / "spool")
+    assert refused.value.reason == ServiceReason.SLIDE_NOT_FOUND
+    assert "NO-SUCH-SLIDE" not in refused.value.message  # it may lead to a patient
+
+
+def test_of_two_slides_of_one_container_none_is_chosen(source: SlideSource, tmp_path: Path) -> None:
+    assert ONE.container_id == OTHER.container_id
+    with pytest.raises(Refused) as refused:
+        source.fetch(SlideReference(container_id=ONE.container_id), tmp_path / "spool")
+    assert refused.value.reason == Reason.SEVERAL_SLIDES
+
+
+def test_a_source_that_is_there_answers(source: SlideSource) -> None:
+    source.ping()
+
+
+def test_a_source_that_is_away_says_so_and_is_tried_again(source_away: SlideSource, tmp_path: Path) -> None:
+    for ask in (source_away.ping, lambda: source_away.fetch(of(ONE), tmp_path / "spool")):
+        with pytest.raises(Failed) as failed:
+            ask()
+        assert (failed.value.reason, failed.value.retryable) == (ServiceReason.ARCHIVE_UNREACHABLE, True)
+
+
+# --- ObjectSink ---
+
+
+def test_what_is_stored_is_kept_once_and_to_the_byte(sink: ObjectSink, slides: Path, tmp_path: Path) -> None:
+    objects = sorted((slides / ONE.series_uid).iterdir())
+    for _ in range(2):
+        sink.store(objects)
+    kept = sorted(path.read_bytes() for path in (tmp_path / "archive").rglob("*") if path.is_file())
+    assert kept == sorted(path.read_bytes() for path in objects)
+
+
+def test_nothing_to_store_is_no_error(sink: ObjectSink) -> None:
+    sink.store([])
+    sink.ping()
+
+
+@pytest.mark.parametrize("kind", SINKS)
+def test_a_sink_that_is_away_says_so_and_is_tried_again(kind: str, slides: Path, away: Path) -> None:
+    sink, objects = SINKS[kind](away), list((slides / ONE.series_uid).iterdir())
+    for ask in (sink.ping, lambda: sink.store(objects)):
+        with pytest.raises(Failed) as failed:
+            ask()
+        assert (failed.value.reason, failed.value.retryable) == (ServiceReason.ARCHIVE_UNREACHABLE, True)
