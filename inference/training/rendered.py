@@ -79,7 +79,7 @@ def drawn_as(a: Look, random: np.random.Generator, name: str) -> Tile:
     planes, hidden = _stamped(a, centres, side, random)
     density = _ground(a, planes, random)
     light = cv2.GaussianBlur(pixels(density).astype(np.float32), (0, 0), a.blur)
-    light = light + random.standard_normal(light.shape) * random.uniform(0.5, 3)
+    light = light + random.uniform(0.5, 3) * random.standard_normal(light.shape)
     image = np.asarray(np.clip(light, 0, 255), np.uint8)[MARGIN:-MARGIN, MARGIN:-MARGIN].copy()
     xy = centres[~hidden] - MARGIN
     xy = xy[((xy > -0.5) & (xy < SIDE - 0.5)).all(axis=1)]
