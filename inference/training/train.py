@@ -29,7 +29,7 @@ from inference.training.recoloured import consep_as_ihc
 from inference.training.rendered import rendered
 from inference.training.teach import taught
 
-DRAWN = 240  # invented tiles of a run
+DRAWN = 400  # invented tiles of a run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
