@@ -2,8 +2,9 @@
 
     python -m inference.training.from_graph --endonuke FOLDER --out RUN/shipped.pt [--graph FILE]
 
-The exporter folds each norm into its convolution. Its statistics are measured again on training tiles, half of them stained
-anew, and its slope and offset take them back: in evaluation mode the network answers what the graph does, in training nearly.
+The exporter folds each norm into its convolution. Its statistics are measured again on training tiles, half of them
+stained anew, and its slope and offset take them back: in evaluation mode the network answers what the graph does, in
+training nearly.
 """
 
 import argparse

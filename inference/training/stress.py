@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from inference import robustness
 from inference.draw import draw_slide
@@ -26,13 +27,17 @@ from inference.geometry import Region, Size
 from inference.metric import MATCH_RADIUS_UM, Points, evaluate, matches
 from inference.training import data, groups, wide
 from inference.training.augment import Image
-from inference.training.calibrate import Fitted, read_fitted
-from inference.training.evaluate import BORDER, PLACES, RAW, logits_of
+from inference.training.calibrate import read_fitted
+from inference.training.evaluate import BORDER, PLACES, RAW, bordered, logits_of
 from inference.training.model import load
 from inference.training.peaks import Calibration, find_peaks
 from inference.training.recoloured import consep_as_ihc
 from inference.training.rendered import rendered
 from inference.training.teach import over_scales
+
+Floats = npt.NDArray[np.float64]
+Found = tuple[Points, Floats]  # keypoints, and the probability of each that it is a nucleus
+Find = Callable[[Image], Found]
 
 FACTORS = (0.6, 0.75, 1.5, 2.0)
 INVENTED = 16  # tiles of each kind
@@ -118,33 +123,58 @@ def _changed(tile: data.Tile, change: Callable[[Image], Image]) -> data.Tile:
     return data.Tile(name=tile.name, image=change(tile.image), points=tile.points)
 
 
-def found_in(logits: Tensor, size: tuple[int, int], calibration: Calibration) -> tuple[Points, npt.NDArray[np.float64]]:
-    """Keypoints in an image of `size` (h, w) and the probability of each that it is a nucleus."""
-    p = find_peaks(logits, top=min(PLACES, logits.shape[2] * logits.shape[3]), calibration=calibration)
-    x, y, label, nucleus, confidence = (v[0].double().numpy() for v in (p.x, p.y, p.label, p.nucleus, p.confidence))
+def of_network(net: nn.Module, calibration: Calibration, *, scales: bool = False) -> Find:
+    """What a network finds, at its own scale or as the mean over 0.5 and 0.7 µm/px."""
+
+    def find(image: Image) -> Found:
+        logits = over_scales(net, image, calibration) if scales else logits_of(net, image)
+        p = find_peaks(logits, top=PLACES, calibration=RAW if scales else calibration)
+        values = (v[0].double().numpy() for v in (p.x, p.y, p.label, p.nucleus, p.confidence))
+        return _inside(image, *values)
+
+    return find
+
+
+def of_graph(path: Path) -> Find:
+    """What a detection graph finds by ONNX Runtime on one core."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def find(image: Image) -> Found:
+        answers = session.run(["x", "y", "label", "nucleus", "confidence"], {"tiles": bordered(image)[None]})
+        return _inside(image, *(np.asarray(a[0], np.float64) for a in answers))
+
+    return find
+
+
+def _inside(image: Image, x: Floats, y: Floats, label: Floats, nucleus: Floats, confidence: Floats) -> Found:
+    """Those of a bordered image's peaks that lie in the image, (n,) each."""
     x, y = x - BORDER, y - BORDER
-    keep = (nucleus > 0) & (x >= -0.5) & (y >= -0.5) & (x < size[1] - 0.5) & (y < size[0] - 0.5)
+    h, w = image.shape[:2]
+    keep = (nucleus > 0) & (x >= -0.5) & (y >= -0.5) & (x < w - 0.5) & (y < h - 0.5)
     xy = np.stack([x, y], axis=1)[keep]
     return Points(xy=xy, label=label[keep].astype(np.int64), confidence=confidence[keep]), nucleus[keep]
 
 
-def figures(s: Set, answer: Callable[[Image], Tensor], fitted: Fitted, calibration: Calibration) -> Figures:
-    """Of one set; `answer` gives the logits of an image with its border, calibrated by `calibration`."""
-    found = [found_in(answer(t.image), t.image.shape[:2], calibration) for t in s.tiles]
+def figures(s: Set, find: Find, threshold: float) -> Figures:
+    """Of one set."""
+    found = [find(t.image) for t in s.tiles]
     annotated = [t.points for t in s.tiles]
     overall = evaluate([p for p, _ in found], annotated, mpp=s.mpp)
-    counted = [_above(p, nucleus, fitted.counting_threshold) for p, nucleus in found]
-    hits = sum(int((matches(p, a, MATCH_RADIUS_UM / s.mpp) >= 0).sum()) for p, a in zip(counted, annotated, strict=True))
+    counted = [_above(p, nucleus, threshold) for p, nucleus in found]
+    radius = MATCH_RADIUS_UM / s.mpp
+    hits = sum(int((matches(p, a, radius) >= 0).sum()) for p, a in zip(counted, annotated, strict=True))
     n, total = sum(len(p.xy) for p in counted), sum(len(a.xy) for a in annotated)
     numbers = {
         "mAP": overall.mAP, "stroma": overall.stroma, "epithelium": overall.epithelium, "agnostic": overall.agnostic,
-        "best_f1": overall.f1, "f1": 2 * hits / max(n + total, 1), "precision": hits / max(n, 1), "recall": hits / max(total, 1),
-        "bias": n / max(total, 1) - 1,
+        "best_f1": overall.f1, "f1": 2 * hits / max(n + total, 1), "precision": hits / max(n, 1),
+        "recall": hits / max(total, 1), "bias": n / max(total, 1) - 1,
     }  # fmt: skip
     return Figures(name=s.name, n=total, **{k: round(v, 4) for k, v in numbers.items()})
 
 
-def _above(points: Points, nucleus: npt.NDArray[np.float64], threshold: float) -> Points:
+def _above(points: Points, nucleus: Floats, threshold: float) -> Points:
     """Those counted, ranked by the probability of a nucleus."""
     keep = nucleus >= threshold
     return Points(xy=points.xy[keep], label=points.label[keep], confidence=nucleus[keep])
@@ -166,22 +196,14 @@ def _graded(r: Figures) -> bool:
     return not r.name.startswith(("H&E", "invented", "drawn"))
 
 
-def network(args: argparse.Namespace) -> tuple[Callable[[Image], Tensor], Fitted, Calibration]:
-    """What answers, its calibration and threshold, and the calibration that is still to be applied to its answer."""
-    net: nn.Module = load(args.checkpoint)
-    fitted = read_fitted(args.calibration)
-    if args.scales:
-        return lambda image: over_scales(net, image, fitted.calibration), fitted, RAW
-    return lambda image: logits_of(net, image), fitted, fitted.calibration
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--endonuke", type=Path, required=True)
     parser.add_argument("--consep", type=Path, required=True)
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--calibration", type=Path, required=True)
-    parser.add_argument("--threshold", type=float, help="in place of the calibration's")
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--calibration", type=Path, help="of the checkpoint")
+    parser.add_argument("--graph", type=Path, help="a detection graph, in place of a checkpoint")
+    parser.add_argument("--threshold", type=float, help="in place of the calibration's; needed with --graph")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--scales", action="store_true", help="the mean of the probabilities at 0.5 and 0.7 µm/px")
     parser.add_argument("--only", help="sets whose names hold this")
@@ -189,14 +211,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON of all networks measured so far; a table beside it")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    answer, fitted, rest = network(args)
-    if args.threshold is not None:
-        fitted = Fitted(calibration=fitted.calibration, counting_threshold=args.threshold)
+    if args.graph:
+        find, threshold = of_graph(args.graph), args.threshold
+    else:
+        fitted = read_fitted(args.calibration)
+        find = of_network(load(args.checkpoint), fitted.calibration, scales=args.scales)
+        threshold = fitted.counting_threshold if args.threshold is None else args.threshold
     _, held = groups.split(data.endonuke(args.endonuke), args.fold)
     rows = []
     for s in sets(held, args.consep, args.fold):
         if args.only is None or args.only in s.name:
-            rows.append(figures(s, answer, fitted, rest))
+            rows.append(figures(s, find, threshold))
             print(json.dumps(asdict(rows[-1]), ensure_ascii=False), flush=True)
     kept = json.loads(args.out.read_text()) if args.out.exists() else {}
     kept[args.name] = [asdict(r) for r in rows]

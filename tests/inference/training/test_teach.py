@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from inference.training import data
-from inference.training.augment import STRONG
-from inference.training.calibrate import Fitted
+from inference.training.augment import STRONG, Image
 from inference.training.export import write
 from inference.training.from_graph import from_graph
 from inference.training.graphs import DETECTION_OUTPUTS, Detection
 from inference.training.model import NucleusNet
 from inference.training.peaks import Calibration
 from inference.training.recipe import Recipe
-from inference.training.stress import Set, figures
+from inference.training.stress import Found, Set, figures, of_graph, of_network
 from inference.training.teach import over_scales, taught
 from inference.training.train import Material, train
 from tests.inference.training.made_tiles import made_tile
@@ -78,14 +77,25 @@ def test_a_network_comes_back_from_its_graph(tmp_path: Path) -> None:
 def test_figures_of_a_perfect_answer_are_perfect() -> None:
     tiles = [made_tile(i) for i in range(2)]
 
-    def answer(image: np.ndarray) -> torch.Tensor:
-        tile = next(t for t in tiles if t.image is image)
-        inside = np.ones((264, 264), np.uint8)
-        maps = data.target(tile.points.xy + 32, tile.points.label, inside)[:2]
-        return torch.from_numpy(np.stack([20 * maps[0] - 10, 20 * maps[1] - 10]))[None]
+    def find(image: Image) -> Found:
+        points = next(t.points for t in tiles if t.image is image)
+        return points, points.confidence
 
-    fitted = Fitted(calibration=Calibration(), counting_threshold=0.9)
-    done = figures(Set(name="made", tiles=tiles), answer, fitted, Calibration())
+    done = figures(Set(name="made", tiles=tiles), find, 0.9)
     assert done.f1 == done.best_f1 == 1
     assert done.bias == 0
     assert done.epithelium == pytest.approx(1)
+
+
+def test_a_graph_finds_what_its_network_does(tmp_path: Path) -> None:
+    net, calibration = network(3), Calibration(nucleus_slope=2.0)
+    write(
+        Detection(net, calibration).eval(), (torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8),), tmp_path / "g.onnx",
+        ["tiles"], DETECTION_OUTPUTS, {"tiles": {0: "batch", 1: "height", 2: "width"}},
+    )  # fmt: skip
+    image = made_tile(1).image
+    (points, nucleus), (same, again) = of_network(net, calibration)(image), of_graph(tmp_path / "g.onnx")(image)
+    n = min(len(nucleus), 50)
+    assert n > 0
+    assert np.allclose(nucleus[:n], again[:n], atol=1e-4)
+    assert np.allclose(points.xy[:n], same.xy[:n], atol=0.1)
