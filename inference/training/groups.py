@@ -2,9 +2,10 @@
 
     python -m inference.training.groups --endonuke FOLDER --consep FOLDER
 
-Patients of the tiles aren't published, so what may be one patient or one staining run is never parted: tiles with neighbouring
-numbers (at most GAP apart), and such runs of numbers whose mean stain statistics lie within ALIKE of each other. Groups go to
-the folds from the largest on, each to the fold that then lies nearest to an equal share of the nuclei of both compartments.
+Patients of the tiles aren't published, so what may be one patient or one staining run is never parted: tiles with
+neighbouring numbers (at most GAP apart), and such runs of numbers whose mean stain statistics lie within ALIKE of each other,
+the most alike first, up to the size of a fold. Groups go to the folds from the largest on, each to the fold that then lies
+nearest to an equal share of the nuclei of both compartments.
 """
 
 import argparse
@@ -27,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def statistics(image: Image) -> Floats:
-    """(9,) of an (h, w, 3) tile: mean and deviation of the three stains where there is stain, and the colour of the ground."""
+    """(9,) of an (h, w, 3) tile: mean and deviation of three stains where there is any, and the colour of the ground."""
     density = -np.log10((image.reshape(-1, 3).astype(np.float64) + 1) / 256)
     stained = density.mean(axis=1) > BACKGROUND
     amounts = (density[stained] if stained.any() else density) @ np.linalg.inv(STAINS.astype(np.float64))

@@ -1,6 +1,6 @@
-"""H&E tiles with instance masks as if they were immunohistochemistry: eosin washed out, DAB painted into nuclei chosen at random.
+"""H&E tiles with instance masks as if they were IHC: eosin washed out, DAB painted into nuclei chosen at random.
 
-CoNSeP's nuclei are large, pale and vesicular where they are malignant, and of many kinds: what endometrium doesn't show.
+CoNSeP's nuclei are large, pale and vesicular where they are malignant, and of many kinds: endometrium doesn't show that.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ def recoloured(image: Image, instance: Maps, random: np.random.Generator) -> Ima
 
 
 def painted(blue: Floats, instance: Maps, random: np.random.Generator) -> Floats:
-    """DAB (h, w): a share of the nuclei, neighbours alike, from a trace to strong without a gap, textured as their blue."""
+    """DAB (h, w): in a share of the nuclei, neighbours alike, from a trace to strong without a gap."""
     n = int(instance.max()) + 1
     affinity = random.standard_normal(n) * 0.5
     rows, columns = np.nonzero(instance)
@@ -50,7 +50,7 @@ def painted(blue: Floats, instance: Maps, random: np.random.Generator) -> Floats
 
 
 def consep_as_ihc(folder: Path, zooms: tuple[float, ...] = (1.0, 1.5), seed: int = 11) -> list[data.Tile]:
-    """Each training tile once at each zoom (1: 0.5 µm/px), each time stained anew; names, keypoints and classes as in `consep`."""
+    """Each training tile once at each zoom (1: 0.5 µm/px), stained anew each time; names and classes as in `consep`."""
     tiles = []
     for number, plain in enumerate(data.consep(folder)):
         path = folder / f"{plain.name}.png"

@@ -1,7 +1,7 @@
-"""Invented tiles of nuclei that endometrium hasn't: 4 to 16 µm, pale, vesicular, dark, crowded, brown and blue on a continuum.
+"""Invented tiles of nuclei that endometrium hasn't: 4 to 16 µm, pale, vesicular, dark, brown and blue on a continuum.
 
-Training only. Every property is drawn for a tile and varies round it from nucleus to nucleus; textures are `inference.draw`'s.
-Compartments mean nothing here: tiles say so, and only detection learns from them.
+Training only. Every property is drawn for a tile and varies round it from nucleus to nucleus; textures are those of
+`inference.draw`. Compartments mean nothing here: tiles say so, and only detection learns from them.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ PLASMA = np.array([0.42, 0.55, 0.70], np.float32)
 class Look:
     """Of a tile: mean diameter and least distance (px), relative spread, elongation, stain amounts, shares in [0, 1].
 
-    `hollow` is what a nucleus lacks inside against its rim, `coarse` the deviation of its chromatin, `overlap` the share of throws
-    that may touch another nucleus, `positive` the share with DAB, `plasma`, `membrane` stain outside of nuclei.
+    `hollow` is what a nucleus lacks inside against its rim, `coarse` the deviation of its chromatin, `overlap` the share of
+    throws that may touch another nucleus, `positive` the share with DAB, `plasma`, `membrane` stain outside of nuclei.
     """
 
     diameter: float
@@ -88,7 +88,7 @@ def drawn_as(a: Look, random: np.random.Generator, name: str) -> Tile:
 
 
 def thrown(a: Look, side: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(n, 2) centres, no two nearer than `distance` diameters (some 0.75 of that), fewer where a smooth field is low."""
+    """(n, 2) centres, no two nearer than `distance` diameters (some 0.75 of that), none where a smooth field is low."""
     density = field((side, side), random)
     kept = np.empty((0, 2))
     for x, y in random.uniform(0, side - 1, (TRIES, 2)):

@@ -1,12 +1,12 @@
-"""How a network bears what endometrium of one laboratory doesn't show; measured on the validation tiles of a fold, changed.
+"""How a network bears what endometrium of one laboratory doesn't show, measured on changed validation tiles of a fold.
 
     python -m inference.training.stress --endonuke FOLDER --consep FOLDER --checkpoint RUN/best.pt \\
         --calibration RUN/calibration.json --fold 0 --name NAME --out FILE [--scales]
 
-Sets: the tiles larger and smaller (there the radius of the metric grows with the nuclei), restained, hollow, under casts; H&E
-tiles of the fold made IHC; invented tiles of small, middling and large nuclei, whose seeds no training uses; a slide of
-`inference.draw`. Figures at the network's own counting threshold; mAP and AP need none. `--scales`: the mean over 0.5 and 0.7
-µm/px.
+Sets: the tiles larger and smaller (there the radius of the metric grows with the nuclei), restained, hollow, under casts;
+H&E tiles of the fold made IHC; invented tiles of small, middling and large nuclei, whose seeds no training uses; a slide of
+`inference.draw`. Figures at the network's own counting threshold; mAP and AP need none. `--scales`: the mean over 0.5 and
+0.7 µm/px.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Set:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """AP and F1 in [0, 1]; precision, recall, f1 and bias (counted over annotated, less 1) at the counting threshold."""
+    """All in [0, 1]; precision, recall, f1 and bias (counted over annotated, less 1) at the counting threshold."""
 
     name: str
     n: int

@@ -34,7 +34,7 @@ def _answer(net: nn.Module, tile: Tile) -> Floats:
 def over_scales(
     net: nn.Module, image: npt.NDArray[np.uint8], calibration: Calibration = RAW, coarser: tuple[float, ...] = (0.714,)
 ) -> Tensor:
-    """Logits (1, 2, h', w') of the mean of the calibrated probabilities at 0.5 µm/px and of the picture shrunk by `coarser`."""
+    """Logits (1, 2, h', w') of the mean of calibrated probabilities at 0.5 µm/px and of the picture shrunk by `coarser`."""
     own = _calibrated(logits_of(net, image), calibration)
     means = [own]
     h, w = image.shape[:2]

@@ -1,4 +1,4 @@
-"""What other laboratories, organs and scanners do to a picture, beyond `augment`: hollow and pale nuclei, veils, casts, vignettes.
+"""What other laboratories, organs and scanners do to a picture, beyond `augment`: hollow nuclei, veils, casts, vignettes.
 
 Every function takes (h, w, 3) RGB uint8 and returns the same. Densities are optical, base 10.
 """
@@ -23,8 +23,8 @@ class Wide:
 
     Attributes
     ----------
-    hollow : how much of the mean density round a pixel (sigma `hollow_sigma`, px) is taken off: nuclei become rims, as vesicular
-        ones are
+    hollow : how much of the mean density round a pixel (sigma `hollow_sigma`, px) is taken off: nuclei become rims, as
+        vesicular ones are
     browned : how much of the blue density turns to DAB where a smooth field is high
     veil : density of an uneven stain (haematoxylin, DAB or grey) over all
     warmth, tint : relative gain of red against blue, and of green; exposure of all three
@@ -80,13 +80,13 @@ def scanned_otherwise(image: Image, w: Wide, random: np.random.Generator) -> Ima
 
 
 def hollowed(density: Floats, strength: float, sigma: float) -> Floats:
-    """Density less a share of the mean round it, never below a quarter of what was there; what is dark only at its rim stays."""
+    """Density less a share of the mean round it, never below a quarter of what was there: rims stay, middles pale."""
     round_it = cv2.GaussianBlur(density, (0, 0), sigma)
     return np.asarray(np.maximum(density - strength * np.minimum(round_it, density), 0.25 * density), np.float32)
 
 
 def browned(density: Floats, strength: float, where: Floats) -> Floats:
-    """Turn haematoxylin to DAB where the field `where` (h, w), 0 to 1, is high; the grey of a pixel grows by up to `strength`."""
+    """Turn haematoxylin to DAB, `strength` times as dense, where the field `where` (h, w), 0 to 1, is high."""
     blue = np.clip(density[..., 0] - 0.5 * density[..., 2], 0, None)[..., None] * where[..., None]
     return np.asarray(density + blue * (strength * 1.4 * DAB - 0.6 * HAEMATOXYLIN), np.float32)
 
@@ -98,7 +98,7 @@ def field(shape: tuple[int, int], random: np.random.Generator) -> Floats:
 
 
 def vignette(shape: tuple[int, int], lost: float, random: np.random.Generator) -> Floats:
-    """(h, w) gain: 1 at a centre that may lie outside, 1 - lost at the pixel farthest from it, falling with the square."""
+    """(h, w) gain: 1 at a centre that may lie outside, 1 - lost at the farthest pixel, falling with the square."""
     h, w = shape
     cx, cy = random.uniform(-0.5, 1.5) * w, random.uniform(-0.5, 1.5) * h
     y, x = np.mgrid[:h, :w].astype(np.float32)
