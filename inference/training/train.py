@@ -210,7 +210,7 @@ def material_of(args: argparse.Namespace) -> Material:
     others: list[tuple[float, Sequence[data.Tile]]] = []
     if args.recoloured:
         recoloured = consep_as_ihc(args.consep)
-        if args.fold is not None and not args.all:
+        if args.fold is not None:
             recoloured, _ = groups.split(recoloured, args.fold, "consep")
         others.append((args.recoloured, recoloured))
     if args.drawn:
@@ -245,7 +245,11 @@ def main() -> None:
     parser.add_argument("--recoloured", type=float, default=0.0, help="share of crops of H&E tiles made IHC (needs --consep)")
     parser.add_argument("--drawn", type=float, default=0.0, help="share of crops of invented tiles")
     parser.add_argument("--keep-last", action="store_true", help="best.pt is the last state, whatever the validation says")
-    parser.add_argument("--all", action="store_true", help="train on the validation tiles too: their figures then mean nothing")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="train on the validation tiles too (not on H&E of the fold): their figures then mean nothing",
+    )
     args = parser.parse_args()
     material = material_of(args)
     recipe = Recipe(
