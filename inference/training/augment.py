@@ -1,8 +1,8 @@
 """What training does to a picture: other stains (in optical density), other scanners, noise, blur, JPEG. Geometry is in
 `data`.
 
-Two strengths were tried: MILD (run a, from scratch) and STRONG (its second part); the ablations switch single parts
-off.
+Strengths: MILD (run a, from scratch), STRONG (its second part), WIDE (for tissue and scanners unlike the tiles). The
+ablations switch single parts off.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from inference.training.wide import Wide, scanned_otherwise, stained_otherwise
 
 Image = npt.NDArray[np.uint8]
 Range = tuple[float, float]
@@ -24,7 +26,8 @@ class Augmentation:
     """Ranges are uniform; a share is how often a change is made. Hue in degrees, blur in px, noise in [0, 1] of white.
 
     `stain_scale`, `stain_shift` and `stain_jitter` move each stain's density and vector; `gamma`, `white_balance` and
-    `brightness` are a scanner's; `mosaic` is how often two tiles share a crop.
+    `brightness` are a scanner's; `mosaic` is how often two tiles share a crop; `wide` is what other organs and scanners
+    do beyond that.
     """
 
     stain_share: float = 0.85
@@ -46,6 +49,7 @@ class Augmentation:
     noise: float = 0.02
     scale: Range = (0.8, 1.25)
     mosaic: float = 0.0
+    wide: Wide | None = None
 
 
 STRONG = Augmentation()
@@ -58,18 +62,32 @@ MILD = Augmentation(
     gamma_share=0,
     white_balance_share=0,
     brightness=(0.85, 1.12),
+)  # fmt: skip
+WIDE = Augmentation(
+    stain_scale=(0.35, 1.8),
+    stain_shift=0.06,
+    blur=(0.3, 1.4),
+    gamma_share=0,
+    white_balance_share=0,
+    brightness=(0.92, 1.06),
+    scale=(0.6, 1.6),
+    wide=Wide(),
 )
-STRENGTHS = {"mild": MILD, "strong": STRONG}
+STRENGTHS = {"mild": MILD, "strong": STRONG, "wide": WIDE}
 
 
 def disturbed(image: Image, a: Augmentation, random: np.random.Generator) -> Image:
     """Stain, then scanner; (h, w, 3) RGB uint8 to the same."""
     if random.random() < a.stain_share:
         image = restained(image, a, random)
+    if a.wide:
+        image = stained_otherwise(image, a.wide, random)
     if random.random() < a.hue_share:
         image = _hue_shifted(image, random.uniform(-a.hue, a.hue))
     if random.random() < a.blur_share:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), random.uniform(*a.blur)), np.uint8)
+    if a.wide:
+        image = scanned_otherwise(image, a.wide, random)
     if random.random() < a.jpeg_share:
         image = _compressed(image, int(random.integers(*a.jpeg)))
     return _scanned(image, a, random)

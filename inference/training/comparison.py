@@ -97,7 +97,7 @@ def loss_of(maps: Tensor, target: Tensor) -> Tensor:
     """Huber's loss of (b, 2, h, w) maps against the Gaussians of each class, brought from `data.target`'s stride to
     full size.
     """
-    nucleus, epithelium, _, inside = target.unbind(1)
+    nucleus, epithelium, _, inside = target[:, :4].unbind(1)
     classes = torch.stack([nucleus * (1 - epithelium), nucleus * epithelium], dim=1)
     wanted = functional.interpolate(classes, scale_factor=2.0, mode="bilinear", align_corners=False)
     counts = functional.interpolate(inside[:, None], scale_factor=2.0, mode="nearest")

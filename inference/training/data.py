@@ -22,11 +22,17 @@ CONSEP_EPITHELIUM = (3, 4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """An annotated tile: RGB (h, w, 3) uint8 at 0.5 µm/px."""
+    """An annotated tile: RGB (h, w, 3) uint8 at 0.5 µm/px.
+
+    `compartments`: whether its labels mean anything. `answer`: a teacher's logits (2, h/2, w/2) float32 of the tile as
+    it is, where there is one (`teach`).
+    """
 
     name: str
     image: Image
     points: Points
+    compartments: bool = True
+    answer: npt.NDArray[np.float32] | None = None
 
 
 def endonuke(folder: Path) -> list[Tile]:
@@ -35,7 +41,7 @@ def endonuke(folder: Path) -> list[Tile]:
     for path in sorted((folder / "images").glob("*.png"), key=lambda p: int(p.stem)):
         rows = np.loadtxt(folder / "labels" / f"{path.stem}.txt", ndmin=2).reshape(-1, 3)
         label = np.where(rows[:, 2] == 1, EPITHELIUM, STROMA).astype(np.int64)
-        tiles.append(Tile(name=path.stem, image=_read(path), points=_points(rows[:, :2], label)))
+        tiles.append(Tile(name=path.stem, image=read_image(path), points=_points(rows[:, :2], label)))
     return tiles
 
 
@@ -55,7 +61,7 @@ def consep(folder: Path) -> list[Tile]:
         epithelial = np.bincount(index, np.isin(kind[rows, columns], CONSEP_EPITHELIUM)) / n > 0.5
         assert len(ids) == len(x)
         label = np.where(epithelial, EPITHELIUM, STROMA).astype(np.int64)
-        image = cv2.resize(_read(path), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(read_image(path), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         tiles.append(
             Tile(name=path.stem, image=np.asarray(image, np.uint8), points=_points(np.stack([x, y], 1), label))
         )
@@ -70,9 +76,9 @@ def split(tiles: list[Tile]) -> tuple[list[Tile], list[Tile]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crop:
-    """`clean` and `image` (SIZE, SIZE, 3) uint8, before and after staining.
+    """`clean` and `image` (SIZE, SIZE, 3) uint8, before and after staining; `target` (7, SIZE/2, SIZE/2) float32.
 
-    `target` (4, SIZE/2, SIZE/2) float32 as of `target`.
+    Planes 0 to 3 as of `target`, 4 and 5 a teacher's logits (nucleus, compartment), 6 where these are known.
     """
 
     clean: Image
@@ -88,7 +94,7 @@ def sample(tile: Tile, other: Tile, augmentation: Augmentation, random: np.rando
         seam = 2 * int(random.integers(SIZE // 8, 3 * SIZE // 8))
         clean, planes = clean.copy(), planes.copy()
         clean[:, seam:], planes[:, :, seam // 2 :] = second[:, seam:], second_planes[:, :, seam // 2 :]
-        planes[2:, :, (seam - SEAM) // 2 : (seam + SEAM) // 2] = 0
+        planes[[2, 3, 6], :, (seam - SEAM) // 2 : (seam + SEAM) // 2] = 0
     return Crop(clean=clean, image=disturbed(clean, augmentation, random), target=planes)
 
 
@@ -96,7 +102,23 @@ def _cut(tile: Tile, augmentation: Augmentation, random: np.random.Generator) ->
     turn, xy = _affine(tile, augmentation.scale, random)
     image = cv2.warpAffine(tile.image, turn, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(np.ones(tile.image.shape[:2], np.uint8), turn, (SIZE, SIZE), flags=cv2.INTER_NEAREST)
-    return np.asarray(image, np.uint8), target(xy, tile.points.label, np.asarray(inside, np.uint8))
+    planes = target(xy, tile.points.label, np.asarray(inside, np.uint8))
+    planes[2] *= tile.compartments
+    return np.asarray(image, np.uint8), np.concatenate([planes, _answer(tile, turn, planes[3])])
+
+
+def _answer(tile: Tile, turn: npt.NDArray[np.float64], inside: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(3, h/2, w/2): the teacher's logits under the crop's turn and where they are known; zeros without a teacher."""
+    planes = np.zeros((3, *inside.shape), np.float32)
+    if tile.answer is not None:
+        shift = turn[:, 2] + (turn[:, :2].sum(axis=1) - 1) * (HEAT_STRIDE - 1) / 2  # heat pixel i lies at 2 i + 0.5
+        matrix = np.concatenate([turn[:, :2], shift[:, None] / HEAT_STRIDE], axis=1)
+        for plane, answer in zip(planes, tile.answer, strict=False):
+            cv2.warpAffine(
+                answer, matrix, inside.shape[::-1], dst=plane, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+            )
+        planes[2] = inside
+    return planes
 
 
 def target(xy: npt.NDArray[np.float64], label: npt.NDArray[np.int64], inside: Image) -> npt.NDArray[np.float32]:
@@ -140,11 +162,16 @@ def _affine(
     return turn, tile.points.xy @ matrix.T + turn[:, 2]
 
 
+def zoomed(points: Points, factor: float) -> Points:
+    """Keypoints where they lie once the picture is larger by `factor`."""
+    return Points(xy=(points.xy + 0.5) * factor - 0.5, label=points.label, confidence=points.confidence)
+
+
 def _points(xy: npt.NDArray[np.float64], label: npt.NDArray[np.int64]) -> Points:
     return Points(xy=xy.astype(np.float64), label=label, confidence=np.ones(len(label)))
 
 
-def _read(path: Path) -> Image:
+def read_image(path: Path) -> Image:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise FileNotFoundError(path)

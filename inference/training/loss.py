@@ -13,8 +13,8 @@ TEACHER_SCALE = 4.0
 
 
 def loss_of(logits: Tensor, target: Tensor, recipe: Recipe) -> Tensor:
-    """Detection plus compartment; logits (b, 2, h, w), target (b, 4, h, w) as of `data.target`."""
-    nucleus, epithelium, weight, inside = target.unbind(1)
+    """Detection plus compartment; logits (b, 2, h, w), target (b, 4 or more, h, w) as of `data.Crop`."""
+    nucleus, epithelium, weight, inside = target[:, :4].unbind(1)
     by_class = recipe.stroma_weight + (recipe.epithelium_weight - recipe.stroma_weight) * epithelium
     probability = logits[:, 0].sigmoid().clamp(1e-5, 1 - 1e-5)
     peak = (nucleus >= 0.999).float() * inside

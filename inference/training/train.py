@@ -20,21 +20,30 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from inference.training import data
+from inference.training import data, groups
 from inference.training.augment import STRENGTHS
 from inference.training.evaluate import TURNS, turned, turned_back, validate
 from inference.training.loss import distance_to, loss_of
 from inference.training.model import NucleusNet, load, multiply_adds_per_pixel
 from inference.training.recipe import Recipe, Schedule
+from inference.training.recoloured import consep_as_ihc
+from inference.training.rendered import rendered
+from inference.training.teach import taught
+
+DRAWN = 400  # invented tiles of a run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What a run learns from and is measured on. `teachers` answer the same crops; none without distillation."""
+    """What a run learns from and is measured on. `teachers` answer the same crops; none without distillation.
+
+    `others` are further sets of tiles with the share of crops that each gives.
+    """
 
     training: Sequence[data.Tile]
     validation: Sequence[data.Tile]
     he: Sequence[data.Tile] = ()
+    others: Sequence[tuple[float, Sequence[data.Tile]]] = ()
     teachers: Sequence[nn.Module] = field(default=())
     keep_last: bool = False
 
@@ -84,7 +93,7 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """`clean` and `images` (b, 3, s, s) float32 in [0, 1], `target` (b, 4, s/2, s/2)."""
+    """`clean` and `images` (b, 3, s, s) float32 in [0, 1], `target` (b, 7, s/2, s/2) as of `data.Crop`."""
 
     clean: Tensor
     images: Tensor
@@ -107,6 +116,12 @@ def _crop(number: int, step: int, recipe: Recipe, material: Material, random: np
     other = material.training[int(random.integers(len(material.training)))]
     if material.he and step < recipe.he_until * recipe.steps and random.random() < recipe.he_share:
         return data.sample(material.he[int(random.integers(len(material.he)))], other, recipe.augmentation, random)
+    chance = random.random() if material.others else 1.0
+    for share, tiles in material.others:
+        if chance < share:
+            one, two = (tiles[int(i)] for i in random.integers(len(tiles), size=2))
+            return data.sample(one, two, recipe.augmentation, random)
+        chance -= share
     epoch, place = divmod(number, len(material.training))  # every tile once an epoch, in a new order
     order = np.random.default_rng((recipe.seed, 7, epoch)).permutation(len(material.training))
     return data.sample(material.training[order[place]], other, recipe.augmentation, random)
@@ -120,14 +135,16 @@ def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
 def _step(
     net: nn.Module, batch: Batch, recipe: Recipe, teachers: Sequence[nn.Module], random: np.random.Generator
 ) -> Tensor:
-    """The loss of a batch.
-
-    One teacher, drawn, sees it unstained and turned at random: over the steps all of them in all turns.
+    """The loss of a batch. Answers that came with the tiles are followed where known; else one teacher, drawn, sees the
+    batch unstained and turned at random: over the steps all of them in all turns.
     """
     net.train()
     with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
         logits = net(batch.images).float()
         loss = loss_of(logits, batch.target, recipe)
+        known = batch.target[:, 6]
+        if recipe.distil and bool(known.any()):
+            return (1 - recipe.distil) * loss + recipe.distil * distance_to(batch.target[:, 4:6], logits, known)
         if not teachers or not recipe.distil:
             return loss
         teacher, turn = teachers[int(random.integers(len(teachers)))], TURNS[int(random.integers(len(TURNS)))]
@@ -196,6 +213,33 @@ def _log(out: Path, line: dict[str, float]) -> None:
         log.write(json.dumps(line) + "\n")
 
 
+def material_of(args: argparse.Namespace) -> Material:
+    """What the command line asks for."""
+    tiles = data.endonuke(args.endonuke)
+    training, validation = data.split(tiles) if args.fold is None else groups.split(tiles, args.fold)
+    training, teachers = tiles if args.all else training, [load(p) for p in args.teacher]
+    if teachers and args.whole_tiles:
+        torch.set_num_threads(args.threads)
+        training, teachers = taught(training, list(teachers)), []
+    others: list[tuple[float, Sequence[data.Tile]]] = []
+    if args.recoloured:
+        recoloured = consep_as_ihc(args.consep)
+        if args.fold is not None:
+            recoloured, _ = groups.split(recoloured, args.fold, "consep")
+        others.append((args.recoloured, recoloured))
+    if args.drawn:
+        others.append((args.drawn, [rendered(args.seed * 100_000 + i) for i in range(DRAWN)]))
+    he = data.consep(args.consep) if args.consep and not args.recoloured else ()
+    return Material(
+        training=training,
+        validation=validation,
+        he=he,
+        others=others,
+        teachers=teachers,
+        keep_last=args.all or args.keep_last,
+    )
+
+
 def main() -> None:
     d = Recipe()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -228,18 +272,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=250, help="steps between validations and checkpoints")
     parser.add_argument(
-        "--all", action="store_true", help="train on the validation tiles too: their figures then mean nothing"
+        "--fold", type=int, choices=range(groups.FOLDS), help="of groups.json, validates; default: split.json"
+    )
+    parser.add_argument("--whole-tiles", action="store_true", help="teachers answer each tile once, over eight turns")
+    parser.add_argument(
+        "--recoloured", type=float, default=0.0, help="share of crops of H&E tiles made IHC (needs --consep)"
+    )
+    parser.add_argument("--drawn", type=float, default=0.0, help="share of crops of invented tiles")
+    parser.add_argument(
+        "--keep-last", action="store_true", help="best.pt is the last state, whatever the validation says"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="train on the validation tiles too (not on H&E of the fold): their figures then mean nothing",
     )
     args = parser.parse_args()
-    tiles = data.endonuke(args.endonuke)
-    training, validation = data.split(tiles)
-    material = Material(
-        training=tiles if args.all else training,
-        validation=validation,
-        he=data.consep(args.consep) if args.consep else (),
-        teachers=[load(p) for p in args.teacher],
-        keep_last=args.all,
-    )
+    material = material_of(args)
     recipe = Recipe(
         seed=args.seed,
         steps=args.steps,
@@ -253,7 +302,8 @@ def main() -> None:
     torch.manual_seed(args.seed)
     net = load(args.start) if args.start else NucleusNet()
     cost = multiply_adds_per_pixel(net) * 4e6
-    print(f"{len(material.training)} + {len(material.he)} tiles, {cost:.3g} multiply-adds/mm²", flush=True)
+    others = sum(len(t) for _, t in material.others)
+    print(f"{len(material.training)} + {len(material.he)} + {others} tiles, {cost:.3g} multiply-adds/mm²", flush=True)
     train(net, recipe, material, args.out, every=args.every, threads=args.threads)
 
 
