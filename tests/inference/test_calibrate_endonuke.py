@@ -1,4 +1,4 @@
-"""Calibration on real tiles grouped into slides, graded by hidden thresholds with noise: the error left out is small."""
+"""Calibration on real tiles grouped into slides, graded by hidden thresholds with noise: small errors left out."""
 
 from pathlib import Path
 
