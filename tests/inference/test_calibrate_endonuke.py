@@ -1,4 +1,4 @@
-"""Calibration on real tiles grouped into slides, graded by hidden thresholds with noise: small errors left out."""
+"""Calibration on real tiles grouped into slides, graded by hidden thresholds with noise: left out, they err little."""
 
 from pathlib import Path
 
