@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.calibration.concerns import Advice, concerns, matched_share, nuclei_of
+from inference.calibration.concerns import Advice, concerns, hue_concern, matched_share, nuclei_of
 from inference.calibration.fit import Fit, HueBy, Objective, Settings, fit
 from inference.calibration.left_out import LeftOut, intervals, left_out, mean_error
 from inference.calibration.sample import Sample, slides_of
@@ -67,16 +67,17 @@ def calibrate(samples: Sequence[Sample], settings: Settings) -> Calibration:
     where next to none of the annotated nuclei of a region were found.
     """
     check(samples, settings)
-    chosen = way(samples, settings)
+    chosen, other = way(samples, settings), _other_way(samples, settings)
+    apart = () if other is None else hue_concern(chosen.fit, other.fit)
     return Calibration(
         settings=settings,
         chosen=chosen,
-        other=_other_way(samples, settings),
+        other=other,
         kappa=kappa_of(samples, chosen.fit.criteria),
         n=sum(nuclei_of(s) for s in samples),
         slides=len(slides_of(samples)),
         regions=len(samples),
-        advice=tuple(concerns(samples, chosen.fit)),
+        advice=(*concerns(samples, chosen.fit), *apart),
     )
 
 

@@ -10,7 +10,7 @@ from inference.analyzers.nuclear import COMPARTMENTS
 from inference.calibration.fit import Fit
 from inference.calibration.sample import Sample, slides_of
 from inference.calibration.units import pool_of, units_of
-from inference.grade import GRADE_NAMES, GRADES
+from inference.grade import GRADE_NAMES, GRADES, HueValueThresholds
 
 
 class Concern(StrEnum):
@@ -27,6 +27,7 @@ class Concern(StrEnum):
     NOTHING_FOUND = "NOTHING_FOUND"
     FEW_MATCHED = "FEW_MATCHED"
     FLAT_OPTIMUM = "FLAT_OPTIMUM"
+    HUE_UNDECIDED = "HUE_UNDECIDED"
     DUPLICATE_ANNOTATIONS = "DUPLICATE_ANNOTATIONS"
     CONTRADICTORY_ANNOTATIONS = "CONTRADICTORY_ANNOTATIONS"
     OFF_TISSUE = "OFF_TISSUE"
@@ -50,6 +51,8 @@ LEAST_MATCHED = 0.5
 FLAT_WIDTH = {"left": 50.0, "right": 50.0, "weak": 0.3, "moderate": 0.3, "strong": 0.3}
 """Levels, or density: a threshold that may lie anywhere in more isn't decided. Few nuclei lie between brown and blue,
 so that of hue is flat by nature."""
+HUES_APART = 40
+"""Degrees by which the two ways to the hue threshold may differ."""
 
 
 def concerns(samples: Sequence[Sample], fitted: Fit) -> Iterator[Advice]:
@@ -122,6 +125,17 @@ def _flatness(fitted: Fit) -> Iterator[Advice]:
     if wide:
         text = f"criteria within one point of the best range widely ({', '.join(wide)}): add regions, or fit by grades"
         yield Advice(concern=Concern.FLAT_OPTIMUM, text=text)
+
+
+def hue_concern(one: Fit, other: Fit) -> Iterator[Advice]:
+    """Two ways to the hue threshold that lead far apart: one of them cuts through a peak of hues."""
+    hues = [f.criteria.hue for f in (one, other) if isinstance(f.criteria, HueValueThresholds)]
+    if len(hues) == 2 and abs(hues[0] - hues[1]) > HUES_APART:
+        text = (
+            f"the hue threshold is {hues[0]} one way and {hues[1]} the other (search, peaks), at errors of"
+            f" {one.loss:.2f} and {other.loss:.2f}: prefer --hue-by peaks, or fit by grades"
+        )
+        yield Advice(concern=Concern.HUE_UNDECIDED, text=text)
 
 
 def matched_share(sample: Sample) -> float | None:

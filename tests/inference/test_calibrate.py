@@ -124,6 +124,12 @@ def test_too_few_and_one_sided_regions_are_warned_of() -> None:
     assert Concern.ONE_SIDED in concerns_of(alike)
 
 
+def test_two_ways_to_the_hue_threshold_that_lead_far_apart_are_warned_of() -> None:
+    assert Concern.HUE_UNDECIDED not in concerns_of(made_samples(HIDDEN), GRADES)
+    wide = HueValueThresholds(hue=226, left=72, right=118)  # a person who takes half of the blue nuclei for weak ones
+    assert Concern.HUE_UNDECIDED in concerns_of(made_samples(wide), GRADES)
+
+
 def only(part: int, grade: int | None, seed: int = 0) -> list[Sample]:
     """Five slides where the nuclei of compartment `part` are annotated, or all of them, that one's with one grade."""
     random, samples = np.random.default_rng(seed), []
