@@ -33,7 +33,7 @@ def set_up(*, level: str = "info", format: str = "auto", stream: TextIO | None =
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(out),  # a line and its end in one write
         cache_logger_on_first_use=False,
     )
     _standard_library()
