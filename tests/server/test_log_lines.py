@@ -7,7 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LOGS = "import structlog; from server.observability import set_up; set_up(format='json'); structlog.get_logger().info('one')"
+LOGS = """
+import structlog
+from server.observability import set_up
+set_up(format="json")
+structlog.get_logger().info("one")
+"""
 
 
 def test_a_line_and_its_end_are_one_write_so_that_processes_do_not_tear_each_others_lines() -> None:
