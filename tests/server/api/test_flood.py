@@ -26,9 +26,10 @@ from inference.cells.values import Cells
 from inference.geometry import Region
 from inference.slide import Slide
 from server import settings
-from server.api import analysis, gate, server
+from server.api import gate, server
 from server.bootstrap import Service
 from server.domain.errors import ChromogenError
+from server.services import analysis
 from tests.server.api.half_open import HALF_A_MESSAGE, HalfOpen, half_open
 from tests.server.api.harness import Api, Caller, running, told, unguarded
 from tests.server.api.issuer import Authority
