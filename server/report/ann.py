@@ -7,7 +7,6 @@ of its first pixel (0.5, 0.5) (PS3.3 C.37.1.2.1), or millimetres in the slide's 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +16,10 @@ from pydicom import Dataset
 from inference.analyzers.analyzer import Analyzer, Group
 from inference.cells.file import read_cells
 from inference.cells.values import Cells
-from server.domain.artifact import Artifact, ArtifactKind
-from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
-from server.report.keep import keep_beside_cells
-from server.report.source import SlideGeometry, geometry, kept_source, main_image
+from server.report.source import SlideGeometry, geometry, main_image
 
 SERIES_NUMBER = 9102
 
@@ -73,25 +69,6 @@ def build_ann(
     )
     identity.settle(report, result, image)
     return report
-
-
-class AnnReporter:
-    """Every cell as an annotation."""
-
-    kind = ArtifactKind.ANN
-    events = frozenset({EventKind.PRELIMINARY})
-
-    def __init__(self, folder: Path) -> None:
-        """`folder` holds the results' files."""
-        self._folder = folder
-
-    def build(self, event: Event) -> Artifact | None:
-        """None where there is no cell, or the slide's header wasn't kept. Raises as SrReporter."""
-        result = event.result
-        header = kept_source(result) if result is not None and event.kind in self.events else []
-        if result is None or not header:
-            return None
-        return keep_beside_cells(self.kind, result, build_ann(result, header))
 
 
 def _gathered(result: Result, slide: SlideGeometry, coordinates: Coordinates) -> list[_Columns]:

@@ -5,7 +5,6 @@ centre in it. One frame a segment, each the whole map, in the frame of reference
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +14,10 @@ from pydicom import Dataset
 
 from inference.analyzers.analyzer import Analyzer, MapSegment
 from inference.cells.file import read_cells
-from server.domain.artifact import Artifact, ArtifactKind
-from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
-from server.report.keep import keep_beside_cells
-from server.report.source import SlideGeometry, geometry, kept_source, main_image
+from server.report.source import SlideGeometry, geometry, main_image
 
 SERIES_NUMBER = 9103
 CELL_UM = 32.0
@@ -61,25 +57,6 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
     report.PatientOrientation = None  # type 2C: a slide has none, and older readers ask for the empty element
     identity.settle(report, result, image)
     return report
-
-
-class SegReporter:
-    """The map at low power."""
-
-    kind = ArtifactKind.SEG
-    events = frozenset({EventKind.PRELIMINARY})
-
-    def __init__(self, folder: Path) -> None:
-        """`folder` holds the results' files."""
-        self._folder = folder
-
-    def build(self, event: Event) -> Artifact | None:
-        """None where there is no cell, or the slide's header wasn't kept. Raises as SrReporter."""
-        result = event.result
-        header = kept_source(result) if result is not None and event.kind in self.events else []
-        if result is None or not header:
-            return None
-        return keep_beside_cells(self.kind, result, build_seg(result, header))
 
 
 def cell_pixels(slide: SlideGeometry) -> int:

@@ -11,16 +11,17 @@ from pydicom import Dataset, dcmread
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind, Reporter, Signing
 from server.domain.result import Result, ResultId
-from server.report.ann import AnnReporter, build_ann
+from server.report.ann import build_ann
 from server.report.identity import derived_uid, write
-from server.report.seg import SegReporter, build_seg
+from server.report.reporters import ANN_REPORTER, SEG_REPORTER
+from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER
 from server.report.sr import SrReporter, build_sr
 from tests.made import made_header, made_order, made_result
 
 SIGNED_AT = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
 EARLIER = ResultId("00000000-0000-4000-8000-000000000001")
-REPORTERS: list[Callable[[Path], Reporter]] = [SrReporter, AnnReporter, SegReporter]
+REPORTERS: list[Callable[[Path], Reporter]] = [SrReporter, lambda _: ANN_REPORTER, lambda _: SEG_REPORTER]
 
 
 def reported(tmp_path: Path, n: int = 100) -> Result:
@@ -76,7 +77,7 @@ def test_without_the_slides_header_nothing_is_made(tmp_path: Path, make: Callabl
     assert make(tmp_path).build(preliminary(result)) is None
 
 
-@pytest.mark.parametrize("make", [AnnReporter, SegReporter])
+@pytest.mark.parametrize("make", REPORTERS[1:])
 def test_no_cell_makes_neither_annotations_nor_map(tmp_path: Path, make: Callable[[Path], Reporter]) -> None:
     assert make(tmp_path).build(preliminary(reported(tmp_path, n=0))) is None
 
