@@ -26,9 +26,12 @@ _MODEL = Gauge(
     ["name", "version", "sha256", "engine"],
     registry=REGISTRY,
 )
-ENGINE_USABLE = Gauge(
-    "chromogen_engine_usable", "0 while this worker claims nothing since its engine is away.", registry=REGISTRY
-)
+READY = {
+    need: Gauge(
+        f"chromogen_{need}_usable", f"0 while this worker claims nothing since its {need} is away.", registry=REGISTRY
+    )
+    for need in ("engine", "disk")
+}
 THREAD_RESTARTS = Counter(
     "chromogen_thread_restarts_total",
     "Threads of this process that ended before they were told to, and were begun again.",
