@@ -78,6 +78,7 @@ ADVICE: dict[StrEnum, Advice] = {
     ),
     _S.SENDER_UNKNOWN: Advice(Kind.PERMISSION_DENIED, "the operator names the sender in the site file"),
     _S.NO_PROFILE: Advice(_STATE, "activate a profile for the marker"),
+    _S.PROFILE_EXPIRED: Advice(_STATE, "activate a revision that is valid, or retire the one that expired"),
     _S.PROFILE_CONFLICT: Advice(Kind.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
     _S.ORDER_UNKNOWN: Advice(Kind.NOT_FOUND, "check the order's identifier"),
     _S.ORDER_STATE: Advice(_STATE, "read the order again: its state does not allow this"),
