@@ -28,6 +28,7 @@ from inference.assay import Assay, BuiltIn, Scope, assay_of, register, unregiste
 from inference.cells.file import read_cells
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, joined, made_cells
+from inference.control_kind import ControlKind
 from inference.criteria import Criteria, Values, check_names, whole
 from inference.errors import Reason, Refused
 from inference.geometry import Region as Box
@@ -128,6 +129,7 @@ class MadeUpAnalyzer:
     legend = Legend(marks=(("dim", (40, 90, 200)), ("bright", (140, 90, 200))), note="disc nest, ring sea")
     criteria: tuple[type[Criteria], ...] = (GlowCriteria,)
     least_cells = 1_000_000
+    controls = (ControlKind(name="bright", measure=SHARE, low=1),)
     file_stem = "cells"
 
     def cells_of(self, answer: TileAnswer) -> Cells:
