@@ -128,8 +128,8 @@ class Analyzer(Protocol):
 
     @property
     def controls(self) -> tuple[ControlKind, ...]:
-        """The kinds of control tissue that it can judge, and what each must show where a laboratory says nothing else;
-        the first is what a control slide is taken for. Their ranges don't overlap.
+        """The kinds of control tissue that it can judge, none where it has no controls, and what each must show where a
+        laboratory says nothing else; the first is what a control slide is taken for. Their ranges don't overlap.
         """
         ...
 

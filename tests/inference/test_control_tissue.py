@@ -31,11 +31,11 @@ def test_every_nucleus_is_of_the_control_or_of_the_case(
 
 
 def test_the_tissue_of_a_control_is_not_the_cases(tmp_path_factory: pytest.TempPathFactory) -> None:
-    slide, _ = dotted(300, 200, step=9)
+    slide, _ = dotted(1600, 1200, step=50)
     folder = tmp_path_factory.mktemp("n")
-    half = box_area("control positive", Region(x=0, y=0, width=150, height=200))
+    half = box_area("control positive", Region(x=0, y=0, width=800, height=1200))
     whole = analyze(slide, DotEngine(), NUCLEAR, folder / "whole", Options())
     core = analyze(slide, DotEngine(), NUCLEAR, folder / "core", Options(within=half))
     case = analyze(slide, DotEngine(), NUCLEAR, folder / "case", Options(without=(half,)))
-    assert core.tissue_mm2 + case.tissue_mm2 == pytest.approx(whole.tissue_mm2, rel=0.2)
-    assert case.tissue_mm2 == pytest.approx(whole.tissue_mm2 / 2, rel=0.2)
+    assert core.tissue_mm2 + case.tissue_mm2 == pytest.approx(whole.tissue_mm2, rel=0.05)
+    assert case.tissue_mm2 == pytest.approx(whole.tissue_mm2 / 2, rel=0.05)
