@@ -64,6 +64,10 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.DATASET_INVALID: Advice(_INVALID, "correct the data set"),
     _R.MANIFEST_INVALID: Advice(_INVALID, "correct the line of the manifest that is named"),
     _R.ANNOTATION_INVALID: Advice(_INVALID, "correct or export again the annotations that are named"),
+    _R.CONTROL_INVALID: Advice(
+        _INVALID, "give what a control must show: a range of a measure, or one of its categories"
+    ),
+    _R.CONTROL_FAILED: Advice(_STATE, "stain the slide again with its control, then order anew"),
     _R.CALIBRATION_IMPOSSIBLE: Advice(_STATE, "annotate more regions, with nuclei of every grade"),
     _R.OUTPUT_NOT_WRITABLE: Advice(_AWAY, "the operator makes room on the disk; then try again"),
     _R.ENGINE_FAILED: Advice(_AWAY, "try again; the operator looks at the inference engine"),
