@@ -43,6 +43,10 @@ class Need(StrEnum):
     DISK = "disk"
 
 
+SAID = {Need.ENGINE: ("engine_not_usable", "engine_usable"), Need.DISK: ("disk_not_usable", "disk_usable")}
+"""Events of the log, of a need that goes away and comes back."""
+
+
 SIGNAL_POLL_S = 0.2
 """A signal is seen at most so much later."""
 DUE_AT_ONCE = 10
@@ -177,13 +181,13 @@ class Worker:
     def _has(self, need: Need) -> bool:
         """Said once when it changes."""
         trouble = self._trouble(need)
-        metrics.READY[need].set(trouble is None)
+        metrics.USABLE[need].set(trouble is None)
         if trouble is None:
             if self._missing.pop(need, None) is not None:
-                log.info(f"{need}_usable")
+                log.info(SAID[need][1])
             return True
         if need not in self._missing:
-            log.error(f"{need}_not_usable", reason=str(trouble.reason), detail=trouble.message)
+            log.error(SAID[need][0], reason=str(trouble.reason), detail=trouble.message)
         self._missing[need] = trouble.message
         return False
 

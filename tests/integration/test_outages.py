@@ -35,7 +35,9 @@ def worker_of(
     store: PostgresStore, database: sa.Engine, run_case: Callable[[Claim], None], **checks: Callable[[], None]
 ) -> Worker:
     ready = {Need(name): check for name, check in checks.items()}
-    return Worker(store, PostgresOutbox(database, lambda _: None), run_case, lease_s=60, poll_s=0.05, ready_checks=ready)
+    return Worker(
+        store, PostgresOutbox(database, lambda _: None), run_case, lease_s=60, poll_s=0.05, ready_checks=ready
+    )
 
 
 def failing(error: Exception) -> Callable[[Claim], None]:
