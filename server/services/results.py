@@ -180,7 +180,7 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
 
 
 def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result but for its profile's and artifacts'; that an interval is missing is said of each anew."""
+    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
     kept = tuple(w for w in old.warnings if w not in anew)
     has_intervals = any(measure.interval for measure in old.assay.measures)
