@@ -13,6 +13,7 @@ from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.model import read_model, shipped_models
+from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import score_lines
@@ -56,6 +57,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="folder for result.json, cells, overlay, QuPath file",
 )
+@click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -68,6 +70,7 @@ def score(
     focal_plane: int | None,
     engine: str,
     out: Path | None,
+    as_dicom: bool,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
@@ -83,15 +86,20 @@ def score(
     )  # Engines reads the name
     secure = None if engine == "local" else engine_secure(wanted)
     view = View(pyramid=pyramid, optical_path=optical_path, focal_plane=focal_plane)
+    if as_dicom and out is None:
+        raise click.UsageError("--dicom writes objects: name their folder by --out")
     with ExitStack() as stack:
         opened = open_slide(slide, read_model(shipped_models(), assay.model).resolution, mpp=mpp, view=view)
         stack.callback(opened.close)
+        source = source_of(slide, opened.facts) if as_dicom else []
         if out:
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
         result = score_slide(opened, runs, assay, profile, folder, options=Options(region=box), progress=progress)
+        if as_dicom:
+            result = write_objects(result, source, folder)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
             for path in folder.iterdir():

@@ -11,6 +11,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 from highdicom.ann import AnnotationGroup, Measurements, MicroscopyBulkSimpleAnnotations
+from highdicom.color import CIELabColor
 from pydicom import Dataset
 
 from inference.analyzers.analyzer import Analyzer, Group
@@ -106,6 +107,7 @@ def _group(result: Result, number: int, of: Group, columns: _Columns, confidence
         graphic_data=[points[:1]],
         algorithm_type="AUTOMATIC",
         algorithm_identification=identity.algorithm_sequence(result),
+        display_color=CIELabColor.from_rgb(*of.colour),
     )
     return _filled(group, points, np.concatenate(columns.confidence) if confidence else None)
 
