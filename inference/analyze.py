@@ -14,6 +14,7 @@ import numpy as np
 from inference import quality
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.analyzers.analyzer import Analyzer, Mismatch
+from inference.analyzers.outlined import outlined
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, joined
@@ -35,13 +36,14 @@ class Options:
     """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
 
     `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
-    kind of stain before any inference; else it is warned of.
+    kind of stain before any inference; else it is warned of. `outlines` are found too, where asked for.
     """
 
     shape: TileShape | None = None
     batch: int = 1
     region: Region | None = None
     refuse_mismatch: bool = False
+    outlines: bool = False
 
 
 def analyze(
@@ -58,11 +60,13 @@ def analyze(
     With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed
     again: the cells, their order and the histograms are the same either way.
 
-    Raises Refused (NO_TISSUE, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED);
-    then no file is left.
+    Raises Refused (NO_TISSUE, OUTLINES_UNSUPPORTED, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or
+    Failed (ENGINE_FAILED); then no file is left.
     """
     began = time.perf_counter()
     region = working_region(slide, options.region)
+    if options.outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     tissue = _tissue_in(slide, region)
     mismatch = _mismatch(analyzer, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
@@ -264,8 +268,10 @@ def owned(tile: Tile, found: Cells, slide: Slide, tissue: Tissue | None) -> Cell
     return found.taken(mine).placed(to_base(x[mine]), to_base(y[mine]))
 
 
-def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float) -> Cells:
+def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float, *, outlines: bool = False) -> Cells:
     """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
+    if outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)

@@ -167,7 +167,7 @@ class Worker(_Group):
     """`lease_s` after which a silent worker's case is another's; `poll_s` between polls; `grace_s` for a case to end on
     SIGTERM.
 
-    `stat_only` keeps a worker for STAT orders.
+    `stat_only` keeps a worker for STAT orders. `outlines` of nuclei are found too: a tenth of a second more a mm².
     """
 
     lease_s: Seconds = 60
@@ -175,6 +175,7 @@ class Worker(_Group):
     grace_s: Seconds = 25
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
     stat_only: bool = False
+    outlines: bool = False
 
 
 class Engine(_Group):
