@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.outlines [--side 1088] [--repeat 5]
 
-A tile with its halo is 1088 px. Seeds are the true centres moved at random by 0.7 px. One JSON line; `fit` is the median
-overlap (intersection over union) with the nuclei that were drawn. One core, OpenCV on one thread.
+A tile with its halo is 1088 px. Seeds are the true centres moved at random by 0.7 px. One JSON line; `fit` is the
+median overlap (intersection over union) with the nuclei that were drawn. One core, OpenCV on one thread.
 """
 
 import argparse
