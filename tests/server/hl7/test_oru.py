@@ -58,6 +58,8 @@ def expected(result: Result, region: str) -> dict[str, tuple[str, str]]:
     whole = {measure.code for measure in result.assay.measures if measure.whole}
     said: dict[str, tuple[str, str]] = {}
     for row in result.scores:
+        if row.region == region and row.category is not None:
+            said[row.code] = ({"positive": "LA6576-8^Positive^LN"}[row.category], "")
         if row.region == region and row.value is not None:
             said[row.code] = (f"{row.value:.0f}" if row.measure in whole else f"{row.value:.2f}", row.unit)
             if row.interval is not None:
@@ -78,6 +80,7 @@ def test_every_quantity_of_every_region_is_there_as_scored(tmp_path: Path, order
         "HSCORE_CI95_LOW",
         "HSCORE_CI95_HIGH",
         "85329-1",
+        "85337-4",
         "ALLRED_PS",
         "ALLRED_IS",
         "ALLRED_TOTAL",
@@ -122,6 +125,30 @@ def test_a_category_comes_in_words_or_as_the_answer_of_a_public_list(
         value,
         "P" if value else "X",
     ]
+
+
+@pytest.mark.parametrize(
+    ("marker", "category", "answer"),
+    [
+        ("ER", "negative", "LA6577-6^Negative^LN"),
+        ("ER", "ER Low Positive", "ER_STATUS_ER_LOW_POSITIVE^ER Low Positive^99CHROMOGEN"),
+        ("PR", "positive", "LA6576-8^Positive^LN"),
+        ("KI67", "between", "between"),
+    ],
+)
+def test_a_guideline_s_category_is_followed_by_its_comment_and_rule(
+    tmp_path: Path, marker: str, category: str, answer: str
+) -> None:
+    made, codes = made_result(tmp_path, marker=marker), ("ER_STATUS", "PGR_STATUS", "KI67_GROUP")
+    said = {"category": category, "comment": "Because | so.", "rule": "RULE 2020"}
+    rows = tuple(replace(row, **said) if row.measure in codes else row for row in made.scores)
+    message = build_oru(replace(made, scores=rows), made_order(marker=marker))
+    lines = message.decode().split("\r")
+    (at,) = (i for i, line in enumerate(lines) if line.startswith("OBX|") and f"|{answer}|" in line)
+    assert lines[at + 1 : at + 3] == [f"NTE|1|L|{category}. Because \\F\\ so.", "NTE|2|L|Rule: RULE 2020"]
+    numbers = [int(line.split("|")[1]) for line in lines if line.startswith("OBX|")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert "RULE 2020" not in build_rejection(replace(made, scores=rows), made_order(marker=marker), "x").decode()
 
 
 def test_a_store_that_made_floats_of_whole_numbers_changes_no_byte(tmp_path: Path, order: Order) -> None:
