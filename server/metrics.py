@@ -48,6 +48,12 @@ CASES = Counter(
     ["outcome", "reason"],
     registry=REGISTRY,
 )
+ARTIFACTS_NOT_MADE = Counter(
+    "chromogen_artifacts_not_made_total",
+    "Artifacts of scored slides that couldn't be built, by kind and reason.",
+    ["kind", "reason"],
+    registry=REGISTRY,
+)
 DELIVERIES = Counter(
     "chromogen_deliveries_total",
     "Deliveries tried, by destination, kind and SENT or the reason why not.",
