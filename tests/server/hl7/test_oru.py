@@ -127,30 +127,6 @@ def test_a_category_comes_in_words_or_as_the_answer_of_a_public_list(
     ]
 
 
-@pytest.mark.parametrize(
-    ("marker", "category", "answer"),
-    [
-        ("ER", "negative", "LA6577-6^Negative^LN"),
-        ("ER", "ER Low Positive", "ER_STATUS_ER_LOW_POSITIVE^ER Low Positive^99CHROMOGEN"),
-        ("PR", "positive", "LA6576-8^Positive^LN"),
-        ("KI67", "between", "between"),
-    ],
-)
-def test_a_guideline_s_category_is_followed_by_its_comment_and_rule(
-    tmp_path: Path, marker: str, category: str, answer: str
-) -> None:
-    made, codes = made_result(tmp_path, marker=marker), ("ER_STATUS", "PGR_STATUS", "KI67_GROUP")
-    said = {"category": category, "comment": "Because | so.", "rule": "RULE 2020"}
-    rows = tuple(replace(row, **said) if row.measure in codes else row for row in made.scores)
-    message = build_oru(replace(made, scores=rows), made_order(marker=marker))
-    lines = message.decode().split("\r")
-    (at,) = (i for i, line in enumerate(lines) if line.startswith("OBX|") and f"|{answer}|" in line)
-    assert lines[at + 1 : at + 3] == [f"NTE|1|L|{category}. Because \\F\\ so.", "NTE|2|L|Rule: RULE 2020"]
-    numbers = [int(line.split("|")[1]) for line in lines if line.startswith("OBX|")]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert "RULE 2020" not in build_rejection(replace(made, scores=rows), made_order(marker=marker), "x").decode()
-
-
 def test_a_store_that_made_floats_of_whole_numbers_changes_no_byte(tmp_path: Path, order: Order) -> None:
     result = made_result(tmp_path)
     floats = tuple(replace(row, value=None if row.value is None else float(row.value)) for row in result.scores)
