@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pydicom import Dataset
 
 from inference.analyze import Options, Progress, analyze
+from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
@@ -45,7 +46,8 @@ class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send.
+    model; `reporting` makes what its routes send. `outlines` says whether those of nuclei are found too, where they can
+    be.
     """
 
     store: Store
@@ -57,6 +59,7 @@ class CaseServices:
     today: Callable[[], date]
     cases: Path
     lease_s: float
+    outlines: bool = False
     now: Clock = utc_now
 
 
@@ -114,7 +117,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
-            options=Options(refuse_mismatch=True),
+            options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
         )
@@ -161,8 +164,11 @@ def score_slide(
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    options = options or Options()
+    if needs_outlines(criteria):
+        options = replace(options, outlines=True)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
+        analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
     metrics.analysed(analysis)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else Specimen()
