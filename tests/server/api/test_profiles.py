@@ -168,7 +168,7 @@ def test_two_profiles_are_compared_on_stored_results_without_inference(api: Api,
     answer = caller.profiles.CompareProfiles(request)
     assert [c.result_id for c in answer.comparisons] == [r.id for r in results]
     for row, result in zip(answer.comparisons, results, strict=True):
-        h_score, percent, status = row.measures
+        h_score, _percent, status = row.measures
         assert [m.measure for m in row.measures] == [H_SCORE.code, PERCENT_POSITIVE.code, ER_STATUS.code]
         assert (status.first_category, status.second_category) == ("positive", "positive")
         found = result.score(H_SCORE)
