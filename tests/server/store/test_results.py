@@ -267,7 +267,7 @@ INSERT INTO public.scores (result_id, lab, position, measure, code, scheme, disp
     SELECT result_id, lab, i, 'X' || i, 'X', '99X', 'x', 'all', '1', 0
     FROM unnest(ARRAY['{kept}', '{of}']::uuid[], ARRAY['LAB', '{lab}']) WITH ORDINALITY AS new (result_id, lab, i)
 """
-SHADOWING = "CREATE TEMPORARY TABLE results AS SELECT '{of}'::uuid AS id, '{lab}' AS lab"
+SHADOWING = "CREATE TEMPORARY TABLE results (id, lab) AS VALUES ('{kept}'::uuid, 'LAB'), ('{of}', '{lab}')"
 
 
 @pytest.mark.postgres
@@ -281,9 +281,9 @@ def test_scores_are_of_a_result_of_their_laboratory(
     store.finish(claim, kept, [])
     said = {"kept": kept.id, "of": of or kept.id, "lab": lab}
     bound = connect(service_url)
-    for caller, before in ((bound, "SET LOCAL chromogen.lab = '*'"), (engine, SHADOWING.format(**said))):
+    for caller, before in ((bound, "SET LOCAL chromogen.lab = '*'"), (engine, SHADOWING)):
         with caller.connect() as connection:
-            connection.exec_driver_sql(before)
+            connection.exec_driver_sql(before.format(**said))
             with pytest.raises(sa.exc.IntegrityError, match="isn't there"):
                 connection.exec_driver_sql(STRAY.format(**said))
     bound.dispose()
