@@ -93,6 +93,7 @@ class Service:
             today=_today,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
+            outlines=self.settings.worker.outlines,
         )
 
     def worker(self, run_case: RunCase, engine_check: ReadyCheck = lambda: None) -> Worker:

@@ -2,18 +2,21 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pydicom import Dataset
 
 from inference.analyze import Options, Progress, analyze
+from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
+from inference.control import ControlStatus
 from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
+from inference.guideline import commented
 from inference.infer import Engine, Urgency
 from inference.measures import Score
 from inference.quality import Warning
@@ -28,7 +31,7 @@ from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
-from server.report.codes import coded
+from server.report.codes import Tissue, coded, tissue_of
 from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
@@ -43,7 +46,8 @@ class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send.
+    model; `reporting` makes what its routes send. `outlines` says whether those of nuclei are found too, where they can
+    be.
     """
 
     store: Store
@@ -55,6 +59,7 @@ class CaseServices:
     today: Callable[[], date]
     cases: Path
     lease_s: float
+    outlines: bool = False
     now: Clock = utc_now
 
 
@@ -112,7 +117,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
-            options=Options(refuse_mismatch=True),
+            options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
         )
@@ -159,8 +164,11 @@ def score_slide(
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    options = options or Options()
+    if needs_outlines(criteria):
+        options = replace(options, outlines=True)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
+        analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
     metrics.analysed(analysis)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else Specimen()
@@ -188,12 +196,20 @@ def score_slide(
 
 
 def scores_of(
-    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, specimen: Specimen
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    specimen: Specimen,
+    control: ControlStatus = ControlStatus.ABSENT,
 ) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some; intervals where the fields are known."""
+    """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
+    the fields are known.
+    """
     counts = assay.analyzer.counts(histograms, profile.criteria)
     rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
-    return coded(rows, assay, specimen)
+    breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
+    return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

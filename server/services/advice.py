@@ -56,6 +56,8 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give criteria that the stain is scored by, each number in its range"),
+    _R.OUTLINES_MISSING: Advice(_STATE, "order the slide again, by a profile that grades by outlines or with them on"),
+    _R.OUTLINES_UNSUPPORTED: Advice(_INVALID, "ask for outlines of nuclear stains alone"),
     _R.CELLS_INVALID: Advice(
         Kind.DATA_LOSS,
         "cells of an older schema: order the slide again; a damaged file: the operator restores it from its backup",

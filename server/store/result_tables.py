@@ -79,6 +79,8 @@ scores = Table(
     Column("interval_low", Double, comment="95 %, in the unit of the value"),
     Column("interval_high", Double),
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    Column("comment", Text, nullable=False, server_default="", comment="what a guideline's category means"),
+    Column("rule", Text, nullable=False, server_default="", comment="the guideline's version and source"),
 )
 """Of which result is held by a trigger (migrations/sql/scores_of_a_result.sql)."""
 
