@@ -51,7 +51,8 @@ QUEUE, TASK = "cases", "chromogen.case"
 """procrastinate's names for what `defer` puts in."""
 
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 900.0
-WAIT_FIRST_S = 30.0
+SLIDE_PAUSES_S, OUTAGE_PAUSES_S = (30.0, RETRY_MOST_S), (5.0, 60.0)
+"""Shortest and longest between two looks for a slide, and for an archive that is away: it may be back at any time."""
 REPEATS_KEPT = 50
 """Messages that repeat one order: as many as are known again."""
 
@@ -192,14 +193,21 @@ def end(connection: Connection, claim: Claim, reached: OrderState, reason: str, 
         defer(connection, claim.order.id, claim.order.request.priority, delay_s=delay_s)
 
 
-def wait(connection: Connection, claim: Claim, reason: str, detail: str, longest_s: float) -> bool:
+def wait(
+    connection: Connection,
+    claim: Claim,
+    reason: str,
+    detail: str,
+    longest_s: float,
+    pauses_s: tuple[float, float] = SLIDE_PAUSES_S,
+) -> bool:
     """QUEUED, the attempt not counted, for longer each time; False, and nothing changed, once `longest_s` are over
     since it began.
 
     Raises Failed ATTEMPT_LOST.
     """
     age = func.extract("epoch", func.now() - orders.c.begun_at)
-    pause = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
+    pause = func.least(func.greatest(age / 2, pauses_s[0]), pauses_s[1])
     values = ended(OrderState.QUEUED) | {
         "attempt": orders.c.attempt - 1,
         "due_at": _in(pause),

@@ -31,6 +31,9 @@ DATABASE_WAIT_S = 72 * 3600.0
 right.
 """
 
+OUTAGES = frozenset({ServiceReason.ARCHIVE_UNREACHABLE, ServiceReason.ARCHIVE_DENIED, ServiceReason.SPOOL_FULL})
+"""What is nobody's fault, least of all the order's."""
+
 log = structlog.get_logger()
 
 
@@ -44,11 +47,13 @@ class PostgresStore:
         max_attempts: int = MAX_ATTEMPTS,
         stat_only: bool = False,
         slide_wait_s: float = 0,
+        outage_s: float = 0,
         notify: Notify = notify_nobody,
     ) -> None:
         """`stat_only`: of a worker that is kept for urgent orders; to it no other is due.
 
-        An order whose slide isn't there waits `slide_wait_s` before it is refused.
+        An order whose slide isn't there waits `slide_wait_s` before it is refused; for an archive that is away, or room
+        for a slide, `outage_s` before its attempts count.
         """
         self._engine, self._max_attempts = engine, max_attempts
         self._least_urgent = Priority.STAT if stat_only else Priority.ROUTINE
@@ -56,6 +61,7 @@ class PostgresStore:
         self._patience_s: dict[str, float] = {
             ServiceReason.SLIDE_NOT_FOUND: slide_wait_s,
             ServiceReason.DATABASE_FAILED: DATABASE_WAIT_S,
+            **dict.fromkeys(OUTAGES, outage_s),
         }
 
     def accept(self, request: Request) -> tuple[Order, bool]:
@@ -136,7 +142,8 @@ class PostgresStore:
 
     def _waits(self, claim: Claim, reason: str, detail: str) -> bool:
         with self._of(claim) as connection:
-            return orders.wait(connection, claim, reason, detail, self._patience_s[reason])
+            pauses_s = orders.OUTAGE_PAUSES_S if reason in OUTAGES else orders.SLIDE_PAUSES_S
+            return orders.wait(connection, claim, reason, detail, self._patience_s[reason], pauses_s)
 
     def _notified(self, claim: Claim, reached: OrderState, reason: str, detail: str) -> list[tuple[Delivery, str]]:
         """While it can't be written, the end is kept for `claim` to finish, and said so to the worker."""
