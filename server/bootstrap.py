@@ -19,6 +19,7 @@ from server.archive.folder import FolderArchive
 from server.archive.made import web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
+from server.disk import check_room
 from server.domain.errors import Failed
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
@@ -41,7 +42,7 @@ from server.store.notify import Notify
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
 from server.tls import sender_context
-from server.worker import ReadyCheck, RunCase, Worker
+from server.worker import Need, ReadyCheck, RunCase, Worker
 
 log = structlog.get_logger()
 
@@ -93,16 +94,18 @@ class Service:
             today=_today,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
+            outlines=self.settings.worker.outlines,
         )
 
-    def worker(self, run_case: RunCase, ready_check: ReadyCheck = lambda: None) -> Worker:
+    def worker(self, run_case: RunCase, engine_check: ReadyCheck = lambda: None) -> Worker:
         w = self.settings.worker
         times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
-        return Worker(self.store, self.outbox, run_case, ready_check=ready_check, **times)
+        checks = {Need.ENGINE: engine_check, Need.DISK: lambda: check_room(self.results_folder)}
+        return Worker(self.store, self.outbox, run_case, ready_checks=checks, **times)
 
-    def work(self, run_case: RunCase, ready_check: ReadyCheck) -> bool:
+    def work(self, run_case: RunCase, engine_check: ReadyCheck) -> bool:
         """Be a worker until SIGTERM or SIGINT; False where a case outlived its grace (see `Worker.run`)."""
-        worker = self.worker(run_case, ready_check)
+        worker = self.worker(run_case, engine_check)
         return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=self.settings.worker.poll_s))
 
     def close(self) -> None:
@@ -204,7 +207,7 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
         max_attempts=w.max_attempts,
         stat_only=w.stat_only,
         slide_wait_s=archive.wait_s,
-        outage_s=archive.outage_s,
+        outage_wait_s=w.outage_s,
         notify=notify,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
+from inference.analyzers.outlined import check_outlines
 from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
@@ -56,6 +57,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="folder for result.json, cells, overlay, QuPath file",
 )
+@click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -68,6 +70,7 @@ def score(
     focal_plane: int | None,
     engine: str,
     out: Path | None,
+    outlines: bool,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
@@ -75,6 +78,8 @@ def score(
 ) -> None:
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
     assay = assay_of(marker, "--marker")  # before the slide is opened
+    if outlines:
+        check_outlines(assay.analyzer)
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else built_in(assay)
     check_marker(profile, assay)
@@ -91,7 +96,9 @@ def score(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
-        result = score_slide(opened, runs, assay, profile, folder, options=Options(region=box), progress=progress)
+        result = score_slide(
+            opened, runs, assay, profile, folder, options=Options(region=box, outlines=outlines), progress=progress
+        )
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
             for path in folder.iterdir():

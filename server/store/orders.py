@@ -51,8 +51,9 @@ QUEUE, TASK = "cases", "chromogen.case"
 """procrastinate's names for what `defer` puts in."""
 
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 900.0
-SLIDE_PAUSES_S, OUTAGE_PAUSES_S = (30.0, RETRY_MOST_S), (5.0, 60.0)
-"""Shortest and longest between two looks for a slide, and for an archive that is away: it may be back at any time."""
+WAIT_FIRST_S = 30.0
+OUTAGE_PAUSE_S = 15.0
+"""Between two looks at what is away: so late at most an order goes on once it is back."""
 REPEATS_KEPT = 50
 """Messages that repeat one order: as many as are known again."""
 
@@ -194,23 +195,18 @@ def end(connection: Connection, claim: Claim, reached: OrderState, reason: str, 
 
 
 def wait(
-    connection: Connection,
-    claim: Claim,
-    reason: str,
-    detail: str,
-    longest_s: float,
-    pauses_s: tuple[float, float] = SLIDE_PAUSES_S,
+    connection: Connection, claim: Claim, reason: str, detail: str, longest_s: float, *, pause_s: float | None = None
 ) -> bool:
-    """QUEUED, the attempt not counted, for longer each time; False, and nothing changed, once `longest_s` are over
-    since it began.
+    """QUEUED, the attempt not counted, for `pause_s`, None: for longer each time; False, and nothing changed, once
+    `longest_s` are over since it began.
 
     Raises Failed ATTEMPT_LOST.
     """
     age = func.extract("epoch", func.now() - orders.c.begun_at)
-    pause = func.least(func.greatest(age / 2, pauses_s[0]), pauses_s[1])
+    growing = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
     values = ended(OrderState.QUEUED) | {
         "attempt": orders.c.attempt - 1,
-        "due_at": _in(pause),
+        "due_at": _in(growing if pause_s is None else pause_s),
         "reason": reason,
         "detail": detail,
     }

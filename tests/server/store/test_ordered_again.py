@@ -15,7 +15,7 @@ from server.domain.states import OrderState
 from server.hl7.oru import control_id
 from server.store.database import connect
 from server.store.order_repository import PostgresOrderRepository
-from server.store.store import OUTAGES, PostgresStore
+from server.store.store import PostgresStore
 from tests.server.store.hospital import AGAIN, OPERATOR, Hospital, fails_thrice, make_due, notify_in
 from tests.server.store.invented import request, result
 
@@ -281,29 +281,3 @@ def test_the_longer_an_order_waits_for_its_slide_the_rarer_are_its_looks(
     with engine.connect() as connection:
         wait_s = connection.exec_driver_sql("SELECT extract(epoch FROM due_at - now()) FROM orders").scalar_one()
     assert least < wait_s < most
-
-
-@pytest.mark.parametrize("reason", [*OUTAGES])
-def test_while_an_archive_is_away_an_order_loses_no_attempt_and_looks_again_within_a_minute(
-    engine: sa.Engine, reason: ServiceReason
-) -> None:
-    store = PostgresStore(engine, outage_s=3000)
-    order, _ = store.accept(request())
-
-    def looks() -> OrderState:
-        claim = store.claim(order.id, 60)
-        assert claim is not None
-        return store.end(claim, OrderState.QUEUED, reason, "away")
-
-    for minutes in range(10):
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"UPDATE orders SET begun_at = now() - interval '{minutes} min', due_at = now()")
-        assert looks() is OrderState.QUEUED
-        with engine.connect() as connection:
-            wait_s = connection.exec_driver_sql("SELECT extract(epoch FROM due_at - now()) FROM orders").scalar_one()
-        assert 4 < wait_s < 61
-    assert store.order(order.id).attempt == 0
-    for state in (OrderState.QUEUED, OrderState.QUEUED, OrderState.DEAD):  # beyond `outage_s` attempts count
-        with engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE orders SET begun_at = now() - interval '3001 s', due_at = now()")
-        assert looks() is state
