@@ -14,8 +14,10 @@ from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
+from inference.control import ControlStatus
 from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
+from inference.guideline import commented
 from inference.infer import Engine, Urgency
 from inference.measures import Score
 from inference.quality import Warning
@@ -30,7 +32,7 @@ from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSou
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
-from server.report.codes import coded
+from server.report.codes import Tissue, coded, tissue_of
 from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
@@ -201,12 +203,20 @@ def score_slide(
 
 
 def scores_of(
-    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, specimen: Specimen
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    specimen: Specimen,
+    control: ControlStatus = ControlStatus.ABSENT,
 ) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some; intervals where the fields are known."""
+    """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
+    the fields are known.
+    """
     counts = assay.analyzer.counts(histograms, profile.criteria)
     rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
-    return coded(rows, assay, specimen)
+    breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
+    return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

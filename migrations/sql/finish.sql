@@ -23,9 +23,9 @@ BEGIN
             kept.profile, kept.slide, kept.model, kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings,
             kept.warnings, kept.software, kept.choice);
     INSERT INTO scores (result_id, lab, position, measure, code, scheme, display, region, value, category, unit,
-            interval_low, interval_high, n)
+            interval_low, interval_high, n, comment, rule)
         SELECT kept.id, kept.lab, position, measure, code, scheme, display, region, value, category, unit,
-            interval_low, interval_high, n
+            interval_low, interval_high, n, comment, rule
         FROM jsonb_populate_recordset(NULL::scores, its_scores);
     INSERT INTO histograms (result_id, lab, name, shape, counts)
         SELECT kept.id, kept.lab, named.name, named.shape, packed[named.i]

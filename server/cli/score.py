@@ -16,7 +16,7 @@ from inference.geometry import Region
 from inference.model import read_model, shipped_models
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
-from server.cli.table import score_lines
+from server.cli.table import guideline_lines, score_lines
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
@@ -121,6 +121,8 @@ def parse_region(text: str) -> Region:
 def show(result: Result, out: Path | None) -> None:
     """The scores as a small table, warnings below it."""
     for line in score_lines(result.assay, result.scores):
+        click.echo(line)
+    for line in guideline_lines(result.scores):
         click.echo(line)
     region = result.clinical_region
     click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; research use only")

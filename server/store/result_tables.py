@@ -75,6 +75,8 @@ scores = Table(
     Column("interval_low", Double, comment="95 %, in the unit of the value"),
     Column("interval_high", Double),
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    Column("comment", Text, nullable=False, server_default="", comment="what a guideline's category means"),
+    Column("rule", Text, nullable=False, server_default="", comment="the guideline's version and source"),
     ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
 
