@@ -127,4 +127,4 @@ def test_writing_leaves_out_what_is_empty_at_the_end() -> None:
 def test_a_message_of_millions_of_lines_is_refused_before_it_is_split(end: bytes) -> None:
     """Issue 12, 7: 14 MB of short lines took 460 MB."""
     with pytest.raises(Refused, match="lines"):
-        read(b"MSH|^~\\&|LIS|LAB\r" + end * (LINES_AT_MOST + 1))
+        read(b"MSH|^~\\&|LIS|LAB\r" + end * (LINES_AT_MOST + 1) + b"PID|1")
