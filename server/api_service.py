@@ -3,7 +3,7 @@
 import os
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,8 @@ from server.store.order_repository import PostgresOrderRepository
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.tls import engine_secure
+from server.web.door import Door
+from server.web.groups import RouteGroup
 from server.web.server import WebServer
 
 log = structlog.get_logger()
@@ -107,7 +109,13 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
     """Not listening yet; None where it is off. Raises Refused SETTING_INVALID."""
     if service.settings.web.port is None:
         return None
-    return WebServer(service.settings, health, authenticate, RefusedCallLog(service.database))
+    note = RefusedCallLog(service.database)
+    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, door))
+
+
+def web_groups(service: Service, door: Door) -> Sequence[RouteGroup]:
+    """What stands on the HTTP door beside health: one group for each kind of user."""
+    return ()
 
 
 def api_server(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from pydicom import Dataset
+
 from inference.analyze import Options, Progress, analyze
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
@@ -17,17 +19,19 @@ from inference.measures import Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
+from server.domain.choice import Chosen, choose
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
 from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
-from server.domain.profile import Profile, ProfileRules, choose
+from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import coded
 from server.report.files import kept_files, write_files
 from server.report.identity import software_version
+from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
@@ -95,7 +99,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    profile = profile_for(order, assay, services)
+    chosen = profile_for(order, assay, services, source)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
@@ -104,9 +108,10 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             slide,
             engine,
             assay,
-            profile,
+            chosen.profile,
             folder,
             order=order,
+            chosen=chosen,
             options=Options(refuse_mismatch=True),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
@@ -118,14 +123,18 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         return result, services.reporting.report(preliminary).deliveries
 
 
-def profile_for(order: Order, assay: Assay, services: CaseServices) -> Profile:
-    """Raises Refused NO_PROFILE."""
+def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequence[Dataset]) -> Chosen:
+    """By the order and, as far as the laboratory's rules say, the slide's header. Raises Refused NO_PROFILE,
+    PROFILE_EXPIRED.
+    """
     asked = order.request
     offered, rules = services.store.profiles(asked.lab, asked.marker), services.rules(asked.lab)
-    profile = choose(offered, assay, lab=asked.lab, today=services.today(), rules=rules)
-    if profile is None:
-        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
-    return profile
+    slide = preparation_of(asked.specimen, source, rules)
+    chosen = choose(offered, assay, lab=asked.lab, today=services.today(), rules=rules, preparation=slide)
+    if chosen is None:
+        message = f"no valid profile for marker {asked.marker}, this clone, stainer and scanner; activate one"
+        raise Refused(ServiceReason.NO_PROFILE, message)
+    return chosen
 
 
 def score_slide(
@@ -136,11 +145,12 @@ def score_slide(
     folder: Path,
     *,
     order: Order | None = None,
+    chosen: Chosen | None = None,
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
-    """Analyse a slide and score it by a profile.
+    """Analyse a slide and score it by a profile, of an order the one `chosen`.
 
     Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
@@ -164,7 +174,12 @@ def score_slide(
         analysis=analysis,
         artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
-        warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
+        warnings=(
+            *analysis.warnings,
+            *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
+            *(() if chosen is None else (warning.value for warning in chosen.warnings)),
+        ),
+        choice=None if chosen is None else chosen.choice,
     )
     write_files(result, slide, fields, folder)
     return result

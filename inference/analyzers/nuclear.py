@@ -10,6 +10,7 @@ from inference import quality
 from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
+from inference.control_kind import ControlKind
 from inference.criteria import Criteria
 from inference.errors import Reason
 from inference.grade import (
@@ -109,6 +110,12 @@ COUNTS = (NUCLEI, *GRADE_COUNTS)
 MEASURES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
 """All that can be given; each assay names its own."""
 
+CONTROLS = (
+    ControlKind(name="positive", measure=PERCENT_POSITIVE, low=10),
+    ControlKind(name="negative", measure=PERCENT_POSITIVE, high=5),
+)
+"""Ours, where a laboratory has no ranges of its own."""
+
 
 class NuclearAnalyzer:
     """`inference.analyzers.analyzer.Analyzer` for nuclear stains."""
@@ -129,6 +136,7 @@ class NuclearAnalyzer:
     )
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
     least_cells = 100
+    controls = CONTROLS
     file_stem = "nuclei"
 
     def cells_of(self, answer: TileAnswer) -> Cells:

@@ -13,6 +13,7 @@ from inference.measures import Score
 from inference.slide import SlideFacts
 from server.api import fields
 from server.api.convert_profile import profile_message
+from server.domain.choice import ProfileChoice
 from server.domain.states import ResultState
 from server.domain.views import SummaryView
 from server.services.cells import Square
@@ -46,6 +47,18 @@ def result_message(view: SummaryView) -> pb.Result:
         research_use_only=True,
         etag=view.etag,
         software_version=result.software,
+        profile_choice=None if result.choice is None else _choice(result.choice),
+    )
+
+
+def _choice(choice: ProfileChoice) -> pb.ProfileChoice:
+    slide = choice.preparation
+    return pb.ProfileChoice(
+        clone=slide.clone,
+        stainer=slide.stainer,
+        scanner=slide.scanner,
+        by_slide=slide.by_slide,
+        alternatives=[pb.ProfileAlternative(profile=a.label, against=a.against) for a in choice.alternatives],
     )
 
 

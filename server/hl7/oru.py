@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from inference.measures import ALL
+from server.domain.choice import explained
 from server.domain.events import RESULT_REJECTED
 from server.domain.order import Order
 from server.domain.result import Result
@@ -135,6 +136,8 @@ def _notes(result: Result) -> Iterator[str]:
     yield RESEARCH_USE_ONLY
     if result.clinical_region:
         yield f"Clinical region: {result.clinical_region}"
+    if result.choice is not None:
+        yield explained(result.profile, result.choice)
     yield from (f"Warning: {w}" for w in result.warnings)
     if result.analysis.n == 0:
         yield f"No {result.assay.analyzer.file_stem}: no score. This is not a score of 0."

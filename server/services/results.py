@@ -17,6 +17,7 @@ from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, Nature
+from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
@@ -88,6 +89,7 @@ class ResultService:
             warnings=_warnings(old, interval_missing=fields is None),
             predecessor=old.id,
             software=software_version(),
+            choice=None,
         )
         return self._results.keep(actor, made, view.lab)
 
@@ -178,8 +180,9 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
 
 
 def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result; that an interval is missing is said of each anew."""
-    kept = tuple(w for w in old.warnings if w != Warning.INTERVAL_MISSING)
+    """Those of the old result but for its profile's; that an interval is missing is said of each anew."""
+    anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning)}
+    kept = tuple(w for w in old.warnings if w not in anew)
     has_intervals = any(measure.interval for measure in old.assay.measures)
     return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
 

@@ -21,6 +21,7 @@ from server.domain.artifact import Artifact
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId, ResultSummary
+from server.report import choice_json
 from server.store import artifacts, profiles
 from server.store.artifacts import Origin
 from server.store.tables import histograms, results, scores
@@ -56,6 +57,7 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
         "software": result.software,
+        "choice": None if result.choice is None else choice_json.choice_json(result.choice),
     }
 
 
@@ -165,6 +167,7 @@ def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact])
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
         software=row["software"],
+        choice=None if row["choice"] is None else choice_json.choice_in(row["choice"]),
     )
 
 

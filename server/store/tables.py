@@ -158,6 +158,7 @@ profiles = Table(
     Column("clone", Text, nullable=False),
     Column("stainer", Text, nullable=False),
     Column("scanner", Text, nullable=False),
+    Column("pathologist", Text, nullable=False, server_default="*", comment="whose own it is; *: the laboratory's"),
     Column("criteria", JSONB, nullable=False, comment="method, and its values"),
     Column("valid_from", Date),
     Column("valid_until", Date),

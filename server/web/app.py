@@ -1,6 +1,7 @@
-"""The addresses of the HTTP door."""
+"""The addresses of the HTTP door: its own, and those of the route groups that are mounted beside."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,24 +16,31 @@ from server.services import permissions
 from server.services.health import SERVICE, Health
 from server.web.answers import broken, refused, unknown
 from server.web.door import Door, Json, Operation
+from server.web.groups import RouteGroup
 from server.web.guards import BodyLimit, LocalHostOnly, SecurityHeaders
 
 PUBLIC = frozenset({"/healthz", "/readyz"})
 """Without a token: a load balancer has none. They name dependencies, and say of each whether it answers."""
 
 
-def app(door: Door, health: Health, *, loopback: bool) -> Starlette:
+def app(door: Door, health: Health, groups: Sequence[RouteGroup] = (), *, loopback: bool) -> Starlette:
     """Raises Refused SETTING_INVALID where an operation has no permission."""
-    permissions.check_declared(operation.name for operation in operations())
+    guarded = list(chain(operations(), *(group.operations for group in groups)))
+    permissions.check_declared(operation.name for operation in guarded)
+    bodies = dict(chain.from_iterable(group.largest_bodies.items() for group in groups))
     return Starlette(
-        routes=[*_public(health), *(door.route(operation) for operation in operations())],
-        middleware=[Middleware(SecurityHeaders), Middleware(LocalHostOnly, loopback), Middleware(BodyLimit)],
+        routes=[
+            *_public(health),
+            *(door.route(operation) for operation in guarded),
+            *chain.from_iterable(group.routes for group in groups),
+        ],
+        middleware=[Middleware(SecurityHeaders), Middleware(LocalHostOnly, loopback), Middleware(BodyLimit, bodies)],
         exception_handlers={ChromogenError: refused, HTTPException: unknown, Exception: broken},
     )
 
 
 def operations() -> Iterator[Operation]:
-    """Everything that needs a token."""
+    """The door's own that need a token."""
     yield Operation(path="/api/me", method="GET", name=permissions.GET_ME, work=me)
 
 

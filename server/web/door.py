@@ -1,8 +1,10 @@
 """What every operation by HTTP goes through: who, how often, may they; as the gate of the gRPC door does."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import anyio
 import structlog
@@ -13,16 +15,20 @@ from starlette.routing import Route
 
 from server import metrics
 from server.domain.access import Authenticate, Caller
-from server.domain.errors import ChromogenError, Refused, ServiceReason
+from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.services import permissions
 from server.services.limits import Rate
 
+T = TypeVar("T")
 Json = Mapping[str, object]
-Work = Callable[[Request, Caller], Json]
-"""Synchronous; runs in one of the door's threads."""
+Work = Callable[[Request, Caller], Json | Response]
+"""Synchronous; runs in one of the door's threads. `body_of` gives what was sent."""
 NoteRefusal = Callable[[Caller, str], None]
 
 THREADS = 8
+RECEIVE_S = 30.0
+"""For a body to arrive."""
+CREDENTIALS = frozenset({"authorization"})
 CERTIFICATE = "chromogen.certificate"
 """In a connection's scope: the client's certificate (PEM)."""
 
@@ -49,34 +55,68 @@ class Door:
     def route(self, operation: Operation) -> Route:
         return Route(operation.path, self._endpoint(operation), methods=[operation.method], name=operation.name)
 
+    async def admit(self, request: Request, name: str) -> Caller:
+        """Who asks, for endpoints that are no Operation. Raises as the authentication does, RATE_LIMITED,
+        PERMISSION_DENIED.
+        """
+        return await self._in_thread(self._admitted, name, request)
+
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            return await to_thread.run_sync(self._answered, operation, request, limiter=self._threads)
+            with _said(operation.name):
+                caller = await self.admit(request, operation.name)
+                await _received(request)
+                return await self._in_thread(self._answered, operation, request, caller)
 
         return answer
 
-    def _answered(self, operation: Operation, request: Request) -> Response:
-        began, said = time.perf_counter(), str(ServiceReason.INTERNAL)
-        with structlog.contextvars.bound_contextvars(method=operation.name, door="web"):
-            try:
-                answer = JSONResponse(operation.work(request, self._admitted(operation, request)))
-                said = "OK"
-                return answer
-            except ChromogenError as error:
-                said = str(error.reason)
-                raise
-            finally:
-                seconds = time.perf_counter() - began
-                metrics.call(operation.name, said, seconds)
-                log.info("call", outcome=said, seconds=round(seconds, 4))
+    async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        return await to_thread.run_sync(work, *given, limiter=self._threads)
 
-    def _admitted(self, operation: Operation, request: Request) -> Caller:
-        metadata = [(name, value) for name, value in request.headers.items() if name == "authorization"]
+    def _answered(self, operation: Operation, request: Request, caller: Caller) -> Response:
+        answer = operation.work(request, caller)
+        return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+    def _admitted(self, name: str, request: Request) -> Caller:
+        metadata = [(key, value) for key, value in request.headers.items() if key in CREDENTIALS]
         caller = self._authenticate(metadata, request.scope.get(CERTIFICATE))
         self._rate.take(f"{caller.lab}/{caller.subject}")
         try:
-            permissions.check(caller, operation.name)
+            permissions.check(caller, name)
         except Refused:
-            self._note_refusal(caller, operation.name)
+            self._note_refusal(caller, name)
             raise
         return caller
+
+
+def body_of(request: Request) -> bytes:
+    """Of an operation's request."""
+    body: bytes = request.state.body
+    return body
+
+
+async def _received(request: Request) -> None:
+    """Raises Failed DEADLINE_EXCEEDED, Refused MESSAGE_TOO_LARGE."""
+    try:
+        with anyio.fail_after(RECEIVE_S):
+            request.state.body = await request.body()
+    except TimeoutError:
+        message = f"the body did not arrive within {RECEIVE_S:g} s"
+        raise Failed(ServiceReason.DEADLINE_EXCEEDED, message, retryable=True) from None
+
+
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """Log and metrics say how an operation ended."""
+    began, said = time.perf_counter(), str(ServiceReason.INTERNAL)
+    with structlog.contextvars.bound_contextvars(method=name, door="web"):
+        try:
+            yield
+            said = "OK"
+        except ChromogenError as error:
+            said = str(error.reason)
+            raise
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.call(name, said, seconds)
+            log.info("call", outcome=said, seconds=round(seconds, 4))

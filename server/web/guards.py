@@ -1,5 +1,7 @@
 """What every HTTP request passes before its address is looked at: the host that it asks for, the size of its body."""
 
+from collections.abc import Mapping
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,7 +13,7 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class SecurityHeaders:
-    """On every answer, errors too."""
+    """On every answer, errors too; one that has a header of its own keeps it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -19,7 +21,9 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, sent)
@@ -41,27 +45,33 @@ class LocalHostOnly:
 
 
 class BodyLimit:
-    """Raises Refused MESSAGE_TOO_LARGE to who reads more than LARGEST_BODY; what says so in its head is refused."""
+    """Raises Refused MESSAGE_TOO_LARGE to who reads more than may be sent; what says so in its head is refused.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    `larger` gives the bytes of addresses that begin so, where LARGEST_BODY doesn't hold.
+    """
+
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
+        self._app, self._larger = app, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = 0
+        read, most = 0, self._most(scope.get("path", ""))
         said = dict(scope.get("headers", ())).get(b"content-length", b"0")
-        if not said.isdigit() or len(said) > 9 or int(said) > LARGEST_BODY:
-            await refusal(_too_large())(scope, receive, send)
+        if not said.isdigit() or len(said) > 15 or int(said) > most:
+            await refusal(_too_large(most))(scope, receive, send)
             return
 
         async def counted() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > LARGEST_BODY:
-                raise _too_large()
+            if read > most:
+                raise _too_large(most)
             return message
 
         await self._app(scope, counted, send)
+
+    def _most(self, path: str) -> int:
+        return max((most for prefix, most in self._larger.items() if path.startswith(prefix)), default=LARGEST_BODY)
 
 
 def _name(host: str) -> str:
@@ -70,5 +80,5 @@ def _name(host: str) -> str:
     return name if name and port.isdigit() else host
 
 
-def _too_large() -> Refused:
-    return Refused(ServiceReason.MESSAGE_TOO_LARGE, f"the body is larger than {LARGEST_BODY >> 20} MiB")
+def _too_large(most: int) -> Refused:
+    return Refused(ServiceReason.MESSAGE_TOO_LARGE, f"the body is larger than {most >> 20} MiB")

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 import uvicorn
 
@@ -16,6 +17,7 @@ from server.tls import web_context
 from server.web.app import app
 from server.web.connection import BoundedConnection
 from server.web.door import Door, NoteRefusal
+from server.web.groups import RouteGroup
 
 STOP_GRACE_S = 10
 START_S = 10.0
@@ -25,14 +27,21 @@ LARGEST_HEAD = 16 << 10
 class WebServer:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, health: Health, authenticate: Authenticate, note: NoteRefusal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        health: Health,
+        authenticate: Authenticate,
+        note: NoteRefusal,
+        groups: Callable[[Door], Sequence[RouteGroup]] = lambda _: (),
+    ) -> None:
         """Raises Refused SETTING_INVALID: an operation without permission, or beyond loopback without a certificate."""
         wanted = settings.web
         door = Door(authenticate, rate=Rate(settings.grpc.rate), note_refusal=note)
         self._host, self._port, self._health = wanted.host, wanted.port or 0, health
         secure = context_of(settings)
         config = uvicorn.Config(
-            app(door, health, loopback=is_loopback(wanted.host)),
+            app(door, health, groups(door), loopback=is_loopback(wanted.host)),
             http=BoundedConnection,
             loop="asyncio",
             ws="none",

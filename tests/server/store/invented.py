@@ -13,6 +13,7 @@ from inference.cells.values import made_cells
 from inference.geometry import Size
 from inference.slide import Level, SlideFacts
 from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.choice import Against, Alternative, Preparation, ProfileChoice
 from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Profile, built_in
 from server.domain.result import Result, ResultId
@@ -78,6 +79,10 @@ def result(
         ),
         warnings=("FEW_NUCLEI", "OUT_OF_SCOPE"),
         software="9.8.7",
+        choice=ProfileChoice(
+            preparation=Preparation(clone="SP1", scanner="GT 450", by_slide=("scanner",)),
+            alternatives=(Alternative(label="er/1", against=Against.LESS_SPECIFIC),),
+        ),
     )
 
 

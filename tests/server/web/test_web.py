@@ -1,17 +1,20 @@
 """The HTTP door: who is let in, what is said of health, in which shape errors come, what it doesn't wait for."""
 
+import asyncio
 import http.client
 import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 
 from server import settings
 from server.domain.access import Caller, Metadata, Role
@@ -21,7 +24,8 @@ from server.services.health import Dependency, Health
 from server.services.limits import Rate
 from server.web import connection, guards
 from server.web.app import PUBLIC, app, operations
-from server.web.door import Door, Operation
+from server.web.door import Door, Operation, body_of
+from server.web.groups import RouteGroup
 from server.web.server import WebServer, context_of
 from tests.server.api.issuer import Authority, Pair
 
@@ -29,7 +33,7 @@ from tests.server.api.issuer import Authority, Pair
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
-    body: dict[str, object]
+    body: Any
     headers: dict[str, str]
 
 
@@ -48,12 +52,17 @@ class Known:
 
 @contextmanager
 def served(
-    tls: settings.Tls | None = None, *, up: bool = True, known: Known | None = None, rate: float = 1000
+    tls: settings.Tls | None = None,
+    *,
+    up: bool = True,
+    known: Known | None = None,
+    rate: float = 1000,
+    groups: Sequence[RouteGroup] = (),
 ) -> Iterator[int]:
     answers = {"database": up}
     health = Health((Dependency(name="database", answers=lambda: answers["database"]),))
     wanted = settings.Settings(web=settings.Web(port=0), tls=tls or settings.Tls(), grpc=settings.Grpc(rate=rate))
-    server = WebServer(wanted, health, known or Known(), lambda *_: None)
+    server = WebServer(wanted, health, known or Known(), lambda *_: None, lambda _: groups)
     port = server.start()
     try:
         yield port
@@ -162,11 +171,28 @@ def test_every_operation_of_this_door_is_in_the_table_of_permissions_and_goes_th
 def test_a_role_that_may_not_by_grpc_may_not_by_http_either() -> None:
     noted: list[str] = []
     door = Door(Known(), rate=Rate(10), note_refusal=lambda _, name: noted.append(name))
-    forbidden = Operation(path="/x", method="GET", name="VerifyAudit", work=lambda *_: {})
     request = Request({"type": "http", "headers": [(b"authorization", b"Bearer good")]})
     with pytest.raises(ChromogenError) as error:
-        door._admitted(forbidden, request)
+        asyncio.run(door.admit(request, "VerifyAudit"))
     assert (error.value.reason, noted) == (ServiceReason.PERMISSION_DENIED, ["VerifyAudit"])
+
+
+def echo(request: Request, _: Caller) -> Response:
+    return Response(body_of(request)[-9:], headers={"content-security-policy": "default-src 'self'"})
+
+
+def test_a_group_s_operations_pass_the_door_and_may_be_sent_more_than_others() -> None:
+    long = guards.LARGEST_BODY + 1
+    group = RouteGroup(
+        operations=(Operation(path="/large/echo", method="POST", name=permissions.GET_ME, work=echo),),
+        largest_bodies={"/large": 2 * guards.LARGEST_BODY},
+    )
+    with served(groups=[group]) as port:
+        assert ask(port, "/large/echo", "POST", b"1").status == 401
+        found = ask(port, "/large/echo", "POST", b"1" * long, authorization="Bearer good")
+        assert (found.status, found.body) == (200, int("1" * 9))
+        assert found.headers["content-security-policy"] == "default-src 'self'"
+        assert ask(port, "/large/echo", "POST", b"1" * (2 * long), authorization="Bearer good").status == 413
 
 
 def test_connections_that_ask_for_nothing_are_closed_and_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,8 +100,30 @@ class SlideFacts(_message.Message):
     icc_sha256: str
     def __init__(self, mpp: _Optional[float] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., study_uid: _Optional[str] = ..., series_uid: _Optional[str] = ..., container_id: _Optional[str] = ..., sha256: _Optional[str] = ..., icc_sha256: _Optional[str] = ...) -> None: ...
 
+class ProfileAlternative(_message.Message):
+    __slots__ = ("profile", "against")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    AGAINST_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    against: str
+    def __init__(self, profile: _Optional[str] = ..., against: _Optional[str] = ...) -> None: ...
+
+class ProfileChoice(_message.Message):
+    __slots__ = ("clone", "stainer", "scanner", "by_slide", "alternatives")
+    CLONE_FIELD_NUMBER: _ClassVar[int]
+    STAINER_FIELD_NUMBER: _ClassVar[int]
+    SCANNER_FIELD_NUMBER: _ClassVar[int]
+    BY_SLIDE_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    clone: str
+    stainer: str
+    scanner: str
+    by_slide: _containers.RepeatedScalarFieldContainer[str]
+    alternatives: _containers.RepeatedCompositeFieldContainer[ProfileAlternative]
+    def __init__(self, clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., by_slide: _Optional[_Iterable[str]] = ..., alternatives: _Optional[_Iterable[_Union[ProfileAlternative, _Mapping]]] = ...) -> None: ...
+
 class Result(_message.Message):
-    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region")
+    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region", "profile_choice")
     ID_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +144,7 @@ class Result(_message.Message):
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     MARKER_FIELD_NUMBER: _ClassVar[int]
     CLINICAL_REGION_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_CHOICE_FIELD_NUMBER: _ClassVar[int]
     id: str
     lab: str
     order_id: str
@@ -142,7 +165,8 @@ class Result(_message.Message):
     software_version: str
     marker: str
     clinical_region: str
-    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ...) -> None: ...
+    profile_choice: ProfileChoice
+    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ..., profile_choice: _Optional[_Union[ProfileChoice, _Mapping]] = ...) -> None: ...
 
 class CellGroup(_message.Message):
     __slots__ = ("name", "title", "region")
