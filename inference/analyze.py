@@ -23,6 +23,7 @@ from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.infer import Engine, TileAnswer, in_order
+from inference.pattern import SIDE_UM, Pattern, fields_pattern
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide
 from inference.tile import Tile, TileShape, batches, pixels, plan
@@ -76,7 +77,7 @@ def analyze(
     began = time.perf_counter()
     region = working_region(slide, options.region)
     tissue = _tissue_in(slide, region, options)
-    mismatch = _mismatch(analyzer, tissue, refuse=options.refuse_mismatch)
+    mismatch = _mismatch(analyzer, slide, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, region, tissue)
     planned = time.perf_counter()
@@ -99,15 +100,31 @@ def _tissue_in(slide: Slide, region: Region, options: Options) -> Tissue:
     return tissue
 
 
-def _mismatch(analyzer: Analyzer, tissue: Tissue, *, refuse: bool) -> Mismatch | None:
+def _mismatch(analyzer: Analyzer, slide: Slide, tissue: Tissue, *, refuse: bool) -> Mismatch | None:
     """Of the slide with the kind of assay. Raises it as Refused where that is asked for."""
-    found = analyzer.mismatch(tissue.overview)
+    found = analyzer.mismatch(tissue.overview) or analyzer.misplaced(_pattern(slide, tissue))
     if refuse and found is not None:
         if quality.background_coloured(tissue.overview):
             message = "glass isn't white or grey: the colours seem to be decoded wrongly; have the slide converted"
             raise Refused(Reason.WRONG_COLOUR_SPACE, message)
         raise Refused(found.reason, found.message)
     return found
+
+
+def _pattern(slide: Slide, tissue: Tissue) -> Pattern:
+    """Where brown lies in cells, by a few fields of the slide."""
+    size, mpp = slide.working.size, slide.working.mpp
+    per_px = size.width / tissue.overview.shape[1]
+
+    def read(x: int, y: int) -> tuple[Rgb, float]:
+        side = round(SIDE_UM / mpp)
+        box = Region(x=int(x * per_px), y=int(y * per_px), width=side, height=side).clipped(size)
+        try:
+            return slide.read(box), mpp
+        except FrameUnreadable:
+            return np.full((8, 8, 3), 255, np.uint8), mpp
+
+    return fields_pattern(tissue.overview, mpp * per_px, read)
 
 
 def working_region(slide: Slide, region: Region | None) -> Region:
@@ -126,6 +143,14 @@ def working_region(slide: Slide, region: Region | None) -> Region:
     x, y = int(region.x / working.scale), int(region.y / working.scale)
     right, bottom = (max(int(np.ceil(v / working.scale)), 1) for v in (region.right, region.bottom))
     return Region(x=x, y=y, width=right - x, height=bottom - y).clipped(working.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """The cells of one tile, in px of it, and whether there were more peaks than places."""
+
+    cells: Cells
+    overflowed: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,7 +179,7 @@ class _Run:
         """Every tile that no earlier attempt has done, in order."""
         before = 0 if noted is None else self.take_up(noted, writer)
         groups = list(batches(self.tiles[before:], batch))
-        answers = in_order(engine, self.read(groups), engine.model.counting_threshold)
+        answers = in_order(engine, self.read(groups), engine.model.counting_threshold, self.measured)
         for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
             self.keep(group, answer, writer, noted)
             progress(min(before + done * batch, len(self.tiles)) / len(self.tiles))
@@ -184,16 +209,20 @@ class _Run:
         self.sharpness[tile.index] = quality.sharpness(image)
         return image
 
+    def measured(self, answer: TileAnswer) -> "_Answered":
+        cells = self.analyzer.cells_of(answer, self.slide.working.mpp)
+        return _Answered(cells=cells, overflowed=int(answer.overflowed))
+
     def keep(
-        self, group: list[Tile], answers: list[TileAnswer], writer: CellWriter, noted: CheckpointFile | None
+        self, group: list[Tile], answers: "list[_Answered]", writer: CellWriter, noted: CheckpointFile | None
     ) -> None:
         """Cells of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
         for tile, answer in zip(group, answers, strict=True):
-            mine = owned(tile, self.analyzer.cells_of(answer), self.slide, self.tissue)
+            mine = owned(tile, answer.cells, self.slide, self.tissue)
             found = TileFound(
                 cells=mine.taken(self.options.holds(mine.x, mine.y)),
-                overflowed=int(answer.overflowed),
+                overflowed=answer.overflowed,
                 sharpness=self.sharpness.get(tile.index),
                 unreadable=self.unreadable.get(tile.index),
             )
@@ -282,6 +311,6 @@ def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float
     """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
-    answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)
-    found = (analyzer.cells_of(answer) for (answer,) in answers)
-    return joined([owned(tile, cells, slide, None) for tile, cells in zip(tiles, found, strict=True)])
+    read = ([pixels(slide, tile, shape)] for tile in tiles)
+    found = in_order(engine, read, faintest, lambda answer: analyzer.cells_of(answer, slide.working.mpp))
+    return joined([owned(tile, cells, slide, None) for tile, (cells,) in zip(tiles, found, strict=True)])

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from inference.analyzers.analyzer import Analyzer
+from inference.analyzers import membrane
+from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.analyzers.nuclear import (
     ALLRED_IS,
     ALLRED_PS,
@@ -232,5 +234,19 @@ for _assay in (
     _nuclear("PR", "PGR", "Progesterone receptor", measures=ALL_SCORES, scope=ENDOMETRIUM),
     _nuclear("KI67", "MIB1", measures=ALL_SCORES),
     _nuclear("P53", "TP53", measures=PERCENT_ALONE, clinical_region=ALL),
+    Assay(
+        marker="HER2",
+        names=frozenset({"HER2/neu", "ERBB2", "c-erbB-2", "HER-2"}),
+        analyzer=membrane.MEMBRANE,
+        model="membrane",
+        measures=membrane.MEASURES,
+        clinical_region=membrane.TUMOUR,
+        built_in=BuiltIn(
+            name="built-in-membrane",
+            revision=1,
+            criteria=MembraneCriteria(),
+            source="rendered cells (docs/models/membrane.md); not validated on patient material",
+        ),
+    ),
 ):
     register(_assay)

@@ -48,10 +48,10 @@ def sampled(plane: Plane, x: Floats, y: Floats, mpp: float, *, nearest: bool = F
     reach = RADIUS_UM / mpp
     across = (x[:, None, None] + np.cos(ANGLE)[:, None] * reach).reshape(-1, RADII)
     down = (y[:, None, None] + np.sin(ANGLE)[:, None] * reach).reshape(-1, RADII)
-    return _remapped(plane, across, down, nearest).reshape(len(x), RAYS, RADII)
+    return remapped(plane, across, down, nearest).reshape(len(x), RAYS, RADII)
 
 
-def _remapped(plane: Plane, x: Floats, y: Floats, nearest: bool) -> Floats:
+def remapped(plane: Plane, x: Floats, y: Floats, nearest: bool = False) -> Floats:
     """OpenCV takes no more than 32,767 rows at once."""
     way = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     out = np.empty(x.shape, np.float32)
@@ -87,9 +87,16 @@ def ridges(dab: Floats) -> Floats:
     return np.asarray(dab - 0.5 * (inner + outer) - 0.25 * np.abs(inner - outer), np.float32)
 
 
-def along_membrane(values: Floats) -> Floats:
-    """Smoothed from ray to ray, weights 1 2 1."""
-    return np.asarray((np.roll(values, 1, axis=1) + 2 * values + np.roll(values, -1, axis=1)) / 4, np.float32)
+def smoothed(values: Floats, rays: float) -> Floats:
+    """(n, RAYS, k) smoothed along the membrane by a Gaussian of so many rays."""
+    reach = int(2.5 * rays) + 1
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / rays) ** 2).astype(np.float32)
+    turned = np.concatenate([values[:, -reach:], values, values[:, :reach]], axis=1)
+    weights /= weights.sum()
+    total = weights[reach] * values
+    for i in range(1, reach + 1):
+        total += weights[reach + i] * (turned[:, reach - i : reach - i + RAYS] + turned[:, reach + i : reach + i + RAYS])
+    return np.asarray(total, np.float32)
 
 
 def contours(polar: Polar, half_ridge: float = HALF_RIDGE) -> npt.NDArray[np.int64]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import quality
-from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch
+from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
 from inference.control_kind import ControlKind
@@ -28,6 +28,7 @@ from inference.grade import (
 )
 from inference.infer import TileAnswer
 from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
+from inference.pattern import Pattern
 from inference.score import CountScore, score
 from inference.slide import Rgb
 
@@ -117,7 +118,7 @@ CONTROLS = (
 """Ours, where a laboratory has no ranges of its own."""
 
 
-class NuclearAnalyzer:
+class NuclearAnalyzer(Usual):
     """`inference.analyzers.analyzer.Analyzer` for nuclear stains."""
 
     kind = "nuclear"
@@ -139,7 +140,7 @@ class NuclearAnalyzer:
     controls = CONTROLS
     file_stem = "nuclei"
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         c = answer.columns
         return made_cells(
             SCHEMA,
@@ -155,6 +156,12 @@ class NuclearAnalyzer:
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         """H&E: nothing of it is brown or blue."""
         return NOT_IHC if quality.looks_like_he(overview) else None
+
+    def misplaced(self, pattern: Pattern) -> Mismatch | None:
+        if pattern is Pattern.MEMBRANE:
+            message = "the stain lies on membranes, not in nuclei; check which slide was ordered"
+            return Mismatch(reason=Reason.NOT_NUCLEAR, message=message)
+        return None
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         grade = grades(cells["hue"], cells["value"], cells["dab_od_centi"], _thresholds(criteria))

@@ -1,20 +1,31 @@
 """Joint histograms over the quantised columns of cells, by name: scores under any criteria follow from them exactly."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.cells.values import Cells, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramSpec:
-    """Which whole-numbered columns a histogram counts over, and how many values each has (from 0)."""
+    """Which whole-numbered columns a histogram counts over, and how many values each has (from 0).
+
+    A column with `edges` is counted by how many of them it reaches.
+    """
 
     name: str
     columns: tuple[str, ...]
     shape: tuple[int, ...]
+    edges: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def values(self, cells: Cells, column: str) -> npt.NDArray[Any]:
+        """What each cell is counted as, along the axis of a column."""
+        found = cells[column]
+        return np.digitize(found, self.edges[column]) if column in self.edges else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +44,7 @@ class Histograms:
     def add(self, cells: Cells, specs: Sequence[HistogramSpec]) -> None:
         """Count these cells too (in place)."""
         for spec in specs:
-            np.add.at(self.tables[spec.name], tuple(cells[name] for name in spec.columns), 1)
+            np.add.at(self.tables[spec.name], tuple(spec.values(cells, name) for name in spec.columns), 1)
 
     @property
     def n(self) -> int:
