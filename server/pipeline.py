@@ -29,7 +29,7 @@ from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import coded
-from server.report.files import kept_files, write_files
+from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
@@ -119,8 +119,10 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     finally:
         slide.close()
     with stage("report"):
-        preliminary = Event(kind=EventKind.PRELIMINARY, order=order, result=result)
-        return result, services.reporting.report(preliminary).deliveries
+        reports = services.reporting.report(Event(kind=EventKind.PRELIMINARY, order=order, result=result))
+        told = reports.result or result
+        rewrite_warnings(told, folder)
+        return told, reports.deliveries
 
 
 def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequence[Dataset]) -> Chosen:

@@ -86,6 +86,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.PROFILE_CONFLICT: Advice(Kind.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
     _S.ORDER_UNKNOWN: Advice(Kind.NOT_FOUND, "check the order's identifier"),
     _S.ORDER_STATE: Advice(_STATE, "read the order again: its state does not allow this"),
+    _S.ENGINE_UNREACHABLE: Advice(_AWAY, "nothing is lost: the order goes on once the inference engine is back"),
     _S.SLIDE_NOT_FOUND: Advice(Kind.NOT_FOUND, "check that the slide has reached the archive, and how it is named"),
     _S.SPECIMEN_MISMATCH: Advice(_STATE, "clear up which specimen the slide is of, then order again"),
     _S.ARCHIVE_UNREACHABLE: Advice(_AWAY, "try again; the operator looks at the archive"),

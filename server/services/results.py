@@ -16,7 +16,7 @@ from inference.cells.values import Cells
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.domain.access import Caller
-from server.domain.artifact import NATURES, Nature
+from server.domain.artifact import NATURES, NOT_MADE, Nature
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
@@ -180,8 +180,8 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
 
 
 def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result but for its profile's; that an interval is missing is said of each anew."""
-    anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning)}
+    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
+    anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
     kept = tuple(w for w in old.warnings if w not in anew)
     has_intervals = any(measure.interval for measure in old.assay.measures)
     return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
