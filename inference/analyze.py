@@ -39,7 +39,7 @@ class Options:
 
     `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
     kind of stain before any inference; else it is warned of. Only cells `within` an area are taken, where one is named,
-    and none within those of `without`.
+    and none within those of `without`; where `among` names areas, only cells within one of those.
     """
 
     shape: TileShape | None = None
@@ -48,10 +48,13 @@ class Options:
     refuse_mismatch: bool = False
     within: Area | None = None
     without: tuple[Area, ...] = ()
+    among: tuple[Area, ...] = ()
 
     def holds(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
         """Which points, px of the largest level, its areas let through, (n,)."""
         inside = np.ones(len(x), bool) if self.within is None else self.within.holds(x, y)
+        if self.among:
+            inside &= np.any([area.holds(x, y) for area in self.among], axis=0)
         for area in self.without:
             inside &= ~area.holds(x, y)
         return inside
@@ -94,7 +97,7 @@ def analyze(
 
 def _tissue_in(slide: Slide, region: Region, options: Options) -> Tissue:
     """Raises Refused NO_TISSUE."""
-    tissue = find_tissue(slide, region, within=options.within, without=options.without)
+    tissue = find_tissue(slide, region, within=options.within, without=options.without, among=options.among)
     if tissue.area_mm2 == 0:
         raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
     return tissue

@@ -1,7 +1,7 @@
 """Where brown lies in cells: in nuclei, on membranes, or neither to be told.
 
-Membranes are thin and nuclei are not: what is left of the brown after a disc wider than a membrane was rolled through it
-is nuclei, or cytoplasm, and cytoplasm hangs together over many cells.
+Membranes are thin and nuclei are not: what is left of the brown after a disc wider than a membrane was rolled through
+it is nuclei, or cytoplasm, and cytoplasm hangs together over many cells.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,10 @@ import numpy.typing as npt
 from inference.slide import Rgb
 from inference.stain import unmixing
 
-FAINTEST = 0.12
-"""DAB density that counts as brown at least, and the share of a picture's densest (the 99.5th percentile)."""
+FAINTEST, DENSEST = 0.12, 0.25
+"""DAB density that counts as brown at least, and the least of a picture's densest (the 99.5th percentile)."""
 SHARE_OF_DENSEST = 0.35
+"""Of the densest: what counts as brown there."""
 LEAST_BROWN = 0.01
 """Share of a picture that is brown, below which nothing is said."""
 DISC_UM = 1.7
@@ -39,12 +40,13 @@ class Pattern(StrEnum):
 def pattern_of(picture: Rgb, mpp: float) -> Pattern:
     """Of a field (h, w, 3) of `mpp` µm/px."""
     dab = _dab(_at_mpp(picture, mpp))
-    brown = (dab > max(FAINTEST, SHARE_OF_DENSEST * float(np.percentile(dab, 99.5)))).astype(np.uint8)
-    if brown.mean() < LEAST_BROWN:
+    densest = float(np.percentile(dab, 99.5))
+    brown = (dab > max(FAINTEST, SHARE_OF_DENSEST * densest)).astype(np.uint8)
+    if densest < DENSEST or brown.mean() < LEAST_BROWN:
         return Pattern.UNKNOWN
     reach = round(DISC_UM / MPP)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    thick = cv2.morphologyEx(brown, cv2.MORPH_OPEN, disc)
+    thick = np.asarray(cv2.morphologyEx(brown, cv2.MORPH_OPEN, disc), np.uint8)
     share = float(thick.sum() / brown.sum())
     if share < THIN:
         return Pattern.MEMBRANE

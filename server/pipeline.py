@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from inference.analyze import Options, Progress, analyze
 from inference.assay import Assay, assay_of
+from inference.cells.file import add_columns
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
 from inference.engines.factory import asked_with
@@ -95,6 +96,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     order = claim.order
     asked = order.request
     assay = assay_of(asked.marker, "the order")
+    assay.check_site(asked.specimen.site_code, asked.specimen.site_text)
     with stage("retrieve"):
         slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
@@ -162,7 +164,9 @@ def score_slide(
     with stage("analyze"):
         analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
     metrics.analysed(analysis)
+    check_scorable(assay, analysis.histograms, profile)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
+    add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
     specimen = order.request.specimen if order else Specimen()
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
     result = Result(
@@ -180,6 +184,8 @@ def score_slide(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
+            *remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp),
+            *(() if options and options.among else assay.analyzer.whole_remarks),
         ),
         choice=None if chosen is None else chosen.choice,
     )
@@ -194,6 +200,21 @@ def scores_of(
     counts = assay.analyzer.counts(histograms, profile.criteria)
     rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
     return coded(rows, assay, specimen)
+
+
+def remarks_of(
+    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, mpp: float
+) -> tuple[str, ...]:
+    """What stands beside the scores, by the analyzer."""
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.remarks(counts, None if fields is None else fields.counts, mpp)
+
+
+def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:
+    """Raises Refused by the analyzer's reason."""
+    found = assay.analyzer.unscorable(histograms, assay.analyzer.counts(histograms, profile.criteria))
+    if found is not None:
+        raise Refused(found.reason, found.message)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

@@ -140,6 +140,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def whole_remarks(self) -> tuple[str, ...]:
+        """Words that stand beside scores of the whole tissue, where nobody drew what is to be scored."""
+        ...
+
+    @property
     def remark_words(self) -> frozenset[str]:
         """All that `remarks` can say."""
         ...
@@ -200,6 +205,7 @@ class Usual:
     """What most kinds of assay answer; an analyzer may build on it."""
 
     notes: tuple[str, ...] = ()
+    whole_remarks: tuple[str, ...] = ()
     remark_words: frozenset[str] = frozenset()
 
     def misplaced(self, pattern: Pattern) -> Mismatch | None:

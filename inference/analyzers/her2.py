@@ -6,7 +6,7 @@ every report says.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
 import numpy as np
@@ -111,13 +111,12 @@ def facts_of(counts: Sequence[int]) -> Facts:
 
 
 def her2_of(counts: Sequence[int], cells_by_field: IntArray | None = None) -> Her2 | None:
-    """The score of scorable tumour cells by class, (7,); None of no cells. `cells_by_field` (k, 7): the same by field."""
+    """The score of scorable tumour cells by class, (7,); None of no cells. `cells_by_field` (k, 7): by field."""
     counts = [int(c) for c in counts]
     if sum(counts) == 0:
         return None
-    facts = facts_of(counts)
-    rule = _first(facts)
-    other = None if cells_by_field is None else _other(facts, rule.score, counts, cells_by_field)
+    rule = _first(facts_of(counts))
+    other = None if cells_by_field is None else _other(rule.score, counts, cells_by_field)
     return Her2(score=rule.score, low=_low(rule.score, counts), silent=rule.silent, other=other)
 
 
@@ -133,24 +132,27 @@ def _low(score: str, counts: Sequence[int]) -> str:
     return {"1+": "low", "2+": "pending_ish", "3+": "none"}[score]
 
 
-def _other(facts: Facts, score: str, counts: Sequence[int], cells_by_field: IntArray) -> str | None:
-    """The score, where another, if a share whose interval spans 10 % lay on its other side."""
-    for name, (of, edge) in PARTS.items():
+def _other(score: str, counts: Sequence[int], cells_by_field: IntArray) -> str | None:
+    """The score, where another, if a share whose interval spans 10 % lay just on its other side."""
+    for of, edge in PARTS.values():
         interval = share_interval(counts, cells_by_field, of) if edge == TENTH else None
         if interval is not None and interval[0] <= 100 * TENTH <= interval[1]:
-            other = _first(_consistent(replace(facts, **{name: not getattr(facts, name)}), name)).score
+            other = _first(facts_of(_across(counts, of))).score
             if other != score:
                 return other
     return None
 
 
-def _consistent(facts: Facts, name: str) -> Facts:
-    """What is above 10 % is above 1 % too, and a part of what is stained."""
-    if name == "intense_complete_above_10":
-        return replace(facts, intense_complete_above_1=True)
-    if name == "weak_complete_above_10":
-        return replace(facts, weak_complete_above_1=True)
-    return facts
+def _across(counts: Sequence[int], of: Sequence[int]) -> list[int]:
+    """The counts with as few cells more, or fewer, in some classes as bring their share to the other side of 10 %."""
+    now, most = sum(counts[i] for i in of), sum(counts) // 10
+    by = most - now if now > most else most + 1 - now
+    others = [i for i in range(len(counts)) if i not in of]
+    giver = NONE if counts[NONE] >= by else max(others, key=lambda i: counts[i])
+    moved = list(counts)
+    moved[max(of, key=lambda i: counts[i])] += by
+    moved[giver] -= by
+    return [max(count, 0) for count in moved]
 
 
 def share_interval(counts: Sequence[int], cells_by_field: IntArray, of: Sequence[int]) -> Interval | None:

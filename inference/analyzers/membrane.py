@@ -10,7 +10,7 @@ from inference import quality
 from inference.analyzers import her2
 from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.analyzers.her2 import CLASSES, LOWS, SCORES, Her2
-from inference.analyzers.membrane_cells import STEPS, Measured, measure
+from inference.analyzers.membrane_cells import STEPS, Measured, measured_cells
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
@@ -34,13 +34,17 @@ PERCENTS = 101
 COMPLETE, NONE_BELOW = 85, 10
 """Completeness in percent: complete from, none below."""
 
-NARROWEST_UM = 2.7
-"""A nucleus that is narrower is a spindle of the stroma or a small lymphocyte."""
+WIDE_UM, NARROWEST_UM, ROUND = 3.2, 2.2, 0.85
+"""A tumour cell's nucleus is wide, or round and not small: narrow half axis by mean one. Others are spindles of the
+stroma and small lymphocytes."""
 RINGED, RINGED_NARROWEST_UM, RINGED_STEP = 0.5, 2.0, STEPS // 2
 """One with a membrane round it is a tumour cell's also where it is smaller."""
 BLUSH, BLUSH_SHARE = 0.11, 0.35
 """Density of a cytoplasm, and its share of the membrane's, from which the two can't be told apart."""
-BROWN_COARSE_MPP = 0.375
+COARSE_MPP = 0.375
+"""From here on the faint membranes of a 1+ can be missed."""
+EOSIN_SATURATION = 0.18
+"""A pale ground of a slide that holds no brown may be pinkish; eosin is stronger."""
 COARSE_GAIN = 1.07
 """What is measured of a crest at 0.25 µm/px by what is measured at 0.5."""
 
@@ -56,9 +60,9 @@ SCHEMA = CellSchema(
     version=1,
     columns=(
         Column(name="confidence", dtype="float32", meaning="how clearly a nucleus was found", low=0, high=1),
-        Column(name="tumour", dtype="uint8", meaning="1: a tumour cell", low=0, high=1),
-        Column(name="scorable", dtype="uint8", meaning="1: its membrane can be judged", low=0, high=1),
-        Column(name="blush", dtype="uint8", meaning="1: its cytoplasm is stained", low=0, high=1),
+        Column(name="tumour", dtype="bool", meaning="whether it is a tumour cell"),
+        Column(name="scorable", dtype="bool", meaning="whether its membrane can be judged"),
+        Column(name="blush", dtype="bool", meaning="whether its cytoplasm is stained"),
         *(
             Column(name=name, dtype="uint8", meaning="stained share of the contour", unit="%", low=0, high=100)
             for name in COMPLETENESS
@@ -133,15 +137,13 @@ OTHER_SCORE = Measure(
     title="or",
     categories=(*SCORES, "none"),
 )
-REFLEX = Measure(
-    code="HER2_REFLEX", display="HER2 reflex testing", categories=("in situ hybridisation", "none")
-)
+REFLEX = Measure(code="HER2_REFLEX", display="HER2 reflex testing", categories=("in situ hybridisation", "none"))
 SHARES = tuple(
     Measure(
         code=f"HER2_SHARE_{name.upper()}",
-        display=f"Tumour cells, membrane {name.replace('_', ' ')}",
+        display=f"Membrane {name.replace('_', ' ')}",
         unit=PERCENT,
-        title=f"{name.replace('_', ' ')} %",
+        title=f"{name.replace('_', ' ').replace('complete', 'c.')} %",
         interval=True,
     )
     for name in CLASSES
@@ -155,7 +157,7 @@ OTHERS = Measure(code="COUNT_OTHER_CELLS", display="Other cells", unit=ONE, whol
 MEASURES = (SCORE, LOW, OTHER_SCORE, REFLEX, *SHARES, H_SCORE, CELLS, LEFT_OUT, OTHERS)
 
 RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW = "RULE_SILENT", "NEAR_BOUNDARY", "RESOLUTION_LOW"
-NOT_VALIDATED = "NOT_VALIDATED"
+NOT_VALIDATED, WHOLE_TISSUE = "NOT_VALIDATED", "WHOLE_TISSUE"
 LEAST_CELLS = 100
 MOST_BLUSH = 0.30
 NOTES = (
@@ -190,13 +192,14 @@ class MembraneAnalyzer(Usual):
     )
     notes = NOTES
     remark_words = frozenset({RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW, NOT_VALIDATED})
+    whole_remarks = (WHOLE_TISSUE,)
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         haematoxylin, dab = (_density(answer.maps[name]) for name in ("haematoxylin", "dab"))
-        return cells_of_measured(measure(haematoxylin, dab * np.float32(gain(mpp)), mpp))
+        return cells_of_measured(measured_cells(haematoxylin, dab * np.float32(gain(mpp)), mpp))
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
-        if quality.looks_like_he(overview):
+        if quality.looks_like_he(overview, EOSIN_SATURATION):
             message = "the slide looks like H&E, not an immunostain; check which slide was ordered"
             return Mismatch(reason=Reason.NOT_IHC, message=message)
         return None
@@ -240,7 +243,7 @@ class MembraneAnalyzer(Usual):
             NOT_VALIDATED: True,
             RULE_SILENT: found is not None and found.silent,
             NEAR_BOUNDARY: found is not None and found.other is not None,
-            RESOLUTION_LOW: mpp > BROWN_COARSE_MPP,
+            RESOLUTION_LOW: mpp > COARSE_MPP,
         }
         return tuple(word for word, there in said.items() if there)
 
@@ -249,7 +252,9 @@ class MembraneAnalyzer(Usual):
         table = next(iter(histograms.tables.values()))
         tumour, blushed, n = int(table[1].sum()), int(table[1, :, 1].sum()), int(counts[: len(CLASSES)].sum())
         if tumour and blushed > MOST_BLUSH * tumour:
-            message = f"{100 * blushed / tumour:.0f} % of the tumour cells have stained cytoplasm: stain the slide again"
+            message = (
+                f"{100 * blushed / tumour:.0f} % of the tumour cells have stained cytoplasm: stain the slide again"
+            )
             return Mismatch(reason=Reason.CYTOPLASMIC_BLUSH, message=message)
         if n < LEAST_CELLS:
             message = f"{n} tumour cells can be judged, {LEAST_CELLS} are needed: check the slide, or draw the tumour"
@@ -285,6 +290,7 @@ def cells_of_measured(m: Measured) -> Cells:
     percent = np.rint(m.completeness * 100).astype(np.uint8)
     density = np.clip(np.rint(m.density / DENSITY_UNIT), 0, DENSITIES - 1).astype(np.uint8)
     ringed = (m.completeness[:, RINGED_STEP] >= RINGED) & (m.narrow_um >= RINGED_NARROWEST_UM)
+    round_ = (m.narrow_um >= NARROWEST_UM) & (m.narrow_um >= ROUND * m.nucleus_um)
     blush = (m.plasma >= BLUSH) & (m.plasma >= BLUSH_SHARE * (m.plasma + np.maximum(m.crest, 0)))
     columns = {name: percent[:, k] for k, name in enumerate(COMPLETENESS)}
     columns |= {name: density[:, k] for k, name in enumerate(DENSITY)}
@@ -293,7 +299,7 @@ def cells_of_measured(m: Measured) -> Cells:
         m.x,
         m.y,
         confidence=np.clip(m.response / 0.2, 0, 1),
-        tumour=(m.narrow_um >= NARROWEST_UM) | ringed,
+        tumour=(m.narrow_um >= WIDE_UM) | round_ | ringed,
         scorable=~blush,
         blush=blush,
         **columns,
@@ -332,23 +338,30 @@ def _rows(measures: Sequence[Measure], counts: IntArray, fields: IntArray | None
     """Of the tumour cells, in the order that is wanted."""
     by_class = counts[: len(CLASSES)].tolist()
     n, found = sum(by_class), _her2(counts, fields)
-    categories = {
-        SCORE.code: found and found.score,
-        LOW.code: found and found.low,
-        OTHER_SCORE.code: found and (found.other or "none"),
-        REFLEX.code: found and ("in situ hybridisation" if found.reflex else "none"),
-    }
+    categories = _categories(found)
     values: dict[str, float | None] = {m.code: 100 * by_class[i] / n if n else None for i, m in enumerate(SHARES)}
     values |= {H_SCORE.code: her2.membrane_h_score(by_class), CELLS.code: n}
     values |= {LEFT_OUT.code: int(counts[NOT_SCORABLE])}
     for measure in measures:
         if measure.categorical:
-            yield scored(measure, TUMOUR, n, category=categories[measure.code])
+            yield scored(measure, TUMOUR, n, category=categories.get(measure.code))
         elif measure is not OTHERS:
             interval = None
             if measure in SHARES and fields is not None and n:
                 interval = her2.share_interval(by_class, fields[:, : len(CLASSES)], (SHARES.index(measure),))
             yield scored(measure, TUMOUR, n, values[measure.code], interval=interval)
+
+
+def _categories(found: Her2 | None) -> dict[str, str]:
+    if found is None:
+        return {}
+    reflex = "in situ hybridisation" if found.reflex else "none"
+    return {
+        SCORE.code: found.score,
+        LOW.code: found.low,
+        OTHER_SCORE.code: found.other or "none",
+        REFLEX.code: reflex,
+    }
 
 
 def _rows_of_all(measures: Sequence[Measure], counts: IntArray) -> Iterator[Score]:

@@ -44,9 +44,9 @@ PLASMA = (0.62, 0.72, 0.8)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """n cells: `x`, `y` px of the tile; `completeness` (n, STEPS) 0 to 1 and `density` (n, STEPS), the mean crest of what
-    is stained, at each of THRESHOLDS; `plasma` the DAB density of the cytoplasm, `crest` the median one of the contour;
-    `radius_um` of the cell; the nucleus' mean and `narrow` half axis in µm, and its haematoxylin density.
+    """n cells: `x`, `y` px of the tile; `completeness` (n, STEPS) 0 to 1 and `density` (n, STEPS), the mean crest of
+    what is stained, at each of THRESHOLDS; `plasma` the DAB density of the cytoplasm, `crest` the median one of the
+    contour; `radius_um` of the cell; the nucleus' mean and `narrow` half axis in µm, and its haematoxylin density.
     """
 
     x: Floats
@@ -63,7 +63,7 @@ class Measured:
     nuclear_dab: Floats
 
 
-def measure(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
+def measured_cells(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
     """Find and measure the cells of a tile of densities (h, w)."""
     nuclei = find_nuclei(haematoxylin, dab, mpp)
     fine = blurred(dab, FINE_BLUR_UM / mpp)
@@ -99,7 +99,7 @@ def blurred(plane: Plane, sigma: float) -> Plane:
 def arcs(radius: Floats) -> Floats:
     """The length in µm of the contour that each ray stands for, (n, RAYS)."""
     slope = (np.roll(radius, -1, axis=1) - np.roll(radius, 1, axis=1)) / 2
-    return np.hypot(radius * np.float32(2 * np.pi / RAYS), slope)
+    return np.asarray(np.hypot(radius * np.float32(2 * np.pi / RAYS), slope), np.float32)
 
 
 def crests(dab: Plane, nuclei: Nuclei, radius: Floats, mpp: float) -> Floats:

@@ -18,11 +18,11 @@ FIRST_UM, STEP_UM, RADII = 2.1, 0.3, 52
 """Radii in µm: 2.1 to 17.4."""
 RADIUS_UM = (FIRST_UM + STEP_UM * np.arange(RADII)).astype(np.float32)
 ANGLE = (2 * np.pi / RAYS * np.arange(RAYS)).astype(np.float32)
-FLANK_UM = 1.5
+FLANK_UM = 2.1
 """How far off the crest the ground on both sides is looked at."""
-HALF_RIDGE = 0.05
+HALF_RIDGE = 0.08
 """A crest that stands out by so much is believed half."""
-BEND = 0.05
+BEND = 0.02
 """Cost of a step of STEP_UM from ray to ray."""
 STEEPEST = 3
 """Steps from ray to ray at most."""
@@ -70,9 +70,10 @@ def middles(shape: tuple[int, ...], x: Floats, y: Floats, mpp: float) -> Floats:
     column = np.clip(((x + 0.5) / factor).astype(np.int64), 0, columns - 1)
     away[row, column] = 0
     _, label = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    label = label.astype(np.float32)
-    around = sampled(label, (x + 0.5) / factor - 0.5, (y + 0.5) / factor - 0.5, mpp * factor, nearest=True)
-    other = around != label[row, column][:, None, None]
+    nearest = np.asarray(label, np.float32)
+    centre = [np.asarray((v + 0.5) / factor - 0.5, np.float32) for v in (x, y)]
+    around = sampled(nearest, centre[0], centre[1], mpp * factor, nearest=True)
+    other = around != nearest[row, column][:, None, None]
     first = np.where(other.any(axis=2), other.argmax(axis=2), RADII - 1)
     free = RADIUS_UM[first] - STEP_UM / 2
     usual = np.median(free, axis=1, keepdims=True)
@@ -95,7 +96,9 @@ def smoothed(values: Floats, rays: float) -> Floats:
     weights /= weights.sum()
     total = weights[reach] * values
     for i in range(1, reach + 1):
-        total += weights[reach + i] * (turned[:, reach - i : reach - i + RAYS] + turned[:, reach + i : reach + i + RAYS])
+        total += weights[reach + i] * (
+            turned[:, reach - i : reach - i + RAYS] + turned[:, reach + i : reach + i + RAYS]
+        )
     return np.asarray(total, np.float32)
 
 

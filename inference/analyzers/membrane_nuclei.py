@@ -49,8 +49,9 @@ def find_nuclei(haematoxylin: Plane, dab: Plane, mpp: float) -> Nuclei:
     factor = coarsening(mpp)
     height, width = (-(-side // factor) * factor for side in haematoxylin.shape)
     plane = blue(haematoxylin, dab)
-    plane = cv2.copyMakeBorder(plane, 0, height - plane.shape[0], 0, width - plane.shape[1], cv2.BORDER_REFLECT_101)
-    small = np.asarray(cv2.resize(plane, (width // factor, height // factor), interpolation=cv2.INTER_AREA), np.float32)
+    below, beside = height - plane.shape[0], width - plane.shape[1]
+    whole = cv2.copyMakeBorder(plane, 0, below, 0, beside, cv2.BORDER_REFLECT_101)
+    small = np.asarray(cv2.resize(whole, (width // factor, height // factor), interpolation=cv2.INTER_AREA), np.float32)
     small = np.minimum(np.maximum(small, -0.05), 1.2)
     best, scale = _responses(small, mpp * factor)
     reach = max(round(APART_UM / (mpp * factor)), 1)
@@ -84,10 +85,10 @@ def _within_pixel(best: Plane, row: npt.NDArray[np.intp], column: npt.NDArray[np
     """By how much of a pixel the top of the parabola lies beside each peak, along x and y."""
     padded = cv2.copyMakeBorder(best, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     here = best[row, column]
-    found = []
+    found: list[Floats] = []
     for step in ((0, 1), (1, 0)):
         before = padded[row + 1 - step[0], column + 1 - step[1]]
         after = padded[row + 1 + step[0], column + 1 + step[1]]
         bend = 2 * here - before - after
-        found.append(np.clip((after - before) / np.where(bend > 1e-6, 2 * bend, 1), -0.5, 0.5))
+        found.append(np.clip((after - before) / np.where(bend > 1e-6, 2 * bend, 1), -0.5, 0.5).astype(np.float32))
     return found[0], found[1]

@@ -4,15 +4,17 @@ Columns: `x_um`, `y_um` from the left and top edge of the slide, `x_px`, `y_px` 
 centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inference.cells.values import Cells, CellSchema
+from inference.cells.values import Cells, CellSchema, made_cells
 from inference.errors import Reason, Refused
 
 SCHEMA_KEY = b"chromogen.cells"
@@ -74,6 +76,35 @@ class CellWriter:
             self._part.unlink(missing_ok=True)  # gone already where all went well
 
 
+def add_columns(path: Path, schema: CellSchema, of: Callable[[Cells], Mapping[str, npt.NDArray[Any]]]) -> None:
+    """Write a file of cells anew with what `of` says of them, numbers or texts, beside its own columns; nothing changes
+    where it says nothing.
+    """
+    with _opened(path) as file:
+        kept = file.schema_arrow
+        extra = _table(of(made_cells(schema, [], [], **{name: [] for name in schema.names})))
+        if extra.num_columns == 0:
+            return
+        part = path.with_name(path.name + ".part")
+        wide = pa.schema([*kept, *extra.schema], metadata=kept.metadata)
+        with pq.ParquetWriter(part, wide, compression="zstd") as writer:
+            for batch in file.iter_batches(batch_size=ROWS):
+                added = _table(of(_cells(batch, schema)))
+                writer.write_table(pa.Table.from_arrays([*batch.columns, *added.columns], schema=wide))
+    part.replace(path)
+
+
+def _table(columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
+    arrays = {n: pa.array(v.tolist(), pa.string()) if v.dtype.kind == "U" else pa.array(v) for n, v in columns.items()}
+    return pa.table(arrays)
+
+
+def _cells(batch: pa.RecordBatch, schema: CellSchema) -> Cells:
+    c = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in ("x_px", "y_px", *schema.names)}
+    columns = {name: c[name] for name in schema.names}
+    return Cells(schema, c["x_px"].astype(np.float64), c["y_px"].astype(np.float64), columns)
+
+
 def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
@@ -82,9 +113,7 @@ def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterat
     with _opened(path) as file:
         _check(path, file.schema_arrow, schema)
         for batch in file.iter_batches(batch_size=rows):
-            c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
-            columns = {name: c[name] for name in schema.names}
-            yield Cells(schema, c["x_px"].astype(np.float64), c["y_px"].astype(np.float64), columns)
+            yield _cells(batch, schema)
 
 
 def _opened(path: Path) -> pq.ParquetFile:

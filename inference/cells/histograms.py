@@ -25,7 +25,9 @@ class HistogramSpec:
     def values(self, cells: Cells, column: str) -> npt.NDArray[Any]:
         """What each cell is counted as, along the axis of a column."""
         found = cells[column]
-        return np.digitize(found, self.edges[column]) if column in self.edges else found
+        if column in self.edges:
+            return np.asarray(np.digitize(found, self.edges[column]))
+        return np.asarray(found, np.intp) if found.dtype.kind == "b" else found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

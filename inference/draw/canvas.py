@@ -30,8 +30,7 @@ class Canvas:
     def near(self, xy: Floats, reach_um: float) -> Mask:
         """Which points lie on it, or not farther than `reach_um` beyond."""
         low, high = self.origin - reach_um, self.origin + np.array([self.width, self.height]) * self.mpp + reach_um
-        found: Mask = ((xy > low) & (xy < high)).all(axis=1)
-        return found
+        return np.asarray(((xy > low) & (xy < high)).all(axis=1))
 
     def _fixed(self, xy: Floats, mpp: float) -> npt.NDArray[np.int64]:
         """Pixels from the corner's centre, in 2 ** SHIFT parts."""

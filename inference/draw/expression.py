@@ -35,8 +35,8 @@ Mix = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
-    """`density` (m,) is the DAB density of each segment's crest, `width` its width in µm; the rest is of each cell (n,):
-    truth by the definitions, `kind` a place in CLASSES.
+    """`density` (m,) is the DAB density of each segment's crest, `width` its width in µm; the rest is of each cell
+    (n,): truth by the definitions, `kind` a place in CLASSES.
     """
 
     density: Floats
@@ -59,12 +59,16 @@ def expressed(
     band = np.digitize(density, (MODERATE_FROM, INTENSE_FROM))
     width = np.array(WIDTHS_UM)[band] * random.normal(1, 0.07, len(band)).clip(0.8, 1.2)
     return Expression(
-        density=density, width=width, completeness=completeness, intensity=intensity, kind=kinds(completeness, intensity)
+        density=density,
+        width=width,
+        completeness=completeness,
+        intensity=intensity,
+        kind=kinds(completeness, intensity),
     )
 
 
 def dealt(mix: Mix, likeness: Floats) -> Ints:
-    """A class for each of n cells by `mix`: those of like `likeness` (n,) are of like class, as clones of a tumour are."""
+    """A class for each of n cells by `mix`: cells of like `likeness` (n,) are of like class, as clones are."""
     shares = np.array([mix.get(name, 0.0) for name in CLASSES])
     edges = np.cumsum(shares / shares.sum())
     rank = (np.argsort(np.argsort(likeness)) + 0.5) / max(len(likeness), 1)

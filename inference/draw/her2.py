@@ -1,7 +1,7 @@
 """HER2 slides whose truth is known: tumour nests of tessellated cells in stroma, control cores beside them.
 
-    drawing = draw_her2(side_um=700, mix={"none": 0.8, "intense_complete": 0.2}, scanner=Scanner(), seed=1)
-    drawing.pixels()    RGB at the scanner's µm/px            drawing.truth    what is true of each tumour cell
+drawing = draw_her2(side_um=700, mix={"none": 0.8, "intense_complete": 0.2}, scanner=Scanner(), seed=1)
+drawing.pixels()    RGB at the scanner's µm/px            drawing.truth    what is true of each tumour cell
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,8 @@ class Core:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is drawn. `tumour_share` of the tissue is nests; `unusual` of the cells are cut tangentially, and as many have
-    no nucleus in the plane; `blush` is the DAB density of all tumour cells' cytoplasm, `nuclear` of their nuclei.
+    """What is drawn. `tumour_share` of the tissue is nests; `unusual` of the cells are cut tangentially, and as many
+    have no nucleus in the plane; `blush` is the DAB density of all tumour cells' cytoplasm, `nuclear` of their nuclei.
     """
 
     side_um: float
@@ -229,7 +229,7 @@ def _tumour_nuclei(plan: Plan, cells: Tessellation, which: Mask, random: np.rand
 
 
 def _stroma_nuclei(plan: Plan, taken: Plane, random: np.random.Generator) -> Nuclei:
-    """Spindles where no tumour cell is (`taken`, at 1 µm/px), and round dark lymphocytes, of which some enter the nests."""
+    """Spindles where no tumour cell is (`taken`, at 1 µm/px), and round dark lymphocytes, some of them in nests."""
     n = int(plan.side_um**2 / 220)
     xy = random.uniform(0, plan.side_um, (n, 2))
     lymphocyte = random.random(n) < plan.lymphocytes

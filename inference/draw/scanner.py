@@ -12,7 +12,7 @@ from inference.slide import Rgb
 Vector = tuple[float, float, float]
 HAEMATOXYLIN: Vector = (0.65, 0.70, 0.29)
 DAB: Vector = (0.27, 0.57, 0.78)
-PLASMA: Vector = (0.20, 0.62, 0.45)
+PLASMA: Vector = (0.44, 0.62, 0.58)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,9 @@ def _turned(vector: Vector, random: np.random.Generator) -> Vector:
 
 
 def photographed(haematoxylin: Plane, dab: Plane, plasma: Plane, noise: Plane, scanner: Scanner, factor: int) -> Rgb:
-    """Pixels of true densities drawn `factor` times finer, (h, w) each; `noise` (h / factor, w / factor, 3) of deviation 1."""
+    """Pixels of true densities drawn `factor` times finer, (h, w) each; `noise` (h / factor, w / factor, 3) has
+    deviation 1.
+    """
     stains = np.array([scanner.haematoxylin, scanner.dab, PLASMA], np.float32)
     stains /= np.linalg.norm(stains, axis=1, keepdims=True)
     amounts = cv2.merge([haematoxylin * scanner.haematoxylin_scale, dab * scanner.density_scale, plasma])

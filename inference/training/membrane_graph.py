@@ -8,6 +8,7 @@ maps follows in `inference/analyzers/membrane_cells.py`. Densities come as bytes
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,7 +33,12 @@ MULTIPLY_ADDS = 8
 def stains_model() -> onnx.ModelProto:
     """(b, h, w, 3) uint8 RGB to two (b, h, w) uint8 maps."""
     weights = unmixing().astype(np.float64)
-    constants = {"one": np.float32(1), "ln256": np.float32(np.log(256)), "zero": np.float32(0), "most": np.float32(255)}
+    constants: dict[str, Any] = {
+        "one": np.float32(1),
+        "ln256": np.float32(np.log(256)),
+        "zero": np.float32(0),
+        "most": np.float32(255),
+    }
     constants["shift"] = np.float32(MAP_ZERO)
     for i, name in enumerate(OUTPUTS):
         constants[f"{name}_weights"] = (weights[:, i : i + 1] / np.log(10) / MAP_UNIT).astype(np.float32)
@@ -73,7 +79,9 @@ def export(out: Path, version: str) -> None:
         role=Role.MAP,
         runtime=Runtime.OPENVINO,
         inputs=("tiles",),
-        outputs=tuple(Tensor(name=name, dtype=Dtype.UINT8, shape=("side", "side"), low=0, high=255) for name in OUTPUTS),
+        outputs=tuple(
+            Tensor(name=name, dtype=Dtype.UINT8, shape=("side", "side"), low=0, high=255) for name in OUTPUTS
+        ),
         fingerprint_output=FINGERPRINTS[GRAPH],
         sha256=sha256,
         fingerprint=fingerprint,

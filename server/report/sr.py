@@ -237,7 +237,8 @@ def _evaluations(result: Result) -> Dataset:
         name=concept(codes.QUALITATIVE_EVALUATIONS), relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
-    warnings = [(codes.WARNING, warning) for warning in result.warnings]
+    notes = [(codes.USE, note) for note in result.assay.analyzer.notes]
+    warnings = [*notes, *((codes.WARNING, warning) for warning in result.warnings)]
     texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *about, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [

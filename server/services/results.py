@@ -28,7 +28,7 @@ from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
-from server.pipeline import result_id, scores_of
+from server.pipeline import check_scorable, remarks_of, result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
 
@@ -77,6 +77,7 @@ class ResultService:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
         assay, order = old.assay, self._results.order_of(actor, result_id)
+        check_scorable(assay, old.analysis.histograms, profile)
         fields = _fields(view, profile)
         specimen = Specimen() if order is None else order.request.specimen
         made = replace(
@@ -86,7 +87,7 @@ class ResultService:
             profile=profile,
             scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=_warnings(old, interval_missing=fields is None),
+            warnings=_warnings(old, profile, fields),
             predecessor=old.id,
             software=software_version(),
             choice=None,
@@ -96,6 +97,7 @@ class ResultService:
     def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
+        _check_drawn(view.result)
         signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
         return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
 
@@ -155,6 +157,13 @@ class ResultService:
         return view
 
 
+def _check_drawn(result: Result) -> None:
+    """Raises Refused RESULT_STATE where what is scored has to be drawn by a person, and nobody has."""
+    if set(result.assay.analyzer.whole_remarks) & set(result.warnings):
+        message = "the score is of the whole tissue, not of the invasive tumour alone: draw the tumour before signing"
+        raise Refused(ServiceReason.RESULT_STATE, message)
+
+
 def _cells_file(view: ResultView) -> Path:
     """Raises Failed NUCLEI_MISSING."""
     try:
@@ -179,12 +188,16 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
         return None
 
 
-def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
+def _warnings(old: Result, profile: Profile, fields: Fields | None) -> tuple[str, ...]:
+    """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
+    missing interval, are said of each anew.
+    """
+    assay, analysis = old.assay, old.analysis
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
-    kept = tuple(w for w in old.warnings if w not in anew)
-    has_intervals = any(measure.interval for measure in old.assay.measures)
-    return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
+    kept = tuple(w for w in old.warnings if w not in anew | assay.analyzer.remark_words)
+    remarks = remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp)
+    missing = fields is None and any(measure.interval for measure in assay.measures)
+    return (*kept, *remarks, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 
 def _identity(view: ResultView, profile: Profile) -> ResultId:
