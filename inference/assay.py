@@ -24,6 +24,7 @@ from inference.analyzers.nuclear import (
 from inference.criteria import Criteria, Values
 from inference.errors import Reason, Refused
 from inference.grade import HueValueThresholds
+from inference.guideline import ER_STATUS, KI67_GROUP, PGR_STATUS
 from inference.measures import ALL, Measure, Region
 
 RAW = "raw"
@@ -123,7 +124,7 @@ STOMACH = Scope(
         | {"gastro-esophageal", "gastrooesophageal", "pylorus", "25271004", "t-63000"}
     )
 )
-ALL_SCORES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+SCORES = (ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
 PERCENT_ALONE = (PERCENT_POSITIVE, *COUNTS)
 
 
@@ -253,11 +254,17 @@ for _assay in (
         "Estrogen receptor",
         "Oestrogen receptor",
         "Estrogen receptor alpha",
-        measures=ALL_SCORES,
+        measures=(H_SCORE, PERCENT_POSITIVE, ER_STATUS, *SCORES),
         scope=ENDOMETRIUM,
     ),
-    _nuclear("PR", "PGR", "Progesterone receptor", measures=ALL_SCORES, scope=ENDOMETRIUM),
-    _nuclear("KI67", "MIB1", measures=ALL_SCORES),
+    _nuclear(
+        "PR",
+        "PGR",
+        "Progesterone receptor",
+        measures=(H_SCORE, PERCENT_POSITIVE, PGR_STATUS, *SCORES),
+        scope=ENDOMETRIUM,
+    ),
+    _nuclear("KI67", "MIB1", measures=(H_SCORE, PERCENT_POSITIVE, KI67_GROUP, *SCORES)),
     _nuclear("P53", "TP53", measures=PERCENT_ALONE, clinical_region=ALL),
     Assay(
         marker="HER2",

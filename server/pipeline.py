@@ -1,20 +1,24 @@
 """THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
 
+import shutil
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pydicom import Dataset
 
 from inference.analyze import Options, Progress, analyze
+from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.file import add_columns
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
+from inference.control import ControlStatus
 from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
+from inference.guideline import commented
 from inference.infer import Engine, Urgency
 from inference.measures import Score
 from inference.quality import Warning
@@ -25,17 +29,18 @@ from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
-from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
+from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
-from server.report.codes import coded
+from server.report.codes import Tissue, coded, tissue_of
 from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
+SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 
@@ -44,7 +49,8 @@ class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send.
+    model; `reporting` makes what its routes send. `outlines` says whether those of nuclei are found too, where they can
+    be.
     """
 
     store: Store
@@ -56,6 +62,7 @@ class CaseServices:
     today: Callable[[], date]
     cases: Path
     lease_s: float
+    outlines: bool = False
     now: Clock = utc_now
 
 
@@ -69,6 +76,8 @@ def run_case(claim: Claim, services: CaseServices) -> None:
         if _is_held(claim, services):
             forget(folder.parent)
         raise
+    finally:
+        shutil.rmtree(folder / SLIDE_FOLDER, ignore_errors=True)  # the archive has it, and the spool as long as it can
     with stage("store"):
         services.store.finish(claim, result, deliveries)
     forget(folder.parent)
@@ -97,12 +106,15 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     asked = order.request
     assay = assay_of(asked.marker, "the order")
     assay.check_site(asked.specimen.site_code, asked.specimen.site_text)
+    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
+    query = SlideQuery(
+        slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
+    )
     with stage("retrieve"):
-        slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
+        slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
-    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
@@ -114,7 +126,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
-            options=Options(refuse_mismatch=True),
+            options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
         )
@@ -161,8 +173,11 @@ def score_slide(
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    options = options or Options()
+    if needs_outlines(criteria):
+        options = replace(options, outlines=True)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
+        analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
     metrics.analysed(analysis)
     check_scorable(assay, analysis.histograms, profile)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
@@ -194,12 +209,20 @@ def score_slide(
 
 
 def scores_of(
-    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, specimen: Specimen
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    specimen: Specimen,
+    control: ControlStatus = ControlStatus.ABSENT,
 ) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some; intervals where the fields are known."""
+    """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
+    the fields are known.
+    """
     counts = assay.analyzer.counts(histograms, profile.criteria)
     rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
-    return coded(rows, assay, specimen)
+    breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
+    return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
 
 def remarks_of(

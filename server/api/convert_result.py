@@ -98,6 +98,8 @@ def _score(score: Score) -> pb.Score:
         interval=None if interval is None else pb.Interval(low=interval[0], high=interval[1]),
         n=score.n,
         measure=score.measure,
+        comment=score.comment,
+        rule=score.rule,
     )
 
 
@@ -115,6 +117,8 @@ def score_in(message: pb.Score) -> Score:
         value=message.value if message.HasField("value") else None,
         category=message.category or None,
         interval=interval,
+        comment=message.comment,
+        rule=message.rule,
     )
 
 
@@ -129,7 +133,7 @@ def region_names(analyzer: Analyzer) -> list[str]:
 
 def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Cells:
     """Their columns, grouped under the criteria."""
-    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE]
+    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE and column.width == 1]
     return pb.Cells(
         x_px=cells.x,
         y_px=cells.y,

@@ -17,7 +17,9 @@ def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> N
     """result.json, overlay.png, and the cells with their groups as GeoJSON."""
     analyzer, criteria, cells = result.assay.analyzer, result.profile.criteria, result.cells_file
     counts = analyzer.counts(result.analysis.histograms, criteria)
-    write_geojson(folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts)
+    write_geojson(
+        folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts, mpp=result.analysis.slide.mpp
+    )
     write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
     write_json(folder / "result.json", result_json(result, heterogeneity(fields, result.assay)))
 
