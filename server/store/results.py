@@ -21,7 +21,7 @@ from server.domain.artifact import Artifact
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId, ResultSummary
-from server.store import artifacts, profiles
+from server.store import artifacts, changes, profiles
 from server.store.artifacts import Origin
 from server.store.tables import histograms, results, scores
 
@@ -56,6 +56,7 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
         "software": result.software,
+        "change": None if result.change is None else changes.to_json(result.change),
     }
 
 
@@ -165,6 +166,7 @@ def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact])
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
         software=row["software"],
+        change=changes.from_json(row["change"]),
     )
 
 
