@@ -1,8 +1,8 @@
 """THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
 
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from inference.checkpoint import Checkpoint, forget
 from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
 from inference.infer import Engine, Urgency
-from inference.measures import Score
+from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
@@ -171,12 +171,27 @@ def score_slide(
 
 
 def scores_of(
-    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, specimen: Specimen
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    specimen: Specimen,
+    drawn: Mapping[str, Fields] | None = None,
 ) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some; intervals where the fields are known."""
-    counts = assay.analyzer.counts(histograms, profile.criteria)
-    rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
+    """The rows, under public codes where the marker and site have some; intervals where the fields are known.
+
+    After them those of drawn regions, of all cells in each; `drawn` are their fields.
+    """
+    rows = _rows(assay, histograms.of_region(""), profile, fields)
+    for region in histograms.drawn:
+        of_region = _rows(assay, histograms.of_region(region), profile, (drawn or {}).get(region))
+        rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
     return coded(rows, assay, specimen)
+
+
+def _rows(assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None) -> tuple[Score, ...]:
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

@@ -1,7 +1,8 @@
 """The file that cells stream to: Parquet, its schema named in the metadata.
 
 Columns: `x_um`, `y_um` from the left and top edge of the slide, `x_px`, `y_px` in pixels of the largest level (the
-centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema.
+centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema;
++by_hand after it where persons set groups.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from inference.cells.by_hand import BY_HAND, with_by_hand
 from inference.cells.values import Cells, CellSchema
 from inference.errors import Reason, Refused
 
@@ -25,7 +27,7 @@ def arrow_schema(schema: CellSchema) -> pa.Schema:
     """float32 places, then the schema's columns, nothing nullable."""
     fields = [pa.field(name, pa.float32(), nullable=False) for name in PLACE]
     fields += [pa.field(c.name, pa.from_numpy_dtype(np.dtype(c.dtype)), nullable=False) for c in schema.columns]
-    return pa.schema(fields, metadata={SCHEMA_KEY: f"{schema.name}/{schema.version}".encode()})
+    return pa.schema(fields, metadata={SCHEMA_KEY: labelled(schema).encode()})
 
 
 class CellWriter:
@@ -80,7 +82,7 @@ def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterat
     Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
     """
     with _opened(path) as file:
-        _check(path, file.schema_arrow, schema)
+        schema = _schema_of(path, file.schema_arrow, schema)
         for batch in file.iter_batches(batch_size=rows):
             c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
             columns = {name: c[name] for name in schema.names}
@@ -94,8 +96,16 @@ def _opened(path: Path) -> pq.ParquetFile:
         raise Refused(Reason.CELLS_INVALID, f"{path.name} can't be read as a file of cells; analyse again") from None
 
 
-def _check(path: Path, found: pa.Schema, schema: CellSchema) -> None:
+def _schema_of(path: Path, found: pa.Schema, schema: CellSchema) -> CellSchema:
+    """Of the file, which may have by_hand beside what is asked for."""
     named = (found.metadata or {}).get(SCHEMA_KEY, b"").decode()
-    if named != f"{schema.name}/{schema.version}":
-        message = f"{path.name} holds cells of {named or 'no schema'}, not of {schema.name}/{schema.version}"
-        raise Refused(Reason.CELLS_INVALID, message)
+    for known in (schema, with_by_hand(schema)):
+        if named == labelled(known):
+            return known
+    message = f"{path.name} holds cells of {named or 'no schema'}, not of {labelled(schema)}"
+    raise Refused(Reason.CELLS_INVALID, message)
+
+
+def labelled(schema: CellSchema) -> str:
+    """As the metadata name it: NAME/VERSION, and what is beside."""
+    return f"{schema.name}/{schema.version}" + (f"+{BY_HAND}" if BY_HAND in schema.names else "")
