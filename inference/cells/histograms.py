@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.cells.by_hand import BY_HAND
 from inference.cells.values import Cells, IntArray
@@ -45,8 +47,11 @@ class Histograms:
     def add(self, cells: Cells, specs: Sequence[HistogramSpec], *, region: str = "") -> None:
         """Count these cells too (in place)."""
         for spec in specs:
-            table = self._table(at_region(spec.name, region), spec.shape)
-            np.add.at(table, tuple(cells[name] for name in spec.columns), 1)
+            self.count(spec, tuple(cells[name] for name in spec.columns), region=region)
+
+    def count(self, spec: HistogramSpec, values: tuple[npt.NDArray[Any], ...], *, region: str = "") -> None:
+        """Count cells by the values of the spec's columns, in its order (in place)."""
+        np.add.at(self._table(at_region(spec.name, region), spec.shape), values, 1)
 
     def add_by_hand(self, groups: IntArray, *, region: str = "") -> None:
         """Count cells by the group that a person put them in, (G,), too (in place)."""

@@ -28,6 +28,11 @@ ROLES: dict[str, frozenset[Role]] = {
     "SignResult": frozenset({PATHOLOGIST}),
     "RejectResult": frozenset({PATHOLOGIST}),
     "AmendResult": frozenset({PATHOLOGIST}),
+    "ListWork": _BENCH,
+    "ChangeResult": _BENCH,
+    "CommentResult": _BENCH,
+    "ShowSlide": _BENCH,
+    "DownloadResult": _BENCH,
     # profiles
     "CreateProfile": frozenset({LAB_ADMIN}),
     "GetProfile": _BENCH,
@@ -51,8 +56,8 @@ ROLES: dict[str, frozenset[Role]] = {
 }
 """One of them is needed. Operations are named as the methods of the gRPC API, which are unique over its services."""
 
-GET_ME = "GetMe"
-ANYBODY = frozenset({GET_ME, "ServerReflectionInfo"})
+GET_ME, GET_SESSION, END_SESSION = "GetMe", "GetSession", "EndSession"
+ANYBODY = frozenset({GET_ME, GET_SESSION, END_SESSION, "ServerReflectionInfo"})
 """Operations of every caller with a token: they say nothing of a laboratory's things."""
 
 
