@@ -38,17 +38,14 @@ def app(
     guarded += [(group.door or door, operation) for group in groups for operation in group.operations]
     permissions.check_declared(operation.name for _, operation in guarded)
     bodies = dict(chain.from_iterable(group.largest_bodies.items() for group in groups))
+    own = Middleware(OwnHostOnly, hosts, loopback)
     return Starlette(
         routes=[
             *_public(health),
             *(its.route(operation) for its, operation in guarded),
             *chain.from_iterable(group.routes for group in groups),
         ],
-        middleware=[
-            Middleware(SecurityHeaders),
-            Middleware(OwnHostOnly, hosts, loopback),
-            Middleware(BodyLimit, bodies),
-        ],
+        middleware=[Middleware(SecurityHeaders), own, Middleware(BodyLimit, bodies)],
         exception_handlers={ChromogenError: refused, HTTPException: unknown, Exception: broken},
     )
 

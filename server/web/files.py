@@ -31,7 +31,11 @@ POLICY = "; ".join(
         "base-uri 'none'",
     )
 )
-HEADERS = {"content-security-policy": POLICY, "cache-control": "no-cache"}
+HEADERS = {
+    "content-security-policy": POLICY,
+    "cache-control": "no-cache",
+    "referrer-policy": "same-origin",  # a form would be sent with `Origin: null` otherwise
+}
 
 
 def routes() -> Iterator[BaseRoute]:

@@ -24,7 +24,7 @@ def work_json(item: WorkItem) -> Json:
     order, request = item.order, item.order.order.request
     return {
         "order": order.order.id,
-        "number": request.placer_order_number.name,
+        "number": request.placer_order_number.identifier,
         "slide": request.slide.container_id,
         "specimen": request.specimen.id,
         "marker": request.marker,
@@ -141,7 +141,7 @@ def order_json(view: OrderView) -> Json:
     request = view.order.request
     return {
         "id": view.order.id,
-        "number": request.placer_order_number.name,
+        "number": request.placer_order_number.identifier,
         "priority": str(request.priority),
         "procedure": request.procedure_text,
         "received": view.order.received_at.isoformat(),

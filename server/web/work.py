@@ -47,6 +47,7 @@ class WorkOperations:
     def all(self) -> Iterator[Operation]:
         yield Operation(path="/data/work", method="POST", name="ListWork", work=self.list)
         yield Operation(path=RESULT, method="GET", name="GetResult", work=self.get)
+        yield Operation(path=f"{RESULT}/state", method="GET", name="GetResult", work=self.state)
         yield Operation(path=f"{RESULT}/histograms", method="GET", name="GetResult", work=self.histograms)
         yield Operation(path=f"{RESULT}/fields", method="GET", name="GetResult", work=self.fields)
         yield Operation(path=f"{RESULT}/preview", method="POST", name="ChangeResult", work=self.preview)
@@ -87,6 +88,10 @@ class WorkOperations:
     def _order(self, caller: Caller, result: Result) -> OrderView | None:
         """With its patient, which the audit is told."""
         return None if result.order_id is None else self.orders.get(caller, result.order_id, patient=True)
+
+    def state(self, request: Request, caller: Caller) -> Json:
+        """What was said of it last: for a page that has it open."""
+        return said(self.results.get(caller, asked.result_id(request)))
 
     def histograms(self, request: Request, caller: Caller) -> Response:
         return tables(self.results.get(caller, asked.result_id(request)).result.analysis.histograms)

@@ -171,7 +171,7 @@ def test_every_operation_of_this_door_is_in_the_table_of_permissions_and_goes_th
 def test_a_role_that_may_not_by_grpc_may_not_by_http_either() -> None:
     noted: list[str] = []
     door = Door(Known(), rate=Rate(10), note_refusal=lambda _, name: noted.append(name))
-    request = Request({"type": "http", "headers": [(b"authorization", b"Bearer good")]})
+    request = Request({"type": "http", "method": "GET", "headers": [(b"authorization", b"Bearer good")]})
     with pytest.raises(ChromogenError) as error:
         asyncio.run(door.admit(request, "VerifyAudit"))
     assert (error.value.reason, noted) == (ServiceReason.PERMISSION_DENIED, ["VerifyAudit"])
