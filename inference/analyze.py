@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from inference import quality
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.analyzers.analyzer import Analyzer, Mismatch
+from inference.analyzers.outlined import outlined
+from inference.area import Area
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms
-from inference.cells.values import Cells, joined
+from inference.cells.values import Cells, Mask, joined
 from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
@@ -35,13 +38,24 @@ class Options:
     """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
 
     `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
-    kind of stain before any inference; else it is warned of.
+    kind of stain before any inference; else it is warned of. `outlines` are found too, where asked for. Only cells
+    `within` an area are taken, where one is named, and none within those of `without`.
     """
 
     shape: TileShape | None = None
     batch: int = 1
     region: Region | None = None
     refuse_mismatch: bool = False
+    outlines: bool = False
+    within: Area | None = None
+    without: tuple[Area, ...] = ()
+
+    def holds(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
+        """Which points, px of the largest level, its areas let through, (n,)."""
+        inside = np.ones(len(x), bool) if self.within is None else self.within.holds(x, y)
+        for area in self.without:
+            inside &= ~area.holds(x, y)
+        return inside
 
 
 def analyze(
@@ -58,17 +72,19 @@ def analyze(
     With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed
     again: the cells, their order and the histograms are the same either way.
 
-    Raises Refused (NO_TISSUE, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED);
-    then no file is left.
+    Raises Refused (NO_TISSUE, OUTLINES_UNSUPPORTED, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or
+    Failed (ENGINE_FAILED); then no file is left.
     """
     began = time.perf_counter()
     region = working_region(slide, options.region)
-    tissue = _tissue_in(slide, region)
+    if options.outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
+    tissue = _tissue_in(slide, region, options)
     mismatch = _mismatch(analyzer, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, region, tissue)
     planned = time.perf_counter()
-    run = _Run(slide=slide, analyzer=analyzer, tissue=tissue, shape=shape, tiles=tiles)
+    run = _Run(slide=slide, analyzer=analyzer, options=options, tissue=tissue, shape=shape, tiles=tiles)
     key = key_of(slide.facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
     with (
         CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp) as writer,
@@ -79,9 +95,9 @@ def analyze(
     return run.analysis(engine.facts, mismatch, run.seconds(began, planned))
 
 
-def _tissue_in(slide: Slide, region: Region) -> Tissue:
+def _tissue_in(slide: Slide, region: Region, options: Options) -> Tissue:
     """Raises Refused NO_TISSUE."""
-    tissue = find_tissue(slide, region)
+    tissue = find_tissue(slide, region, within=options.within, without=options.without)
     if tissue.area_mm2 == 0:
         raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
     return tissue
@@ -122,6 +138,7 @@ class _Run:
 
     slide: Slide
     analyzer: Analyzer
+    options: Options
     tissue: Tissue
     shape: TileShape
     tiles: list[Tile]
@@ -177,8 +194,9 @@ class _Run:
         """Cells of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
         for tile, answer in zip(group, answers, strict=True):
+            mine = owned(tile, self.analyzer.cells_of(answer), self.slide, self.tissue)
             found = TileFound(
-                cells=owned(tile, self.analyzer.cells_of(answer), self.slide, self.tissue),
+                cells=mine.taken(self.options.holds(mine.x, mine.y)),
                 overflowed=int(answer.overflowed),
                 sharpness=self.sharpness.get(tile.index),
                 unreadable=self.unreadable.get(tile.index),
@@ -264,8 +282,10 @@ def owned(tile: Tile, found: Cells, slide: Slide, tissue: Tissue | None) -> Cell
     return found.taken(mine).placed(to_base(x[mine]), to_base(y[mine]))
 
 
-def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float) -> Cells:
+def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float, *, outlines: bool = False) -> Cells:
     """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
+    if outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inference.analyzers.analyzer import Analyzer
 from inference.cells.by_hand import BY_HAND, NOT_BY_HAND, is_by_hand, with_by_hand
-from inference.cells.file import CellWriter, read_cells
+from inference.cells.file import CellWriter, columns_of, read_cells
 from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, Mask
 from inference.errors import Reason, Refused
@@ -62,7 +62,8 @@ def changed(cells_file: Path, out: Path, analyzer: Analyzer, edits: Edits, *, mp
     Raises Refused REGION_INVALID where a row or group isn't there, CELLS_INVALID.
     """
     made = Histograms.empty(analyzer.histograms)
-    with CellWriter(out, with_by_hand(analyzer.schema), mpp=mpp) as writer:
+    schema = with_by_hand(analyzer.schema.having(columns_of(cells_file)))
+    with CellWriter(out, schema, mpp=mpp) as writer:
         for kept in edited(cells_file, analyzer, edits):
             count(made, kept, analyzer)
             for name, polygons in edits.drawn.items():

@@ -4,12 +4,14 @@ Fixed optical-density limits, not a threshold found on each slide: a slide that 
 find. The mask errs towards tissue (it is dilated): an empty tile costs a moment, a lost nucleus changes a score.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from inference.area import Area
 from inference.geometry import Region
 from inference.slide import Rgb, Slide
 
@@ -55,12 +57,16 @@ class Tissue:
         return min(max(int((v + 0.5) * self.cells_per_px), 0), cells - 1)
 
 
-def find_tissue(slide: Slide, region: Region) -> Tissue:
-    """The tissue of a slide inside a region of its working grid."""
+def find_tissue(slide: Slide, region: Region, *, within: Area | None = None, without: Sequence[Area] = ()) -> Tissue:
+    """The tissue of a slide inside a region of its working grid, within an area and without others."""
     overview, grid = slide.overview(MASK_MPP)
     mask = tissue_mask(overview, grid.mpp)
     per_px = slide.working.scale / grid.scale
     mask &= _box(mask.shape, region, per_px)
+    if within is not None:
+        mask &= within.drawn(mask.shape, 1 / grid.scale)
+    for left_out in without:
+        mask &= ~_core(left_out.drawn(mask.shape, 1 / grid.scale))
     margin = max(round(MARGIN_UM / grid.mpp), 1)
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)).astype(bool)
     area = float(mask.sum()) * (grid.mpp / 1000) ** 2
@@ -97,6 +103,12 @@ def _without_specks(mask: Mask, smallest: float) -> Mask:
     assert count == len(keep)
     kept: Mask = keep[labels]
     return kept
+
+
+def _core(mask: Mask) -> Mask:
+    """Without its rim, one pixel wide: what an outline only touches."""
+    wide = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(cv2.erode(wide, np.ones((3, 3), np.uint8))[1:-1, 1:-1], bool)
 
 
 def _box(shape: tuple[int, ...], region: Region, per_px: float) -> Mask:

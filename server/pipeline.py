@@ -6,28 +6,35 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from pydicom import Dataset
+
 from inference.analyze import Options, Progress, analyze
+from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
+from inference.control import ControlStatus
 from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
+from inference.guideline import commented
 from inference.infer import Engine, Urgency
 from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
+from server.domain.choice import Chosen, choose
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
 from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
-from server.domain.profile import Profile, ProfileRules, choose
+from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
-from server.report.codes import coded
-from server.report.files import kept_files, write_files
+from server.report.codes import Tissue, coded, tissue_of
+from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
+from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
@@ -39,7 +46,8 @@ class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send.
+    model; `reporting` makes what its routes send. `outlines` says whether those of nuclei are found too, where they can
+    be.
     """
 
     store: Store
@@ -51,6 +59,7 @@ class CaseServices:
     today: Callable[[], date]
     cases: Path
     lease_s: float
+    outlines: bool = False
     now: Clock = utc_now
 
 
@@ -95,7 +104,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    profile = profile_for(order, assay, services)
+    chosen = profile_for(order, assay, services, source)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
@@ -104,28 +113,35 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             slide,
             engine,
             assay,
-            profile,
+            chosen.profile,
             folder,
             order=order,
-            options=Options(refuse_mismatch=True),
+            chosen=chosen,
+            options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
         )
     finally:
         slide.close()
     with stage("report"):
-        preliminary = Event(kind=EventKind.PRELIMINARY, order=order, result=result)
-        return result, services.reporting.report(preliminary).deliveries
+        reports = services.reporting.report(Event(kind=EventKind.PRELIMINARY, order=order, result=result))
+        told = reports.result or result
+        rewrite_warnings(told, folder)
+        return told, reports.deliveries
 
 
-def profile_for(order: Order, assay: Assay, services: CaseServices) -> Profile:
-    """Raises Refused NO_PROFILE."""
+def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequence[Dataset]) -> Chosen:
+    """By the order and, as far as the laboratory's rules say, the slide's header. Raises Refused NO_PROFILE,
+    PROFILE_EXPIRED.
+    """
     asked = order.request
     offered, rules = services.store.profiles(asked.lab, asked.marker), services.rules(asked.lab)
-    profile = choose(offered, assay, lab=asked.lab, today=services.today(), rules=rules)
-    if profile is None:
-        raise Refused(ServiceReason.NO_PROFILE, f"no valid profile for marker {asked.marker}; activate one")
-    return profile
+    slide = preparation_of(asked.specimen, source, rules)
+    chosen = choose(offered, assay, lab=asked.lab, today=services.today(), rules=rules, preparation=slide)
+    if chosen is None:
+        message = f"no valid profile for marker {asked.marker}, this clone, stainer and scanner; activate one"
+        raise Refused(ServiceReason.NO_PROFILE, message)
+    return chosen
 
 
 def score_slide(
@@ -136,19 +152,23 @@ def score_slide(
     folder: Path,
     *,
     order: Order | None = None,
+    chosen: Chosen | None = None,
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
-    """Analyse a slide and score it by a profile.
+    """Analyse a slide and score it by a profile, of an order the one `chosen`.
 
     Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    options = options or Options()
+    if needs_outlines(criteria):
+        options = replace(options, outlines=True)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
+        analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
     metrics.analysed(analysis)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else Specimen()
@@ -164,7 +184,12 @@ def score_slide(
         analysis=analysis,
         artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
-        warnings=(*analysis.warnings, *((Warning.OUT_OF_SCOPE.value,) if strange else ())),
+        warnings=(
+            *analysis.warnings,
+            *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
+            *(() if chosen is None else (warning.value for warning in chosen.warnings)),
+        ),
+        choice=None if chosen is None else chosen.choice,
     )
     write_files(result, slide, fields, folder)
     return result
@@ -176,17 +201,20 @@ def scores_of(
     profile: Profile,
     fields: Fields | None,
     specimen: Specimen,
+    control: ControlStatus = ControlStatus.ABSENT,
     drawn: Mapping[str, Fields] | None = None,
 ) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some; intervals where the fields are known.
+    """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
+    the fields are known.
 
-    After them those of drawn regions, of all cells in each; `drawn` are their fields.
+    After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
     """
     rows = _rows(assay, histograms.of_region(""), profile, fields)
     for region in histograms.drawn:
         of_region = _rows(assay, histograms.of_region(region), profile, (drawn or {}).get(region))
         rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
-    return coded(rows, assay, specimen)
+    breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
+    return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
 
 def _rows(assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None) -> tuple[Score, ...]:

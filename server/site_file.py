@@ -9,9 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
+from pydicom.datadict import tag_for_keyword
+
 from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.choice import PARTS
 from server.domain.events import ANY, EventKind, Route
-from server.domain.profile import ProfileRules
+from server.domain.profile import Expired, ProfileRules
 from server.settings import Settings
 from server.site import (
     LABORATORY_NAME,
@@ -145,16 +148,33 @@ def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) 
 def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -> Laboratory:
     asked = table.texts("archives")
     _known(table, "archives", asked, archives)
-    rules = table.inner("profiles")
-    built_in = rules.flag("built_in", default=True)
-    rules.end()
     return Laboratory(
         name=name,
         archives=asked,
         senders=table.texts("senders", default=()),
         listener=_address(table, "listener"),
-        profiles=ProfileRules(built_in=built_in),
+        profiles=_rules(table.inner("profiles")),
     )
+
+
+def _rules(table: Table) -> ProfileRules:
+    rules = ProfileRules(
+        built_in=table.flag("built_in", default=True),
+        expired=table.choice("expired", Expired, default=Expired.REFUSE),
+        expiry_warning_days=int(table.number("expiry_warning_days", 0, 3650, default=30, whole=True)),
+        **{part: _attributes(table, part) for part in PARTS},
+    )
+    table.end()
+    return rules
+
+
+def _attributes(table: Table, part: str) -> tuple[str, ...]:
+    """Of the slide's header, by keyword."""
+    asked = table.text_or_texts(part)
+    for keyword in (keyword for path in asked for keyword in path.split(".")):
+        if tag_for_keyword(keyword) is None:
+            wrong(f"{table.where} {part}", f"{keyword!r} is no keyword of DICOM, such as ManufacturerModelName")
+    return asked
 
 
 def _address(table: Table, key: str) -> Address | None:

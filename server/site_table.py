@@ -41,6 +41,10 @@ class Table:
             self._wrong(key, "names one twice")
         return tuple(value)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """One text or a list of them; none where it isn't there."""
+        return (self.text(key),) if isinstance(self._values.get(key), str) else self.texts(key, default=())
+
     def number(
         self, key: str, least: float, most: float, *, default: float | None = None, whole: bool = False
     ) -> float:
@@ -62,8 +66,8 @@ class Table:
     def path_or_none(self, key: str) -> Path | None:
         return self.path(key) if key in self._values else None
 
-    def choice(self, key: str, kinds: type[Choice]) -> Choice:
-        return self._choice(key, self.text(key), kinds)
+    def choice(self, key: str, kinds: type[Choice], default: Choice | None = None) -> Choice:
+        return self._choice(key, self.text(key, default), kinds)
 
     def choices(self, key: str, kinds: type[Choice], default: Iterable[Choice] | None = None) -> tuple[Choice, ...]:
         if default is not None and key not in self._values:

@@ -1,8 +1,7 @@
 """An assay that nobody knows of goes the whole way without a change elsewhere (DESIGN, decision 1).
 
-It has its own model, columns, regions, criteria and scores, a category among them; all of it is in this file and its
-manifest. An order for it comes by HL7 and is scored by a worker; the result is read back from the database, the ORU,
-SR, ANN, SEG, GeoJSON, the cells' file, result.json and the API.
+Its model, columns, regions, criteria and scores, a category among them, are in this file and its manifest. It is
+ordered by HL7 and scored by a worker, and read back from all that leaves: database, reports, files and API.
 """
 
 import json
@@ -128,6 +127,7 @@ class MadeUpAnalyzer:
     legend = Legend(marks=(("dim", (40, 90, 200)), ("bright", (140, 90, 200))), note="disc nest, ring sea")
     criteria: tuple[type[Criteria], ...] = (GlowCriteria,)
     least_cells = 1_000_000
+    controls = ()
     file_stem = "cells"
 
     def cells_of(self, answer: TileAnswer) -> Cells:

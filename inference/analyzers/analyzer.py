@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, IntArray
+from inference.control_kind import ControlKind
 from inference.criteria import Criteria
 from inference.errors import Reason
 from inference.infer import TileAnswer
@@ -123,6 +124,13 @@ class Analyzer(Protocol):
     @property
     def file_stem(self) -> str:
         """Of the cells' file: `nuclei` or `cells`."""
+        ...
+
+    @property
+    def controls(self) -> tuple[ControlKind, ...]:
+        """The kinds of control tissue that it can judge, none where it has no controls, and what each must show where a
+        laboratory says nothing else; the first is what a control slide is taken for. Their ranges don't overlap.
+        """
         ...
 
     def cells_of(self, answer: TileAnswer) -> Cells:

@@ -1,20 +1,21 @@
 """The file that cells stream to: Parquet, its schema named in the metadata.
 
 Columns: `x_um`, `y_um` from the left and top edge of the slide, `x_px`, `y_px` in pixels of the largest level (the
-centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema;
-+by_hand after it where persons set groups.
+centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference.cells.by_hand import BY_HAND, with_by_hand
-from inference.cells.values import Cells, CellSchema
+from inference.cells.values import Cells, CellSchema, Column, shaped
 from inference.errors import Reason, Refused
 
 SCHEMA_KEY = b"chromogen.cells"
@@ -26,8 +27,19 @@ ROWS = 65_536
 def arrow_schema(schema: CellSchema) -> pa.Schema:
     """float32 places, then the schema's columns, nothing nullable."""
     fields = [pa.field(name, pa.float32(), nullable=False) for name in PLACE]
-    fields += [pa.field(c.name, pa.from_numpy_dtype(np.dtype(c.dtype)), nullable=False) for c in schema.columns]
-    return pa.schema(fields, metadata={SCHEMA_KEY: labelled(schema).encode()})
+    fields += [pa.field(c.name, _arrow_type(c), nullable=False) for c in schema.columns]
+    return pa.schema(fields, metadata={SCHEMA_KEY: f"{schema.name}/{schema.version}".encode()})
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    one = pa.from_numpy_dtype(np.dtype(column.dtype))
+    return one if column.width == 1 else pa.list_(pa.field("element", one, nullable=False), column.width)
+
+
+def _arrow_array(values: npt.NDArray[Any], of: pa.DataType) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values, type=of, safe=False)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), type=of.value_type), type=of)
 
 
 class CellWriter:
@@ -48,7 +60,7 @@ class CellWriter:
             return
         places = [(cells.x + 0.5) * self._mpp, (cells.y + 0.5) * self._mpp, cells.x, cells.y]
         columns = [*places, *(cells[name] for name in cells.schema.names)]
-        arrays = [pa.array(c, type=f.type, safe=False) for c, f in zip(columns, self._schema, strict=True)]
+        arrays = [_arrow_array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
         self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._rows += len(cells)
         if self._rows >= ROWS:
@@ -79,14 +91,28 @@ class CellWriter:
 def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
+    They have the schema's columns, and the optional ones that the file has, by_hand among them.
+
     Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
     """
     with _opened(path) as file:
-        schema = _schema_of(path, file.schema_arrow, schema)
+        _check(path, file.schema_arrow, schema)
+        found = schema.having(file.schema_arrow.names)
+        found = with_by_hand(found) if BY_HAND in file.schema_arrow.names else found
         for batch in file.iter_batches(batch_size=rows):
-            c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
-            columns = {name: c[name] for name in schema.names}
-            yield Cells(schema, c["x_px"].astype(np.float64), c["y_px"].astype(np.float64), columns)
+            x, y = (batch.column(name).to_numpy().astype(np.float64) for name in ("x_px", "y_px"))
+            yield Cells(found, x, y, {c.name: _numbers(batch.column(c.name), c) for c in found.columns})
+
+
+def _numbers(values: pa.Array, column: Column) -> npt.NDArray[Any]:
+    one = values if column.width == 1 else values.flatten()
+    return shaped(one.to_numpy(zero_copy_only=column.width == 1), column)
+
+
+def columns_of(path: Path) -> frozenset[str]:
+    """Which columns a file of cells has. Raises Refused CELLS_INVALID."""
+    with _opened(path) as file:
+        return frozenset(file.schema_arrow.names)
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -96,16 +122,8 @@ def _opened(path: Path) -> pq.ParquetFile:
         raise Refused(Reason.CELLS_INVALID, f"{path.name} can't be read as a file of cells; analyse again") from None
 
 
-def _schema_of(path: Path, found: pa.Schema, schema: CellSchema) -> CellSchema:
-    """Of the file, which may have by_hand beside what is asked for."""
+def _check(path: Path, found: pa.Schema, schema: CellSchema) -> None:
     named = (found.metadata or {}).get(SCHEMA_KEY, b"").decode()
-    for known in (schema, with_by_hand(schema)):
-        if named == labelled(known):
-            return known
-    message = f"{path.name} holds cells of {named or 'no schema'}, not of {labelled(schema)}"
-    raise Refused(Reason.CELLS_INVALID, message)
-
-
-def labelled(schema: CellSchema) -> str:
-    """As the metadata name it: NAME/VERSION, and what is beside."""
-    return f"{schema.name}/{schema.version}" + (f"+{BY_HAND}" if BY_HAND in schema.names else "")
+    if named != f"{schema.name}/{schema.version}":
+        message = f"{path.name} holds cells of {named or 'no schema'}, not of {schema.name}/{schema.version}"
+        raise Refused(Reason.CELLS_INVALID, message)

@@ -7,6 +7,7 @@ CREATE TABLE profiles (
     clone text NOT NULL,
     stainer text NOT NULL,
     scanner text NOT NULL,
+    pathologist text NOT NULL DEFAULT '*',
     criteria jsonb NOT NULL,
     valid_from date,
     valid_until date,
@@ -29,6 +30,7 @@ CREATE TABLE profile_states (
 
 CREATE INDEX profile_states_last_idx ON profile_states (lab, name, revision, id);
 
+COMMENT ON COLUMN profiles.pathologist IS 'whose own it is; *: the laboratory''s';
 COMMENT ON COLUMN profiles.criteria IS 'method, and its values';
 COMMENT ON COLUMN profile_states.id IS 'the last one of a revision is its state';
 COMMENT ON COLUMN profile_states.state IS 'DRAFT, ACTIVE, RETIRED; a revision without one is ACTIVE';

@@ -16,6 +16,7 @@ CREATE TABLE results (
     warnings text[] NOT NULL,
     software text NOT NULL DEFAULT '',
     change jsonb,
+    choice jsonb,
     series_uid text GENERATED ALWAYS AS (slide ->> 'series_uid') STORED,
     container_id text GENERATED ALWAYS AS (slide ->> 'container_id') STORED,
     CONSTRAINT results_id_lab_key UNIQUE (id, lab) -- for what belongs to a result to be of its laboratory
@@ -30,5 +31,6 @@ COMMENT ON COLUMN results.clinical_region IS 'that the clinical score is about';
 COMMENT ON COLUMN results.profile IS 'the revision as it was, whole';
 COMMENT ON COLUMN results.software IS 'version of chromogen that made it';
 COMMENT ON COLUMN results.change IS 'what persons changed since the analysis, who last, and why; null: nobody did';
+COMMENT ON COLUMN results.choice IS 'why that profile; null: a person named it';
 COMMENT ON COLUMN results.series_uid IS 'of the slide';
 COMMENT ON COLUMN results.container_id IS 'of the slide';

@@ -14,6 +14,8 @@ CREATE TABLE scores (
     interval_low double precision,
     interval_high double precision,
     n bigint NOT NULL,
+    comment text NOT NULL DEFAULT '',
+    rule text NOT NULL DEFAULT '',
     CONSTRAINT scores_result_id_fkey FOREIGN KEY (result_id, lab) REFERENCES results (id, lab),
     CONSTRAINT scores_pkey PRIMARY KEY (result_id, measure, region)
 );
@@ -22,3 +24,5 @@ COMMENT ON COLUMN scores.position IS 'the order of the rows';
 COMMENT ON COLUMN scores.measure IS 'the code of the measure here; code and scheme may be public ones';
 COMMENT ON COLUMN scores.interval_low IS '95 %, in the unit of the value';
 COMMENT ON COLUMN scores.n IS 'cells that it is of';
+COMMENT ON COLUMN scores.comment IS 'what a guideline''s category means';
+COMMENT ON COLUMN scores.rule IS 'the guideline''s version and source';

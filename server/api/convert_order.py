@@ -77,6 +77,9 @@ def _specimen(asked: pb.Specimen) -> Specimen:
         site_code=fields.text(asked.site_code, "order.specimen.site_code"),
         site_scheme=fields.text(asked.site_scheme, "order.specimen.site_scheme"),
         site_text=fields.text(asked.site_text, "order.specimen.site_text"),
+        clone=fields.text(asked.clone, "order.specimen.clone"),
+        stainer=fields.text(asked.stainer, "order.specimen.stainer"),
+        scanner=fields.text(asked.scanner, "order.specimen.scanner"),
     )
 
 
@@ -114,6 +117,9 @@ def order_message(view: OrderView, *, with_patient: bool = False) -> pb.Order:
             site_code=specimen.site_code,
             site_scheme=specimen.site_scheme,
             site_text=specimen.site_text,
+            clone=specimen.clone,
+            stainer=specimen.stainer,
+            scanner=specimen.scanner,
         ),
         slide=pb.SlideReference(
             study_uid=slide.study_uid, series_uid=slide.series_uid, container_id=slide.container_id

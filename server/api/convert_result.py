@@ -13,6 +13,7 @@ from inference.measures import Score
 from inference.slide import SlideFacts
 from server.api import fields
 from server.api.convert_profile import profile_message
+from server.domain.choice import ProfileChoice
 from server.domain.states import ResultState
 from server.domain.views import SummaryView
 from server.services.cells import Square
@@ -46,6 +47,18 @@ def result_message(view: SummaryView) -> pb.Result:
         research_use_only=True,
         etag=view.etag,
         software_version=result.software,
+        profile_choice=None if result.choice is None else _choice(result.choice),
+    )
+
+
+def _choice(choice: ProfileChoice) -> pb.ProfileChoice:
+    slide = choice.preparation
+    return pb.ProfileChoice(
+        clone=slide.clone,
+        stainer=slide.stainer,
+        scanner=slide.scanner,
+        by_slide=slide.by_slide,
+        alternatives=[pb.ProfileAlternative(profile=a.label, against=a.against) for a in choice.alternatives],
     )
 
 
@@ -85,6 +98,8 @@ def _score(score: Score) -> pb.Score:
         interval=None if interval is None else pb.Interval(low=interval[0], high=interval[1]),
         n=score.n,
         measure=score.measure,
+        comment=score.comment,
+        rule=score.rule,
     )
 
 
@@ -102,6 +117,8 @@ def score_in(message: pb.Score) -> Score:
         value=message.value if message.HasField("value") else None,
         category=message.category or None,
         interval=interval,
+        comment=message.comment,
+        rule=message.rule,
     )
 
 
@@ -116,7 +133,7 @@ def region_names(analyzer: Analyzer) -> list[str]:
 
 def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Cells:
     """Their columns, grouped under the criteria."""
-    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE]
+    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE and column.width == 1]
     return pb.Cells(
         x_px=cells.x,
         y_px=cells.y,

@@ -10,9 +10,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.domain.errors import Refused, ServiceReason
+from server.domain.text import LONGEST, plain
 
-LONGEST = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID = 64
 
@@ -22,13 +21,16 @@ def invalid(message: str) -> NoReturn:
 
 
 def text(value: str, name: str, *, most: int = LONGEST, least: int = 0) -> str:
-    """Without control characters, `least` to `most` characters. Raises Refused FIELD_MISSING, ARGUMENT_INVALID."""
+    """On one line and of signs that can be seen, `least` to `most` characters.
+
+    Raises Refused FIELD_MISSING, ARGUMENT_INVALID.
+    """
     if least and not value:
         raise Refused(ServiceReason.FIELD_MISSING, f"{name} is missing")
     if not least <= len(value) <= most:
         invalid(f"{name} needs {least} to {most} characters")
-    if _CONTROL.search(value):
-        invalid(f"{name} holds a control character")
+    if value != plain(value):
+        invalid(f"{name} holds a control character, or another that can't be seen")
     return value
 
 

@@ -25,10 +25,12 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from inference.errors import Reason
 from server import settings
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
+from server.domain.text import plain
 
 _STUBS: dict[str, Callable[[grpc.Channel], Any]] = {
     "orders": order_service_pb2_grpc.OrderServiceStub,
@@ -114,7 +116,7 @@ def show(message: Message, columns: Mapping[str, str], *, as_json: bool) -> None
     fields = to_dict(message)
     for name, title in columns.items():
         if (value := _at(fields, name)) != "":
-            click.echo(f"{title:<18}{value}")
+            click.echo(f"{title:<18}{plain(value)}")
 
 
 def show_all(
@@ -146,7 +148,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, map(plain, row)))  # no markup of rich's, nor of the terminal's
     on_terminal = sys.stdout.isatty()
     Console(file=sys.stdout, width=None if on_terminal else WIDE, color_system="auto" if on_terminal else None).print(
         table

@@ -72,6 +72,9 @@ def order() -> None:
 @click.option(
     "--site", default="", show_default=False, metavar="CODE^TEXT^SCHEME", help="body site, e.g. 2739003^Endometrium^SCT"
 )
+@click.option("--clone", default="", show_default=False, help="of the antibody; profiles are chosen by it")
+@click.option("--stainer", default="", show_default=False, help="what stained the slide, likewise")
+@click.option("--scanner", default="", show_default=False, help="what scanned it, likewise")
 @click.option("--priority", type=click.Choice([str(p) for p in Priority], case_sensitive=False), default="ROUTINE")
 @click.option("--request-id", help="UUID; the same again is the same order. A new one where left out")
 @click.option("--wait", is_flag=True, help="wait until the order ends; exit code 1 unless it is DONE")
@@ -100,6 +103,9 @@ def order_message(
     study_uid: str,
     specimen_id: str,
     site: str,
+    clone: str,
+    stainer: str,
+    scanner: str,
     **patient: Any,
 ) -> order_pb2.Order:
     """Of the options of `submit`; `site` is CODE^TEXT^SCHEME, `patient` those of `patient_message`."""
@@ -111,7 +117,14 @@ def order_message(
         priority=f"PRIORITY_{priority.upper()}",
         patient=patient_message(**patient),
         specimen=order_pb2.Specimen(
-            id=specimen_id, container_id=container_id, site_code=code, site_text=text, site_scheme=scheme
+            id=specimen_id,
+            container_id=container_id,
+            site_code=code,
+            site_text=text,
+            site_scheme=scheme,
+            clone=clone,
+            stainer=stainer,
+            scanner=scanner,
         ),
         slide=order_pb2.SlideReference(container_id=container_id, series_uid=series_uid, study_uid=study_uid),
     )

@@ -24,6 +24,7 @@ FIELDS = {
     "clone": "clone",
     "stainer": "stainer",
     "scanner": "scanner",
+    "pathologist": "pathologist",
     "criteria.method": "method",
     "criteria.numbers": "criteria",
     "valid_from": "valid from",
@@ -52,6 +53,7 @@ def create(file: Path, as_json: bool) -> None:
         clone=read.key.clone,
         stainer=read.key.stainer,
         scanner=read.key.scanner,
+        pathologist=read.key.pathologist,
         criteria=criteria_message(read.criteria),
         source=read.source,
     )

@@ -13,13 +13,14 @@ from inference.criteria import Criteria
 from inference.errors import Reason, Refused
 from server.domain.profile import ANY, Profile, ProfileKey
 
-KEYS = {"name", "revision", "lab", "marker", "clone", "stainer", "scanner", "thresholds", "source"}
+KEY_PARTS = ("lab", "marker", "clone", "stainer", "scanner", "pathologist")
+KEYS = {"name", "revision", *KEY_PARTS, "thresholds", "source"}
 
 
 def read_profile(path: Path) -> Profile:
     """Raises Refused PROFILE_INVALID naming the file and what is wrong."""
     fields = _read(path)
-    key = ProfileKey(**{k: str(fields.get(k, ANY)) for k in ("lab", "marker", "clone", "stainer", "scanner")})
+    key = ProfileKey(**{k: str(fields.get(k, ANY)) for k in KEY_PARTS})
     if type(fields["revision"]) is not int or fields["revision"] < 1:  # True is an int too
         raise Refused(Reason.PROFILE_INVALID, f"{path}: revision must be a whole number from 1")
     return Profile(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
+from inference.analyzers.outlined import check_outlines
 from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
@@ -15,7 +16,7 @@ from inference.geometry import Region
 from inference.model import read_model, shipped_models
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
-from server.cli.table import score_lines
+from server.cli.table import guideline_lines, score_lines
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
@@ -56,6 +57,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="folder for result.json, cells, overlay, QuPath file",
 )
+@click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -68,6 +70,7 @@ def score(
     focal_plane: int | None,
     engine: str,
     out: Path | None,
+    outlines: bool,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
@@ -75,6 +78,8 @@ def score(
 ) -> None:
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
     assay = assay_of(marker, "--marker")  # before the slide is opened
+    if outlines:
+        check_outlines(assay.analyzer)
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else built_in(assay)
     check_marker(profile, assay)
@@ -91,7 +96,9 @@ def score(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
-        result = score_slide(opened, runs, assay, profile, folder, options=Options(region=box), progress=progress)
+        result = score_slide(
+            opened, runs, assay, profile, folder, options=Options(region=box, outlines=outlines), progress=progress
+        )
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
             for path in folder.iterdir():
@@ -114,6 +121,8 @@ def parse_region(text: str) -> Region:
 def show(result: Result, out: Path | None) -> None:
     """The scores as a small table, warnings below it."""
     for line in score_lines(result.assay, result.scores):
+        click.echo(line)
+    for line in guideline_lines(result.scores):
         click.echo(line)
     region = result.clinical_region
     click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; research use only")

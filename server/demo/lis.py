@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from inference.measures import PRIVATE_SCHEME
 from server.domain.errors import ChromogenError, Refused
 from server.domain.order import Priority
 from server.hl7.acknowledge import Answer, acknowledgments
@@ -33,10 +34,13 @@ def order_message(
     family_name: str = "TEST-INVENTED",
     lab: str = LAB,
     application: str = APPLICATION,
+    clone: str = "",
+    stainer: str = "",
+    scanner: str = "",
     at: datetime | None = None,
 ) -> bytes:
     """An OML^O21 (v2.5.1, UTF-8) for one slide of an invented patient. `site` is code, text, scheme; `lab` and
-    `application` who orders.
+    `application` who orders; `clone`, `stainer` and `scanner` what the LIS knows of the slide.
 
     `at` is now unless given.
     """
@@ -48,6 +52,12 @@ def order_message(
     placer = composed(placer_number, APPLICATION)
     uids = [("110180", "Study Instance UID", study_uid), ("112002", "Series Instance UID", series_uid)]
     observed = [segment("OBX", "", "ST", composed(c, t, "DCM"), "", u, *[""] * 5, "O") for c, t, u in uids if u]
+    prepared = [("CLONE", clone), ("STAINER", stainer), ("SCANNER", scanner)]
+    observed += [
+        segment("OBX", "", "ST", composed(name, "", PRIVATE_SCHEME), "", escape(value), *[""] * 5, "O")
+        for name, value in prepared
+        if value
+    ]
     patient = [composed("INVENTED-1", "", "", LAB, "MR"), "", composed(family_name, "NOBODY"), "", "19500101", "F"]
     lines = [
         segment(

@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from inference.errors import ChromogenError, Failed, Refused
+from inference.errors import ChromogenError, Failed, Reason, Refused
 
-__all__ = ["ChromogenError", "Failed", "Refused", "ServiceReason"]
+__all__ = ["OUTAGES", "ChromogenError", "Failed", "Refused", "ServiceReason"]
 
 
 class ServiceReason(StrEnum):
@@ -19,6 +19,7 @@ class ServiceReason(StrEnum):
     LABORATORY_UNKNOWN = "LABORATORY_UNKNOWN"
     SENDER_UNKNOWN = "SENDER_UNKNOWN"
     NO_PROFILE = "NO_PROFILE"
+    PROFILE_EXPIRED = "PROFILE_EXPIRED"
     PROFILE_CONFLICT = "PROFILE_CONFLICT"
     ORDER_UNKNOWN = "ORDER_UNKNOWN"
     ORDER_STATE = "ORDER_STATE"
@@ -27,6 +28,7 @@ class ServiceReason(StrEnum):
     ARCHIVE_UNREACHABLE = "ARCHIVE_UNREACHABLE"
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     DATABASE_FAILED = "DATABASE_FAILED"
+    ENGINE_UNREACHABLE = "ENGINE_UNREACHABLE"
     WORKER_LOST = "WORKER_LOST"
     RESULT_UNKNOWN = "RESULT_UNKNOWN"
     DELIVERY_FAILED = "DELIVERY_FAILED"
@@ -59,3 +61,16 @@ class ServiceReason(StrEnum):
     DELIVERY_STATE = "DELIVERY_STATE"
     DELIVERY_SUPERSEDED = "DELIVERY_SUPERSEDED"
     INTERNAL = "INTERNAL"
+
+
+OUTAGES = frozenset(
+    {
+        ServiceReason.ARCHIVE_UNREACHABLE,
+        ServiceReason.DATABASE_UNREACHABLE,
+        ServiceReason.DATABASE_FAILED,
+        ServiceReason.ENGINE_UNREACHABLE,
+        ServiceReason.DELIVERY_FAILED,
+        Reason.OUTPUT_NOT_WRITABLE,
+    }
+)
+"""Nobody's fault: archive, database, engine or disk is away. What failed for one of them waits and loses no attempt."""

@@ -88,13 +88,16 @@ class Patient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specimen:
-    """The specimen's identifiers and the coded body site, where the order gives them."""
+    """The specimen's identifiers, the coded body site, and how it was stained and scanned, where the order says so."""
 
     id: str = ""
     container_id: str = ""
     site_code: str = ""
     site_scheme: str = ""
     site_text: str = ""
+    clone: str = ""
+    stainer: str = ""
+    scanner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

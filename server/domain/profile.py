@@ -1,26 +1,27 @@
 """A profile: a laboratory's criteria for one marker, clone, stainer and scanner, in revisions that never change."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from inference.assay import Assay, assay_of, assays
 from inference.criteria import Criteria
 from inference.errors import Reason
-from server.domain.errors import Refused, ServiceReason
+from server.domain.errors import Refused
 
 ANY = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileKey:
-    """What a profile is for; `*` matches anything."""
+    """What a profile is for; `*` matches anything. One with a `pathologist` is that person's own."""
 
     lab: str = ANY
     marker: str = ANY
     clone: str = ANY
     stainer: str = ANY
     scanner: str = ANY
+    pathologist: str = ANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,29 @@ class Profile:
         return f"{self.name}/{self.revision}"
 
 
+class Expired(StrEnum):
+    """What becomes of an order whose profile's validity is over."""
+
+    REFUSE = "refuse"
+    WARN = "warn"  # scored by it nevertheless, with a warning
+    PASS_OVER = "pass_over"  # noqa: S105  (no password: scored by the next that fits)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRules:
-    """A laboratory's own rules of choice: whether the profile that ships may score, where it has none of its own."""
+    """A laboratory's own rules of choice: whether the profile that ships may score, where it has none of its own; what
+    is done once a profile has expired, and how many days before that is warned of (0: never).
+
+    `clone`, `stainer`, `scanner` are the slide's attributes (DICOM keywords, `.` between those of nested items) that
+    say what the order doesn't; of several the values are joined by a space.
+    """
 
     built_in: bool = True
+    expired: Expired = Expired.REFUSE
+    expiry_warning_days: int = 30
+    clone: tuple[str, ...] = ()
+    stainer: tuple[str, ...] = ()
+    scanner: tuple[str, ...] = ()
 
 
 def built_in(assay: Assay) -> Profile:
@@ -65,36 +84,9 @@ def shipped_profiles() -> tuple[Profile, ...]:
     return tuple({p.label: p for p in map(built_in, assays())}.values())
 
 
-def choose(
-    profiles: Sequence[Profile], assay: Assay, *, lab: str, today: date, rules: ProfileRules | None = None
-) -> Profile | None:
-    """The valid profile that fits closest (lab before marker), its latest revision; None when none fits.
-
-    Only those whose kind of criteria the assay scores by are considered; the one that ships is among them
-    unless the laboratory's rules say otherwise.
-
-    An order says nothing of clone, stainer and scanner, so a profile that is for certain ones is never taken for it.
-    Raises Refused NO_PROFILE where profiles of different names fit equally: none of them may be preferred in silence.
-    """
-    shipped = built_in(assay)
-    offered = [shipped, *(p for p in profiles if p.name != shipped.name)]
-    if rules is not None and not rules.built_in:
-        offered.remove(shipped)
-    fitting = [p for p in offered if _fits(p, assay, lab) and _valid(p, today)]
-    closest = max((_closeness(p) for p in fitting), default=None)
-    among = [p for p in fitting if _closeness(p) == closest]
-    if len({p.name for p in among}) > 1:
-        names = ", ".join(sorted({p.name for p in among}))
-        raise Refused(
-            ServiceReason.NO_PROFILE,
-            f"several profiles fit marker {assay.marker} equally ({names}): retire all but one",
-        )
-    return max(among, key=lambda p: p.revision, default=None)
-
-
 def check_kind(profile: Profile, assay: Assay) -> None:
     """Raises Refused PROFILE_INVALID where the assay isn't scored by criteria of this kind."""
-    if not _scores(profile, assay):
+    if not scores_by(profile, assay):
         kinds = ", ".join(kind.method for kind in assay.analyzer.criteria)
         raise Refused(Reason.PROFILE_INVALID, f"{assay.marker} is scored by criteria of method {kinds} only")
 
@@ -107,21 +99,6 @@ def check_marker(profile: Profile, assay: Assay) -> None:
     check_kind(profile, assay)
 
 
-def _scores(profile: Profile, assay: Assay) -> bool:
+def scores_by(profile: Profile, assay: Assay) -> bool:
+    """Is the assay scored by criteria of the profile's kind?"""
     return profile.criteria.method in {kind.method for kind in assay.analyzer.criteria}
-
-
-def _fits(profile: Profile, assay: Assay, lab: str) -> bool:
-    key = profile.key
-    named = (
-        key.lab in (lab, ANY) and key.marker in (assay.marker, ANY) and {key.clone, key.stainer, key.scanner} == {ANY}
-    )
-    return named and _scores(profile, assay)
-
-
-def _closeness(profile: Profile) -> tuple[bool, bool]:
-    return profile.key.lab != ANY, profile.key.marker != ANY
-
-
-def _valid(profile: Profile, today: date) -> bool:
-    return (profile.valid_from or today) <= today <= (profile.valid_until or today)

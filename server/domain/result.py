@@ -11,6 +11,7 @@ from inference.assay import Assay, assay_of
 from inference.measures import ALL, Measure, Score, find
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.change import Change
+from server.domain.choice import ProfileChoice
 from server.domain.order import OrderId
 from server.domain.profile import Profile
 
@@ -24,7 +25,8 @@ class ResultSummary:
 
     `scores` are the rows that every report, message and answer says; `clinical_region` names the region that the
     marker's clinical score is about. `artifacts` are its files, the cells' among them. `software` is the version of
-    chromogen that made it, empty where that wasn't kept.
+    chromogen that made it, empty where that wasn't kept. `choice` says why it is that profile; None where a person
+    named it.
     """
 
     id: ResultId
@@ -41,6 +43,7 @@ class ResultSummary:
     change: Change | None = None
     """What persons changed since the analysis, where they did."""
     software: str = ""
+    choice: ProfileChoice | None = None
 
     @property
     def assay(self) -> Assay:

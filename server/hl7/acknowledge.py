@@ -33,6 +33,7 @@ ERROR_CODES = {
     ServiceReason.MESSAGE_INVALID: ("100", "Segment sequence error"),
     ServiceReason.FIELD_MISSING: ("101", "Required field missing"),
     ServiceReason.CHARSET_UNDECODABLE: ("102", "Data type error"),
+    ServiceReason.ARGUMENT_INVALID: ("102", "Data type error"),
     ServiceReason.MARKER_UNKNOWN: ("103", "Table value not found"),
     Reason.ASSAY_UNSUPPORTED: ("103", "Table value not found"),
     ServiceReason.LABORATORY_UNKNOWN: ("204", "Unknown key identifier"),

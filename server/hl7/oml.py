@@ -20,6 +20,7 @@ from server.domain.order import (
     SlideReference,
 )
 from server.hl7.er7 import DEFAULT_CHARSET, Field, Message, Segment, read
+from server.hl7.identifiers import checked, checked_cancellation
 from server.hl7.markers import marker_of
 from server.hl7.order_reply import APPLICATION
 from server.hl7.specimen import named_slide, slide_of, specimen_of
@@ -56,7 +57,7 @@ def request_of(message: Message) -> Request:
     procedure = _procedure(obr)
     marker = marker_of(procedure.components())
     specimen, slide = specimen_of(order, obr), _slide(order)
-    return Request(
+    request = Request(
         lab=_lab(header),
         sender=_sender(header),
         message_control_id=_required(header.get(10), "MSH-10"),
@@ -74,6 +75,7 @@ def request_of(message: Message) -> Request:
         processing_id=_processing_id(header),
         requested_at=_time(orc.get(9)) or _time(header.get(7)),
     )
+    return checked(request)
 
 
 def control_of(message: Message) -> str:
@@ -95,7 +97,7 @@ def cancellation_of(message: Message) -> Cancellation:
     orc, obr = only(order, "ORC"), only(order, "OBR")
     if orc is None:
         raise _missing("ORC-1")
-    return Cancellation(
+    cancellation = Cancellation(
         lab=_lab(header),
         sender=_sender(header),
         message_control_id=_required(header.get(10), "MSH-10"),
@@ -107,6 +109,7 @@ def cancellation_of(message: Message) -> Cancellation:
         specimen_id=specimen_of(order, obr).id,
         slide=named_slide(order),
     )
+    return checked_cancellation(cancellation)
 
 
 def _lab(header: Segment) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from inference.measures import ALL
+from server.domain.choice import explained
 from server.domain.events import RESULT_REJECTED
 from server.domain.order import Order
 from server.domain.result import Result
@@ -29,6 +30,9 @@ from server.report.quantities import Form, Quantity, quantities, regions
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
 
+RESULT_NOT_SAID = "RESULT_NOT_SAID"
+"""Instead of a score: there is one, which the message can't hold."""
+
 _DECIMALS = 2
 _TYPES = {Form.NUMBER: "NM", Form.WORDS: "ST", Form.ANSWER: "CWE"}
 """OBX-2: the same of a measure with a score as without."""
@@ -46,16 +50,22 @@ class Status(StrEnum):
     REJECTED = "X"
 
 
-def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINARY) -> bytes:
+def build_oru(
+    result: Result, order: Order, *, status: Status = Status.PRELIMINARY, not_made: Sequence[str] = ()
+) -> bytes:
     """The result for the LIS that ordered it, in the order's character set (UTF-8 where that lacks a sign).
 
-    One OBX a quantity and region (OBX-4). Raises Failed INTERNAL if hl7apy refuses the text.
+    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). Raises Failed
+    INTERNAL if hl7apy refuses the text.
     """
-    at = result.created_at
+    at, missing = (
+        result.created_at,
+        [f"Not made, so not in the archive: {name}. The score stands." for name in not_made],
+    )
     observations = [*_scores(result, status), *_provenance(result, order, status)]
     lines = [
         *patient_and_order(order, status, at),
-        *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate(_notes(result), start=1)),
+        *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate([*_notes(result), *missing], start=1)),
         *_numbered(observations),
         *specimen(order),
     ]
@@ -103,18 +113,21 @@ def build_bare_refusal(order: Order, reason: str) -> bytes:
     """For an order of which `build_refusal` can't be written: its numbers and the reason, no patient, no specimen, same
     MSH-10.
     """
+    return _bare(order, refusal_control_id(order, reason), RESEARCH_USE_ONLY, reason)
+
+
+def build_bare_notice(result: Result, order: Order, status: Status) -> bytes:
+    """For a result of which `build_oru` can't be written: that there is one, and where; under the MSH-10 of it."""
+    note = f"The slide is scored, but its result can't be written as HL7: read result {result.id} in chromogen."
+    return _bare(order, control_id(result, status), note, RESULT_NOT_SAID)
+
+
+def _bare(order: Order, message_id: str, note: str, reason: str) -> bytes:
     at, asked = order.begun_at or order.received_at, order.request
     bare = replace(order, request=replace(asked, procedure_code=asked.marker, procedure_text="", charset=UTF8))
-    note, observation = (
-        segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
-        _observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST"),
-    )
-    return checked(
-        bare,
-        refusal_control_id(order, reason),
-        at,
-        [*order_alone(bare, Status.REJECTED, at), note, *_numbered([observation])],
-    )
+    observation = _observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST")
+    lines = [*order_alone(bare, Status.REJECTED, at), segment("NTE", "1", "L", composed(note))]
+    return checked(bare, message_id, at, [*lines, *_numbered([observation])])
 
 
 def control_id(result: Result, status: Status = Status.PRELIMINARY) -> str:
@@ -135,6 +148,8 @@ def _notes(result: Result) -> Iterator[str]:
     yield RESEARCH_USE_ONLY
     if result.clinical_region:
         yield f"Clinical region: {result.clinical_region}"
+    if result.choice is not None:
+        yield explained(result.profile, result.choice)
     yield from (f"Warning: {w}" for w in result.warnings)
     if result.analysis.n == 0:
         yield f"No {result.assay.analyzer.file_stem}: no score. This is not a score of 0."
@@ -145,7 +160,10 @@ def _scores(result: Result, status: Status) -> Iterator[str]:
     said = list(quantities(result))
     backwards = regions(result)[::-1]
     for region in sorted(backwards, key=lambda name: name != ALL):
-        yield from (_quantity(q, status) for q in said if q.region == region)
+        for q in (q for q in said if q.region == region):
+            yield _quantity(q, status)
+            if status is not Status.REJECTED:
+                yield from (segment("NTE", str(i), "L", composed(note)) for i, note in enumerate(q.notes, start=1))
 
 
 def _quantity(q: Quantity, status: Status) -> str:
@@ -186,5 +204,8 @@ def _coded(code: Code) -> str:
 
 
 def _numbered(observations: Sequence[str]) -> Iterator[str]:
-    for i, text in enumerate(observations, start=1):
-        yield text.replace("OBX||", f"OBX|{i}|", 1)
+    """The notes among them belong to the observation before, and are numbered by it."""
+    number = 0
+    for text in observations:
+        number += text.startswith("OBX|")
+        yield text.replace("OBX||", f"OBX|{number}|", 1)

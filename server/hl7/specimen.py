@@ -10,6 +10,9 @@ from server.hl7.structure import SEGMENTS_AT_MOST
 
 # OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
 STUDY_UID_CODE, SERIES_UID_CODE = ("110180", "DCM"), ("112002", "DCM")
+# OBX-3 of the observations that say how the slide was stained and scanned; schemes that its codes may be of.
+PREPARATION = ("CLONE", "STAINER", "SCANNER")
+PREPARATION_SCHEMES = frozenset({"99CHROMOGEN", "L", ""})
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _UID_LENGTH = 64
 
@@ -18,7 +21,7 @@ WITHDRAWN = frozenset({"D", "X", "W"})
 
 
 def specimen_of(message: Message, obr: Segment | None) -> Specimen:
-    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8.
+    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8, and what OBX say of clone, stainer and scanner.
 
     Without SPM the site of OBR-15.4 of old versions.
     """
@@ -29,7 +32,26 @@ def specimen_of(message: Message, obr: Segment | None) -> Specimen:
         code, text, scheme = (obr.get(15, 4, part) for part in (1, 2, 3))
     else:
         code = text = scheme = ""
-    return Specimen(id=_identifier(spm), container_id=container, site_code=code, site_text=text, site_scheme=scheme)
+    return Specimen(
+        id=_identifier(spm),
+        container_id=container,
+        site_code=code,
+        site_text=text,
+        site_scheme=scheme,
+        **{name.lower(): _prepared(message, name) for name in PREPARATION},
+    )
+
+
+def _prepared(message: Message, name: str) -> str:
+    """What the one OBX of that name says: its text, or a coded one's text, else its code."""
+    possible = _possible(message, name)
+    found = [obx for obx in possible if obx.get(3) == name and obx.get(3, 3) in PREPARATION_SCHEMES]
+    said = {obx.get(5, 2) or obx.get(5) for obx in found if obx.get(11).upper() not in WITHDRAWN} - {""}
+    if len(said) > 1:
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID, f"OBX-5 names {len(said)} values of {name}: send one order a slide"
+        )
+    return said.pop().strip() if said else ""
 
 
 def slide_of(message: Message) -> SlideReference:
@@ -98,17 +120,22 @@ def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -
 
 
 def _observed(message: Message, code: tuple[str, str]) -> list[str]:
-    possible = message.containing("OBX", code[0])
-    if len(possible) > SEGMENTS_AT_MOST:
-        raise Refused(
-            ServiceReason.MESSAGE_INVALID, f"more than {SEGMENTS_AT_MOST} OBX hold {code[0]}: send one order a slide"
-        )
-    found = [obx for obx in possible if (obx.get(3), obx.get(3, 3)) == code]
+    found = [obx for obx in _possible(message, code[0]) if (obx.get(3), obx.get(3, 3)) == code]
     if any(obx.get(5) and obx.get(11).upper() in WITHDRAWN for obx in found):
         raise Refused(
             ServiceReason.MESSAGE_INVALID, f"OBX-11 withdraws the UID of OBX-5 ({', '.join(code)}): send it without"
         )
     return _values(found, 5)
+
+
+def _possible(message: Message, code: str) -> list[Segment]:
+    """The OBX in which a code stands, anywhere."""
+    found = message.containing("OBX", code)
+    if len(found) > SEGMENTS_AT_MOST:
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID, f"more than {SEGMENTS_AT_MOST} OBX hold {code}: send one order a slide"
+        )
+    return found
 
 
 def _values(segments: list[Segment], field: int) -> list[str]:

@@ -13,6 +13,7 @@ from inference.measures import Score
 from inference.slide import SlideFacts
 from server.domain.profile import Profile
 from server.domain.result import Result
+from server.report.choice_json import choice_json
 from server.report.quantities import number_of
 
 Json = dict[str, Any]
@@ -34,6 +35,7 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
         "clinical_region": result.clinical_region,
         "slide": slide_json(analysis.slide),
         "profile": profile_json(result.profile),
+        "profile_choice": None if result.choice is None else choice_json(result.choice),
         "thresholds": criteria_values(result.profile.criteria),
         "model": model_json(analysis.model),
         "software": result.software,
@@ -65,6 +67,7 @@ def score_json(row: Score, value: int | float | None) -> Json:
         "unit": row.unit,
         "interval": None if row.interval is None else list(row.interval),
         "n": row.n,
+        **({"comment": row.comment, "rule": row.rule} if row.rule else {}),
     }
 
 

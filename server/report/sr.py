@@ -23,7 +23,7 @@ from server.domain.result import Result, ResultId
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
 from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
-from server.report.quantities import Quantity, quantities, regions
+from server.report.quantities import Quantity, notes_of, quantities, regions
 from server.report.source import check_same_specimen, kept_source, main_image
 
 SERIES_NUMBER = 9101
@@ -231,14 +231,15 @@ def _evaluation(q: Quantity) -> sr.QualitativeEvaluation:
 def _evaluations(result: Result) -> Dataset:
     """The container of TID 1500 that highdicom doesn't build.
 
-    As texts: the limits of use, the region that the clinical score is about, each warning.
+    As texts: the limits of use, the region that the clinical score is about, guidelines' comments, each warning.
     """
     container = sr.ContainerContentItem(
         name=concept(codes.QUALITATIVE_EVALUATIONS), relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *about, *warnings]
+    comments = [(codes.COMMENT, note) for row in result.scores for note in [" ".join(notes_of(row))] if note]
+    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *about, *comments, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)

@@ -56,6 +56,8 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give criteria that the stain is scored by, each number in its range"),
+    _R.OUTLINES_MISSING: Advice(_STATE, "order the slide again, by a profile that grades by outlines or with them on"),
+    _R.OUTLINES_UNSUPPORTED: Advice(_INVALID, "ask for outlines of nuclear stains alone"),
     _R.CELLS_INVALID: Advice(
         Kind.DATA_LOSS,
         "cells of an older schema: order the slide again; a damaged file: the operator restores it from its backup",
@@ -64,6 +66,10 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.DATASET_INVALID: Advice(_INVALID, "correct the data set"),
     _R.MANIFEST_INVALID: Advice(_INVALID, "correct the line of the manifest that is named"),
     _R.ANNOTATION_INVALID: Advice(_INVALID, "correct or export again the annotations that are named"),
+    _R.CONTROL_INVALID: Advice(
+        _INVALID, "give what a control must show: a range of a measure, or one of its categories"
+    ),
+    _R.CONTROL_FAILED: Advice(_STATE, "stain the slide again with its control, then order anew"),
     _R.CALIBRATION_IMPOSSIBLE: Advice(_STATE, "annotate more regions, with nuclei of every grade"),
     _R.OUTPUT_NOT_WRITABLE: Advice(_AWAY, "the operator makes room on the disk; then try again"),
     _R.ENGINE_FAILED: Advice(_AWAY, "try again; the operator looks at the inference engine"),
@@ -78,9 +84,11 @@ ADVICE: dict[StrEnum, Advice] = {
     ),
     _S.SENDER_UNKNOWN: Advice(Kind.PERMISSION_DENIED, "the operator names the sender in the site file"),
     _S.NO_PROFILE: Advice(_STATE, "activate a profile for the marker"),
+    _S.PROFILE_EXPIRED: Advice(_STATE, "activate a revision that is valid, or retire the one that expired"),
     _S.PROFILE_CONFLICT: Advice(Kind.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
     _S.ORDER_UNKNOWN: Advice(Kind.NOT_FOUND, "check the order's identifier"),
     _S.ORDER_STATE: Advice(_STATE, "read the order again: its state does not allow this"),
+    _S.ENGINE_UNREACHABLE: Advice(_AWAY, "nothing is lost: the order goes on once the inference engine is back"),
     _S.SLIDE_NOT_FOUND: Advice(Kind.NOT_FOUND, "check that the slide has reached the archive, and how it is named"),
     _S.SPECIMEN_MISMATCH: Advice(_STATE, "clear up which specimen the slide is of, then order again"),
     _S.ARCHIVE_UNREACHABLE: Advice(_AWAY, "try again; the operator looks at the archive"),

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inference.analyzers.outlined import as_in_file
 from inference.change import changed
 from inference.criteria import Criteria
 from inference.errors import Reason
@@ -94,6 +95,7 @@ class ChangeService:
             created_at=self._now(),
             profile=profile,
             predecessor=old.id,
+            choice=None if profile != old.profile else old.choice,
             change=change,
             software=software_version(),
         )
@@ -106,7 +108,7 @@ class ChangeService:
         histograms = counted.analysis.histograms
         return replace(
             counted,
-            scores=scores_of(assay, histograms, made.profile, fields, specimen, drawn),
+            scores=scores_of(assay, histograms, made.profile, fields, specimen, drawn=drawn),
             warnings=warnings_of(view.result, interval_missing=fields is None),
         )
 
@@ -120,7 +122,8 @@ class ChangeService:
         target = folder / f"{made.assay.analyzer.file_stem}.parquet"
         folder.mkdir(parents=True, exist_ok=True)
         edits, mpp = edits_of(change), analysis.slide.mpp
-        histograms = changed(cells_file_of(root), target, made.assay.analyzer, edits, mpp=mpp)
+        source = cells_file_of(root)
+        histograms = changed(source, target, as_in_file(made.assay.analyzer, source), edits, mpp=mpp)
         if histograms.n == 0:
             raise Refused(Reason.REGION_INVALID, "no cell is left to score: exclude less")
         header = [a for a in kept if a.kind is not ArtifactKind.CELLS]

@@ -20,8 +20,9 @@ from inference.change import Edits, Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.domain.access import Caller
-from server.domain.artifact import NATURES, Nature
+from server.domain.artifact import NATURES, NOT_MADE, Nature
 from server.domain.change import Change, RegionClass
+from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
@@ -92,12 +93,13 @@ class ResultService:
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn),
+            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn=drawn),
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
             warnings=warnings_of(old, interval_missing=fields is None),
             predecessor=old.id,
             change=change,
             software=software_version(),
+            choice=None,
         )
         return self._results.keep(actor, made, view.lab)
 
@@ -211,8 +213,9 @@ def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[
 
 
 def warnings_of(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result; that an interval is missing is said of each anew."""
-    kept = tuple(w for w in old.warnings if w != Warning.INTERVAL_MISSING)
+    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
+    anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
+    kept = tuple(w for w in old.warnings if w not in anew)
     has_intervals = any(measure.interval for measure in old.assay.measures)
     return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
 

@@ -15,6 +15,7 @@ from server.slides.dicom_header import MAGIC, PREAMBLE
 from server.slides.dicom_slide import open_dicom
 from server.slides.framed_slide import FramedSlide
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC, open_picture
+from server.slides.pixel_size import check_given
 from server.slides.tiff_slide import MAGICS, open_tiff
 from server.slides.view import View
 
@@ -45,8 +46,8 @@ def open_framed(
     path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False, view: View | None = None
 ) -> FramedSlide:
     """`open_slide` for those who look inside: counts of decoded frames."""
-    if mpp is not None and not 0 < mpp < float("inf"):
-        raise Refused(Reason.NO_PIXEL_SIZE, f"{mpp} µm per pixel is no pixel size: give --mpp above 0")
+    if mpp is not None:
+        check_given(mpp)
     try:
         opener = _opener(path)
         if opener is None:

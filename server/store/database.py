@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, TextClause, create_engine, exc, text
 from sqlalchemy.engine import make_url
 
 from server.domain.access import ALL_LABS
-from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.settings import Database
 
 DRIVER = "postgresql+psycopg2"
@@ -29,6 +29,9 @@ _UNREACHABLE = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
 )
+
+_OF_CONTENT = ("22", "54")
+"""Classes of SQLSTATE: a value that a type can't hold, one too large for an index. Sent again, it is refused again."""
 
 
 def connect(url: str, *, pool: int = POOL) -> Engine:
@@ -131,7 +134,8 @@ def transaction(
     `subject` is who the audit names; empty: the role that is connected. `unsorted`: rows come in the order of an index,
     and not by sorting all to take the first, which PostgreSQL prefers where it takes them for few: it can't estimate a
     policy, and a queue grows faster than its statistics. Raises Failed DATABASE_UNREACHABLE (retryable),
-    DATABASE_FAILED. What the driver says is not chained: it quotes values.
+    DATABASE_FAILED; Refused ARGUMENT_INVALID for a value that it can't hold. What the driver says is not chained: it
+    quotes values.
     """
     with (
         _our_errors(),
@@ -189,20 +193,22 @@ def _plain(value: object) -> object:
 def _our_errors() -> Iterator[None]:
     try:
         yield
-    except _UNREACHABLE as error:
-        raise Failed(
-            ServiceReason.DATABASE_UNREACHABLE,
-            f"the database doesn't answer or gave up ({_name(error)})",
-            retryable=True,
-        ) from None
-    except (exc.DBAPIError, psycopg2.Error) as error:
-        if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-            raise Failed(
-                ServiceReason.DATABASE_UNREACHABLE, "the database closed the connection", retryable=True
-            ) from None
-        raise Failed(
-            ServiceReason.DATABASE_FAILED, f"the database refused a statement ({_name(error)}); is it migrated?"
-        ) from None
+    except (exc.DBAPIError, exc.TimeoutError, psycopg2.Error) as error:
+        raise _ours(error) from None
+
+
+def _ours(error: Exception) -> ChromogenError:
+    state = str(getattr(getattr(error, "orig", None) or error, "pgcode", None) or "")
+    if state.startswith(_OF_CONTENT):  # before all else: the driver calls some of them operational
+        message = f"the database can't hold a value of this request ({_name(error)}): shorten or correct it"
+        return Refused(ServiceReason.ARGUMENT_INVALID, message)
+    if isinstance(error, _UNREACHABLE):
+        message = f"the database doesn't answer or gave up ({_name(error)})"
+        return Failed(ServiceReason.DATABASE_UNREACHABLE, message, retryable=True)
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return Failed(ServiceReason.DATABASE_UNREACHABLE, "the database closed the connection", retryable=True)
+    message = f"the database refused a statement ({_name(error)}); is it migrated?"
+    return Failed(ServiceReason.DATABASE_FAILED, message)
 
 
 def _begun(engine: Engine, scope: TextClause, values: Mapping[str, str], *, again: bool = True) -> Connection:

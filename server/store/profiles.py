@@ -16,6 +16,9 @@ from server.domain.profile import ANY, Profile, ProfileKey, shipped_profiles
 from server.domain.states import ProfileState
 from server.store.tables import profile_states, profiles
 
+KEY = ("lab", "marker", "clone", "stainer", "scanner", "pathologist")
+"""Columns of `ProfileKey`."""
+
 
 def add(connection: Connection, profile: Profile) -> None:
     """Keep a revision; the same again changes nothing.
@@ -94,7 +97,7 @@ def profile_of(row: RowMapping) -> Profile:
     return Profile(
         name=row["name"],
         revision=row["revision"],
-        key=ProfileKey(**{part: row[part] for part in ("lab", "marker", "clone", "stainer", "scanner")}),
+        key=ProfileKey(**{part: row[part] for part in KEY}),
         criteria=criteria_from_json(row["criteria"]),
         valid_from=row["valid_from"],
         valid_until=row["valid_until"],

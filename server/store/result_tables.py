@@ -49,6 +49,7 @@ results = Table(
         JSONB(none_as_null=True),
         comment="what persons changed since the analysis, who last, and why; null: nobody did",
     ),
+    Column("choice", JSONB(none_as_null=True), comment="why that profile; null: a person named it"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
     UniqueConstraint("id", "lab", name="results_id_lab_key"),
@@ -79,6 +80,8 @@ scores = Table(
     Column("interval_low", Double, comment="95 %, in the unit of the value"),
     Column("interval_high", Double),
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
+    Column("comment", Text, nullable=False, server_default="", comment="what a guideline's category means"),
+    Column("rule", Text, nullable=False, server_default="", comment="the guideline's version and source"),
     ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
 

@@ -21,6 +21,7 @@ from server.domain.artifact import Artifact
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId, ResultSummary
+from server.report import choice_json
 from server.store import artifacts, changes, profiles
 from server.store.artifacts import Origin
 from server.store.tables import histograms, results, scores
@@ -57,6 +58,7 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "warnings": list(result.warnings),
         "software": result.software,
         "change": None if result.change is None else changes.to_json(result.change),
+        "choice": None if result.choice is None else choice_json.choice_json(result.choice),
     }
 
 
@@ -92,6 +94,8 @@ def _score_row(position: int, score: Score) -> dict[str, Any]:
         "interval_low": low,
         "interval_high": high,
         "n": score.n,
+        "comment": score.comment,
+        "rule": score.rule,
     }
 
 
@@ -167,6 +171,7 @@ def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact])
         predecessor=None if predecessor is None else ResultId(predecessor),
         software=row["software"],
         change=changes.from_json(row["change"]),
+        choice=None if row["choice"] is None else choice_json.choice_in(row["choice"]),
     )
 
 
@@ -195,5 +200,5 @@ def _model(kept: Mapping[str, Any]) -> ModelFacts:
 
 def _score(row: RowMapping) -> Score:
     low, high = row["interval_low"], row["interval_high"]
-    same = ("measure", "code", "scheme", "display", "region", "value", "category", "unit", "n")
+    same = ("measure", "code", "scheme", "display", "region", "value", "category", "unit", "n", "comment", "rule")
     return Score(**{name: row[name] for name in same}, interval=None if low is None else (low, high))

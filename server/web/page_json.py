@@ -6,6 +6,7 @@ from typing import Any
 
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay
+from inference.guideline import GUIDELINES, Step
 from inference.measures import Measure
 from server.domain.change import Change
 from server.domain.ports import OrderView
@@ -127,7 +128,15 @@ def _measure(measure: Measure) -> Json:
         "unit": measure.unit,
         "whole": measure.whole,
         "interval": measure.interval,
+        "regions": list(measure.regions),
+        "steps": [_step(step) for step in GUIDELINES[measure.code].steps] if measure.code in GUIDELINES else [],
     }
+
+
+def _step(step: Step) -> Json:
+    """`edge` as a fraction: categories are exact at their edges."""
+    edge = None if step.edge is None else [step.edge.numerator, step.edge.denominator]
+    return {"edge": edge, "inclusive": step.inclusive, "category": step.category}
 
 
 def _groups(analyzer: Analyzer) -> list[Json]:

@@ -9,6 +9,7 @@ from server.domain.artifact import ArtifactKind
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
+from server.domain.profile import Expired, ProfileRules
 from server.site import MESSAGES, OBJECTS, Address, Listener, Site, plain_site
 from server.site_file import read_site, site_of
 
@@ -93,7 +94,8 @@ def test_the_example_says_what_goes_where() -> None:
     assert to("THIRD", EventKind.PRELIMINARY, ArtifactKind.ORU) == []
     assert site.laboratory("NORTH").archives == ("north", "shared")
     assert not site.laboratory("NORTH").profiles.built_in
-    assert site.laboratory("SOUTH").profiles.built_in
+    assert site.laboratory("SOUTH").profiles == ProfileRules()
+    assert site.laboratory("NORTH").profiles.scanner == ("Manufacturer", "ManufacturerModelName")
     assert site.archives_of("SOUTH") == ("south", "shared")
     assert site.destinations_of("SOUTH") == ("south-lis", "south")
     assert set(site.archives_of("*")) == {"north", "south", "shared"}
@@ -256,3 +258,32 @@ def test_every_kind_of_destination_says_what_it_takes_and_is(tmp_path: Path) -> 
     taken = [d.takes for d in site.destinations]
     assert frozenset.union(*taken) == MESSAGES | OBJECTS
     assert sum(map(len, taken)) == len(MESSAGES | OBJECTS)
+
+
+def rules(tmp_path: Path, text: str) -> ProfileRules:
+    return site_from(tmp_path, f"{GOOD}\n[laboratories.LAB.profiles]\n{text}\n").laboratory("LAB").profiles
+
+
+def test_a_laboratory_says_where_the_slide_names_its_preparation_and_what_expiry_does(tmp_path: Path) -> None:
+    found = rules(tmp_path, 'scanner = "DeviceSerialNumber"\nclone = ["A"]'.replace('"A"', '"StudyDescription"'))
+    assert (found.scanner, found.clone, found.stainer) == (("DeviceSerialNumber",), ("StudyDescription",), ())
+    assert rules(tmp_path, 'expired = "warn"\nexpiry_warning_days = 0') == ProfileRules(
+        expired=Expired.WARN, expiry_warning_days=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('scanner = "ModelName"', "'ModelName' is no keyword of DICOM"),
+        ('clone = "SpecimenDescriptionSequence.Clone"', "'Clone' is no keyword"),
+        ('expired = "ignore"', "none of refuse, warn, pass_over"),
+        ("expiry_warning_days = -1", "no whole number"),
+        ("stainer = 3", "no list of texts"),
+        ('stain = "x"', "is unknown"),
+    ],
+)
+def test_a_mistake_in_the_rules_of_profiles_is_told_by_its_place(tmp_path: Path, text: str, said: str) -> None:
+    message = told(tmp_path, f"{GOOD}\n[laboratories.LAB.profiles]\n{text}\n")
+    assert message.startswith("[laboratories.LAB] profiles")
+    assert said in message

@@ -148,7 +148,7 @@ export class Case {
     const now = this.live ? scoresOf(this.tables, this.draft.criteria, assay) : null;
     const regions = [...new Set([...scores.map((row) => row.region), ...(now?.keys() ?? [])])].filter((r) => !now || now.has(r));
     const kept = (region, code) => scores.find((row) => row.region === region && row.measure === code);
-    const value = (region, code) => (now ? now.get(region)?.values[code] : kept(region, code)?.value) ?? null;
+    const value = (region, code) => (now ? now.get(region)?.values[code] : said(kept(region, code))) ?? null;
     const first = assay.measures[0];
     const region = regions.includes("tumour") ? "tumour" : assay.clinical_region;
     const interval = moved ? null : kept(region, first.code)?.interval;
@@ -170,8 +170,8 @@ export class Case {
         regions.map((region) => {
           const found = value(region, measure.code);
           const row = kept(region, measure.code);
-          const changed = moved && row && row.value !== found;
-          return el("td", { class: changed ? "changed" : "", title: changed ? `kept: ${shown(row.value, measure)}` : null,
+          const changed = moved && row && said(row) !== found;
+          return el("td", { class: changed ? "changed" : "", title: changed ? `kept: ${shown(said(row), measure)}` : row?.comment || null,
             data: { code: measure.code, region, value: String(found) } }, shown(found, measure),
           !moved && row?.interval ? el("span", { class: "interval" }, row.interval.map((v) => v.toFixed(0)).join("–")) : null);
         })))));
@@ -192,7 +192,7 @@ export class Case {
       const box = boxOf(points);
       return `${((box.width * this.found.pyramid.mpp) / 1000).toFixed(2)} × ${((box.height * this.found.pyramid.mpp) / 1000).toFixed(2)} mm`;
     };
-    const said = this.found.change;
+    const last = this.found.change;
     fill(this.regions,
       regions.length || cells.size ? null : el("p", { class: "dim" }, "None. Draw a region or pick a nucleus with the tools over the slide."),
       el("ul", {}, regions.map((region, i) => el("li", {}, el("i", { class: `swatch ${region.class}` }),
@@ -200,7 +200,7 @@ export class Case {
         el("button", { type: "button", class: "quiet", "aria-label": `Remove ${region.class} region ${i + 1}`, onclick: () => this.edit(() => this.draft.regions.splice(i, 1)) }, "✕")))),
       cells.size ? el("p", { data: { cells: String(cells.size) } }, `${cells.size} ${cells.size === 1 ? "nucleus" : "nuclei"} corrected: `,
         `${[...cells.values()].filter((g) => g === null).length} excluded, ${[...cells.values()].filter((g) => g !== null).length} graded by hand`) : null,
-      said ? el("p", { class: "dim" }, `Last changed by ${said.by}: ${said.why}`) : null);
+      last ? el("p", { class: "dim" }, `Last changed by ${last.by}: ${last.why}`) : null);
   }
 
   drawSaving() {
@@ -423,8 +423,11 @@ function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), children);
 }
 
+const said = (row) => row?.category ?? row?.value ?? null;
+
 function shown(value, measure) {
   if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
   return measure.whole ? value.toLocaleString("en") : value.toFixed(1) + (measure.unit === "%" ? " %" : "");
 }
 

@@ -116,6 +116,29 @@ export function valuesOf(c) {
 export const drawnRegions = (tables) =>
   [...new Set(Object.keys(tables).filter((name) => name.includes("@")).map((name) => name.split("@")[1]))].sort();
 
+// A guideline's category of a share of positive nuclei, exact at its edges; null of none.
+export function categoryOf(steps, c) {
+  const n = total(c);
+  if (n === 0) return null;
+  const positive = n - c[0];
+  const holds = ({ edge, inclusive }) => {
+    if (!edge) return true;
+    const apart = positive * edge[1] - edge[0] * n;
+    return apart < 0 || (inclusive && apart === 0);
+  };
+  return steps.find(holds).category;
+}
+
+// What an assay gives of a region: values by the measure's code, categories among them.
+export function measured(grades, region, assay) {
+  const values = valuesOf(grades);
+  for (const { code, steps, regions } of assay.measures) {
+    if (regions.length && !regions.includes(region)) delete values[code];
+    else if (steps.length) values[code] = categoryOf(steps, grades);
+  }
+  return { grades, values };
+}
+
 // By region: cells by grade, and values by measure. Drawn regions hold all cells in them.
 export function scoresOf(tables, criteria, assay) {
   const table = gradeTable(criteria);
@@ -123,11 +146,11 @@ export function scoresOf(tables, criteria, assay) {
   const found = new Map();
   for (const { name } of assay.regions) {
     const grades = byGrade(counts, assay.groups, name);
-    found.set(name, { grades, values: valuesOf(grades) });
+    found.set(name, measured(grades, name, assay));
   }
   for (const region of drawnRegions(tables)) {
     const grades = byGrade(countsOf(tables, criteria, region, table), assay.groups, "all");
-    found.set(region, { grades, values: valuesOf(grades) });
+    found.set(region, measured(grades, "all", assay));
   }
   return found;
 }

@@ -36,8 +36,8 @@ from server.domain.ports import OrderView
 from server.domain.states import DeliveryState, OrderState, ProfileState, ResultState
 
 ACTOR = Caller(subject="lis|1", lab="LAB A", roles=frozenset({Role.LIS}))
-WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=40)
-NAMES = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=40)
+WORDS = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), max_size=40)
+NAMES = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=40)
 UIDS = st.lists(st.integers(0, 9999), min_size=1, max_size=8).map(lambda parts: ".".join(map(str, parts)))
 
 REQUESTS = st.builds(

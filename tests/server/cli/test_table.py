@@ -6,6 +6,7 @@ import pytest
 from inference.analyzers.nuclear import H_SCORE, NUCLEAR
 from inference.assay import Assay, assay_of
 from inference.measures import Interval, Score, scored
+from server.cli.client import show_table
 from server.cli.table import aligned, interval_text, score_lines
 
 COUNTS = np.array([10, 20, 30, 40, 50, 60, 70, 80])
@@ -60,3 +61,10 @@ def test_columns_are_as_wide_as_what_they_hold() -> None:
         "one               1",
         "seventeen        17",
     ]
+
+
+def test_a_table_obeys_no_markup_and_no_escape_sequence_of_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Issue 12, 13: both come from whoever sends orders."""
+    show_table(["NUMBER"], [["[red]P-1[/red]"], ["\x1b[2JP-2"], ["P\u202e-3"], ["P\n-4"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines[1:]] == ["[red]P-1[/red]", "[2JP-2", "P -3", "P -4"]

@@ -178,6 +178,9 @@ def test_a_volume_of_a_single_frame_is_a_slide(kit, tmp_path):
     [
         ({"um": None}, Reason.NO_PIXEL_SIZE),
         ({"um": (0.5, 0.52)}, Reason.NO_PIXEL_SIZE),
+        ({"um": (1e-27, 1e-27)}, Reason.NO_PIXEL_SIZE),
+        ({"um": (1e-8, 1e-8)}, Reason.NO_PIXEL_SIZE),
+        ({"um": (1e9, 1e9)}, Reason.NO_PIXEL_SIZE),
         ({"um": (0.7, 0.7)}, Reason.TOO_COARSE),
         ({"photometric": "MONOCHROME2"}, Reason.WRONG_COLOUR_SPACE),
         ({"more": {"SamplesPerPixel": 1}}, Reason.WRONG_COLOUR_SPACE),
@@ -195,6 +198,18 @@ def test_what_cannot_be_scored_rightly_is_refused_with_its_reason(kit, tmp_path,
     error = refused(kit.level(kit.picture(128, 64), **values).write(tmp_path / "a.dcm"))
     assert error.reason == reason
     assert "TEST-INVENTED" not in str(error)
+
+
+@pytest.mark.parametrize("um", [1e-27, 1e-8, 1e12])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_level_of_impossible_pixels_is_refused_or_left_out_and_never_a_defect(kit, tmp_path, um, which):
+    """Issue 12, 17."""
+    kit.level(kit.picture(256, 128), um=(um, um) if which == 0 else (0.5, 0.5)).write(tmp_path / "a.dcm")
+    kit.level(kit.picture(128, 64), um=(um, um) if which == 1 else (1.0, 1.0)).write(tmp_path / "b.dcm")
+    try:
+        assert open_framed(tmp_path).working.mpp == 0.5
+    except Refused as error:
+        assert error.reason in (Reason.NO_PIXEL_SIZE, Reason.TOO_COARSE)  # noqa: PT017  either is right
 
 
 def test_a_given_pixel_size_overrides_the_file(kit, tmp_path):

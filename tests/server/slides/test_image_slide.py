@@ -53,7 +53,7 @@ def test_a_picture_without_a_pixel_size_is_refused(kit, tmp_path):
     assert "--mpp" in error.message
 
 
-@pytest.mark.parametrize("mpp", [0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("mpp", [0, -1.0, float("nan"), float("inf"), 1e-300, 1e-6, 1e6])
 def test_a_pixel_size_that_is_none_is_refused(kit, tmp_path, mpp):
     assert refused(write(tmp_path / "a.png", kit.picture(10, 10)), mpp=mpp).reason == Reason.NO_PIXEL_SIZE
 

@@ -10,9 +10,12 @@ from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.assay import assay_of
 from inference.cells.histograms import Histograms, histograms_of
 from inference.cells.values import made_cells
+from inference.control import ControlStatus
 from inference.geometry import Size
+from inference.guideline import commented
 from inference.slide import Level, SlideFacts
 from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.choice import Against, Alternative, Preparation, ProfileChoice
 from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Profile, built_in
 from server.domain.result import Result, ResultId
@@ -70,7 +73,9 @@ def result(
         marker=ER.marker,
         clinical_region=ER.clinical_region,
         profile=profile,
-        scores=ER.analyzer.scores(ER.measures, counted, fields),
+        scores=commented(
+            ER.analyzer.scores(ER.measures, counted, fields), control=ControlStatus.ABSENT, site_known=False
+        ),
         analysis=_analysis(histograms),
         artifacts=(
             Artifact(kind=ArtifactKind.CELLS, path=folder / f"{identity}.parquet"),
@@ -78,6 +83,10 @@ def result(
         ),
         warnings=("FEW_NUCLEI", "OUT_OF_SCOPE"),
         software="9.8.7",
+        choice=ProfileChoice(
+            preparation=Preparation(clone="SP1", scanner="GT 450", by_slide=("scanner",)),
+            alternatives=(Alternative(label="er/1", against=Against.LESS_SPECIFIC),),
+        ),
     )
 
 

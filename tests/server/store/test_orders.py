@@ -2,6 +2,8 @@
 dead), R-9 (STAT first).
 """
 
+import random
+import string
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +111,15 @@ def test_a_production_order_does_not_repeat_a_test_order(store: PostgresStore) -
     assert store.order(first.id).order.request.processing_id is ProcessingId.TRAINING
     with pytest.raises(Refused, match="used before"):
         store.accept(replace(request(), message_control_id="OTHER"))
+
+
+def test_an_identifier_that_fits_no_index_is_refused_and_is_no_outage(store: PostgresStore) -> None:
+    """Issue 12, 12: the driver calls it operational, as it does a database that is gone."""
+    large = "".join(random.Random(12).choices(string.ascii_letters, k=20_000))
+    with pytest.raises(Refused, match="can't hold a value") as refused:
+        store.accept(replace(request(), message_control_id=large))
+    assert refused.value.reason == ServiceReason.ARGUMENT_INVALID
+    assert large[:50] not in refused.value.message
 
 
 def test_a_character_that_cannot_be_kept_is_refused_and_not_quoted(store: PostgresStore) -> None:

@@ -5,8 +5,7 @@ bytes.
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,78 +19,11 @@ from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
 from server.store import outbox as sending
 from server.store.outbox import Patience, PostgresOutbox
-from server.store.store import PostgresStore
 from tests.integration.processes import until
-from tests.server.store.invented import request, result
+from tests.server.store.peer import DOWN, ERROR, LIS, REJECTED, Peer, Queue, run, states
 
 HANGS_S = 60
 """What isn't done by then never will be."""
-
-Queue = Callable[..., None]
-
-
-class Peer:
-    """Takes deliveries, unless told to fail; keeps what it took and how often it was asked."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, str, bytes]] = []
-        self.asked: list[str] = []
-        self.failing: dict[str, Failed] = {}
-        self.slow: dict[str, float] = {}
-        self.held: dict[str, threading.Event] = {}
-        """Destinations that hang until their event is set."""
-
-    def __call__(self, delivery: Delivery) -> None:
-        self.asked.append(delivery.destination)
-        if delivery.destination in self.held:
-            self.held[delivery.destination].wait()
-        time.sleep(self.slow.get(delivery.destination, 0))
-        if delivery.destination in self.failing:
-            raise self.failing[delivery.destination]
-        self.taken.append((delivery.destination, delivery.message_id, delivery.path.read_bytes()))
-
-    def ids(self, destination: str) -> list[str]:
-        return [message for to, message, _ in self.taken if to == destination]
-
-
-DOWN = Failed(ServiceReason.DELIVERY_FAILED, "the peer is down", retryable=True)
-REJECTED = Failed(ServiceReason.DELIVERY_FAILED, "the peer rejects it")
-
-
-@pytest.fixture
-def peer() -> Peer:
-    return Peer()
-
-
-@pytest.fixture
-def queue(engine: sa.Engine, tmp_path: Path) -> Queue:
-    store = PostgresStore(engine)
-    made = iter(range(10_000))
-
-    def put(*destinations: str) -> None:
-        number = next(made)
-        claim = store.claim(store.accept(request(number))[0].id, 60)
-        assert claim is not None
-        deliveries = []
-        for i, destination in enumerate(destinations):
-            path = tmp_path / f"{number}-{i}"
-            path.write_bytes(f"bytes of {number}-{i}".encode())
-            deliveries.append(
-                Delivery(kind=ArtifactKind.ORU, destination=destination, path=path, message_id=f"{number}-{i}")
-            )
-        store.finish(claim, result(claim.order.id, seed=number), deliveries)
-
-    return put
-
-
-def run(engine: sa.Engine, sql: str) -> None:
-    with engine.begin() as connection:
-        connection.exec_driver_sql(sql)
-
-
-def states(engine: sa.Engine) -> Sequence[str]:
-    with engine.connect() as connection:
-        return list(connection.exec_driver_sql("SELECT state FROM outbox ORDER BY id").scalars())
 
 
 @given(st.integers(1, 10_000))
@@ -139,12 +71,10 @@ def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(
     outbox = PostgresOutbox(engine, peer)
     assert outbox.send_due() == 2
     assert peer.ids("archive") == ["0-1", "1-1"]
-    assert peer.asked.count("lis") == 1  # the second must not overtake the first
-    assert outbox.send_due() == 0
-    assert peer.asked.count("lis") == 1  # it waits before it asks again
+    assert peer.asked.count("lis") == 1  # while it is away, one message after another is no help
     peer.failing.clear()
     run(engine, "UPDATE outbox SET due_at = now()")
-    assert outbox.send_due() == 2
+    assert PostgresOutbox(engine, peer).send_due() == 2
     assert peer.ids("lis") == ["0-0", "1-0"]
 
 
@@ -179,9 +109,6 @@ def test_what_is_rejected_is_dead_at_once_and_the_next_goes_out(engine: sa.Engin
     assert peer.ids("lis") == ["1-0"]
     assert states(engine) == ["DEAD", "SENT"]
     assert outbox.dead() == 1
-
-
-ERROR = Failed(ServiceReason.RECEIVER_ERROR, "the peer answered AE", retryable=True)
 
 
 @pytest.mark.postgres
@@ -239,7 +166,7 @@ def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(
         raise SystemExit  # after the peer took it, before we noted that
 
     with pytest.raises(SystemExit):
-        PostgresOutbox(engine, dies, patience=Patience(lease_s=60)).drain("lis")
+        PostgresOutbox(engine, dies, patience=Patience(lease_s=60)).drain(LIS)
     assert PostgresOutbox(engine, peer).send_due() == 0
     run(engine, "UPDATE outbox SET lease_until = now() - interval '1 s'")
     assert PostgresOutbox(engine, peer).send_due() == 1
@@ -250,13 +177,14 @@ HANGING = """
 import sys, time
 from pathlib import Path
 from server.store.database import connect
-from server.store.outbox import Patience, PostgresOutbox
+from server.store.outbox import Channel, Patience, PostgresOutbox
 
 def hang(_):
     Path(sys.argv[2]).touch()
     time.sleep(3600)
 
-PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=float(sys.argv[3]))).drain("lis")
+channel = Channel(destination="lis", lab=sys.argv[4])
+PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=float(sys.argv[3]))).drain(channel)
 """
 
 
@@ -266,7 +194,8 @@ def test_a_slow_sender_keeps_its_message_and_a_killed_one_is_replaced_within_its
 ) -> None:
     queue("lis")
     begun, lease = tmp_path / "begun", timedelta(seconds=3)
-    slow = subprocess.Popen([sys.executable, "-c", HANGING, database_url, str(begun), str(lease.total_seconds())])
+    given = [database_url, str(begun), str(lease.total_seconds()), LIS.lab]
+    slow = subprocess.Popen([sys.executable, "-c", HANGING, *given])
     try:
         until(begun.exists, HANGS_S)
         first, _ = lease_until(engine)
@@ -299,11 +228,11 @@ def test_a_sender_that_was_replaced_while_it_stood_still_sends_nothing_when_it_g
     def after_a_pause(path: Path) -> str:
         monkeypatch.setattr(sending, "digest", digest)
         run(engine, "UPDATE outbox SET lease_until = now() - interval '1 s' WHERE token IS NOT NULL")
-        assert PostgresOutbox(engine, successor).drain("lis") == 2
+        assert PostgresOutbox(engine, successor).drain(LIS) == 2
         return digest(path)
 
     monkeypatch.setattr(sending, "digest", after_a_pause)
-    assert PostgresOutbox(engine, peer).drain("lis") == 0
+    assert PostgresOutbox(engine, peer).drain(LIS) == 0
     assert (successor.ids("lis"), peer.asked) == (["0-0", "1-0"], [])
     assert states(engine) == ["SENT", "SENT"]
 
@@ -319,10 +248,10 @@ def test_a_database_that_refuses_just_before_the_sending_kills_no_message(
 
     with monkeypatch.context() as patched:
         patched.setattr(outbox, "_renewed", refuses)
-        assert outbox.drain("lis") == 0
+        assert outbox.drain(LIS) == 0
     assert (states(engine), peer.asked) == (["WAITING"], [])
     run(engine, "UPDATE outbox SET due_at = now()")
-    assert outbox.drain("lis") == 1
+    assert outbox.drain(LIS) == 1
 
 
 def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
@@ -332,8 +261,12 @@ def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     ("harm", "state"),
-    [(lambda p: p.write_bytes(b"other"), "DEAD"), (lambda p: p.unlink(), "WAITING")],  # a share that is away comes back
-    ids=["changed", "gone"],
+    [
+        (lambda p: p.write_bytes(b"other"), "DEAD"),
+        (lambda p: p.unlink(), "DEAD"),
+        (lambda p: p.parent.rename(p.parent.with_name("away")), "WAITING"),  # a share that is away comes back
+    ],
+    ids=["changed", "gone", "folder gone"],
 )
 def test_a_file_that_is_not_what_was_finished_is_not_sent(
     engine: sa.Engine, queue: Queue, peer: Peer, tmp_path: Path, harm: Callable[[Path], object], state: str

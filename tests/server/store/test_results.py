@@ -15,9 +15,10 @@ from inference.cells.histograms import Histograms
 from inference.grade import DensityThresholds, HueValueThresholds
 from inference.measures import ALL, Score
 from server.domain.artifact import ArtifactKind
+from server.domain.choice import choose
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Delivery
-from server.domain.profile import Profile, ProfileKey, choose
+from server.domain.profile import Profile, ProfileKey
 from server.domain.result import Result, ResultId
 from server.domain.states import OrderState
 from server.store import profiles, results
@@ -243,7 +244,9 @@ def test_profiles_are_found_for_their_laboratory(store: PostgresStore) -> None:
     for profile in (ours, newer, theirs):
         store.add_profile(profile)
     assert store.profiles("LAB", "ER") == [ours, newer]
-    assert choose(store.profiles("LAB", "ER"), ER, lab="LAB", today=date(2026, 2, 2)) == newer
+    chosen = choose(store.profiles("LAB", "ER"), ER, lab="LAB", today=date(2026, 2, 2))
+    assert chosen is not None
+    assert chosen.profile == newer
     assert store.profiles("LAB", "PR") == []
 
 

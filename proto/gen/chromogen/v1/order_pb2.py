@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63hromogen/v1/order.proto\x12\x0c\x63hromogen.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x07Patient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cid_authority\x18\x02 \x01(\t\x12\x13\n\x0b\x66\x61mily_name\x18\x03 \x01(\t\x12\x12\n\ngiven_name\x18\x04 \x01(\t\x12\x12\n\nbirth_date\x18\x05 \x01(\t\x12\x0b\n\x03sex\x18\x06 \x01(\t\"g\n\x08Specimen\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x02 \x01(\t\x12\x11\n\tsite_code\x18\x03 \x01(\t\x12\x13\n\x0bsite_scheme\x18\x04 \x01(\t\x12\x11\n\tsite_text\x18\x05 \x01(\t\"M\n\x0eSlideReference\x12\x11\n\tstudy_uid\x18\x01 \x01(\t\x12\x12\n\nseries_uid\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x03 \x01(\t\"\xb5\x05\n\x05Order\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03lab\x18\x02 \x01(\t\x12\x1b\n\x13placer_order_number\x18\x03 \x01(\t\x12\x16\n\x0eplacer_request\x18\x04 \x01(\t\x12(\n\x08priority\x18\x05 \x01(\x0e\x32\x16.chromogen.v1.Priority\x12\x0e\n\x06marker\x18\x06 \x01(\t\x12\x16\n\x0eprocedure_code\x18\x07 \x01(\t\x12\x16\n\x0eprocedure_text\x18\x08 \x01(\t\x12&\n\x07patient\x18\t \x01(\x0b\x32\x15.chromogen.v1.Patient\x12(\n\x08specimen\x18\n \x01(\x0b\x32\x16.chromogen.v1.Specimen\x12+\n\x05slide\x18\x0b \x01(\x0b\x32\x1c.chromogen.v1.SlideReference\x12\x30\n\x0crequest_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05state\x18\r \x01(\x0e\x32\x18.chromogen.v1.OrderState\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x05\x12\x0e\n\x06reason\x18\x0f \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x10 \x01(\t\x12\x10\n\x08progress\x18\x11 \x01(\x01\x12\x11\n\tresult_id\x18\x12 \x01(\t\x12/\n\x0b\x63reate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x15 \x01(\t\x12\x18\n\x10placer_namespace\x18\x16 \x01(\t\x12\x1b\n\x13placer_universal_id\x18\x17 \x01(\t\x12\x1d\n\x15placer_universal_type\x18\x18 \x01(\t*\xba\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_QUEUED\x10\x01\x12\x17\n\x13ORDER_STATE_RUNNING\x10\x02\x12\x14\n\x10ORDER_STATE_DONE\x10\x03\x12\x17\n\x13ORDER_STATE_REFUSED\x10\x04\x12\x14\n\x10ORDER_STATE_DEAD\x10\x05\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x06*`\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_STAT\x10\x01\x12\x11\n\rPRIORITY_ASAP\x10\x02\x12\x14\n\x10PRIORITY_ROUTINE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63hromogen/v1/order.proto\x12\x0c\x63hromogen.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"u\n\x07Patient\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cid_authority\x18\x02 \x01(\t\x12\x13\n\x0b\x66\x61mily_name\x18\x03 \x01(\t\x12\x12\n\ngiven_name\x18\x04 \x01(\t\x12\x12\n\nbirth_date\x18\x05 \x01(\t\x12\x0b\n\x03sex\x18\x06 \x01(\t\"\x98\x01\n\x08Specimen\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x02 \x01(\t\x12\x11\n\tsite_code\x18\x03 \x01(\t\x12\x13\n\x0bsite_scheme\x18\x04 \x01(\t\x12\x11\n\tsite_text\x18\x05 \x01(\t\x12\r\n\x05\x63lone\x18\x06 \x01(\t\x12\x0f\n\x07stainer\x18\x07 \x01(\t\x12\x0f\n\x07scanner\x18\x08 \x01(\t\"M\n\x0eSlideReference\x12\x11\n\tstudy_uid\x18\x01 \x01(\t\x12\x12\n\nseries_uid\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x03 \x01(\t\"\xb5\x05\n\x05Order\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03lab\x18\x02 \x01(\t\x12\x1b\n\x13placer_order_number\x18\x03 \x01(\t\x12\x16\n\x0eplacer_request\x18\x04 \x01(\t\x12(\n\x08priority\x18\x05 \x01(\x0e\x32\x16.chromogen.v1.Priority\x12\x0e\n\x06marker\x18\x06 \x01(\t\x12\x16\n\x0eprocedure_code\x18\x07 \x01(\t\x12\x16\n\x0eprocedure_text\x18\x08 \x01(\t\x12&\n\x07patient\x18\t \x01(\x0b\x32\x15.chromogen.v1.Patient\x12(\n\x08specimen\x18\n \x01(\x0b\x32\x16.chromogen.v1.Specimen\x12+\n\x05slide\x18\x0b \x01(\x0b\x32\x1c.chromogen.v1.SlideReference\x12\x30\n\x0crequest_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05state\x18\r \x01(\x0e\x32\x18.chromogen.v1.OrderState\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x05\x12\x0e\n\x06reason\x18\x0f \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x10 \x01(\t\x12\x10\n\x08progress\x18\x11 \x01(\x01\x12\x11\n\tresult_id\x18\x12 \x01(\t\x12/\n\x0b\x63reate_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x15 \x01(\t\x12\x18\n\x10placer_namespace\x18\x16 \x01(\t\x12\x1b\n\x13placer_universal_id\x18\x17 \x01(\t\x12\x1d\n\x15placer_universal_type\x18\x18 \x01(\t*\xba\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_QUEUED\x10\x01\x12\x17\n\x13ORDER_STATE_RUNNING\x10\x02\x12\x14\n\x10ORDER_STATE_DONE\x10\x03\x12\x17\n\x13ORDER_STATE_REFUSED\x10\x04\x12\x14\n\x10ORDER_STATE_DEAD\x10\x05\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x06*`\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x11\n\rPRIORITY_STAT\x10\x01\x12\x11\n\rPRIORITY_ASAP\x10\x02\x12\x14\n\x10PRIORITY_ROUTINE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chromogen.v1.order_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDERSTATE']._serialized_start=1075
-  _globals['_ORDERSTATE']._serialized_end=1261
-  _globals['_PRIORITY']._serialized_start=1263
-  _globals['_PRIORITY']._serialized_end=1359
+  _globals['_ORDERSTATE']._serialized_start=1125
+  _globals['_ORDERSTATE']._serialized_end=1311
+  _globals['_PRIORITY']._serialized_start=1313
+  _globals['_PRIORITY']._serialized_end=1409
   _globals['_PATIENT']._serialized_start=75
   _globals['_PATIENT']._serialized_end=192
-  _globals['_SPECIMEN']._serialized_start=194
-  _globals['_SPECIMEN']._serialized_end=297
-  _globals['_SLIDEREFERENCE']._serialized_start=299
-  _globals['_SLIDEREFERENCE']._serialized_end=376
-  _globals['_ORDER']._serialized_start=379
-  _globals['_ORDER']._serialized_end=1072
+  _globals['_SPECIMEN']._serialized_start=195
+  _globals['_SPECIMEN']._serialized_end=347
+  _globals['_SLIDEREFERENCE']._serialized_start=349
+  _globals['_SLIDEREFERENCE']._serialized_end=426
+  _globals['_ORDER']._serialized_start=429
+  _globals['_ORDER']._serialized_end=1122
 # @@protoc_insertion_point(module_scope)

@@ -54,18 +54,24 @@ class Patient(_message.Message):
     def __init__(self, id: _Optional[str] = ..., id_authority: _Optional[str] = ..., family_name: _Optional[str] = ..., given_name: _Optional[str] = ..., birth_date: _Optional[str] = ..., sex: _Optional[str] = ...) -> None: ...
 
 class Specimen(_message.Message):
-    __slots__ = ("id", "container_id", "site_code", "site_scheme", "site_text")
+    __slots__ = ("id", "container_id", "site_code", "site_scheme", "site_text", "clone", "stainer", "scanner")
     ID_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     SITE_CODE_FIELD_NUMBER: _ClassVar[int]
     SITE_SCHEME_FIELD_NUMBER: _ClassVar[int]
     SITE_TEXT_FIELD_NUMBER: _ClassVar[int]
+    CLONE_FIELD_NUMBER: _ClassVar[int]
+    STAINER_FIELD_NUMBER: _ClassVar[int]
+    SCANNER_FIELD_NUMBER: _ClassVar[int]
     id: str
     container_id: str
     site_code: str
     site_scheme: str
     site_text: str
-    def __init__(self, id: _Optional[str] = ..., container_id: _Optional[str] = ..., site_code: _Optional[str] = ..., site_scheme: _Optional[str] = ..., site_text: _Optional[str] = ...) -> None: ...
+    clone: str
+    stainer: str
+    scanner: str
+    def __init__(self, id: _Optional[str] = ..., container_id: _Optional[str] = ..., site_code: _Optional[str] = ..., site_scheme: _Optional[str] = ..., site_text: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ...) -> None: ...
 
 class SlideReference(_message.Message):
     __slots__ = ("study_uid", "series_uid", "container_id")

@@ -35,7 +35,7 @@ class Interval(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Score(_message.Message):
-    __slots__ = ("code", "scheme", "display", "region", "value", "category", "unit", "interval", "n", "measure")
+    __slots__ = ("code", "scheme", "display", "region", "value", "category", "unit", "interval", "n", "measure", "comment", "rule")
     CODE_FIELD_NUMBER: _ClassVar[int]
     SCHEME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,8 @@ class Score(_message.Message):
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     MEASURE_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     code: str
     scheme: str
     display: str
@@ -56,7 +58,9 @@ class Score(_message.Message):
     interval: Interval
     n: int
     measure: str
-    def __init__(self, code: _Optional[str] = ..., scheme: _Optional[str] = ..., display: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ..., unit: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., n: _Optional[int] = ..., measure: _Optional[str] = ...) -> None: ...
+    comment: str
+    rule: str
+    def __init__(self, code: _Optional[str] = ..., scheme: _Optional[str] = ..., display: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ..., unit: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., n: _Optional[int] = ..., measure: _Optional[str] = ..., comment: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Graph(_message.Message):
     __slots__ = ("name", "sha256")
@@ -100,8 +104,30 @@ class SlideFacts(_message.Message):
     icc_sha256: str
     def __init__(self, mpp: _Optional[float] = ..., width_px: _Optional[int] = ..., height_px: _Optional[int] = ..., study_uid: _Optional[str] = ..., series_uid: _Optional[str] = ..., container_id: _Optional[str] = ..., sha256: _Optional[str] = ..., icc_sha256: _Optional[str] = ...) -> None: ...
 
+class ProfileAlternative(_message.Message):
+    __slots__ = ("profile", "against")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    AGAINST_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    against: str
+    def __init__(self, profile: _Optional[str] = ..., against: _Optional[str] = ...) -> None: ...
+
+class ProfileChoice(_message.Message):
+    __slots__ = ("clone", "stainer", "scanner", "by_slide", "alternatives")
+    CLONE_FIELD_NUMBER: _ClassVar[int]
+    STAINER_FIELD_NUMBER: _ClassVar[int]
+    SCANNER_FIELD_NUMBER: _ClassVar[int]
+    BY_SLIDE_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    clone: str
+    stainer: str
+    scanner: str
+    by_slide: _containers.RepeatedScalarFieldContainer[str]
+    alternatives: _containers.RepeatedCompositeFieldContainer[ProfileAlternative]
+    def __init__(self, clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., by_slide: _Optional[_Iterable[str]] = ..., alternatives: _Optional[_Iterable[_Union[ProfileAlternative, _Mapping]]] = ...) -> None: ...
+
 class Result(_message.Message):
-    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region")
+    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region", "profile_choice")
     ID_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +148,7 @@ class Result(_message.Message):
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     MARKER_FIELD_NUMBER: _ClassVar[int]
     CLINICAL_REGION_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_CHOICE_FIELD_NUMBER: _ClassVar[int]
     id: str
     lab: str
     order_id: str
@@ -142,7 +169,8 @@ class Result(_message.Message):
     software_version: str
     marker: str
     clinical_region: str
-    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ...) -> None: ...
+    profile_choice: ProfileChoice
+    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ..., profile_choice: _Optional[_Union[ProfileChoice, _Mapping]] = ...) -> None: ...
 
 class CellGroup(_message.Message):
     __slots__ = ("name", "title", "region")
