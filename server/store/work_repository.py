@@ -65,15 +65,19 @@ def _comment(row: RowMapping) -> Comment:
 
 def _results(connection: Connection, order_ids: Sequence[str]) -> dict[OrderId, SummaryView]:
     """Of each order the result that matters."""
-    matters = (state_of().in_(SIGNED).desc(), (state_of() != ResultState.REJECTED).desc(), results.c.created_at.desc())
-    chosen = (
-        select(results)
-        .distinct(results.c.order_id)
-        .where(results.c.order_id.in_(order_ids))
-        .order_by(results.c.order_id, *matters, results.c.id)
-    )
-    found = connection.execute(chosen).mappings().all()
-    return {OrderId(row["order_id"]): view for row, view in zip(found, views_of(connection, found), strict=True)}
+    asked = select(results).where(results.c.order_id.in_(order_ids)).order_by(results.c.created_at, results.c.id)
+    views = views_of(connection, connection.execute(asked).mappings().all())
+    best: dict[OrderId, SummaryView] = {}
+    for view in views:
+        of = view.result.order_id
+        if of is not None and (of not in best or _matters(view) >= _matters(best[of])):
+            best[of] = view
+    return best
+
+
+def _matters(view: SummaryView) -> tuple[bool, bool]:
+    """The signed one before all others, the newest of equals."""
+    return view.state in SIGNED, view.state is ResultState.PRELIMINARY
 
 
 def _conditions(wanted: WorkFilter) -> Sequence[ColumnElement[bool]]:

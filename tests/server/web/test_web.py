@@ -207,6 +207,21 @@ def test_connections_that_ask_for_nothing_are_closed_and_hold_up_nobody(monkeypa
             found.close()
 
 
+def test_what_is_sent_waits_for_no_acknowledgment(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[int] = []
+    send = connection._send_at_once
+
+    def looked_at(transport: asyncio.Transport) -> None:
+        send(transport)
+        connected = transport.get_extra_info("socket")
+        said.append(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(connection, "_send_at_once", looked_at)
+    with served() as port:
+        ask(port, "/healthz")
+    assert said == [1]
+
+
 def test_no_address_has_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "MOST_OF_ADDRESS", 3)
     with served() as port:
