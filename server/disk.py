@@ -1,4 +1,4 @@
-"""Room for what cases write, asked before a case is begun, so that none is computed for nothing; and who may read it."""
+"""Room for what cases write, asked before a case begins, so that none is computed for nothing; and who may read it."""
 
 import errno
 import shutil
