@@ -1,5 +1,6 @@
 """THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
 
+import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
-from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
+from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
@@ -38,6 +39,7 @@ from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
+SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 
@@ -73,6 +75,8 @@ def run_case(claim: Claim, services: CaseServices) -> None:
         if _is_held(claim, services):
             forget(folder.parent)
         raise
+    finally:
+        shutil.rmtree(folder / SLIDE_FOLDER, ignore_errors=True)  # the archive has it, and the spool as long as it can
     with stage("store"):
         services.store.finish(claim, result, deliveries)
     forget(folder.parent)
@@ -100,12 +104,15 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     order = claim.order
     asked = order.request
     assay = assay_of(asked.marker, "the order")
+    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
+    query = SlideQuery(
+        slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
+    )
     with stage("retrieve"):
-        slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
+        slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
-    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
