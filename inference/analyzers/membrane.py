@@ -12,6 +12,7 @@ from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mism
 from inference.analyzers.her2 import CLASSES, LOWS, SCORES, Her2
 from inference.analyzers.membrane_cells import STEPS, Measured, measured_cells
 from inference.analyzers.membrane_criteria import MembraneCriteria
+from inference.cells.by_hand import overruled
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
 from inference.control_kind import ControlKind
@@ -213,14 +214,15 @@ class MembraneAnalyzer(Usual):
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         c = _criteria(criteria)
         extent = np.digitize(cells[COMPLETENESS[c.step]], (NONE_BELOW, COMPLETE))
-        return _group(cells["tumour"], cells["scorable"], extent, cells[DENSITY[c.step]], c)
+        return overruled(cells, _group(cells["tumour"], cells["scorable"], extent, cells[DENSITY[c.step]], c))
 
     def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
         c = _criteria(criteria)
         table = histograms[_name("stain", c.step)].sum(axis=2)
         tumour, scorable, extent, density = np.indices(table.shape)
         groups = _group(tumour, scorable, extent, density, c)
-        return np.bincount(groups.ravel(), table.ravel(), len(GROUPS)).astype(np.int64)
+        counted = np.bincount(groups.ravel(), table.ravel(), len(GROUPS)).astype(np.int64)
+        return np.asarray(counted + histograms.by_hand(len(GROUPS)), np.int64)
 
     def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
         return (*_rows(measures, counts, fields), *_rows_of_all(measures, counts))
@@ -249,7 +251,7 @@ class MembraneAnalyzer(Usual):
 
     def unscorable(self, histograms: Histograms, counts: IntArray) -> Mismatch | None:
         """TOO_FEW_CELLS below 100, CYTOPLASMIC_BLUSH above 30 % of the tumour cells."""
-        table = next(iter(histograms.tables.values()))
+        table = histograms[_name("stain", 0)]
         tumour, blushed, n = int(table[1].sum()), int(table[1, :, 1].sum()), int(counts[: len(CLASSES)].sum())
         if tumour and blushed > MOST_BLUSH * tumour:
             message = (
