@@ -27,6 +27,7 @@ from server.bootstrap import Ping, Service
 from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
+from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.health import Dependency, Health
@@ -114,12 +115,13 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
     if service.settings.web.port is None:
         return None
     note = RefusedCallLog(service.database)
-    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, door))
+    page = page_group(service, authenticate, note)
+    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(page, door))
 
 
-def web_groups(service: Service, door: Door) -> Sequence[RouteGroup]:
+def web_groups(page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
     """What stands on the HTTP door beside health: one group for each kind of user."""
-    return ()
+    return (page,)
 
 
 def api_server(
