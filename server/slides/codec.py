@@ -114,7 +114,7 @@ def _whole(data: bytes, encoding: Encoding, colour: Colour, frame: Size) -> Rgb:
         rgb = on_white(rgb)
     if rgb.shape != (frame.height, frame.width, 3) or rgb.dtype != np.uint8:
         raise Undecodable(f"decoded to {rgb.shape} of {rgb.dtype}")
-    return cast(Rgb, rgb)
+    return rgb
 
 
 def _jpeg2000(stream: bytes) -> npt.NDArray[np.uint8]:
