@@ -27,6 +27,7 @@ from server.bootstrap import Ping, Service
 from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
+from server.image_service import image_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.health import Dependency, Health
@@ -115,7 +116,7 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
 
 def web_groups(service: Service, door: Door) -> Sequence[RouteGroup]:
     """What stands on the HTTP door beside health: one group for each kind of user."""
-    return ()
+    return (image_group(service, door, engine_of(service.settings, engine_secure(service.settings.engine))),)
 
 
 def api_server(

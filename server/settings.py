@@ -117,11 +117,12 @@ class Grpc(_Group):
 
 class Web(_Group):
     """Where the HTTP door listens; empty `port`: nowhere. It has the API's certificate and takes its tokens; without a
-    certificate it is for loopback only.
+    certificate it is for loopback only. `open_images`: DeepLIIF's endpoints ask no token there, on loopback alone.
     """
 
     host: str = "127.0.0.1"
     port: Port | None = None
+    open_images: bool = False
 
 
 class Tls(_Group):
