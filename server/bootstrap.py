@@ -17,6 +17,7 @@ from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
+from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
@@ -74,6 +75,10 @@ class Service:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
         return self.site.laboratory(laboratory).profiles
 
+    def controls(self, laboratory: str) -> ControlRules:
+        """What a laboratory asks of its controls. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).controls
+
     @property
     def pings(self) -> dict[str, Ping]:
         """Of every archive and receiver, by name; an archive as destination is that archive."""
@@ -86,6 +91,7 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            controls=self.controls,
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,

@@ -48,6 +48,15 @@ CASES = Counter(
     ["outcome", "reason"],
     registry=REGISTRY,
 )
+_CONTROLS = Counter(
+    "chromogen_controls_total", "Controls of cases by what they came to.", ["marker", "status"], registry=REGISTRY
+)
+_DRIFTS = Counter(
+    "chromogen_control_drifts_total",
+    "Controls that broke a rule of Westgard with those before them.",
+    ["marker"],
+    registry=REGISTRY,
+)
 DELIVERIES = Counter(
     "chromogen_deliveries_total",
     "Deliveries tried, by destination, kind and SENT or the reason why not.",
@@ -86,6 +95,13 @@ def timed(stage: str) -> Iterator[None]:
         yield
     finally:
         _STAGES.labels(stage).observe(perf_counter() - began)
+
+
+def controlled(marker: str, status: str, *, drifted: bool) -> None:
+    """What the controls of a case came to."""
+    _CONTROLS.labels(marker, status).inc()
+    if drifted:
+        _DRIFTS.labels(marker).inc()
 
 
 def analysed(analysis: Analysis) -> None:

@@ -1,14 +1,16 @@
-"""THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
+"""THE PATH of a case on one page: order, assay, retrieve, control, tile, infer, measure, score, store, report,
+route.
+"""
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pydicom import Dataset
 
-from inference.analyze import Options, Progress, analyze
+from inference.analyze import Options, Progress, analyze, not_analysed
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
@@ -19,8 +21,10 @@ from inference.measures import Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
+from server.control_gate import Asked, Gate, gate_of_order, of_control_slide
 from server.domain.choice import Chosen, choose
 from server.domain.clock import Clock, utc_now
+from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
@@ -35,6 +39,7 @@ from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
+DRIFT = ControlWarning.CONTROL_DRIFT
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 
@@ -42,13 +47,14 @@ URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.
 class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
-    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send.
+    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `controls` what it asks of its
+    controls, `engine` what runs an assay's model; `reporting` makes what its routes send.
     """
 
     store: Store
     source: Callable[[str], SlideSource]
     rules: Callable[[str], ProfileRules]
+    controls: Callable[[str], ControlRules]
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
     reporting: Reporting
@@ -100,6 +106,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
+    control = asked_control(order, assay, services, chosen)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
@@ -112,6 +119,8 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
+            gate=lambda slide: gate_of_order(slide, engine, chosen.profile.criteria, control, services.store),
+            after=lambda gate, found: of_control_slide(gate, found, chosen.profile.criteria, control, services.store),
             options=Options(refuse_mismatch=True),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
@@ -121,6 +130,20 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     with stage("report"):
         preliminary = Event(kind=EventKind.PRELIMINARY, order=order, result=result)
         return result, services.reporting.report(preliminary).deliveries
+
+
+def asked_control(order: Order, assay: Assay, services: CaseServices, chosen: Chosen) -> Asked:
+    """What its controls are asked of."""
+    asked = order.request
+    return Asked(
+        lab=asked.lab,
+        assay=assay,
+        specimen=asked.specimen,
+        preparation=chosen.choice.preparation,
+        rules=services.controls(asked.lab),
+        today=services.today(),
+        now=services.now(),
+    )
 
 
 def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequence[Dataset]) -> Chosen:
@@ -146,31 +169,44 @@ def score_slide(
     *,
     order: Order | None = None,
     chosen: Chosen | None = None,
+    gate: Callable[[Slide], Gate] = lambda _: Gate(),
+    after: Callable[[Gate, Histograms], Gate] = lambda gate, _: gate,
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
     """Analyse a slide and score it by a profile, of an order the one `chosen`.
 
-    Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
+    `gate` measures its controls before the case: where that withholds the score, the case isn't analysed and the result
+    has no rows. `after` judges those that are known only then. Leaves result.json, overlay.png and the cells
+    (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    with stage("control"):
+        controls = gate(slide)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options or Options(), progress, checkpoint)
+        asked = replace(options or Options(), without=controls.areas)
+        look = analyze if controls.open else not_analysed
+        analysis = look(slide, engine, analyzer, cells_file, asked, progress, checkpoint)
+    controls = after(controls, analysis.histograms)
+    metrics.controlled(assay.marker, controls.control.status, drifted=DRIFT in controls.warnings)
     metrics.analysed(analysis)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else Specimen()
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
+    slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
-        id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
+        id=result_id(
+            order.id if order else None, profile, analysis.model.sha256, slide_named, order.run if order else 1
+        ),
         order_id=order.id if order else None,
         created_at=now().replace(microsecond=0),
         marker=assay.marker,
         clinical_region=assay.clinical_region,
         profile=profile,
-        scores=scores_of(assay, analysis.histograms, profile, fields, specimen),
+        scores=scores_of(assay, analysis.histograms, profile, fields, specimen) if controls.open else (),
         analysis=analysis,
         artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
@@ -178,8 +214,12 @@ def score_slide(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
+            *controls.warnings,
         ),
         choice=None if chosen is None else chosen.choice,
+        control=controls.control,
+        cores=controls.cores,
+        run=order.run if order else 1,
     )
     write_files(result, slide, fields, folder)
     return result
@@ -194,10 +234,12 @@ def scores_of(
     return coded(rows, assay, specimen)
 
 
-def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
-    """The same order, profile revision and model give the same identifier: a second attempt makes no second result.
+def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:
+    """The same run of an order, profile revision and model give the same identifier: a second attempt makes no second
+    result.
 
     Without an order, `slide` says which slide and region were scored.
     """
     subject = order_id or f"{slide}/{profile.criteria}"
-    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}/{profile.label}/{model_sha256}")))
+    again = "" if run == 1 else f"#{run}"
+    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}{again}/{profile.label}/{model_sha256}")))

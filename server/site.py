@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
 from server.domain.order import Sender
@@ -46,6 +47,7 @@ class Laboratory:
     senders: tuple[str, ...] = ()
     listener: Address | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
+    controls: ControlRules = field(default_factory=ControlRules)
 
 
 def key_of(table: str, key: str) -> str:

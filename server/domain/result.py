@@ -11,6 +11,7 @@ from inference.assay import Assay, assay_of
 from inference.measures import ALL, Measure, Score, find
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.choice import ProfileChoice
+from server.domain.control import NO_CONTROL, CoreCells, ResultControl
 from server.domain.order import OrderId
 from server.domain.profile import Profile
 
@@ -25,7 +26,8 @@ class ResultSummary:
     `scores` are the rows that every report, message and answer says; `clinical_region` names the region that the
     marker's clinical score is about. `artifacts` are its files, the cells' among them. `software` is the version of
     chromogen that made it, empty where that wasn't kept. `choice` says why it is that profile; None where a person
-    named it.
+    named it. `control` says what its controls came to: where that withholds the score, there are no rows. `run` is the
+    order's.
     """
 
     id: ResultId
@@ -41,6 +43,8 @@ class ResultSummary:
     predecessor: ResultId | None = None
     software: str = ""
     choice: ProfileChoice | None = None
+    control: ResultControl = NO_CONTROL
+    run: int = 1
 
     @property
     def assay(self) -> Assay:
@@ -59,9 +63,10 @@ class ResultSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(ResultSummary):
-    """Whole: `analysis` holds all that no profile changes."""
+    """Whole: `analysis` holds all that no profile changes, `cores` the cells of its control tissue."""
 
     analysis: Analysis
+    cores: tuple[CoreCells, ...] = ()
 
 
 def file_of(artifacts: Sequence[Artifact], kind: ArtifactKind) -> Path:

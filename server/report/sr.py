@@ -21,6 +21,7 @@ from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Order
 from server.domain.result import Result, ResultId
 from server.report import codes, identity
+from server.report.control_text import control_notes, is_said
 from server.report.identity import concept, derived_uid
 from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
 from server.report.quantities import Quantity, quantities, regions
@@ -159,7 +160,8 @@ def _content(result: Result, image: Dataset) -> Dataset:
         procedure_reported=concept(codes.stain_of(result.assay.analyzer)),
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
         imaging_measurements=[
-            _group(result, image, region, [q for q in said if q.region == region]) for region in regions(result)
+            _group(result, image, region, [q for q in said if q.region == region])
+            for region in regions(result) or (result.clinical_region,)
         ],
     )
     root = report[0]
@@ -213,9 +215,20 @@ def _group(
             family=concept(codes.ARTIFICIAL_INTELLIGENCE),
         ),
         measurements=[_measurement(q) for q in counts_first if q.answer is None],
-        qualitative_evaluations=[_evaluation(q) for q in said if q.answer is not None],
+        qualitative_evaluations=[
+            *_control_status(result, region),
+            *(_evaluation(q) for q in said if q.answer is not None),
+        ],
         source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image)],
     )
+
+
+def _control_status(result: Result, region: str) -> list[sr.QualitativeEvaluation]:
+    """In the group of the clinical region: what a score's reader must know, or why there is none."""
+    if region != result.clinical_region or not is_said(result.control):
+        return []
+    answer = codes.CONTROL_ANSWERS[result.control.status]
+    return [sr.QualitativeEvaluation(name=concept(codes.CONTROL_STATUS), value=concept(answer))]
 
 
 def _measurement(q: Quantity) -> sr.Measurement:
@@ -238,7 +251,8 @@ def _evaluations(result: Result) -> Dataset:
     )
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *about, *warnings]
+    refusal = [(codes.REFUSAL, result.control.withheld)] if result.control.withheld else []
+    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *refusal, *_control(result), *about, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)
@@ -246,6 +260,13 @@ def _evaluations(result: Result) -> Dataset:
         ]
     )
     return container
+
+
+def _control(result: Result) -> list[tuple[codes.Code, str]]:
+    """A line each: its status, what each core was, and why there is no score."""
+    if not is_said(result.control):
+        return []
+    return [(codes.CONTROL, note) for note in control_notes(result.control)]
 
 
 def _requested(order: Order, image: Dataset) -> Dataset:

@@ -15,10 +15,12 @@ from inference.cells.file import read_cells
 from inference.cells.values import Cells
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
+from server.control_gate import control_under
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, Nature
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
+from server.domain.control import ControlWarning
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
 from server.domain.order import Specimen
@@ -70,6 +72,9 @@ class ResultService:
         view = self._results.get(actor, result_id)
         old = view.result
         check_kind(profile, old.assay)
+        if old.control.withheld:
+            message = f"its score is withheld ({old.control.withheld}): no cells were counted; order the slide anew"
+            raise Refused(ServiceReason.RESULT_STATE, message)
         identity = _identity(view, profile)
         try:
             return self._results.get(actor, identity)
@@ -79,14 +84,18 @@ class ResultService:
         assay, order = old.assay, self._results.order_of(actor, result_id)
         fields = _fields(view, profile)
         specimen = Specimen() if order is None else order.request.specimen
+        controls = control_under(old, profile.criteria)
+        rows = () if controls.control.withheld else scores_of(assay, old.analysis.histograms, profile, fields, specimen)
         made = replace(
             old,
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
+            scores=rows,
+            control=controls.control,
+            cores=controls.cores,
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=_warnings(old, interval_missing=fields is None),
+            warnings=_warnings(old, controls.warnings, interval_missing=fields is None),
             predecessor=old.id,
             software=software_version(),
             choice=None,
@@ -131,8 +140,11 @@ class ResultService:
         return self._results.record(actor, entries, self._signed(actor, latter, ResultState.CORRECTED, signing))
 
     def _signed(self, actor: Caller, view: ResultView, state: ResultState, signing: Signing) -> Sequence[Delivery]:
-        """Nothing for a result without an order."""
+        """Nothing for a result without an order. Raises Refused RESULT_STATE where its score is withheld."""
         check_result_transition(view.state, state)
+        if view.result.control.withheld:
+            message = f"its score is withheld ({view.result.control.withheld}): there is nothing to sign; reject it"
+            raise Refused(ServiceReason.RESULT_STATE, message)
         order = self._results.order_of(actor, view.result.id)
         if order is None:
             return ()
@@ -179,14 +191,16 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
         return None
 
 
-def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result but for its profile's; that an interval is missing is said of each anew."""
-    anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning)}
-    kept = tuple(w for w in old.warnings if w not in anew)
+def _warnings(old: Result, control: tuple[str, ...], *, interval_missing: bool) -> tuple[str, ...]:
+    """Those of the old result but for its profile's; what its control came to, and that an interval is missing, are
+    said of each anew.
+    """
+    anew = {Warning.INTERVAL_MISSING.value, ControlWarning.CONTROL_FAILED.value, *(w.value for w in ProfileWarning)}
+    kept = (*(w for w in old.warnings if w not in anew), *control)
     has_intervals = any(measure.interval for measure in old.assay.measures)
     return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
 
 
 def _identity(view: ResultView, profile: Profile) -> ResultId:
-    analysis = view.result.analysis
-    return result_id(view.result.order_id, profile, analysis.model.sha256, analysis.slide.sha256 or "")
+    result, analysis = view.result, view.result.analysis
+    return result_id(result.order_id, profile, analysis.model.sha256, analysis.slide.sha256 or "", result.run)
