@@ -15,6 +15,7 @@ import numpy.typing as npt
 from inference import quality
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.analyzers.analyzer import Analyzer, Mismatch
+from inference.analyzers.outlined import outlined
 from inference.area import Area
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms
@@ -37,14 +38,15 @@ class Options:
     """How to analyse; none of these changes a score beyond the stated tolerance. `region` in px of the largest level.
 
     `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
-    kind of stain before any inference; else it is warned of. Only cells `within` an area are taken, where one is named,
-    and none within those of `without`.
+    kind of stain before any inference; else it is warned of. `outlines` are found too, where asked for. Only cells
+    `within` an area are taken, where one is named, and none within those of `without`.
     """
 
     shape: TileShape | None = None
     batch: int = 1
     region: Region | None = None
     refuse_mismatch: bool = False
+    outlines: bool = False
     within: Area | None = None
     without: tuple[Area, ...] = ()
 
@@ -70,11 +72,13 @@ def analyze(
     With a `checkpoint` tiles are noted as they are done, and those that an earlier attempt has noted aren't computed
     again: the cells, their order and the histograms are the same either way.
 
-    Raises Refused (NO_TISSUE, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or Failed (ENGINE_FAILED);
-    then no file is left.
+    Raises Refused (NO_TISSUE, OUTLINES_UNSUPPORTED, the analyzer's mismatch, REGION_INVALID, TILES_UNREADABLE) or
+    Failed (ENGINE_FAILED); then no file is left.
     """
     began = time.perf_counter()
     region = working_region(slide, options.region)
+    if options.outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     tissue = _tissue_in(slide, region, options)
     mismatch = _mismatch(analyzer, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
@@ -301,8 +305,10 @@ def owned(tile: Tile, found: Cells, slide: Slide, tissue: Tissue | None) -> Cell
     return found.taken(mine).placed(to_base(x[mine]), to_base(y[mine]))
 
 
-def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float) -> Cells:
+def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float, *, outlines: bool = False) -> Cells:
     """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
+    if outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)

@@ -141,10 +141,11 @@ def _unpacked(meta: list[float | str | None], columns: bytes, schema: CellSchema
     n, overflowed, sharpness, unreadable = meta
     assert isinstance(n, int)
     assert isinstance(overflowed, int)
-    kinds, parts, at = [_PLACE, _PLACE, *(_little(c.dtype) for c in schema.columns)], [], 0
-    for kind in kinds:
-        parts.append(np.frombuffer(columns, kind, n, at))
-        at += n * kind.itemsize
+    kinds, parts, at = [(_PLACE, 1), (_PLACE, 1), *((_little(c.dtype), c.width) for c in schema.columns)], [], 0
+    for kind, width in kinds:
+        numbers = np.frombuffer(columns, kind, n * width, at)
+        parts.append(numbers if width == 1 else numbers.reshape(n, width))
+        at += numbers.nbytes
     return TileFound(
         cells=Cells(schema, parts[0], parts[1], dict(zip(schema.names, parts[2:], strict=True))),
         overflowed=overflowed,

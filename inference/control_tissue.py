@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from inference.analyze import Options, analyze
 from inference.analyzers.analyzer import Analyzer
+from inference.analyzers.outlined import OUTLINED
 from inference.area import Area, Ring, box_area
 from inference.cells.histograms import Histograms
 from inference.cells.values import Mask
@@ -81,16 +82,19 @@ def placed(slide: Slide, places: Sequence[Place], kinds: Sequence[ControlKind]) 
     return Placed(cores=tuple(cores), others=tuple(others), warnings=tuple(warnings))
 
 
-def measured(slide: Slide, engine: Engine, analyzer: Analyzer, core: Core) -> Histograms:
-    """The cells of a core; none where no tissue is. Raises as `inference.analyze.analyze`."""
+def measured(slide: Slide, engine: Engine, analyzer: Analyzer, core: Core, *, outlines: bool = False) -> Histograms:
+    """The cells of a core, with `outlines` where they are graded by these; none where no tissue is.
+
+    Raises as `inference.analyze.analyze`.
+    """
     with tempfile.TemporaryDirectory(prefix="chromogen-control-") as folder:
-        options = Options(region=core.area.box.clipped(slide.facts.size), within=core.area)
+        options = Options(region=core.area.box.clipped(slide.facts.size), within=core.area, outlines=outlines)
         try:
             found = analyze(slide, engine, analyzer, Path(folder) / "cells.parquet", options)
         except Refused as error:
             if error.reason is not Reason.NO_TISSUE:
                 raise
-            return Histograms.empty(analyzer.histograms)
+            return Histograms.empty((OUTLINED if outlines else analyzer).histograms)
     return found.histograms
 
 

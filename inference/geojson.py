@@ -1,34 +1,76 @@
-"""Cells as QuPath reads them: GeoJSON, one MultiPoint annotation a group, in px of the largest level."""
+"""Cells as QuPath reads them: GeoJSON in px of the largest level, counted from the corner of the first pixel.
+
+Cells without outlines are one MultiPoint annotation a group. Those with outlines are one detection each, a polygon with
+its class and measurements.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from inference.analyzers.analyzer import Analyzer
-from inference.cells.file import read_cells
-from inference.cells.values import IntArray
+from inference.analyzers.analyzer import Analyzer, Group
+from inference.cells.file import columns_of, read_cells
+from inference.cells.values import Cells, IntArray
 from inference.criteria import Criteria
+from inference.outline import OUTLINE, RAYS, polygons
+
+_CORNER = "[%.1f,%.1f]"
+_RING = "[[" + ",".join([_CORNER] * (RAYS + 1)) + "]]"
 
 
-def write_geojson(path: Path, cells_file: Path, analyzer: Analyzer, criteria: Criteria, counts: IntArray) -> None:
-    """Write a FeatureCollection; `counts` (G,) says which groups hold cells. QuPath counts from the pixel's corner."""
+def write_geojson(
+    path: Path, cells_file: Path, analyzer: Analyzer, criteria: Criteria, counts: IntArray, *, mpp: float
+) -> None:
+    """Write a FeatureCollection; `counts` (G,) says which groups hold cells, `mpp` is that of the largest level."""
     part = path.with_name(path.name + ".part")
     with part.open("w") as out:
         out.write('{"type":"FeatureCollection","features":[')
-        for i, group in enumerate(np.flatnonzero(counts).tolist()):
-            shown = analyzer.groups[group]
-            properties = {
-                "objectType": "annotation",
-                "classification": {"name": shown.title, "color": shown.colour},
-            }
-            out.write("," * (i > 0) + '{"type":"Feature","properties":' + json.dumps(properties))
-            out.write(',"geometry":{"type":"MultiPoint","coordinates":[')
-            _write_points(out.write, cells_file, analyzer, criteria, group)
-            out.write("]}}")
+        if OUTLINE in columns_of(cells_file):
+            _write_detections(out.write, cells_file, analyzer, criteria, mpp)
+        else:
+            _write_annotations(out.write, cells_file, analyzer, criteria, counts)
         out.write("]}\n")
     part.replace(path)
+
+
+def detections(cells: Cells, analyzer: Analyzer, criteria: Criteria, *, mpp: float) -> Iterator[str]:
+    """The features of cells that have outlines, each as text."""
+    scalars = [column for column in cells.schema.columns if column.width == 1]
+    measures = ",".join(f'"{c.name}":{"%.4g" if c.dtype.startswith("float") else "%d"}' for c in scalars)
+    template = '{"type":"Feature","geometry":{"type":"Polygon","coordinates":' + _RING + '},"properties":{'
+    classes = ['"objectType":"detection","classification":' + json.dumps(_class(group)) for group in analyzer.groups]
+    rest = ',"measurements":{' + measures + "}}}"
+    corners = polygons(cells[OUTLINE], cells.x + 0.5, cells.y + 0.5, mpp=mpp)
+    rings = np.concatenate([corners, corners[:, :1]], axis=1).reshape(len(cells), -1).tolist()
+    numbers = zip(*(cells[c.name].tolist() for c in scalars), strict=True)
+    for ring, group, of in zip(rings, analyzer.group_of(cells, criteria).tolist(), numbers, strict=True):
+        yield template % tuple(ring) + classes[group] + rest % of
+
+
+def _class(group: Group) -> dict[str, object]:
+    return {"name": group.title, "color": group.colour}
+
+
+def _write_detections(
+    write: Callable[[str], object], cells_file: Path, analyzer: Analyzer, criteria: Criteria, mpp: float
+) -> None:
+    comma = ""
+    for cells in read_cells(cells_file, analyzer.schema, rows=16_384):
+        write(comma + ",".join(detections(cells, analyzer, criteria, mpp=mpp)))
+        comma = ","
+
+
+def _write_annotations(
+    write: Callable[[str], object], cells_file: Path, analyzer: Analyzer, criteria: Criteria, counts: IntArray
+) -> None:
+    for i, group in enumerate(np.flatnonzero(counts).tolist()):
+        properties = {"objectType": "annotation", "classification": _class(analyzer.groups[group])}
+        write("," * (i > 0) + '{"type":"Feature","properties":' + json.dumps(properties))
+        write(',"geometry":{"type":"MultiPoint","coordinates":[')
+        _write_points(write, cells_file, analyzer, criteria, group)
+        write("]}}")
 
 
 def _write_points(

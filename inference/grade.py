@@ -2,11 +2,11 @@
 
 By hue and value (EndoNet, Informatics 2023, 10(4), 90): brown where hue < T or hue > 300; of the brown, value < left is
 strong, left <= value < right moderate, value >= right weak. By DAB optical density (QuPath's way): three cut-offs; a
-density at or above the k-th cut-off has at least grade k.
+density at or above the k-th cut-off has at least grade k: of the square round the centre, or within the outline.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, assert_never
+from typing import ClassVar, Self, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class DensityThresholds:
             raise Refused(Reason.PROFILE_INVALID, message)
 
     @classmethod
-    def read(cls, values: Values) -> "DensityThresholds":
+    def read(cls, values: Values) -> Self:
         check_names(cls.method, values, ("weak", "moderate", "strong"))
         weak, moderate, strong = (round(100 * real(values, name)) for name in ("weak", "moderate", "strong"))
         return cls(weak=weak, moderate=moderate, strong=strong)
@@ -80,6 +80,13 @@ class DensityThresholds:
 
     def parameters(self) -> dict[str, str]:
         return {f"od_centi_{name}": str(getattr(self, name)) for name in ("weak", "moderate", "strong")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NucleusDensityThresholds(DensityThresholds):
+    """The same cut-offs for the mean density within the nucleus's outline, in place of the square's."""
+
+    method: ClassVar[str] = "dab_od_nucleus"
 
 
 Thresholds = HueValueThresholds | DensityThresholds

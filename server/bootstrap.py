@@ -17,6 +17,7 @@ from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
+from server.disk import check_room
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
@@ -40,7 +41,7 @@ from server.store.notify import Notify
 from server.store.outbox import Patience, PostgresOutbox
 from server.store.store import PostgresStore
 from server.tls import sender_context
-from server.worker import ReadyCheck, RunCase, Worker
+from server.worker import Need, ReadyCheck, RunCase, Worker
 
 log = structlog.get_logger()
 
@@ -98,16 +99,18 @@ class Service:
             today=_today,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
+            outlines=self.settings.worker.outlines,
         )
 
-    def worker(self, run_case: RunCase, ready_check: ReadyCheck = lambda: None) -> Worker:
+    def worker(self, run_case: RunCase, engine_check: ReadyCheck = lambda: None) -> Worker:
         w = self.settings.worker
         times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
-        return Worker(self.store, self.outbox, run_case, ready_check=ready_check, **times)
+        checks = {Need.ENGINE: engine_check, Need.DISK: lambda: check_room(self.results_folder)}
+        return Worker(self.store, self.outbox, run_case, ready_checks=checks, **times)
 
-    def work(self, run_case: RunCase, ready_check: ReadyCheck) -> bool:
+    def work(self, run_case: RunCase, engine_check: ReadyCheck) -> bool:
         """Be a worker until SIGTERM or SIGINT; False where a case outlived its grace (see `Worker.run`)."""
-        worker = self.worker(run_case, ready_check)
+        worker = self.worker(run_case, engine_check)
         return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=self.settings.worker.poll_s))
 
     def close(self) -> None:
@@ -198,7 +201,12 @@ def archive_of(named: NamedArchive) -> Archive:
 def _store(settings: Settings, database: Database, notify: Notify) -> PostgresStore:
     w, wait_s = settings.worker, settings.archive.wait_s
     return PostgresStore(
-        database, max_attempts=w.max_attempts, stat_only=w.stat_only, slide_wait_s=wait_s, notify=notify
+        database,
+        max_attempts=w.max_attempts,
+        stat_only=w.stat_only,
+        slide_wait_s=wait_s,
+        outage_wait_s=w.outage_s,
+        notify=notify,
     )
 
 

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
+from inference.analyzers.outlined import needs_outlines
 from inference.area import Area
 from inference.assay import Assay
 from inference.cells.histograms import Histograms
@@ -158,7 +159,7 @@ class _OutOfDate(Exception):
 def _own(slide: Slide, engine: Engine, criteria: Criteria, cores: Sequence[Core], assay: Assay) -> Gate:
     analyzer, found = assay.analyzer, list[CoreCells]()
     for core in cores:
-        histograms = measured(slide, engine, analyzer, core)
+        histograms = measured(slide, engine, analyzer, core, outlines=needs_outlines(criteria))
         found.append(CoreCells(judged(core.kind, histograms, analyzer, assay.measures, criteria), histograms))
     own = control_of([core.found for core in found], _displays(assay))
     failed = own.status is ControlStatus.FAILED

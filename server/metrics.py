@@ -26,9 +26,15 @@ _MODEL = Gauge(
     ["name", "version", "sha256", "engine"],
     registry=REGISTRY,
 )
-ENGINE_USABLE = Gauge(
-    "chromogen_engine_usable", "0 while this worker claims nothing since its engine is away.", registry=REGISTRY
-)
+USABLE = {
+    "engine": Gauge(
+        "chromogen_engine_usable", "0 while this worker claims nothing since its engine is away.", registry=REGISTRY
+    ),
+    "disk": Gauge(
+        "chromogen_disk_usable", "0 while this worker claims nothing since it has no room to write.", registry=REGISTRY
+    ),
+}
+"""By what a worker needs for every case."""
 THREAD_RESTARTS = Counter(
     "chromogen_thread_restarts_total",
     "Threads of this process that ended before they were told to, and were begun again.",
@@ -55,6 +61,12 @@ _DRIFTS = Counter(
     "chromogen_control_drifts_total",
     "Controls that broke a rule of Westgard with those before them.",
     ["marker"],
+    registry=REGISTRY,
+)
+ARTIFACTS_NOT_MADE = Counter(
+    "chromogen_artifacts_not_made_total",
+    "Artifacts of scored slides that couldn't be built, by kind and reason.",
+    ["kind", "reason"],
     registry=REGISTRY,
 )
 DELIVERIES = Counter(

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from inference.analyze import Options, Progress, analyze, not_analysed
+from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
@@ -33,7 +34,7 @@ from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import coded
-from server.report.files import kept_files, write_files
+from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
@@ -48,7 +49,8 @@ class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `controls` what it asks of its
-    controls, `engine` what runs an assay's model; `reporting` makes what its routes send.
+    controls, `engine` what runs an assay's model; `reporting` makes what its routes send. `outlines` says whether those
+    of nuclei are found too, where they can be.
     """
 
     store: Store
@@ -61,6 +63,7 @@ class CaseServices:
     today: Callable[[], date]
     cases: Path
     lease_s: float
+    outlines: bool = False
     now: Clock = utc_now
 
 
@@ -121,15 +124,17 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             chosen=chosen,
             gate=lambda slide: gate_of_order(slide, engine, chosen.profile.criteria, control, services.store),
             after=lambda gate, found: of_control_slide(gate, found, chosen.profile.criteria, control, services.store),
-            options=Options(refuse_mismatch=True),
+            options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
         )
     finally:
         slide.close()
     with stage("report"):
-        preliminary = Event(kind=EventKind.PRELIMINARY, order=order, result=result)
-        return result, services.reporting.report(preliminary).deliveries
+        reports = services.reporting.report(Event(kind=EventKind.PRELIMINARY, order=order, result=result))
+        told = reports.result or result
+        rewrite_warnings(told, folder)
+        return told, reports.deliveries
 
 
 def asked_control(order: Order, assay: Assay, services: CaseServices, chosen: Chosen) -> Asked:
@@ -184,10 +189,13 @@ def score_slide(
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
+    options = options or Options()
+    if needs_outlines(criteria):
+        options = replace(options, outlines=True)
     with stage("control"):
         controls = gate(slide)
     with stage("analyze"):
-        asked = replace(options or Options(), without=controls.areas)
+        asked = replace(options, without=controls.areas)
         look = analyze if controls.open else not_analysed
         analysis = look(slide, engine, analyzer, cells_file, asked, progress, checkpoint)
     controls = after(controls, analysis.histograms)

@@ -167,14 +167,18 @@ class Worker(_Group):
     """`lease_s` after which a silent worker's case is another's; `poll_s` between polls; `grace_s` for a case to end on
     SIGTERM.
 
-    `stat_only` keeps a worker for STAT orders.
+    `stat_only` keeps a worker for STAT orders. `outlines` of nuclei are found too: a tenth of a second more a mm². A
+    case that fails counts as one of `max_attempts`, unless archive, engine, database or disk was away: for that an
+    order waits `outage_s` from its beginning.
     """
 
     lease_s: Seconds = 60
     poll_s: Seconds = 1
     grace_s: Seconds = 25
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    outage_s: Annotated[float, Field(ge=0, le=2_592_000)] = 259_200
     stat_only: bool = False
+    outlines: bool = False
 
 
 class Engine(_Group):

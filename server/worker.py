@@ -10,16 +10,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from typing import NoReturn, Protocol
 
 import structlog
 
 from inference.engines.shared_tiles import unlink_all
+from inference.errors import Reason
 from server import metrics, traces
+from server.disk import AWAY, away
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.ports import Claim, Store
 from server.domain.states import OrderState
@@ -30,7 +33,19 @@ RunCase = Callable[[Claim], None]
 """Scores a case and calls `Store.finish`. It raises Refused or Failed and leaves `Store.end` to the worker."""
 
 ReadyCheck = Callable[[], None]
-"""Checks what cases need beside the database: the engine. Raises ChromogenError while no case could be scored."""
+"""Raises ChromogenError while no case could be scored."""
+
+
+class Need(StrEnum):
+    """What every case needs beside the database; an archive is one laboratory's, and holds up no other's."""
+
+    ENGINE = "engine"
+    DISK = "disk"
+
+
+SAID = {Need.ENGINE: ("engine_not_usable", "engine_usable"), Need.DISK: ("disk_not_usable", "disk_usable")}
+"""Events of the log, of a need that goes away and comes back."""
+
 
 SIGNAL_POLL_S = 0.2
 """A signal is seen at most so much later."""
@@ -66,17 +81,18 @@ class Worker:
         lease_s: float,
         poll_s: float,
         grace_s: float = 25,
-        ready_check: ReadyCheck = lambda: None,
+        ready_checks: Mapping[Need, ReadyCheck] | None = None,
     ) -> None:
-        """`ready_check` is asked before each claim: an order must not lose its attempts to an engine that is away."""
-        self._store, self._outbox, self._run_case, self._ready_check = store, outbox, run_case, ready_check
+        """`ready_checks` are asked before each claim: an order must not be computed for nothing."""
+        self._store, self._outbox, self._run_case = store, outbox, run_case
+        self._ready_checks = dict(ready_checks or {})
         self._lease_s, self._poll_s, self._grace_s = lease_s, poll_s, grace_s
         self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._leases = Leases()
         self._claim: Claim | None = None
         self._one_by_one_at = 0.0
-        self._usable = True
+        self._missing: dict[Need, str] = {}
 
     def wake(self) -> "Future[None]":
         """Have the worker's thread look for a case; done when it has looked, and ended the case it found."""
@@ -145,7 +161,7 @@ class Worker:
         while not self._stop.is_set():
             asked = self._next_asked()
             try:
-                while not self._stop.is_set() and self._engine_usable() and self.step():
+                while not self._stop.is_set() and self._ready() and self.step():
                     pass
             except Failed as error:
                 log.warning("worker_waits", reason=str(error.reason), detail=error.message)
@@ -157,19 +173,30 @@ class Worker:
                 if asked is not None and asked.set_running_or_notify_cancel():
                     asked.set_result(None)
 
-    def _engine_usable(self) -> bool:
-        """Said once when it changes; while it is not usable orders wait unclaimed, for this worker or for another."""
-        before, self._usable = self._usable, True
+    def _ready(self) -> bool:
+        """While something is missing orders wait unclaimed, for this worker or for another."""
+        missing = [need for need in self._ready_checks if not self._has(need)]
+        return not missing
+
+    def _has(self, need: Need) -> bool:
+        """Said once when it changes."""
+        trouble = self._trouble(need)
+        metrics.USABLE[need].set(trouble is None)
+        if trouble is None:
+            if self._missing.pop(need, None) is not None:
+                log.info(SAID[need][1])
+            return True
+        if need not in self._missing:
+            log.error(SAID[need][0], reason=str(trouble.reason), detail=trouble.message)
+        self._missing[need] = trouble.message
+        return False
+
+    def _trouble(self, need: Need) -> ChromogenError | None:
         try:
-            self._ready_check()
+            self._ready_checks[need]()
         except ChromogenError as error:
-            self._usable = False
-            if before:
-                log.error("engine_not_usable", reason=str(error.reason), detail=error.message)
-        if self._usable and not before:
-            log.info("engine_usable")
-        metrics.ENGINE_USABLE.set(self._usable)
-        return self._usable
+            return error
+        return None
 
     def _next_asked(self) -> "Future[None] | None":
         try:
@@ -191,10 +218,11 @@ class Worker:
                 log.info("case_done")
                 metrics.CASES.labels(OrderState.DONE.value, "").inc()
             except ChromogenError as error:
-                self._ended(claim, error)
+                self._ended(claim, self._whose_fault(error))
+            except OSError as error:
+                self._ended(claim, away(error) if error.errno in AWAY else _broke(error))
             except Exception as error:
-                log.error("case_broke", error=type(error).__name__)
-                self._ended(claim, Failed(ServiceReason.INTERNAL, f"unexpected {type(error).__name__}", retryable=True))
+                self._ended(claim, _broke(error))
             finally:
                 self._claim = None
 
@@ -204,13 +232,33 @@ class Worker:
             log.warning("case_lost")
             metrics.CASES.labels("LOST", str(error.reason)).inc()
             return
-        try:
-            state = self._store.end(claim, _state_after(error), str(error.reason), error.message)
-        except Failed as second:  # the lease runs out, and the order is taken up again
-            log.warning("case_not_ended", reason=str(second.reason))
+        state = self._end(claim, error)
+        if state is None:
             return
         metrics.CASES.labels(str(state), str(error.reason)).inc()
         log.warning("case_ended", state=str(state), reason=str(error.reason))
+
+    def _end(self, claim: Claim, error: ChromogenError) -> OrderState | None:
+        """None where the claim is lost, or its end can't be told: its lease runs out, and it is taken up again.
+
+        While the database is away nobody else can take it either: it is waited for, as an attempt would be lost else.
+        """
+        while True:
+            try:
+                return self._store.end(claim, _state_after(error), str(error.reason), error.message)
+            except Failed as second:
+                log.warning("case_not_ended", reason=str(second.reason))
+                if second.reason != ServiceReason.DATABASE_UNREACHABLE or self._stop.wait(self._poll_s):
+                    return None
+
+    def _whose_fault(self, error: ChromogenError) -> ChromogenError:
+        """A failed inference is the case's, unless the engine is away."""
+        if error.reason != Reason.ENGINE_FAILED or not error.retryable or Need.ENGINE not in self._ready_checks:
+            return error
+        trouble = self._trouble(Need.ENGINE)
+        if trouble is None:
+            return error
+        return Failed(ServiceReason.ENGINE_UNREACHABLE, trouble.message, retryable=True)
 
     def _renewed(self, claim: Claim) -> bool:
         try:
@@ -242,6 +290,12 @@ def leave_at_once() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _broke(error: Exception) -> Failed:
+    """The text of an error that nobody expected may hold a patient's data."""
+    log.error("case_broke", error=type(error).__name__)
+    return Failed(ServiceReason.INTERNAL, f"unexpected {type(error).__name__}", retryable=True)
 
 
 def _state_after(error: ChromogenError) -> OrderState:

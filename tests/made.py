@@ -10,12 +10,14 @@ from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.analyzers.nuclear import NUCLEAR
+from inference.analyzers.outlined import WITH_OUTLINES
 from inference.assay import assay_of
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms, histograms_of
 from inference.cells.values import Cells, made_cells
 from inference.geometry import Size
 from inference.grade import DENSITIES, HUES, VALUES
+from inference.outline import OUTLINE, RAYS, area_um2
 from inference.slide import Level, SlideFacts
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.order import (
@@ -55,6 +57,15 @@ def made_nuclei(n: int, *, seed: int = 0, width: int = WIDTH, height: int = HEIG
     )
 
 
+def with_outlines(nuclei: Cells, seed: int = 0) -> Cells:
+    """The same ones, each with an outline of 2 to 4 µm radius."""
+    random, n = np.random.default_rng(seed), len(nuclei)
+    radii = random.integers(40, 80, (n, RAYS)).astype(np.uint8)
+    density = random.integers(0, DENSITIES, n, dtype=np.uint16)
+    more = {OUTLINE: radii, "area_um2": area_um2(radii), "nucleus_od_centi": density}
+    return Cells(WITH_OUTLINES, nuclei.x, nuclei.y, {**nuclei.columns, **more})
+
+
 def made_result(
     tmp_path: Path,
     n: int = 500,
@@ -65,6 +76,7 @@ def made_result(
     profile: Profile | None = None,
     warnings: tuple[str, ...] = (),
     only_compartment: int | None = None,
+    outlines: bool = False,
 ) -> Result:
     """A result over n random nuclei of a nuclear stain, its Parquet file in `tmp_path`.
 
@@ -75,8 +87,10 @@ def made_result(
     nuclei = made_nuclei(n, seed=seed)
     if only_compartment is not None:
         nuclei["compartment"][:] = only_compartment
+    if outlines:
+        nuclei = with_outlines(nuclei)
     path, histograms = tmp_path / f"nuclei-{n}-{seed}.parquet", histograms_of(nuclei, NUCLEAR.histograms)
-    with CellWriter(path, NUCLEAR.schema, mpp=MPP) as writer:
+    with CellWriter(path, nuclei.schema, mpp=MPP) as writer:
         writer.add(nuclei)
     counts = NUCLEAR.counts(histograms, used.criteria)
     fields = np.stack([counts // 9 + (counts % 9 > k) for k in range(9)])

@@ -12,7 +12,7 @@ from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
 from inference.control_kind import ControlKind
 from inference.criteria import Criteria
-from inference.errors import Reason
+from inference.errors import Reason, Refused
 from inference.grade import (
     DENSITIES,
     GRADE_NAMES,
@@ -21,6 +21,7 @@ from inference.grade import (
     VALUES,
     DensityThresholds,
     HueValueThresholds,
+    NucleusDensityThresholds,
     Thresholds,
     grades,
     grades_by_density,
@@ -28,6 +29,7 @@ from inference.grade import (
 )
 from inference.infer import TileAnswer
 from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
+from inference.outline import OUTLINE, RAYS
 from inference.score import CountScore, score
 from inference.slide import Rgb
 
@@ -47,11 +49,26 @@ SCHEMA = CellSchema(
         Column(name="value", dtype="uint8", meaning="mean brightness", low=0, high=VALUES - 1),
         Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
     ),
+    optional=(
+        Column(name=OUTLINE, dtype="uint8", meaning="radii in 0.05 um along 24 rays from the centre", width=RAYS),
+        Column(name="area_um2", dtype="float32", meaning="area within the outline", unit="um2", low=0),
+        Column(
+            name="nucleus_od_centi",
+            dtype="uint16",
+            meaning="mean DAB optical density within the outline x 100",
+            low=0,
+            high=DENSITIES - 1,
+        ),
+    ),
 )
 HISTOGRAMS = (
     HistogramSpec(name="hue_value", columns=("compartment", "hue", "value"), shape=(2, HUES, VALUES)),
     HistogramSpec(name="density", columns=("compartment", "dab_od_centi"), shape=(2, DENSITIES)),
 )
+NUCLEUS_DENSITY = HistogramSpec(
+    name="nucleus_density", columns=("compartment", "nucleus_od_centi"), shape=(2, DENSITIES)
+)
+"""Where there are outlines."""
 GRADE_COLOURS: tuple[Colour, ...] = ((40, 90, 220), (250, 215, 60), (245, 130, 30), (200, 20, 20))
 GROUPS = tuple(
     Group(
@@ -124,7 +141,7 @@ class NuclearAnalyzer:
     schema = SCHEMA
     structure = "nucleus"
     stain = "immunohistochemistry"
-    histograms = HISTOGRAMS
+    histograms: tuple[HistogramSpec, ...] = HISTOGRAMS
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
@@ -134,7 +151,7 @@ class NuclearAnalyzer:
         note="disc epithelium, ring stroma",
         by="compartment and grade",
     )
-    criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds)
+    criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds, NucleusDensityThresholds)
     least_cells = 100
     controls = CONTROLS
     file_stem = "nuclei"
@@ -157,7 +174,7 @@ class NuclearAnalyzer:
         return NOT_IHC if quality.looks_like_he(overview) else None
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
-        grade = grades(cells["hue"], cells["value"], cells["dab_od_centi"], _thresholds(criteria))
+        grade = grades(cells["hue"], cells["value"], _densities(cells, criteria), _thresholds(criteria))
         return (cells["compartment"] * np.uint8(GRADES) + grade).astype(np.uint8)
 
     def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
@@ -167,7 +184,7 @@ class NuclearAnalyzer:
             table = histograms["hue_value"]
         else:
             grade = grades_by_density(np.arange(DENSITIES), thresholds)
-            table = histograms["density"]
+            table = _density_table(histograms, thresholds)
         counted = [int(row[grade == g].sum()) for row in table for g in range(GRADES)]
         return np.array(counted, np.int64)
 
@@ -210,6 +227,29 @@ def _fields(fields: IntArray | None, region: str) -> IntArray | None:
 def _thresholds(criteria: Criteria) -> Thresholds:
     assert isinstance(criteria, HueValueThresholds | DensityThresholds), "a profile is chosen by its kind of criteria"
     return criteria
+
+
+def _densities(cells: Cells, criteria: Criteria) -> npt.NDArray[Any]:
+    """That which is graded by. Raises Refused OUTLINES_MISSING."""
+    if not isinstance(criteria, NucleusDensityThresholds):
+        return cells["dab_od_centi"]
+    if "nucleus_od_centi" not in cells.columns:
+        raise _no_outlines()
+    return cells["nucleus_od_centi"]
+
+
+def _density_table(histograms: Histograms, thresholds: DensityThresholds) -> IntArray:
+    """Raises Refused OUTLINES_MISSING."""
+    if not isinstance(thresholds, NucleusDensityThresholds):
+        return histograms["density"]
+    if NUCLEUS_DENSITY.name not in histograms.tables:
+        raise _no_outlines()
+    return histograms[NUCLEUS_DENSITY.name]
+
+
+def _no_outlines() -> Refused:
+    message = "the profile grades by the density within outlines, which were not made: analyse again with outlines"
+    return Refused(Reason.OUTLINES_MISSING, message)
 
 
 def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[Score]:

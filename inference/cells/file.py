@@ -7,12 +7,14 @@ centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inference.cells.values import Cells, CellSchema
+from inference.cells.values import Cells, CellSchema, Column, shaped
 from inference.errors import Reason, Refused
 
 SCHEMA_KEY = b"chromogen.cells"
@@ -24,8 +26,19 @@ ROWS = 65_536
 def arrow_schema(schema: CellSchema) -> pa.Schema:
     """float32 places, then the schema's columns, nothing nullable."""
     fields = [pa.field(name, pa.float32(), nullable=False) for name in PLACE]
-    fields += [pa.field(c.name, pa.from_numpy_dtype(np.dtype(c.dtype)), nullable=False) for c in schema.columns]
+    fields += [pa.field(c.name, _arrow_type(c), nullable=False) for c in schema.columns]
     return pa.schema(fields, metadata={SCHEMA_KEY: f"{schema.name}/{schema.version}".encode()})
+
+
+def _arrow_type(column: Column) -> pa.DataType:
+    one = pa.from_numpy_dtype(np.dtype(column.dtype))
+    return one if column.width == 1 else pa.list_(pa.field("element", one, nullable=False), column.width)
+
+
+def _arrow_array(values: npt.NDArray[Any], of: pa.DataType) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values, type=of, safe=False)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), type=of.value_type), type=of)
 
 
 class CellWriter:
@@ -46,7 +59,7 @@ class CellWriter:
             return
         places = [(cells.x + 0.5) * self._mpp, (cells.y + 0.5) * self._mpp, cells.x, cells.y]
         columns = [*places, *(cells[name] for name in cells.schema.names)]
-        arrays = [pa.array(c, type=f.type, safe=False) for c, f in zip(columns, self._schema, strict=True)]
+        arrays = [_arrow_array(c, f.type) for c, f in zip(columns, self._schema, strict=True)]
         self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._rows += len(cells)
         if self._rows >= ROWS:
@@ -77,14 +90,27 @@ class CellWriter:
 def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
+    They have the schema's columns, and the optional ones that the file has.
+
     Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
     """
     with _opened(path) as file:
         _check(path, file.schema_arrow, schema)
+        found = schema.having(file.schema_arrow.names)
         for batch in file.iter_batches(batch_size=rows):
-            c = {name: batch.column(name).to_numpy() for name in batch.schema.names}
-            columns = {name: c[name] for name in schema.names}
-            yield Cells(schema, c["x_px"].astype(np.float64), c["y_px"].astype(np.float64), columns)
+            x, y = (batch.column(name).to_numpy().astype(np.float64) for name in ("x_px", "y_px"))
+            yield Cells(found, x, y, {c.name: _numbers(batch.column(c.name), c) for c in found.columns})
+
+
+def _numbers(values: pa.Array, column: Column) -> npt.NDArray[Any]:
+    one = values if column.width == 1 else values.flatten()
+    return shaped(one.to_numpy(zero_copy_only=column.width == 1), column)
+
+
+def columns_of(path: Path) -> frozenset[str]:
+    """Which columns a file of cells has. Raises Refused CELLS_INVALID."""
+    with _opened(path) as file:
+        return frozenset(file.schema_arrow.names)
 
 
 def _opened(path: Path) -> pq.ParquetFile:

@@ -4,8 +4,8 @@ Every number that scoring looks at is quantised once, by the analyzer that measu
 file and from the histograms agree exactly.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ class Column:
     """A number kept of each cell: `dtype` is NumPy's name of an integer or float type; `unit` a UCUM code, empty for
     none.
 
-    `low` and `high` are what it can be (inclusive), where that is known.
+    `low` and `high` are what it can be (inclusive), where that is known; `width` how many of it a cell has.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Column:
     unit: str = ""
     low: float | None = None
     high: float | None = None
+    width: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,13 @@ class CellSchema:
     """The columns of one kind of cells beside their place; `name` and `version` stand in the file's metadata.
 
     `confidence` is among the columns of every schema: the probability, 0 to 1, that the cell is what it is called.
+    `optional` columns are those that some files of this version have beside them.
     """
 
     name: str
     version: int
     columns: tuple[Column, ...]
+    optional: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -51,6 +54,10 @@ class CellSchema:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    def having(self, names: Collection[str]) -> "CellSchema":
+        """With those of the optional columns that are named."""
+        return replace(self, columns=(*self.columns, *(c for c in self.optional if c.name in names)), optional=())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +94,15 @@ class Cells:
 
 def made_cells(schema: CellSchema, x: npt.ArrayLike, y: npt.ArrayLike, **columns: npt.ArrayLike) -> Cells:
     """Cells of arrays or lists, each column as its schema has it. Raises ValueError where one is missing or surplus."""
-    typed = {c.name: np.asarray(columns.pop(c.name), c.dtype) for c in schema.columns if c.name in columns}
+    typed = {c.name: shaped(np.asarray(columns.pop(c.name), c.dtype), c) for c in schema.columns if c.name in columns}
     if columns:
         raise ValueError(f"cells of {schema.name} have no {', '.join(columns)}")
     return Cells(schema, np.asarray(x, np.float64), np.asarray(y, np.float64), typed)
+
+
+def shaped(values: npt.NDArray[Any], column: Column) -> npt.NDArray[Any]:
+    """(n,), or (n, width)."""
+    return values if column.width == 1 else values.reshape(-1, column.width)
 
 
 def no_cells(schema: CellSchema) -> Cells:

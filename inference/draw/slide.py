@@ -69,6 +69,12 @@ class Drawing:
                 _paste(out, region, self._tile(column, row), column * SIDE, row * SIDE)
         return out
 
+    def outlines(self, rays: int) -> npt.NDArray[np.float64]:
+        """(n, rays) px: how far each nucleus of `truth` reaches from its centre, ray k at k / rays of a turn from x to
+        y.
+        """
+        return self._shapes.radii(rays)
+
     def bands(self, height: int = SIDE) -> Iterator[Rgb]:
         """The whole slide from top to bottom, (height, width, 3) each, the last one shorter."""
         for y in range(0, self.size.height, height):

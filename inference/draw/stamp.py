@@ -55,6 +55,15 @@ class Shapes:
         found: npt.NDArray[np.int64] = np.flatnonzero(touching) + first
         return found
 
+    def radii(self, rays: int) -> npt.NDArray[np.float64]:
+        """(n, rays) px from each centre to where half of the edge has faded, ray k at k / rays of a turn."""
+        angle = np.arange(rays) * (2 * np.pi / rays) - self.cells.angle[:, None]
+        u, v = np.cos(angle) / self.cells.long[:, None], np.sin(angle) / self.cells.wide[:, None]
+        rho = np.hypot(u, v)
+        cos, sin = np.asarray(u / rho, np.float32), np.asarray(v / rho, np.float32)
+        bent = _outline(cos[:, None], sin[:, None], self.harmonics)[:, 0]
+        return np.asarray(bent / rho, np.float64)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nuclei:

@@ -23,7 +23,8 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_result_id_idx ON outbox (result_id);
 CREATE INDEX outbox_order_id_idx ON outbox (order_id) WHERE kind = 'ORU';
-CREATE INDEX outbox_waiting_idx ON outbox (destination, id) WHERE state = 'WAITING';
+CREATE INDEX outbox_waiting_idx ON outbox (destination, lab, id) WHERE state = 'WAITING';
+CREATE INDEX outbox_waiting_order_idx ON outbox (order_id, destination, id) WHERE state = 'WAITING';
 CREATE INDEX outbox_dead_idx ON outbox (destination) WHERE state = 'DEAD';
 
 COMMENT ON COLUMN outbox.id IS 'the order of sending';
@@ -31,4 +32,4 @@ COMMENT ON COLUMN outbox.order_id IS 'null: of no order';
 COMMENT ON COLUMN outbox.result_id IS 'null: a refusal';
 COMMENT ON COLUMN outbox.sha256 IS 'of the file when the result was finished';
 COMMENT ON COLUMN outbox.state IS 'WAITING, SENT, DEAD';
-COMMENT ON COLUMN outbox.errors IS 'times that the receiver answered AE or CE';
+COMMENT ON COLUMN outbox.errors IS 'times that the receiver answered AE or CE, or nothing though it answered others';

@@ -1,7 +1,5 @@
 """What `chromogen check` checks: each function asks one dependency, says what it found, or raises with what to do."""
 
-import shutil
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +18,13 @@ from server.api.auth import authenticate_by
 from server.api.keys import parse_keys, reader_of
 from server.api.server import credentials_of
 from server.bootstrap import Service, bootstrap
+from server.disk import free_gb
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.settings import Settings, is_loopback
 from server.site_file import site_of
 from server.store.database import transaction, unproven_hosts
 from server.store.migrate import OLDER_TABLES, Standing, standing
+from server.store.queue_metrics import outages
 from server.tls import engine_secure, listener_context
 
 LEAST_FREE_GB = 5.0
@@ -95,13 +95,10 @@ def folder(wanted: Settings) -> Found:
 
 def written(place: Path, name: str, *, make: bool) -> float:
     """GB free in a folder that can be written to. Raises Failed SETTING_INVALID."""
-    probe = place / f".check-{uuid.uuid4().hex}"
     try:
         if make:
             place.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-        return shutil.disk_usage(place).free / 1e9
+        return free_gb(place)
     except OSError as error:
         what = f"{place} can't be written ({type(error).__name__}); make it, let this account write, or set {name}"
         raise Failed(ServiceReason.SETTING_INVALID, what) from None
@@ -117,6 +114,8 @@ def database(wanted: Settings) -> Found:
             raise Failed(ServiceReason.DATABASE_FAILED, OLDER_TABLES)
         kind = "private PostgreSQL" if service.private_postgres is not None else "configured PostgreSQL"
         told = f"{kind} as {who}, {len(service.store.due(1000))} orders due, {service.outbox.waiting()} reports waiting"
+        with transaction(service.database) as connection:
+            told += "".join(f", {n} orders wait: {reason}" for reason, n in outages(connection))
     if found is Standing.NEWER:
         return Found(text=told, advice="the tables are a newer version's: finish the upgrade of this program")
     return Found(text=told, advice=_database_line(service.database_url))

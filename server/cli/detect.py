@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from inference.analyze import find_cells
 from inference.analyzers.nuclear import NUCLEAR
@@ -15,6 +16,7 @@ from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import GRADES
 from inference.infer import Engine
+from inference.outline import OUTLINE, polygons
 from inference.slide import Slide
 from server.cli.progress import progress_bar
 from server.slides.opening import open_slide
@@ -27,8 +29,9 @@ FAINTEST = 0.01
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option("--mpp", type=float, default=0.5, help="pixel size in µm")
 @click.option("--min-confidence", type=click.FloatRange(0, 1), default=0.01)
+@click.option("--outlines", is_flag=True, help="the outline of each nucleus too, with its area and density")
 @click.option("--model", type=click.Path(path_type=Path), help="folder of another model; the shipped one else")
-def detect(images: tuple[Path, ...], mpp: float, min_confidence: float, model: Path | None) -> None:
+def detect(images: tuple[Path, ...], mpp: float, min_confidence: float, outlines: bool, model: Path | None) -> None:
     """Find nuclei in each IMAGE and print one JSON object a line: image, mpp, nuclei (x, y in pixels of the image)."""
     assay = assay_of(USUAL_MARKER)  # whose model finds the nuclei, and whose built-in criteria grade them
     engine = make_engine("local", model, model=assay.model)
@@ -36,22 +39,29 @@ def detect(images: tuple[Path, ...], mpp: float, min_confidence: float, model: P
         for i, path in enumerate(images, 1):
             slide = open_slide(path, mpp=mpp, resolution=engine.model.resolution)
             try:
-                found = found_in(slide, engine, assay.built_in.criteria, min_confidence)
+                found = found_in(slide, engine, assay.built_in.criteria, min_confidence, outlines=outlines)
             finally:
                 slide.close()
             click.echo(json.dumps({"image": str(path), "mpp": mpp, **found}))
             progress(i / len(images))
 
 
-def found_in(slide: Slide, engine: Engine, criteria: Criteria, min_confidence: float) -> dict[str, Any]:
+def found_in(
+    slide: Slide, engine: Engine, criteria: Criteria, min_confidence: float, *, outlines: bool = False
+) -> dict[str, Any]:
     """`nuclei`, graded by the criteria, and `warnings` where there are any."""
     if slide.working.size.area > LARGEST_PX:
         raise Refused(Reason.REGION_INVALID, "the picture is too large for detect; use `chromogen score`")
-    cells = find_cells(slide, engine, NUCLEAR, FAINTEST)
+    cells = find_cells(slide, engine, NUCLEAR, FAINTEST, outlines=outlines)
     picture, _ = slide.overview(2.0)
     mismatch = NUCLEAR.mismatch(picture)
     said = {} if mismatch is None else {"warnings": [mismatch.reason.value]}
-    return {"nuclei": nuclei(cells.taken(cells["confidence"] >= min_confidence), criteria)} | said
+    kept = cells.taken(cells["confidence"] >= min_confidence)
+    found = nuclei(kept, criteria)
+    if outlines:
+        for nucleus, more in zip(found, shapes(kept, slide.facts.mpp), strict=True):
+            nucleus.update(more)
+    return {"nuclei": found} | said
 
 
 def nuclei(cells: Cells, criteria: Criteria) -> list[dict[str, Any]]:
@@ -70,4 +80,14 @@ def nuclei(cells: Cells, criteria: Criteria) -> list[dict[str, Any]]:
             "grade": group % GRADES,
         }
         for x, y, confidence, hue, value, centi, group in zip(*(c.tolist() for c in columns), groups, strict=True)
+    ]
+
+
+def shapes(cells: Cells, mpp: float) -> list[dict[str, Any]]:
+    """Of cells with outlines, what `nuclei` says beside the rest; corners in the coordinates of `x` and `y`."""
+    corners = np.round(polygons(cells[OUTLINE], cells.x, cells.y, mpp=mpp), 2).tolist()
+    areas, densities = cells["area_um2"].tolist(), cells["nucleus_od_centi"].tolist()
+    return [
+        {"outline": outline, "area_um2": round(area, 2), "nucleus_od": centi / 100}
+        for outline, area, centi in zip(corners, areas, densities, strict=True)
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from inference.analyze import Options
+from inference.analyzers.outlined import check_outlines
 from inference.area import check_inside, read_areas
 from inference.assay import USUAL_MARKER, Assay, assay_of
 from inference.control import Core, classes, cores_of
@@ -65,6 +66,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="folder for result.json, cells, overlay, QuPath file",
 )
+@click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -78,6 +80,7 @@ def score(
     focal_plane: int | None,
     engine: str,
     out: Path | None,
+    outlines: bool,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
@@ -85,6 +88,8 @@ def score(
 ) -> None:
     """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
     assay = assay_of(marker, "--marker")  # before the slide is opened
+    if outlines:
+        check_outlines(assay.analyzer)
     box = parse_region(region) if region else None
     profile = read_profile(profile_file) if profile_file else built_in(assay)
     check_marker(profile, assay)
@@ -109,7 +114,7 @@ def score(
             profile,
             folder,
             gate=lambda slide: gate_of(slide, runs, profile.criteria, cores, assay),
-            options=Options(region=box),
+            options=Options(region=box, outlines=outlines),
             progress=progress,
         )
         text = (folder / "result.json").read_text()

@@ -34,6 +34,14 @@ NATURES = {
 }
 
 
+def not_made(kind: ArtifactKind) -> str:
+    """The warning (UPPER_SNAKE) of a result of which an artifact couldn't be built."""
+    return f"{kind.value}_NOT_MADE"
+
+
+NOT_MADE = frozenset(map(not_made, ArtifactKind))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """A file; `identifier` is what its receiver knows it by (MSH-10, SOP instance UID), empty where it never leaves."""

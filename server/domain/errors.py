@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from inference.errors import ChromogenError, Failed, Refused
+from inference.errors import ChromogenError, Failed, Reason, Refused
 
-__all__ = ["ChromogenError", "Failed", "Refused", "ServiceReason"]
+__all__ = ["OUTAGES", "ChromogenError", "Failed", "Refused", "ServiceReason"]
 
 
 class ServiceReason(StrEnum):
@@ -30,6 +30,7 @@ class ServiceReason(StrEnum):
     ARCHIVE_UNREACHABLE = "ARCHIVE_UNREACHABLE"
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     DATABASE_FAILED = "DATABASE_FAILED"
+    ENGINE_UNREACHABLE = "ENGINE_UNREACHABLE"
     WORKER_LOST = "WORKER_LOST"
     RESULT_UNKNOWN = "RESULT_UNKNOWN"
     DELIVERY_FAILED = "DELIVERY_FAILED"
@@ -62,3 +63,16 @@ class ServiceReason(StrEnum):
     DELIVERY_STATE = "DELIVERY_STATE"
     DELIVERY_SUPERSEDED = "DELIVERY_SUPERSEDED"
     INTERNAL = "INTERNAL"
+
+
+OUTAGES = frozenset(
+    {
+        ServiceReason.ARCHIVE_UNREACHABLE,
+        ServiceReason.DATABASE_UNREACHABLE,
+        ServiceReason.DATABASE_FAILED,
+        ServiceReason.ENGINE_UNREACHABLE,
+        ServiceReason.DELIVERY_FAILED,
+        Reason.OUTPUT_NOT_WRITABLE,
+    }
+)
+"""Nobody's fault: archive, database, engine or disk is away. What failed for one of them waits and loses no attempt."""

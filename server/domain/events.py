@@ -5,12 +5,12 @@ What no route asks for isn't built.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.artifact import Artifact, ArtifactKind, not_made
 from server.domain.order import Order
 from server.domain.result import Result, ResultId
 
@@ -45,7 +45,10 @@ class Signing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened to an order; `reason` (UPPER_SNAKE) and `detail` (for a person) where it ended badly."""
+    """Something that happened to an order; `reason` (UPPER_SNAKE) and `detail` (for a person) where it ended badly.
+
+    `not_made` says which artifacts of it couldn't be built, each with its reason: what is built after them tells of it.
+    """
 
     kind: EventKind
     order: Order
@@ -53,6 +56,23 @@ class Event:
     signing: Signing | None = None
     reason: str = ""
     detail: str = ""
+    not_made: tuple[str, ...] = ()
+
+    def without(self, kind: ArtifactKind, reason: str) -> "Event":
+        """The same without an artifact that couldn't be built; its result is warned of that."""
+        said = (*self.not_made, f"{kind.value} ({reason})")
+        return replace(self, not_made=said, result=_warned(self.result, kind, missing=True))
+
+    def having(self, kind: ArtifactKind) -> "Event":
+        """The same with an artifact that was built: no longer missing, if it was."""
+        return replace(self, result=_warned(self.result, kind, missing=False))
+
+
+def _warned(result: Result | None, kind: ArtifactKind, *, missing: bool) -> Result | None:
+    if result is None or (not_made(kind) in result.warnings) is missing:
+        return result
+    others = tuple(warning for warning in result.warnings if warning != not_made(kind))
+    return replace(result, warnings=(*others, not_made(kind)) if missing else others)
 
 
 class Reporter(Protocol):

@@ -33,6 +33,9 @@ from server.report.quantities import Form, Quantity, quantities, regions
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
 
+RESULT_NOT_SAID = "RESULT_NOT_SAID"
+"""Instead of a score: there is one, which the message can't hold."""
+
 _DECIMALS = 2
 _TYPES = {Form.NUMBER: "NM", Form.WORDS: "ST", Form.ANSWER: "CWE"}
 """OBX-2: the same of a measure with a score as without."""
@@ -50,19 +53,22 @@ class Status(StrEnum):
     REJECTED = "X"
 
 
-def build_oru(result: Result, order: Order, *, status: Status = Status.PRELIMINARY) -> bytes:
+def build_oru(
+    result: Result, order: Order, *, status: Status = Status.PRELIMINARY, not_made: Sequence[str] = ()
+) -> bytes:
     """The result for the LIS that ordered it, in the order's character set (UTF-8 where that lacks a sign).
 
-    One OBX a quantity and region (OBX-4). Where a control withholds the score it says why, OBR-25 X, and no quantity.
-    Raises Failed INTERNAL if hl7apy refuses the text.
+    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). Where a control
+    withholds the score it says why, OBR-25 X, and no quantity. Raises Failed INTERNAL if hl7apy refuses the text.
     """
-    at = result.created_at
+    at, withheld = result.created_at, result.control.withheld
+    missing = [f"Not made, so not in the archive: {name}. The score stands." for name in not_made]
     observations = [*_scores(result, status), *_control(result, status), *_provenance(result, order, status)]
-    if result.control.withheld:
-        observations.insert(0, _observation(REFUSAL, result.control.withheld, Status.REJECTED, kind="ST"))
+    if withheld:
+        observations.insert(0, _observation(REFUSAL, withheld, Status.REJECTED, kind="ST"))
     lines = [
-        *patient_and_order(order, Status.REJECTED if result.control.withheld else status, at),
-        *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate(_notes(result), start=1)),
+        *patient_and_order(order, Status.REJECTED if withheld else status, at),
+        *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate([*_notes(result), *missing], start=1)),
         *_numbered(observations),
         *specimen(order),
     ]
@@ -110,18 +116,21 @@ def build_bare_refusal(order: Order, reason: str) -> bytes:
     """For an order of which `build_refusal` can't be written: its numbers and the reason, no patient, no specimen, same
     MSH-10.
     """
+    return _bare(order, refusal_control_id(order, reason), RESEARCH_USE_ONLY, reason)
+
+
+def build_bare_notice(result: Result, order: Order, status: Status) -> bytes:
+    """For a result of which `build_oru` can't be written: that there is one, and where; under the MSH-10 of it."""
+    note = f"The slide is scored, but its result can't be written as HL7: read result {result.id} in chromogen."
+    return _bare(order, control_id(result, status), note, RESULT_NOT_SAID)
+
+
+def _bare(order: Order, message_id: str, note: str, reason: str) -> bytes:
     at, asked = order.begun_at or order.received_at, order.request
     bare = replace(order, request=replace(asked, procedure_code=asked.marker, procedure_text="", charset=UTF8))
-    note, observation = (
-        segment("NTE", "1", "L", composed(RESEARCH_USE_ONLY)),
-        _observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST"),
-    )
-    return checked(
-        bare,
-        refusal_control_id(order, reason),
-        at,
-        [*order_alone(bare, Status.REJECTED, at), note, *_numbered([observation])],
-    )
+    observation = _observation(REFUSAL, composed(reason), Status.REJECTED, kind="ST")
+    lines = [*order_alone(bare, Status.REJECTED, at), segment("NTE", "1", "L", composed(note))]
+    return checked(bare, message_id, at, [*lines, *_numbered([observation])])
 
 
 def control_id(result: Result, status: Status = Status.PRELIMINARY) -> str:

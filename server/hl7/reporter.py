@@ -10,6 +10,7 @@ from server.domain.order import Order
 from server.domain.result import Result
 from server.hl7.oru import (
     Status,
+    build_bare_notice,
     build_bare_refusal,
     build_oru,
     build_refusal,
@@ -77,9 +78,14 @@ class OruReporter:
 
 
 def _message_of(event: Event, result: Result, status: Status) -> bytes:
-    if status is Status.REJECTED:
-        return build_rejection(result, event.order, event.detail)
-    return build_oru(result, event.order, status=status)
+    """Whatever stands in the order or the result, the LIS hears that there is a score."""
+    try:
+        if status is Status.REJECTED:
+            return build_rejection(result, event.order, event.detail)
+        return build_oru(result, event.order, status=status, not_made=event.not_made)
+    except Exception as error:  # its text may hold a patient's data
+        log.error("result_said_barely", order=event.order.id, result=result.id, error=type(error).__name__)
+        return build_bare_notice(result, event.order, status)
 
 
 def _refusal_of(order: Order, reason: str, detail: str) -> bytes:

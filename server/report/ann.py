@@ -1,10 +1,11 @@
-"""The cells of a result as Microscopy Bulk Simple Annotations: a group of points for each of the analyzer's groups.
+"""The cells of a result as Microscopy Bulk Simple Annotations: a group for each of the analyzer's groups, of points, or
+of polygons where the cells have outlines.
 
 Points are columns and rows of the largest image's total pixel matrix, its top-left corner being (0, 0) and the centre
 of its first pixel (0.5, 0.5) (PS3.3 C.37.1.2.1), or millimetres in the slide's frame of reference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,15 +17,17 @@ from pydicom import Dataset
 from inference.analyzers.analyzer import Analyzer, Group
 from inference.cells.file import read_cells
 from inference.cells.values import Cells
+from inference.outline import OUTLINE, polygons
 from server.domain.result import Result
 from server.report import codes, identity
+from server.report.codes import Code
 from server.report.identity import concept, derived_uid
 from server.report.source import SlideGeometry, geometry, main_image
 
 SERIES_NUMBER = 9102
 
-Points = npt.NDArray[np.float32]
-"""(n, 2) columns and rows in pixels, or (n, 3) x, y, z in mm."""
+Shapes = npt.NDArray[np.float32]
+"""(n, p, 2) columns and rows in pixels, or (n, p, 3) x, y, z in mm: p is 1 for points, the corners of polygons else."""
 
 
 class Coordinates(StrEnum):
@@ -38,20 +41,26 @@ class Coordinates(StrEnum):
 class _Columns:
     """What is gathered of one group, a batch of the file at a time."""
 
-    points: list[Points] = field(default_factory=list)
-    confidence: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    shapes: list[Shapes] = field(default_factory=list)
+    measured: dict[Code, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
+
+    def add(self, shapes: Shapes, measured: Mapping[Code, npt.NDArray[np.float32]]) -> None:
+        self.shapes.append(shapes)
+        for what, values in measured.items():
+            self.measured.setdefault(what, []).append(values)
 
 
 def build_ann(
     result: Result, source: Sequence[Dataset], *, coordinates: Coordinates = Coordinates.PIXELS, confidence: bool = True
 ) -> Dataset | None:
-    """The annotations of a result's cells, 12 bytes a cell (8 without `confidence`); None where it has none.
+    """The annotations of a result's cells; None where it has none. 12 bytes a point (8 without `confidence`), 216 a
+    polygon, which has its area and density too.
 
     Raises Refused as `source.main_image`, and CELLS_INVALID where the file holds cells of another kind of assay.
     """
     image, analyzer = main_image(result, source), result.assay.analyzer
-    gathered = _gathered(result, geometry(image, mpp=result.analysis.slide.mpp), coordinates)
-    filled = [(group, columns) for group, columns in zip(analyzer.groups, gathered, strict=True) if columns.points]
+    gathered = _gathered(result, geometry(image, mpp=result.analysis.slide.mpp), coordinates, confidence)
+    filled = [(group, columns) for group, columns in zip(analyzer.groups, gathered, strict=True) if columns.shapes]
     if not filled:
         return None
     cells = analyzer.file_stem
@@ -60,8 +69,7 @@ def build_ann(
         source_images=[image],
         annotation_coordinate_type=coordinates.value,
         annotation_groups=[
-            _group(result, number, group, columns, confidence)
-            for number, (group, columns) in enumerate(filled, start=1)
+            _group(result, number, group, columns) for number, (group, columns) in enumerate(filled, start=1)
         ],
         content_label=cells.upper(),
         content_description=identity.RESEARCH_USE_ONLY,
@@ -71,29 +79,43 @@ def build_ann(
     return report
 
 
-def _gathered(result: Result, slide: SlideGeometry, coordinates: Coordinates) -> list[_Columns]:
+def _gathered(result: Result, slide: SlideGeometry, coordinates: Coordinates, confidence: bool) -> list[_Columns]:
     """One for each of the analyzer's groups."""
     analyzer: Analyzer = result.assay.analyzer
     gathered = [_Columns() for _ in analyzer.groups]
     for cells in read_cells(result.cells_file, analyzer.schema):
-        points = _points(cells, slide, coordinates)
+        shapes, measured = _shapes(cells, slide, coordinates), _measured(cells, confidence)
         group_of = analyzer.group_of(cells, result.profile.criteria)
         for place, columns in enumerate(gathered):
             chosen = group_of == place
             if chosen.any():
-                columns.points.append(points[chosen])
-                columns.confidence.append(cells["confidence"][chosen])
+                columns.add(shapes[chosen], {what: values[chosen] for what, values in measured.items()})
     return gathered
 
 
-def _points(cells: Cells, slide: SlideGeometry, coordinates: Coordinates) -> Points:
-    if coordinates is Coordinates.SLIDE:
-        return slide.to_slide(cells.x, cells.y).astype(np.float32)
-    return (np.stack([cells.x, cells.y], axis=1) + 0.5).astype(np.float32)
+def _shapes(cells: Cells, slide: SlideGeometry, coordinates: Coordinates) -> Shapes:
+    corners = np.stack([cells.x, cells.y], axis=1)[:, None]
+    if OUTLINE in cells.columns:
+        corners = polygons(cells[OUTLINE], cells.x, cells.y, mpp=slide.spacing[1] * 1000)
+    if coordinates is Coordinates.PIXELS:
+        return (corners + 0.5).astype(np.float32)
+    x, y = corners.reshape(-1, 2).T
+    return slide.to_slide(x, y).astype(np.float32).reshape(*corners.shape[:2], -1)
 
 
-def _group(result: Result, number: int, of: Group, columns: _Columns, confidence: bool) -> AnnotationGroup:
-    analyzer, points = result.assay.analyzer, np.concatenate(columns.points)
+def _measured(cells: Cells, confidence: bool) -> dict[Code, npt.NDArray[np.float32]]:
+    """In the order in which they are written."""
+    measured: dict[Code, npt.NDArray[np.float32]] = {}
+    if confidence:
+        measured[codes.DETECTION_CONFIDENCE] = cells["confidence"]
+    if OUTLINE in cells.columns:
+        measured[codes.AREA] = cells["area_um2"]
+        measured[codes.OUTLINED_DENSITY] = (cells["nucleus_od_centi"] / 100).astype(np.float32)
+    return measured
+
+
+def _group(result: Result, number: int, of: Group, columns: _Columns) -> AnnotationGroup:
+    analyzer, shapes = result.assay.analyzer, np.concatenate(columns.shapes)
     group = AnnotationGroup(
         number=number,
         uid=derived_uid(result.id, f"ANN/{of.name}"),
@@ -102,23 +124,30 @@ def _group(result: Result, number: int, of: Group, columns: _Columns, confidence
         annotated_property_category=concept(codes.ANATOMICAL_STRUCTURE),
         annotated_property_type=concept(codes.structure_of(analyzer)),
         primary_anatomic_structures=[concept(codes.region_of(analyzer, of.region))],
-        graphic_type="POINT",
-        graphic_data=[points[:1]],
+        graphic_type="POINT" if shapes.shape[1] == 1 else "POLYGON",
+        graphic_data=[shapes[0]],
         algorithm_type="AUTOMATIC",
         algorithm_identification=identity.algorithm_sequence(result),
     )
-    return _filled(group, points, np.concatenate(columns.confidence) if confidence else None)
+    return _filled(group, shapes, {what: np.concatenate(values) for what, values in columns.measured.items()})
 
 
-def _filled(group: AnnotationGroup, points: Points, confidence: npt.NDArray[np.float32] | None) -> AnnotationGroup:
-    """Put all points where the first stands: highdicom's constructor visits each in Python, seconds and gigabytes a
+def _filled(
+    group: AnnotationGroup, shapes: Shapes, measured: Mapping[Code, npt.NDArray[np.float32]]
+) -> AnnotationGroup:
+    """Put all shapes where the first stands: highdicom's constructor visits each in Python, seconds and gigabytes a
     million.
     """
-    group.NumberOfAnnotations = len(points)
-    if points.shape[1] == 3:
-        group.CommonZCoordinateValue = float(points[0, 2])  # a slide is flat: every cell has the plane's z
-    group.PointCoordinatesData = points[:, :2].tobytes()
-    if confidence is not None:
-        values = Measurements(name=concept(codes.DETECTION_CONFIDENCE), values=confidence, unit=concept(codes.ONE))
-        group.MeasurementsSequence = [values]
+    n, corners, dimensions = shapes.shape
+    group.NumberOfAnnotations = n
+    if dimensions == 3:
+        group.CommonZCoordinateValue = float(shapes[0, 0, 2])  # a slide is flat: every cell has the plane's z
+    group.PointCoordinatesData = shapes[:, :, :2].tobytes()
+    if corners > 1:
+        group.LongPrimitivePointIndexList = (np.arange(n, dtype=np.uint32) * corners * 2 + 1).tobytes()
+    if measured:
+        group.MeasurementsSequence = [
+            Measurements(name=concept(what), values=values, unit=concept(what.unit or codes.ONE))
+            for what, values in measured.items()
+        ]
     return AnnotationGroup.from_dataset(group, copy=False)

@@ -79,6 +79,7 @@ def unit_of(value: str) -> Code | None:
 
 # No LOINC or SNOMED CT code is known for these; docs/dicom-conformance.md defines each.
 DETECTION_CONFIDENCE = _own("CONFIDENCE", "Confidence of detection, 0 to 1", ONE)
+OUTLINED_DENSITY = _own("NUCLEUS_DAB_OD", "Mean DAB optical density within the outline", ONE)
 CLINICAL_REGION = _own("CLINICAL_REGION", "Region that the clinical score is about")
 WARNING = _own("WARNING", "Warning")
 USE = _own("INTENDED_USE", "Intended use")

@@ -1,5 +1,6 @@
 """A result's files in its case's folder: pictures and texts for people and for QuPath, and what later work needs."""
 
+import json
 from pathlib import Path
 
 from inference.fields import Fields, heterogeneity
@@ -16,9 +17,19 @@ def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> N
     """result.json, overlay.png, and the cells with their groups as GeoJSON."""
     analyzer, criteria, cells = result.assay.analyzer, result.profile.criteria, result.cells_file
     counts = analyzer.counts(result.analysis.histograms, criteria)
-    write_geojson(folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts)
+    write_geojson(
+        folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts, mpp=result.analysis.slide.mpp
+    )
     write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
     write_json(folder / "result.json", result_json(result, heterogeneity(fields, result.assay)))
+
+
+def rewrite_warnings(result: Result, folder: Path) -> None:
+    """Put a result's warnings into its result.json, where reports added some."""
+    path = folder / "result.json"
+    said = json.loads(path.read_text())
+    if said["warnings"] != list(result.warnings):
+        write_json(path, said | {"warnings": list(result.warnings)})
 
 
 def kept_files(cells: Path, header: Path) -> tuple[Artifact, ...]:

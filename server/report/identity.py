@@ -22,6 +22,7 @@ from server.domain.result import Result, ResultId
 from server.report import codes
 from server.report.codes import Code
 from server.report.reportable import CHARACTER_SET
+from server.slides.quiet import quiet
 
 MANUFACTURER = "chromogen"
 RESEARCH_USE_ONLY = "Research use only"
@@ -168,7 +169,8 @@ def write(report: Dataset, path: Path) -> None:
     """Write a report as a DICOM file; it appears under its name only when whole. Raises Failed OUTPUT_NOT_WRITABLE."""
     part = path.with_name(path.name + ".part")
     try:
-        report.save_as(part, enforce_file_format=True)
+        with quiet():  # pydicom warns of values that it finds invalid, and quotes them
+            report.save_as(part, enforce_file_format=True)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from server.domain.result import Result
 from server.report.identity import write
 from server.report.reportable import reportable, valid
 from server.slides.dicom_header import identify
+from server.slides.quiet import quiet
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ def read_source(folder: Path) -> list[Dataset]:
 
 def _header(path: Path) -> Dataset | None:
     try:
-        with path.open("rb") as file:  # up to the items for each frame of a sparse slide, which no report needs
+        with quiet(), path.open("rb") as file:  # up to the items for each frame of a sparse slide: no report needs them
             header = read_partial(file, lambda tag, vr, length: tag >= _PER_FRAME)
         wanted = identify(path, header).is_volume
     except InvalidDicomError:

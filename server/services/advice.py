@@ -56,6 +56,8 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give criteria that the stain is scored by, each number in its range"),
+    _R.OUTLINES_MISSING: Advice(_STATE, "order the slide again, by a profile that grades by outlines or with them on"),
+    _R.OUTLINES_UNSUPPORTED: Advice(_INVALID, "ask for outlines of nuclear stains alone"),
     _R.CELLS_INVALID: Advice(
         Kind.DATA_LOSS,
         "cells of an older schema: order the slide again; a damaged file: the operator restores it from its backup",
@@ -88,6 +90,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.CONTROL_RANGE_UNKNOWN: Advice(Kind.NOT_FOUND, "check the number of the range"),
     _S.ORDER_UNKNOWN: Advice(Kind.NOT_FOUND, "check the order's identifier"),
     _S.ORDER_STATE: Advice(_STATE, "read the order again: its state does not allow this"),
+    _S.ENGINE_UNREACHABLE: Advice(_AWAY, "nothing is lost: the order goes on once the inference engine is back"),
     _S.SLIDE_NOT_FOUND: Advice(Kind.NOT_FOUND, "check that the slide has reached the archive, and how it is named"),
     _S.SPECIMEN_MISMATCH: Advice(_STATE, "clear up which specimen the slide is of, then order again"),
     _S.ARCHIVE_UNREACHABLE: Advice(_AWAY, "try again; the operator looks at the archive"),

@@ -17,7 +17,7 @@ from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.control_gate import control_under
 from server.domain.access import Caller
-from server.domain.artifact import NATURES, Nature
+from server.domain.artifact import NATURES, NOT_MADE, Nature
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlWarning
@@ -192,11 +192,11 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
 
 
 def _warnings(old: Result, control: tuple[str, ...], *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result but for its profile's; what its control came to, and that an interval is missing, are
-    said of each anew.
+    """Those of the old result, but for its profile's and artifacts'; what its control came to, and that an interval is
+    missing, are said of each anew.
     """
     anew = {Warning.INTERVAL_MISSING.value, ControlWarning.CONTROL_FAILED.value, *(w.value for w in ProfileWarning)}
-    kept = (*(w for w in old.warnings if w not in anew), *control)
+    kept = (*(w for w in old.warnings if w not in anew | set(NOT_MADE)), *control)
     has_intervals = any(measure.interval for measure in old.assay.measures)
     return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
 

@@ -53,6 +53,8 @@ QUEUE, TASK = "cases", "chromogen.case"
 
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 900.0
 WAIT_FIRST_S = 30.0
+OUTAGE_PAUSE_S = 15.0
+"""Between two looks at what is away: so late at most an order goes on once it is back."""
 REPEATS_KEPT = 50
 """Messages that repeat one order: as many as are known again."""
 
@@ -195,17 +197,19 @@ def end(connection: Connection, claim: Claim, reached: OrderState, reason: str, 
         defer(connection, claim.order.id, claim.order.request.priority, delay_s=delay_s)
 
 
-def wait(connection: Connection, claim: Claim, reason: str, detail: str, longest_s: float) -> bool:
-    """QUEUED, the attempt not counted, for longer each time; False, and nothing changed, once `longest_s` are over
-    since it began.
+def wait(
+    connection: Connection, claim: Claim, reason: str, detail: str, longest_s: float, *, pause_s: float | None = None
+) -> bool:
+    """QUEUED, the attempt not counted, for `pause_s`, None: for longer each time; False, and nothing changed, once
+    `longest_s` are over since it began.
 
     Raises Failed ATTEMPT_LOST.
     """
     age = func.extract("epoch", func.now() - orders.c.begun_at)
-    pause = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
+    growing = func.least(func.greatest(age / 2, WAIT_FIRST_S), RETRY_MOST_S)
     values = ended(OrderState.QUEUED) | {
         "attempt": orders.c.attempt - 1,
-        "due_at": _in(pause),
+        "due_at": _in(growing if pause_s is None else pause_s),
         "reason": reason,
         "detail": detail,
     }

@@ -1,8 +1,10 @@
-"""The outbox: what has to leave, first in first out for each destination, at least once, with the bytes that were
-finished.
+"""The outbox: what has to leave, first in first out for each destination and order, at least once, with the bytes that
+were finished.
 
-Only the oldest waiting row of a destination may be taken, under a token and a lease: so several workers never send two
-of one destination at once, a destination that doesn't answer holds up only itself, and a worker that dies is replaced.
+A channel is what one laboratory sends to one destination. Of a channel one row at a time is taken, under a token and a
+lease, the oldest whose order has no older one that waits: so several workers never send two of a channel at once, no
+message of an order overtakes another of it, a message that isn't taken holds up its own order alone, no laboratory
+waits for another's, and a worker that dies is replaced.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import Connection, Engine, RowMapping, and_, func, literal, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, and_, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
@@ -29,6 +31,8 @@ from server.domain.result import ResultId
 from server.domain.states import DeliveryState
 from server.lease import Leases, Renew
 from server.store import artifacts
+from server.store.answering import Answering
+from server.store.answering import Channel as Channel
 from server.store.database import transaction
 from server.store.patience import Patience as Patience
 from server.store.tables import outbox
@@ -46,6 +50,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
     id: int
+    channel: Channel
     token: str
     attempts: int
     errors: int
@@ -114,7 +119,7 @@ class PostgresOutbox:
 
     def __init__(self, engine: Engine, deliver: Deliver, *, patience: Patience | None = None) -> None:
         self._engine, self._deliver, self._patience = engine, deliver, patience or Patience()
-        self._leases = Leases()
+        self._leases, self._answering = Leases(), Answering(rest_s=self._patience.first_s)
 
     def waiting(self) -> int:
         with transaction(self._engine) as connection:
@@ -125,14 +130,11 @@ class PostgresOutbox:
             return connection.execute(select(func.count()).where(outbox.c.state == DeliveryState.DEAD)).scalar_one()
 
     def send_due(self) -> int:
-        """Empty every destination's queue as far as it is due, destinations beside one another.
-
-        How many were delivered.
-        """
+        """Empty every channel as far as it is due, channels beside one another. How many were delivered."""
         delivered: list[int] = []
         threads = [
-            threading.Thread(target=lambda d=d: delivered.append(self.drain(d)), daemon=True)
-            for d in self.destinations()
+            threading.Thread(target=lambda c=channel: delivered.append(self.drain(c)), daemon=True)
+            for channel in self.channels()
         ]
         for thread in threads:
             thread.start()
@@ -141,48 +143,55 @@ class PostgresOutbox:
         return sum(delivered)
 
     def run(self, stop: threading.Event, poll_s: float) -> None:
-        """Send until `stop`; a destination that is slow holds up no other."""
-        sending: dict[str, threading.Thread] = {}
+        """Send until `stop`; a channel that is slow holds up no other."""
+        sending: dict[Channel, threading.Thread] = {}
         while not stop.wait(poll_s):
             try:
-                due = self.destinations()
+                due = self.channels()
             except Failed as error:
                 log.warning("outbox_waits", reason=str(error.reason))
                 continue
-            for destination in due:
-                if destination not in sending or not sending[destination].is_alive():
-                    sending[destination] = threading.Thread(target=self.drain, args=(destination, stop), daemon=True)
-                    sending[destination].start()
+            for channel in due:
+                free = channel not in sending or not sending[channel].is_alive()
+                if free and not self._answering.rests(channel):
+                    sending[channel] = threading.Thread(target=self.drain, args=(channel, stop), daemon=True)
+                    sending[channel].start()
 
-    def destinations(self) -> list[str]:
-        """Those whose oldest waiting delivery is due."""
-        statement = select(outbox.c.destination).where(_is_head(), _is_due()).order_by(outbox.c.id)
+    def channels(self) -> list[Channel]:
+        """Those of which something is due."""
+        statement = select(outbox.c.destination, outbox.c.lab).where(_may_go()).distinct()
         with transaction(self._engine) as connection:
-            return list(connection.execute(statement).scalars())
+            return [Channel(destination=row.destination, lab=row.lab) for row in connection.execute(statement)]
 
-    def drain(self, destination: str, stop: threading.Event | None = None) -> int:
-        """Deliver to one destination until nothing of it is due; how many were delivered.
+    def drain(self, channel: Channel, stop: threading.Event | None = None) -> int:
+        """Deliver what is due of a channel, until its destination can't be reached; how many were delivered.
 
         Raises nothing: what fails, waits.
         """
-        delivered = 0
+        delivered, destination = 0, channel.destination
         try:
-            while (stop is None or not stop.is_set()) and (taken := self._take(destination)) is not None:
+            while (stop is None or not stop.is_set()) and (taken := self._take(channel)) is not None:
                 delivered += self._send(taken)
+                if self._answering.rests(channel):
+                    break
         except Failed as error:  # the database; the row's lease runs out and it is sent again
             log.warning("outbox_waits", reason=str(error.reason), destination=destination)
         return delivered
 
-    def _take(self, destination: str) -> _Taken | None:
+    def _take(self, channel: Channel) -> _Taken | None:
+        """The oldest that may go, where nothing of the channel is under way."""
         token = str(uuid.uuid4())
-        statement = (
-            update(outbox)
-            .where(outbox.c.destination == destination, _is_head(), _is_due())
-            .values(token=token, lease_until=_in(self._patience.lease_s), attempts=outbox.c.attempts + 1)
-            .returning(outbox)
-        )
+        mine = (outbox.c.destination == channel.destination, outbox.c.lab == channel.lab)
+        under_way = select(literal(1)).where(*mine, _waits(), outbox.c.lease_until >= func.now()).limit(1)
+        oldest = select(outbox.c.id).where(*mine, _may_go()).order_by(outbox.c.id).limit(1).scalar_subquery()
+        values = {"token": token, "lease_until": _in(self._patience.lease_s), "attempts": outbox.c.attempts + 1}
         with transaction(self._engine) as connection:
-            row = connection.execute(statement).mappings().first()
+            if not connection.execute(_ALONE, {"channel": f"{channel.destination}/{channel.lab}"}).scalar_one():
+                return None  # another worker is just taking
+            if connection.execute(under_way).first() is not None:
+                return None
+            taking = update(outbox).where(outbox.c.id == oldest).values(values).returning(outbox)
+            row = connection.execute(taking).mappings().first()
         return None if row is None else _taken(row, token)
 
     def _send(self, taken: _Taken) -> bool:
@@ -200,11 +209,14 @@ class PostgresOutbox:
             self._put_back(taken, type(error).__name__, retryable=True)
             return False
         self._settle(taken, {"state": DeliveryState.SENT, "ended_at": func.now(), "reason": ""})
+        if self._answering.answered(taken.channel, taken.id):
+            self._hurry(taken.delivery.destination)
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, DeliveryState.SENT).inc()
         log.info("delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, attempts=taken.attempts)
         return True
 
     def _send_unchanged(self, taken: _Taken) -> None:
+        _check_is_there(taken.delivery.path)
         if digest(taken.delivery.path) != taken.sha256:
             raise Failed(ServiceReason.DELIVERY_FAILED, f"{taken.delivery.path.name} is not the file that was finished")
         if not self._renewed(taken):  # this process stood still meanwhile, and later messages may have gone out
@@ -233,14 +245,28 @@ class PostgresOutbox:
 
     def _put_back(self, taken: _Taken, reason: str, *, retryable: bool) -> None:
         wait_s, give_up = self._patience.wait_s(taken.attempts), _in(-self._patience.give_up_s)
-        errors = taken.errors + (reason == ServiceReason.RECEIVER_ERROR)
+        errors = taken.errors + self._is_its_own(taken, reason, retryable)
         values: dict[str, Any] = {"reason": reason, "due_at": _in(wait_s), "errors": errors}
         most = self._patience.errors_of.get(taken.delivery.destination, self._patience.errors)
         hopeless = not retryable or errors >= most
         if hopeless or not self._settle(taken, values, outbox.c.created_at > give_up):
             self._settle(taken, values | {"state": DeliveryState.DEAD, "ended_at": func.now()})
+            self._answering.ended(taken.id)
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, reason).inc()
         log.warning("not_delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, reason=reason)
+
+    def _is_its_own(self, taken: _Taken, reason: str, retryable: bool) -> bool:
+        """An error of the receiver's; or nothing from it, though it answered others since this message's last try."""
+        if reason == ServiceReason.DELIVERY_FAILED and retryable:
+            return self._answering.silent(taken.channel, taken.id)
+        return reason == ServiceReason.RECEIVER_ERROR
+
+    def _hurry(self, destination: str) -> None:
+        """A destination is back: what waited for it needn't wait longer."""
+        held_up = (outbox.c.destination == destination, _waits(), outbox.c.lease_until.is_(None))
+        away = (outbox.c.reason == ServiceReason.DELIVERY_FAILED, outbox.c.errors == 0)
+        with transaction(self._engine) as connection:
+            connection.execute(update(outbox).where(*held_up, *away).values(due_at=func.now()))
 
     def _settle(self, taken: _Taken, values: dict[str, Any], *conditions: ColumnElement[bool]) -> bool:
         """Whether the row was still ours and changed."""
@@ -258,17 +284,27 @@ class PostgresOutbox:
             return connection.execute(statement).rowcount == 1
 
 
-def _is_head() -> ColumnElement[bool]:
+def _check_is_there(path: Path) -> None:
+    """Raises Failed DELIVERY_FAILED, for good, where the file is gone and its folder is there; a share comes back."""
+    if not path.exists() and path.parent.is_dir():
+        raise Failed(ServiceReason.DELIVERY_FAILED, f"{path.name} is gone: restore it from the backup, then replay")
+
+
+def _waits() -> ColumnElement[bool]:
+    return outbox.c.state == DeliveryState.WAITING
+
+
+def _may_go() -> ColumnElement[bool]:
+    """Due, under nobody's lease, and no older message of its order waits for this destination."""
     older = outbox.alias("older")
-    head = select(func.min(older.c.id)).where(
-        older.c.destination == outbox.c.destination, older.c.state == DeliveryState.WAITING
+    first = ~exists().where(
+        older.c.state == DeliveryState.WAITING,
+        older.c.order_id == outbox.c.order_id,
+        older.c.destination == outbox.c.destination,
+        older.c.id < outbox.c.id,
     )
-    return and_(outbox.c.state == DeliveryState.WAITING, outbox.c.id == head.correlate(outbox).scalar_subquery())
-
-
-def _is_due() -> ColumnElement[bool]:
     free = or_(outbox.c.lease_until.is_(None), outbox.c.lease_until < func.now())
-    return and_(outbox.c.due_at <= func.now(), free)
+    return and_(_waits(), outbox.c.due_at <= func.now(), free, first)
 
 
 def _in(seconds: float) -> ColumnElement[Any]:
@@ -288,8 +324,12 @@ def _taken(row: RowMapping, token: str) -> _Taken:
         message_id=row["message_id"],
     )
     counts = {"attempts": row["attempts"], "errors": row["errors"]}
-    return _Taken(id=row["id"], token=token, sha256=row["sha256"], delivery=delivery, **counts)
+    channel = Channel(destination=row["destination"], lab=row["lab"])
+    return _Taken(id=row["id"], channel=channel, token=token, sha256=row["sha256"], delivery=delivery, **counts)
 
+
+_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:channel, 8))")
+"""Two workers that take at once would each see nothing under way."""
 
 # RETURNING makes SQLAlchemy send all rows as one statement; the identity column follows the order of VALUES.
 _QUEUE = insert(outbox).on_conflict_do_nothing().returning(outbox.c.id, outbox.c.path)

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, DateTime, Double, Engine, Label, cast, func, select
 from sqlalchemy.sql import ColumnElement
 
-from server.domain.errors import Failed
-from server.domain.states import LIVE, DeliveryState
+from server.domain.errors import OUTAGES, Failed, ServiceReason
+from server.domain.states import LIVE, DeliveryState, OrderState
 from server.store.database import transaction
 from server.store.tables import orders, outbox
 
@@ -29,6 +29,13 @@ ORDERS = (
     .where(orders.c.state.in_(LIVE))
     .group_by(orders.c.state, orders.c.priority)
 )
+HELD_UP = (
+    select(orders.c.reason, func.count().label("n"))
+    .where(orders.c.state == OrderState.QUEUED, orders.c.reason.in_(sorted([*OUTAGES, ServiceReason.SLIDE_NOT_FOUND])))
+    .group_by(orders.c.reason)
+    .order_by(orders.c.reason)
+)
+"""Orders that wait for what is away, or for their slide."""
 WAITING = (
     select(outbox.c.destination, func.count().label("n"), _age_s(outbox.c.created_at))
     .where(outbox.c.state == DeliveryState.WAITING)
@@ -68,6 +75,11 @@ class QueueMetrics(Collector):
         return [up, *found]
 
 
+def outages(connection: Connection) -> list[tuple[str, int]]:
+    """By reason, how many orders wait for what is away, or for their slide."""
+    return [(row.reason, row.n) for row in connection.execute(HELD_UP)]
+
+
 def _families(connection: Connection) -> Iterable[GaugeMetricFamily]:
     orders = GaugeMetricFamily("chromogen_orders", "Orders that wait or run.", labels=["state", "priority"])
     oldest = GaugeMetricFamily(
@@ -76,6 +88,11 @@ def _families(connection: Connection) -> Iterable[GaugeMetricFamily]:
     for row in connection.execute(ORDERS):
         orders.add_metric([row.state, row.priority], row.n)
         oldest.add_metric([row.state, row.priority], row.oldest_s)
+    held_up = GaugeMetricFamily(
+        "chromogen_orders_held_up", "Orders that wait for what is away, or for their slide.", labels=["reason"]
+    )
+    for reason, n in outages(connection):
+        held_up.add_metric([reason], n)
     waiting = GaugeMetricFamily("chromogen_outbox_waiting", "Deliveries that wait.", labels=["destination"])
     age = GaugeMetricFamily(
         "chromogen_outbox_oldest_seconds", "Age of the oldest delivery that waits.", labels=["destination"]
@@ -88,4 +105,4 @@ def _families(connection: Connection) -> Iterable[GaugeMetricFamily]:
     )
     for row in connection.execute(DEAD):
         dead.add_metric([row.destination], row.n)
-    return orders, oldest, waiting, age, dead
+    return orders, oldest, held_up, waiting, age, dead

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, exc
 from server import metrics
 from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.control import ChartKey, ControlPoint, ControlRange, RunControl
-from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.errors import OUTAGES, Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
@@ -27,9 +27,9 @@ WORKER = "worker"
 
 ENDS_NOTIFIED = frozenset({OrderState.REFUSED, OrderState.DEAD})
 
-DATABASE_WAIT_S = 72 * 3600.0
-"""For so long a case isn't to blame for what the database refuses: a missing migration or right is for a person to put
-right.
+OUTAGE_WAIT_S = 72 * 3600.0
+"""For so long a case isn't to blame for what is away, or for what the database refuses: a missing migration or right is
+for a person to put right.
 """
 
 log = structlog.get_logger()
@@ -45,21 +45,18 @@ class PostgresStore:
         max_attempts: int = MAX_ATTEMPTS,
         stat_only: bool = False,
         slide_wait_s: float = 0,
+        outage_wait_s: float = OUTAGE_WAIT_S,
         notify: Notify = notify_nobody,
     ) -> None:
         """`stat_only`: of a worker that is kept for urgent orders; to it no other is due.
 
         An order whose slide, or the score of its run's control slide, isn't there waits `slide_wait_s` before it is
-        refused.
+        refused; one that an outage stopped `outage_wait_s` before that counts as an attempt.
         """
         self._engine, self._max_attempts = engine, max_attempts
         self._least_urgent = Priority.STAT if stat_only else Priority.ROUTINE
         self._notify, self._tables = notify, Tables()
-        self._patience_s: dict[str, float] = {
-            ServiceReason.SLIDE_NOT_FOUND: slide_wait_s,
-            ServiceReason.CONTROL_PENDING: slide_wait_s,
-            ServiceReason.DATABASE_FAILED: DATABASE_WAIT_S,
-        }
+        self._slide_wait_s, self._outage_wait_s = slide_wait_s, outage_wait_s
 
     def accept(self, request: Request) -> tuple[Order, bool]:
         """Raises Refused MESSAGE_INVALID for text that PostgreSQL can't hold (a NUL character), and for reused
@@ -129,7 +126,7 @@ class PostgresStore:
         Failed DELIVERY_FAILED while what is to be said can't be written: `claim` ends it later.
         """
         reached = orders.reached_by(claim, state, self._max_attempts)
-        if reason in self._patience_s and self._waits(claim, reason, detail):
+        if self._waits(claim, state, reason, detail):
             return OrderState.QUEUED
         message = self._notified(claim, reached, reason, detail) if reached in ENDS_NOTIFIED else []
         with self._of(claim) as connection:
@@ -137,9 +134,15 @@ class PostgresStore:
             outbox.add(connection, claim.order, None, message)
             return reached
 
-    def _waits(self, claim: Claim, reason: str, detail: str) -> bool:
+    def _waits(self, claim: Claim, state: OrderState, reason: str, detail: str) -> bool:
+        if reason in (ServiceReason.SLIDE_NOT_FOUND, ServiceReason.CONTROL_PENDING):
+            longest_s, pause_s = self._slide_wait_s, None
+        elif state is OrderState.QUEUED and reason in OUTAGES:
+            longest_s, pause_s = self._outage_wait_s, orders.OUTAGE_PAUSE_S
+        else:
+            return False
         with self._of(claim) as connection:
-            return orders.wait(connection, claim, reason, detail, self._patience_s[reason])
+            return orders.wait(connection, claim, reason, detail, longest_s, pause_s=pause_s)
 
     def _notified(self, claim: Claim, reached: OrderState, reason: str, detail: str) -> list[tuple[Delivery, str]]:
         """While it can't be written, the end is kept for `claim` to finish, and said so to the worker."""

@@ -188,10 +188,19 @@ outbox = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("ended_at", DateTime(timezone=True)),
     Column("order_id", ForeignKey("orders.id"), comment="null: of no order"),
-    Column("errors", Integer, nullable=False, server_default="0", comment="times that the receiver answered AE or CE"),
+    Column(
+        "errors",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="times that the receiver answered AE or CE, or nothing though it answered others",
+    ),
     UniqueConstraint("destination", "message_id"),
     Index("outbox_order_id_idx", "order_id", postgresql_where=text(f"kind = '{ArtifactKind.ORU}'")),
-    Index("outbox_waiting_idx", "destination", "id", postgresql_where=_state_in(DeliveryState.WAITING)),
+    Index("outbox_waiting_idx", "destination", "lab", "id", postgresql_where=_state_in(DeliveryState.WAITING)),
+    Index(
+        "outbox_waiting_order_idx", "order_id", "destination", "id", postgresql_where=_state_in(DeliveryState.WAITING)
+    ),
     Index("outbox_dead_idx", "destination", postgresql_where=_state_in(DeliveryState.DEAD)),
 )
 

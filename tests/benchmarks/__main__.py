@@ -38,6 +38,7 @@ def main() -> None:
     run("orders")
     run("calibration", *repeat)
     run("fields")
+    run("outlines", *repeat)
     run("jobs")
     run("messages")
     run("audit", "--rows", "20000" if args.quick else "1000000")

@@ -30,7 +30,8 @@ from tests.made import made_header, made_order, made_result
 pytestmark = pytest.mark.peer
 
 # Debian 12's dciodvfy asks 2D annotations for an element that only 3D ones may have, and then finds it where it isn't.
-ALLOWED = {"ann-2D": "Only valid for AnnotationCoordinateType of 3D - attribute <CommonZCoordinateValue>"}
+_ONLY_3D = "Only valid for AnnotationCoordinateType of 3D - attribute <CommonZCoordinateValue>"
+ALLOWED = {"ann-2D": _ONLY_3D, "ann-2D-outlines": _ONLY_3D}
 CATEGORY = Score(
     measure="GLOW_OF_THE_SECTION",  # longer than an SH may be
     code="GLOW_OF_THE_SECTION",
@@ -40,7 +41,7 @@ CATEGORY = Score(
     n=3,
     category="very bright",
 )
-KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed", "sr-category", "ann-2D", "ann-3D", "seg"]
+KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed", "sr-category", "ann-2D", "ann-3D", "ann-2D-outlines", "seg"]
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,6 +74,8 @@ def build(kind: str, result: Result, tmp_path: Path) -> Dataset | None:
             return build_sr(replace(result, scores=(*result.scores, CATEGORY)), made_order(), [header])
         case "seg":
             return build_seg(result, [header])
+        case "ann-2D-outlines":
+            return build_ann(made_result(tmp_path, outlines=True), [header])
         case _:
             return build_ann(result, [header], coordinates=Coordinates(kind.removeprefix("ann-")))
 

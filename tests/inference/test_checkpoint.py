@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 
 from inference.analysis import ModelFacts
-from inference.analyzers.nuclear import NUCLEAR
+from inference.analyzers.outlined import WITH_OUTLINES
 from inference.cells.values import Cells
 from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, forget, key_of, packed, read
 from inference.geometry import Region, Size
@@ -20,15 +20,15 @@ from inference.tissue import Tissue
 from tests.models import SHAPE
 
 KEY = b"k" * 32
-SCHEMA = NUCLEAR.schema
-TYPES = {column.name: column.dtype for column in SCHEMA.columns}
+SCHEMA = WITH_OUTLINES
+TYPES = {column.name: (column.dtype, (column.width,) if column.width > 1 else ()) for column in SCHEMA.columns}
 
 
 @st.composite
 def found(draw: st.DrawFn) -> TileFound:
     n = draw(st.integers(0, 5))
     x, y = (draw(st_np.arrays(np.float64, n)) for _ in range(2))
-    columns = {name: draw(st_np.arrays(kind, n)) for name, kind in TYPES.items()}
+    columns = {name: draw(st_np.arrays(kind, (n, *width))) for name, (kind, width) in TYPES.items()}
     sharpness = st.none() | st.floats(allow_nan=False, allow_infinity=False)
     return TileFound(
         cells=Cells(SCHEMA, x, y, columns),
@@ -64,7 +64,7 @@ def test_records_come_back_and_of_a_cut_file_the_whole_ones(
 
 
 def one(number: int) -> TileFound:
-    columns = {name: np.full(3, number, kind) for name, kind in TYPES.items()}
+    columns = {name: np.full((3, *width), number, kind) for name, (kind, width) in TYPES.items()}
     places = np.full(3, number, np.float64)
     return TileFound(
         cells=Cells(SCHEMA, places, places, columns), overflowed=0, sharpness=float(number), unreadable=None

@@ -21,7 +21,7 @@ from server.domain.states import OrderState
 from server.store.dispatch import Dispatcher
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
-from server.worker import Worker
+from server.worker import Need, Worker
 from tests.integration.processes import ROOT, logged, until
 from tests.server.store.invented import request, result
 
@@ -201,7 +201,7 @@ def idle(store: PostgresStore, engine: sa.Engine, run_case: Callable[[Claim], No
             "ARCHIVE_UNREACHABLE",
         ),
         (Failed(Reason.MODEL_INVALID, "another release's models", retryable=True), OrderState.QUEUED, "MODEL_INVALID"),
-        (Failed(Reason.OUTPUT_NOT_WRITABLE, "disk full"), OrderState.DEAD, "OUTPUT_NOT_WRITABLE"),
+        (Failed(Reason.MODEL_INVALID, "no such graph"), OrderState.DEAD, "MODEL_INVALID"),
         (ValueError("TEST-INVENTED"), OrderState.QUEUED, "INTERNAL"),
     ],
     ids=["refused", "failed for now", "other models", "failed for good", "unexpected"],
@@ -237,7 +237,9 @@ def test_while_the_engine_is_away_orders_wait_unclaimed_and_lose_no_attempt(
         store.finish(claim, result(claim.order.id), [])
 
     sending = PostgresOutbox(engine, lambda _: None)
-    worker = Worker(store, sending, run_case, lease_s=60, poll_s=0.05, grace_s=1, ready_check=ready_check)
+    worker = Worker(
+        store, sending, run_case, lease_s=60, poll_s=0.05, grace_s=1, ready_checks={Need.ENGINE: ready_check}
+    )
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:

@@ -19,13 +19,15 @@ from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
 from server.store import outbox as sending
-from server.store.outbox import Patience, PostgresOutbox
+from server.store.outbox import Channel, Patience, PostgresOutbox
 from server.store.store import PostgresStore
 from tests.integration.processes import until
 from tests.server.store.invented import request, result
 
 HANGS_S = 60
 """What isn't done by then never will be."""
+
+LIS = Channel(destination="lis", lab=request().lab)
 
 Queue = Callable[..., None]
 
@@ -40,21 +42,32 @@ class Peer:
         self.slow: dict[str, float] = {}
         self.held: dict[str, threading.Event] = {}
         """Destinations that hang until their event is set."""
+        self.failing_ids: dict[str, Failed] = {}
+        self.held_ids: dict[str, threading.Event] = {}
+        """The same, of single messages."""
 
     def __call__(self, delivery: Delivery) -> None:
         self.asked.append(delivery.destination)
         if delivery.destination in self.held:
             self.held[delivery.destination].wait()
         time.sleep(self.slow.get(delivery.destination, 0))
-        if delivery.destination in self.failing:
-            raise self.failing[delivery.destination]
+        if delivery.message_id in self.held_ids:
+            self.held_ids[delivery.message_id].wait()
+        for failing, key in ((self.failing, delivery.destination), (self.failing_ids, delivery.message_id)):
+            if key in failing:
+                raise failing[key]
         self.taken.append((delivery.destination, delivery.message_id, delivery.path.read_bytes()))
+
+    def rested(self, outbox: PostgresOutbox) -> None:
+        """As if the rest of a destination that was silent were over."""
+        outbox._answering._silent = dict.fromkeys(outbox._answering._silent, 0.0)
 
     def ids(self, destination: str) -> list[str]:
         return [message for to, message, _ in self.taken if to == destination]
 
 
 DOWN = Failed(ServiceReason.DELIVERY_FAILED, "the peer is down", retryable=True)
+ERROR = Failed(ServiceReason.RECEIVER_ERROR, "the peer answered AE", retryable=True)
 REJECTED = Failed(ServiceReason.DELIVERY_FAILED, "the peer rejects it")
 
 
@@ -139,13 +152,86 @@ def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(
     outbox = PostgresOutbox(engine, peer)
     assert outbox.send_due() == 2
     assert peer.ids("archive") == ["0-1", "1-1"]
-    assert peer.asked.count("lis") == 1  # the second must not overtake the first
-    assert outbox.send_due() == 0
-    assert peer.asked.count("lis") == 1  # it waits before it asks again
+    assert peer.asked.count("lis") == 1  # while it is away, one message after another is no help
     peer.failing.clear()
     run(engine, "UPDATE outbox SET due_at = now()")
-    assert outbox.send_due() == 2
+    assert PostgresOutbox(engine, peer).send_due() == 2
     assert peer.ids("lis") == ["0-0", "1-0"]
+
+
+@pytest.mark.postgres
+def test_r8_a_message_of_an_order_never_overtakes_its_older_one_and_another_order_s_does_not_wait(
+    engine: sa.Engine, queue: Queue, peer: Peer
+) -> None:
+    """Issue 12, 4."""
+    queue("lis", "lis")
+    queue("lis")
+    peer.failing_ids["0-0"] = ERROR
+    outbox = PostgresOutbox(engine, peer)
+    assert outbox.send_due() == 1
+    assert peer.ids("lis") == ["1-0"]
+    peer.failing_ids.clear()
+    run(engine, "UPDATE outbox SET due_at = now()")
+    assert outbox.send_due() == 2
+    assert peer.ids("lis") == ["1-0", "0-0", "0-1"]
+
+
+@pytest.mark.postgres
+def test_a_message_that_is_never_acknowledged_ends_by_number_and_others_go_out(
+    engine: sa.Engine, queue: Queue, peer: Peer
+) -> None:
+    """Issue 12, 4: it held the queue of every laboratory up to 72 h. A destination that is away ends nothing."""
+    peer.failing_ids["0-0"] = DOWN
+    queue("lis")
+    outbox = PostgresOutbox(engine, peer, patience=Patience(errors=3))
+    for _ in range(6):
+        outbox.send_due()  # nothing else was taken meanwhile: the destination is away, for all that is known
+        run(engine, "UPDATE outbox SET due_at = now()")
+    assert states(engine) == ["WAITING"]
+    for number in range(1, 4):
+        queue("lis")
+        peer.rested(outbox)
+        while peer.ids("lis") != [f"{n}-0" for n in range(1, number + 1)]:
+            outbox.send_due()
+            peer.rested(outbox)
+        run(engine, "UPDATE outbox SET due_at = now() WHERE state = 'WAITING'")
+        outbox.send_due()
+    assert states(engine) == ["DEAD", "SENT", "SENT", "SENT"]
+
+
+@pytest.mark.postgres
+def test_once_a_destination_is_back_all_that_waited_for_it_goes_out_at_once(
+    engine: sa.Engine, queue: Queue, peer: Peer
+) -> None:
+    outbox = PostgresOutbox(engine, peer)
+    peer.failing["lis"] = DOWN
+    for _ in range(3):
+        queue("lis")
+        outbox.send_due()
+        peer.rested(outbox)
+    run(engine, "UPDATE outbox SET due_at = now() + interval '10 min' WHERE id > (SELECT min(id) FROM outbox)")
+    run(engine, "UPDATE outbox SET due_at = now() WHERE id = (SELECT min(id) FROM outbox)")
+    peer.failing.clear()
+    assert outbox.send_due() == 3
+
+
+@pytest.mark.postgres
+def test_one_laboratory_never_waits_for_another_s_messages(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
+    """Issue 12, 4: a message that hangs for half a minute, before a receiver that two laboratories share."""
+    queue("lis")
+    queue("lis")
+    run(engine, "UPDATE outbox SET lab = 'OTHER' WHERE id = (SELECT max(id) FROM outbox)")
+    peer.held_ids["0-0"] = threading.Event()
+    stop = threading.Event()
+    thread = threading.Thread(target=PostgresOutbox(engine, peer).run, args=(stop, 0.05))
+    thread.start()
+    try:
+        until(lambda: peer.ids("lis") == ["1-0"], HANGS_S)
+    finally:
+        peer.held_ids["0-0"].set()
+        until(lambda: states(engine) == ["SENT"] * 2, HANGS_S)
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.postgres
@@ -179,9 +265,6 @@ def test_what_is_rejected_is_dead_at_once_and_the_next_goes_out(engine: sa.Engin
     assert peer.ids("lis") == ["1-0"]
     assert states(engine) == ["DEAD", "SENT"]
     assert outbox.dead() == 1
-
-
-ERROR = Failed(ServiceReason.RECEIVER_ERROR, "the peer answered AE", retryable=True)
 
 
 @pytest.mark.postgres
@@ -239,7 +322,7 @@ def test_what_a_dead_sender_had_in_hand_is_sent_again_with_the_same_bytes(
         raise SystemExit  # after the peer took it, before we noted that
 
     with pytest.raises(SystemExit):
-        PostgresOutbox(engine, dies, patience=Patience(lease_s=60)).drain("lis")
+        PostgresOutbox(engine, dies, patience=Patience(lease_s=60)).drain(LIS)
     assert PostgresOutbox(engine, peer).send_due() == 0
     run(engine, "UPDATE outbox SET lease_until = now() - interval '1 s'")
     assert PostgresOutbox(engine, peer).send_due() == 1
@@ -250,13 +333,14 @@ HANGING = """
 import sys, time
 from pathlib import Path
 from server.store.database import connect
-from server.store.outbox import Patience, PostgresOutbox
+from server.store.outbox import Channel, Patience, PostgresOutbox
 
 def hang(_):
     Path(sys.argv[2]).touch()
     time.sleep(3600)
 
-PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=float(sys.argv[3]))).drain("lis")
+channel = Channel(destination="lis", lab=sys.argv[4])
+PostgresOutbox(connect(sys.argv[1]), hang, patience=Patience(lease_s=float(sys.argv[3]))).drain(channel)
 """
 
 
@@ -266,7 +350,8 @@ def test_a_slow_sender_keeps_its_message_and_a_killed_one_is_replaced_within_its
 ) -> None:
     queue("lis")
     begun, lease = tmp_path / "begun", timedelta(seconds=3)
-    slow = subprocess.Popen([sys.executable, "-c", HANGING, database_url, str(begun), str(lease.total_seconds())])
+    given = [database_url, str(begun), str(lease.total_seconds()), LIS.lab]
+    slow = subprocess.Popen([sys.executable, "-c", HANGING, *given])
     try:
         until(begun.exists, HANGS_S)
         first, _ = lease_until(engine)
@@ -299,11 +384,11 @@ def test_a_sender_that_was_replaced_while_it_stood_still_sends_nothing_when_it_g
     def after_a_pause(path: Path) -> str:
         monkeypatch.setattr(sending, "digest", digest)
         run(engine, "UPDATE outbox SET lease_until = now() - interval '1 s' WHERE token IS NOT NULL")
-        assert PostgresOutbox(engine, successor).drain("lis") == 2
+        assert PostgresOutbox(engine, successor).drain(LIS) == 2
         return digest(path)
 
     monkeypatch.setattr(sending, "digest", after_a_pause)
-    assert PostgresOutbox(engine, peer).drain("lis") == 0
+    assert PostgresOutbox(engine, peer).drain(LIS) == 0
     assert (successor.ids("lis"), peer.asked) == (["0-0", "1-0"], [])
     assert states(engine) == ["SENT", "SENT"]
 
@@ -319,10 +404,10 @@ def test_a_database_that_refuses_just_before_the_sending_kills_no_message(
 
     with monkeypatch.context() as patched:
         patched.setattr(outbox, "_renewed", refuses)
-        assert outbox.drain("lis") == 0
+        assert outbox.drain(LIS) == 0
     assert (states(engine), peer.asked) == (["WAITING"], [])
     run(engine, "UPDATE outbox SET due_at = now()")
-    assert outbox.drain("lis") == 1
+    assert outbox.drain(LIS) == 1
 
 
 def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
@@ -332,8 +417,12 @@ def test_a_dead_sender_is_replaced_within_a_quarter_of_a_minute() -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     ("harm", "state"),
-    [(lambda p: p.write_bytes(b"other"), "DEAD"), (lambda p: p.unlink(), "WAITING")],  # a share that is away comes back
-    ids=["changed", "gone"],
+    [
+        (lambda p: p.write_bytes(b"other"), "DEAD"),
+        (lambda p: p.unlink(), "DEAD"),
+        (lambda p: p.parent.rename(p.parent.with_name("away")), "WAITING"),  # a share that is away comes back
+    ],
+    ids=["changed", "gone", "folder gone"],
 )
 def test_a_file_that_is_not_what_was_finished_is_not_sent(
     engine: sa.Engine, queue: Queue, peer: Peer, tmp_path: Path, harm: Callable[[Path], object], state: str

@@ -1,0 +1,96 @@
+"""Nuclear stains with outlines: the engine's answers gain each nucleus's outline, the analyzer its columns."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.analysis import ModelFacts
+from inference.analyzers.analyzer import Analyzer
+from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITY, SCHEMA, NuclearAnalyzer
+from inference.cells.values import Cells, made_cells
+from inference.criteria import Criteria
+from inference.errors import Reason, Refused
+from inference.grade import NucleusDensityThresholds
+from inference.infer import Engine, TileAnswer
+from inference.model import Model
+from inference.outline import OUTLINE, Seeds, outlines
+from inference.slide import Rgb
+
+WITH_OUTLINES = SCHEMA.having([column.name for column in SCHEMA.optional])
+
+
+class OutlinedNuclear(NuclearAnalyzer):
+    """The nuclear analyzer for answers of an `OutliningEngine`."""
+
+    schema = WITH_OUTLINES
+    histograms = (*HISTOGRAMS, NUCLEUS_DENSITY)
+
+    def cells_of(self, answer: TileAnswer) -> Cells:
+        plain, columns = super().cells_of(answer), answer.columns
+        more = {column.name: columns[column.name] for column in SCHEMA.optional}
+        return made_cells(WITH_OUTLINES, plain.x, plain.y, **plain.columns, **more)
+
+
+OUTLINED = OutlinedNuclear()
+
+
+class OutliningEngine:
+    """An engine whose answers hold outlines too; they are found in the threads that call it, so beside the network."""
+
+    def __init__(self, engine: Engine, *, mpp: float) -> None:
+        """`mpp` of the tiles."""
+        self._engine, self._mpp = engine, mpp
+
+    @property
+    def model(self) -> Model:
+        return self._engine.model
+
+    @property
+    def facts(self) -> ModelFacts:
+        return self._engine.facts
+
+    @property
+    def workers(self) -> int:
+        return self._engine.workers
+
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
+        answers = self._engine.detect(tiles, faintest)
+        return [self._with_outlines(tile, answer) for tile, answer in zip(tiles, answers, strict=True)]
+
+    def _with_outlines(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
+        model, columns = self._engine.model, answer.columns
+        assert model.finder is not None, "what has cells has a graph that finds them"
+        counted = columns[model.finder.probability] >= model.counting_threshold
+        seeds = Seeds(x=columns["x"], y=columns["y"], counted=counted)
+        found = outlines(tile, seeds, mpp=self._mpp, halo=model.tile.halo)
+        more: dict[str, npt.NDArray[Any]] = {
+            OUTLINE: found.radii,
+            "area_um2": found.area_um2,
+            "nucleus_od_centi": found.od_centi,
+        }
+        return replace(answer, columns={**columns, **more})
+
+
+def outlined(analyzer: Analyzer, engine: Engine, *, mpp: float) -> tuple[Analyzer, Engine]:
+    """Both with outlines, for tiles of `mpp` µm/px. Raises Refused OUTLINES_UNSUPPORTED."""
+    check_outlines(analyzer)
+    return OUTLINED, OutliningEngine(engine, mpp=mpp)
+
+
+def check_outlines(analyzer: Analyzer) -> None:
+    """Raises Refused OUTLINES_UNSUPPORTED for other than nuclear stains."""
+    if not has_outlines(analyzer):
+        message = f"outlines are found of nuclei of nuclear stains, not of {analyzer.kind} ones: ask without outlines"
+        raise Refused(Reason.OUTLINES_UNSUPPORTED, message)
+
+
+def has_outlines(analyzer: Analyzer) -> bool:
+    """Can outlines be found for this kind of assay?"""
+    return analyzer is NUCLEAR
+
+
+def needs_outlines(criteria: Criteria) -> bool:
+    """Do the criteria grade by them?"""
+    return isinstance(criteria, NucleusDensityThresholds)
