@@ -56,7 +56,7 @@ class CaseServices:
     store: Store
     source: Callable[[str], SlideSource]
     rules: Callable[[str], ProfileRules]
-    controls: Callable[[str], ControlRules]
+    controls: Callable[[str], ControlRules] = lambda _: ControlRules()
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
     reporting: Reporting
