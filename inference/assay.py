@@ -22,6 +22,7 @@ from inference.analyzers.nuclear import (
 from inference.criteria import Criteria, Values
 from inference.errors import Reason, Refused
 from inference.grade import HueValueThresholds
+from inference.guideline import ER_STATUS, KI67_GROUP, PGR_STATUS
 from inference.measures import ALL, Measure, Region
 
 RAW = "raw"
@@ -96,7 +97,7 @@ BUILT_IN = BuiltIn(
 )
 ENDOMETRIUM = Scope(sites=frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"}))
 """What the networks were trained on (docs/models)."""
-ALL_SCORES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+SCORES = (ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
 PERCENT_ALONE = (PERCENT_POSITIVE, *COUNTS)
 
 
@@ -226,11 +227,17 @@ for _assay in (
         "Estrogen receptor",
         "Oestrogen receptor",
         "Estrogen receptor alpha",
-        measures=ALL_SCORES,
+        measures=(H_SCORE, PERCENT_POSITIVE, ER_STATUS, *SCORES),
         scope=ENDOMETRIUM,
     ),
-    _nuclear("PR", "PGR", "Progesterone receptor", measures=ALL_SCORES, scope=ENDOMETRIUM),
-    _nuclear("KI67", "MIB1", measures=ALL_SCORES),
+    _nuclear(
+        "PR",
+        "PGR",
+        "Progesterone receptor",
+        measures=(H_SCORE, PERCENT_POSITIVE, PGR_STATUS, *SCORES),
+        scope=ENDOMETRIUM,
+    ),
+    _nuclear("KI67", "MIB1", measures=(H_SCORE, PERCENT_POSITIVE, KI67_GROUP, *SCORES)),
     _nuclear("P53", "TP53", measures=PERCENT_ALONE, clinical_region=ALL),
 ):
     register(_assay)

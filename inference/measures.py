@@ -23,7 +23,8 @@ class Measure:
     """A quantity, `unit` in UCUM, or a category, `categories` all its answers; `code` in PRIVATE_SCHEME.
 
     `title` is its column in tables, empty: in none. `whole`: its values are whole numbers, however a store returns
-    them. `interval`: its rows have a 95 % interval where one could be made.
+    them. `interval`: its rows have a 95 % interval where one could be made. `regions`: those that it is of, by name;
+    none: every one.
     """
 
     code: str
@@ -33,6 +34,7 @@ class Measure:
     whole: bool = False
     interval: bool = False
     categories: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -58,7 +60,8 @@ class Score:
     """One row. `value` and `category` are None where there is no score (of no cells: never 0); `n` cells it is of.
 
     `measure` is the code of its Measure; `code`, `scheme` and `display` say the same, by a public scheme where there is
-    one for the marker and tissue. `interval` is the 95 % interval of `value`, in its unit.
+    one for the marker and tissue. `interval` is the 95 % interval of `value`, in its unit. Of a guideline's category
+    `comment` says what it means, and `rule` the guideline's version and source.
     """
 
     measure: str
@@ -71,6 +74,8 @@ class Score:
     category: str | None = None
     interval: Interval | None = None
     scheme: str = PRIVATE_SCHEME
+    comment: str = ""
+    rule: str = ""
 
     @property
     def absent(self) -> bool:

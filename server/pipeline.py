@@ -2,6 +2,7 @@
 route.
 """
 
+import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +16,10 @@ from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
+from inference.control import ControlStatus
 from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
+from inference.guideline import commented
 from inference.infer import Engine, Urgency
 from inference.measures import Score
 from inference.quality import Warning
@@ -29,11 +32,11 @@ from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
-from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
+from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
-from server.report.codes import coded
+from server.report.codes import Tissue, coded, tissue_of
 from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
@@ -41,6 +44,7 @@ from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, 
 from server.reporting import Reporting
 
 DRIFT = ControlWarning.CONTROL_DRIFT
+SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 
@@ -77,6 +81,8 @@ def run_case(claim: Claim, services: CaseServices) -> None:
         if _is_held(claim, services):
             forget(folder.parent)
         raise
+    finally:
+        shutil.rmtree(folder / SLIDE_FOLDER, ignore_errors=True)  # the archive has it, and the spool as long as it can
     with stage("store"):
         services.store.finish(claim, result, deliveries)
     forget(folder.parent)
@@ -104,13 +110,16 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     order = claim.order
     asked = order.request
     assay = assay_of(asked.marker, "the order")
+    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
+    query = SlideQuery(
+        slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
+    )
     with stage("retrieve"):
-        slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
+        slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
     control = asked_control(order, assay, services, chosen)
-    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
@@ -203,6 +212,7 @@ def score_slide(
     metrics.analysed(analysis)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     specimen = order.request.specimen if order else Specimen()
+    rows = scores_of(assay, analysis.histograms, profile, fields, specimen, controls.control.status)
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
     slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
@@ -214,7 +224,7 @@ def score_slide(
         marker=assay.marker,
         clinical_region=assay.clinical_region,
         profile=profile,
-        scores=scores_of(assay, analysis.histograms, profile, fields, specimen) if controls.open else (),
+        scores=rows if controls.open else (),
         analysis=analysis,
         artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
@@ -234,12 +244,20 @@ def score_slide(
 
 
 def scores_of(
-    assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None, specimen: Specimen
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    specimen: Specimen,
+    control: ControlStatus = ControlStatus.ABSENT,
 ) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some; intervals where the fields are known."""
+    """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
+    the fields are known.
+    """
     counts = assay.analyzer.counts(histograms, profile.criteria)
     rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
-    return coded(rows, assay, specimen)
+    breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
+    return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:

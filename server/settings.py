@@ -57,11 +57,13 @@ class Archive(_Group):
     """The folder archive that slides come from and SR, ANN and SEG go to; empty: `archive` in the data folder.
 
     `wait_s` an order waits for a slide that isn't there yet, looking now and then, before it is refused; 0: refused at
-    once.
+    once. `spool_gb` of slides that came from archives are kept in the data folder for the next case, beside those in
+    use.
     """
 
     folder: Path | None = None
     wait_s: Annotated[float, Field(ge=0, le=604_800)] = 900
+    spool_gb: Annotated[float, Field(gt=0, le=1_000_000)] = 50
 
 
 class Lis(_Group):

@@ -27,6 +27,7 @@ from inference.grade import (
     grades_by_density,
     grades_by_hue_value,
 )
+from inference.guideline import ER_STATUS, KI67_GROUP, PGR_STATUS, category_of
 from inference.infer import TileAnswer
 from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
 from inference.outline import OUTLINE, RAYS
@@ -124,7 +125,8 @@ GRADE_COUNTS = tuple(
     for g, name in enumerate(GRADE_NAMES)
 )
 COUNTS = (NUCLEI, *GRADE_COUNTS)
-MEASURES = (H_SCORE, PERCENT_POSITIVE, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
+STATUSES = (ER_STATUS, PGR_STATUS, KI67_GROUP)
+MEASURES = (H_SCORE, PERCENT_POSITIVE, *STATUSES, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
 """All that can be given; each assay names its own."""
 
 CONTROLS = (
@@ -267,6 +269,11 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
     }
     intervals = {H_SCORE.code: s.h_score_ci95}
     for measure in measures:
+        if measure.regions and region not in measure.regions:
+            continue
+        if measure in STATUSES:
+            yield scored(measure, region, s.n, category=category_of(measure.code, s.n - s.counts[0], s.n))
+            continue
         interval = intervals.get(measure.code) if measure.interval else None
         yield scored(measure, region, s.n, values[measure.code], interval=interval)
 

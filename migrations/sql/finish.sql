@@ -24,16 +24,16 @@ BEGIN
             kept.profile, kept.slide, kept.model, kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings,
             kept.warnings, kept.software, kept.choice, kept.control, kept.run);
     INSERT INTO scores (result_id, lab, position, measure, code, scheme, display, region, value, category, unit,
-            interval_low, interval_high, n)
+            interval_low, interval_high, n, comment, rule)
         SELECT kept.id, kept.lab, position, measure, code, scheme, display, region, value, category, unit,
-            interval_low, interval_high, n
+            interval_low, interval_high, n, comment, rule
         FROM jsonb_populate_recordset(NULL::scores, its_scores);
     INSERT INTO histograms (result_id, lab, name, shape, counts)
         SELECT kept.id, kept.lab, named.name, named.shape, packed[named.i]
         FROM ROWS FROM (jsonb_to_recordset(its_histograms) AS (name text, shape integer[])) WITH ORDINALITY
             AS named (name, shape, i);
-    INSERT INTO artifacts (lab, order_id, result_id, kind, path, sha256, identifier)
-        SELECT kept.lab, kept.order_id, kept.id, kind, path, sha256, identifier
+    INSERT INTO artifacts (lab, result_id, kind, path, sha256, identifier)
+        SELECT kept.lab, kept.id, kind, path, sha256, identifier
         FROM jsonb_populate_recordset(NULL::artifacts, its_artifacts);
     INSERT INTO outbox (lab, order_id, result_id, destination, kind, message_id, path, sha256)
         SELECT kept.lab, of_order, kept.id, destination, kind, message_id, path, sha256

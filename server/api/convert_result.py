@@ -100,6 +100,8 @@ def _score(score: Score) -> pb.Score:
         interval=None if interval is None else pb.Interval(low=interval[0], high=interval[1]),
         n=score.n,
         measure=score.measure,
+        comment=score.comment,
+        rule=score.rule,
     )
 
 
@@ -117,6 +119,8 @@ def score_in(message: pb.Score) -> Score:
         value=message.value if message.HasField("value") else None,
         category=message.category or None,
         interval=interval,
+        comment=message.comment,
+        rule=message.rule,
     )
 
 

@@ -16,9 +16,10 @@ from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
 from inference.model import read_model, shipped_models
+from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
-from server.cli.table import score_lines
+from server.cli.table import guideline_lines, score_lines
 from server.control_gate import gate_of
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
@@ -66,6 +67,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="folder for result.json, cells, overlay, QuPath file",
 )
+@click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
@@ -80,6 +82,7 @@ def score(
     focal_plane: int | None,
     engine: str,
     out: Path | None,
+    as_dicom: bool,
     outlines: bool,
     as_json: bool,
     engine_ca: Path | None,
@@ -98,9 +101,12 @@ def score(
     )  # Engines reads the name
     secure = None if engine == "local" else engine_secure(wanted)
     view = View(pyramid=pyramid, optical_path=optical_path, focal_plane=focal_plane)
+    if as_dicom and out is None:
+        raise click.UsageError("--dicom writes objects: name their folder by --out")
     with ExitStack() as stack:
         opened = open_slide(slide, read_model(shipped_models(), assay.model).resolution, mpp=mpp, view=view)
         stack.callback(opened.close)
+        source = source_of(slide, opened.facts) if as_dicom else []
         if out:
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
@@ -117,6 +123,8 @@ def score(
             options=Options(region=box, outlines=outlines),
             progress=progress,
         )
+        if as_dicom:
+            result = write_objects(result, source, folder)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
             for path in folder.iterdir():
@@ -154,6 +162,8 @@ def parse_region(text: str) -> Region:
 def show(result: Result, out: Path | None) -> None:
     """The scores as a small table, warnings below it."""
     for line in score_lines(result.assay, result.scores):
+        click.echo(line)
+    for line in guideline_lines(result.scores):
         click.echo(line)
     region = result.clinical_region
     click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; research use only")

@@ -20,6 +20,15 @@ def score_lines(assay: Assay, scores: Sequence[Score]) -> list[str]:
     return aligned(["", *(title for title, _ in columns)], [[r, *(of(r) for _, of in columns)] for r in regions])
 
 
+def guideline_lines(scores: Sequence[Score]) -> list[str]:
+    """What guidelines say of the scores, a line each."""
+    return [
+        f"{row.display} ({row.region}): {' '.join([value_text(row), row.comment]).rstrip()} ({row.rule})"
+        for row in scores
+        if row.rule
+    ]
+
+
 def _columns(measure: Measure, scores: Sequence[Score], first: Measure) -> list[Column]:
     """The measure's values, and beside the assay's first measure its intervals, where any is known."""
     own = by_region(measure, scores)

@@ -20,6 +20,7 @@ def checked(request: Request) -> Request:
     specimen = request.specimen
     _check({"SAC-3": request.slide.container_id, "SPM-2": specimen.id, "OBR-4.1": request.procedure_code})
     _check({"SPM-8.1 (OBR-15.4)": specimen.site_code, "SPM-8.3 (OBR-15.4)": specimen.site_scheme})
+    _check({f"OBX-5 ({part.upper()})": getattr(specimen, part) for part in ("clone", "stainer", "scanner")})
     _check_length({"OBR-4.2": request.procedure_text, "SPM-8.2 (OBR-15.4)": specimen.site_text})
     _check_length({"PID-5.1": request.patient.family_name, "PID-5.2": request.patient.given_name})
     return replace(

@@ -175,7 +175,10 @@ def _scores(result: Result, status: Status) -> Iterator[str]:
     said = list(quantities(result))
     backwards = regions(result)[::-1]
     for region in sorted(backwards, key=lambda name: name != ALL):
-        yield from (_quantity(q, status) for q in said if q.region == region)
+        for q in (q for q in said if q.region == region):
+            yield _quantity(q, status)
+            if status is not Status.REJECTED:
+                yield from (segment("NTE", str(i), "L", composed(note)) for i, note in enumerate(q.notes, start=1))
 
 
 def _quantity(q: Quantity, status: Status) -> str:
@@ -216,5 +219,8 @@ def _coded(code: Code) -> str:
 
 
 def _numbered(observations: Sequence[str]) -> Iterator[str]:
-    for i, text in enumerate(observations, start=1):
-        yield text.replace("OBX||", f"OBX|{i}|", 1)
+    """The notes among them belong to the observation before, and are numbered by it."""
+    number = 0
+    for text in observations:
+        number += text.startswith("OBX|")
+        yield text.replace("OBX||", f"OBX|{number}|", 1)

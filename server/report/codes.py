@@ -17,6 +17,9 @@ from inference.analyzers import nuclear
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay, assays
 from inference.control import ControlStatus
+from inference.guideline import ER_STATUS, PGR_STATUS
+from inference.guideline import NEGATIVE as NEGATIVE_STATUS
+from inference.guideline import POSITIVE as POSITIVE_STATUS
 from inference.measures import PRIVATE_SCHEME, Measure, Region, Score, recoded
 from server.domain.order import Specimen
 
@@ -82,6 +85,7 @@ DETECTION_CONFIDENCE = _own("CONFIDENCE", "Confidence of detection, 0 to 1", ONE
 OUTLINED_DENSITY = _own("NUCLEUS_DAB_OD", "Mean DAB optical density within the outline", ONE)
 CLINICAL_REGION = _own("CLINICAL_REGION", "Region that the clinical score is about")
 WARNING = _own("WARNING", "Warning")
+COMMENT = _own("COMMENT", "What a guideline's category means")
 USE = _own("INTENDED_USE", "Intended use")
 PROFILE = _own("PROFILE", "Profile and revision of the thresholds")
 MODEL_SHA256 = _own("MODEL_SHA256", "SHA-256 of the model")
@@ -153,6 +157,10 @@ PUBLIC: dict[tuple[str, str, Tissue], Code] = {
         "85329-1", "ER percent of nuclei, breast cancer specimen", PERCENT
     ),
     ("ER", _PERCENT_POSITIVE, Tissue.OTHER): _loinc("14228-1", "ER percent of nuclei, tissue", PERCENT),
+    ("ER", ER_STATUS.code, Tissue.BREAST): _loinc("85337-4", "ER presence, breast cancer specimen"),
+    ("ER", ER_STATUS.code, Tissue.OTHER): _loinc("40556-3", "ER presence, tissue"),
+    ("PR", PGR_STATUS.code, Tissue.BREAST): _loinc("85339-0", "PR presence, breast cancer specimen"),
+    ("PR", PGR_STATUS.code, Tissue.OTHER): _loinc("40557-1", "PR presence, tissue"),
     ("PR", _PERCENT_POSITIVE, Tissue.BREAST): _loinc(
         "85325-9", "PR percent of nuclei, breast cancer specimen", PERCENT
     ),
@@ -166,15 +174,11 @@ PUBLIC: dict[tuple[str, str, Tissue], Code] = {
 
 ORDERED: dict[str, tuple[Code, ...]] = {
     "ER": (
-        _loinc("85337-4", "ER presence, breast cancer specimen"),
-        _loinc("40556-3", "ER presence, tissue"),
         _loinc("16112-5", "ER interpretation, tissue"),
         ER_PERCENT_BREAST,
         ER_INTENSITY,
     ),
     "PR": (
-        _loinc("85339-0", "PR presence, breast cancer specimen"),
-        _loinc("40557-1", "PR presence, tissue"),
         _loinc("16113-3", "PR interpretation, tissue"),
         PR_PERCENT_BREAST,
         PR_INTENSITY,
@@ -195,7 +199,11 @@ CONTROL_ANSWERS = {
 }
 
 _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
-_ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES}
+_ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES} | {
+    (status.code, category): answer
+    for status in (ER_STATUS, PGR_STATUS)
+    for category, answer in ((POSITIVE_STATUS, ANSWER_POSITIVE), (NEGATIVE_STATUS, ANSWER_NEGATIVE))
+}
 """What public lists call a measure's categories."""
 _STRUCTURES = {"nucleus": NUCLEUS, "cell": CELL}
 _STAINS = {"immunohistochemistry": IMMUNOHISTOCHEMISTRY}
@@ -240,7 +248,7 @@ def has_public_answers(measure: str) -> bool:
 
 
 def _answer(measure: str, category: str) -> Code:
-    own = f"{measure}_{category}".upper().replace(" ", "_")
+    own = re.sub(r"[^A-Z0-9+]+", "_", f"{measure}_{category}".upper()).strip("_")
     return _ANSWERS.get((measure, category)) or _own(own, category)
 
 
@@ -296,7 +304,7 @@ def table() -> tuple[Code, ...]:
     named = [v for v in globals().values() if isinstance(v, Code)]
     listed = [c for v in globals().values() if isinstance(v, tuple) for c in v if isinstance(c, Code)]
     ordered = [c for those in ORDERED.values() for c in those if c not in named]
-    return (*named, *listed, *ordered, *PUBLIC.values(), *{c.value: c for c in _of_assays()}.values())
+    return (*named, *listed, *ordered, *PUBLIC.values(), *{c.value: c for c in _of_assays() if c not in named}.values())
 
 
 def _of_assays() -> Iterator[Code]:

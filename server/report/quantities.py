@@ -22,7 +22,7 @@ class Form(StrEnum):
 class Quantity:
     """One thing said of a region: a number (an int where only whole numbers can be) or the answer of a category.
 
-    Neither where there is no score.
+    Neither where there is no score. `notes` are lines for a person: a guideline's comment, and which guideline.
     """
 
     code: Code
@@ -30,6 +30,7 @@ class Quantity:
     form: Form = Form.NUMBER
     number: int | float | None = None
     answer: Code | None = None
+    notes: tuple[str, ...] = ()
 
 
 def quantities(result: ResultSummary) -> Iterator[Quantity]:
@@ -60,7 +61,21 @@ def number_of(row: Score, measure: Measure | None) -> int | float | None:
 def _of(row: Score, measure: Measure | None) -> Quantity:
     answer = None if row.category is None else codes.answer_of(row)
     number = number_of(row, measure)
-    return Quantity(code=codes.of_score(row), region=row.region, form=_form(row, measure), number=number, answer=answer)
+    return Quantity(
+        code=codes.of_score(row),
+        region=row.region,
+        form=_form(row, measure),
+        number=number,
+        answer=answer,
+        notes=tuple(notes_of(row)),
+    )
+
+
+def notes_of(row: Score) -> Iterator[str]:
+    """A guideline's comment on a category, and the guideline."""
+    if row.category is not None and row.rule:
+        yield f"{row.category}. {row.comment}".rstrip()
+        yield f"Rule: {row.rule}"
 
 
 def _form(row: Score, measure: Measure | None) -> Form:

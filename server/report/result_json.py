@@ -65,6 +65,7 @@ def score_json(row: Score, value: int | float | None) -> Json:
         "unit": row.unit,
         "interval": None if row.interval is None else list(row.interval),
         "n": row.n,
+        **({"comment": row.comment, "rule": row.rule} if row.rule else {}),
     }
 
 

@@ -15,7 +15,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
-from inference.measures import ONE
+from inference.measures import ALL, ONE
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Order
@@ -24,11 +24,12 @@ from server.report import codes, identity
 from server.report.control_text import control_notes, is_said
 from server.report.identity import concept, derived_uid
 from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
-from server.report.quantities import Quantity, quantities, regions
-from server.report.source import check_same_specimen, kept_source, main_image
+from server.report.quantities import Quantity, notes_of, quantities, regions
+from server.report.source import check_same_specimen, images_of, kept_source, main_image
 
 SERIES_NUMBER = 9101
 SIGNED_INSTANCE_NUMBER = 2
+UM2_PER_MM2 = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +68,12 @@ def build_sr(
     if order is not None:
         check_same_specimen(order, source)
     image, is_signed = main_image(result, source), signature is not None
+    images = images_of(result, image)
     stain = codes.stain_of(result.assay.analyzer)
     previous = _replaced(result, signature)
     report = sr.Comprehensive3DSR(
-        evidence=[image],
-        content=_content(result, image),
+        evidence=images,
+        content=_content(result, images),
         is_complete=is_signed,
         is_final=is_signed,
         is_verified=is_signed,
@@ -153,16 +155,16 @@ def _person(subject: str) -> str:
     return "".join(c if c.isprintable() and c not in "\\^=" else " " for c in subject)[:62].strip() + "^"
 
 
-def _content(result: Result, image: Dataset) -> Dataset:
+def _content(result: Result, images: Sequence[Dataset]) -> Dataset:
     said = [q for q in quantities(result) if q.number is not None or q.answer is not None]
+    about = regions(result) or (result.clinical_region,)  # a score that is withheld has no row, and a report a group
+    groups = [_group(result, images, region, [q for q in said if q.region == region]) for region in about]
     report = sr.MeasurementReport(
-        observation_context=_context(result, image),
+        observation_context=_context(result, images[0]),
         procedure_reported=concept(codes.stain_of(result.assay.analyzer)),
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
-        imaging_measurements=[
-            _group(result, image, region, [q for q in said if q.region == region])
-            for region in regions(result) or (result.clinical_region,)
-        ],
+        imaging_measurements=groups,
+        referenced_images=images,
     )
     root = report[0]
     root.ContentSequence.append(_evaluations(result))
@@ -197,29 +199,42 @@ def _subject(image: Dataset) -> sr.SubjectContext | None:
 
 
 def _group(
-    result: Result, image: Dataset, region: str, said: Sequence[Quantity]
+    result: Result, images: Sequence[Dataset], region: str, said: Sequence[Quantity]
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     """What is said of a region, counts first; where there are no cells there are counts and no score."""
     analyzer = result.assay.analyzer
     counts_first = sorted(said, key=lambda q: q.code.unit is None or q.code.unit.value != ONE)
     return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(
-            uid=derived_uid(result.id, f"SR/{region}"), identifier=f"{identity.MANUFACTURER} {result.id} {region}"
-        ),
+        tracking_identifier=_tracking(result, region),
         finding_type=concept(codes.structure_of(analyzer)),
         finding_sites=[sr.FindingSite(anatomic_location=concept(codes.region_of(analyzer, region)))],
-        algorithm_id=sr.AlgorithmIdentification(
-            name=identity.algorithm_name(result),
-            version=identity.algorithm_version(result),
-            parameters=[f"{k}={v}" for k, v in identity.algorithm_parameters(result).items()],
-            family=concept(codes.ARTIFICIAL_INTELLIGENCE),
-        ),
-        measurements=[_measurement(q) for q in counts_first if q.answer is None],
+        algorithm_id=_algorithm(result),
+        measurements=[_measurement(q) for q in (*counts_first, *_tissue(result, region)) if q.answer is None],
         qualitative_evaluations=[
             *_control_status(result, region),
             *(_evaluation(q) for q in said if q.answer is not None),
         ],
-        source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image)],
+        source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image) for image in images],
+    )
+
+
+def _tissue(result: Result, region: str) -> list[Quantity]:
+    """How much tissue was analysed, said once."""
+    area = round(result.analysis.tissue_mm2 * UM2_PER_MM2)
+    return [Quantity(code=codes.AREA, region=region, number=area)] if region == ALL else []
+
+
+def _tracking(result: Result, name: str) -> sr.TrackingIdentifier:
+    identifier = f"{identity.MANUFACTURER} {result.id} {name}"
+    return sr.TrackingIdentifier(uid=derived_uid(result.id, f"SR/{name}"), identifier=identifier)
+
+
+def _algorithm(result: Result) -> sr.AlgorithmIdentification:
+    return sr.AlgorithmIdentification(
+        name=identity.algorithm_name(result),
+        version=identity.algorithm_version(result),
+        parameters=[f"{k}={v}" for k, v in identity.algorithm_parameters(result).items()],
+        family=concept(codes.ARTIFICIAL_INTELLIGENCE),
     )
 
 
@@ -244,7 +259,7 @@ def _evaluation(q: Quantity) -> sr.QualitativeEvaluation:
 def _evaluations(result: Result) -> Dataset:
     """The container of TID 1500 that highdicom doesn't build.
 
-    As texts: the limits of use, the region that the clinical score is about, each warning.
+    As texts: the limits of use, the region that the clinical score is about, guidelines' comments, each warning.
     """
     container = sr.ContainerContentItem(
         name=concept(codes.QUALITATIVE_EVALUATIONS), relationship_type=sr.RelationshipTypeValues.CONTAINS
@@ -252,7 +267,8 @@ def _evaluations(result: Result) -> Dataset:
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
     refusal = [(codes.REFUSAL, result.control.withheld)] if result.control.withheld else []
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *refusal, *_control(result), *about, *warnings]
+    comments = [(codes.COMMENT, note) for row in result.scores for note in [" ".join(notes_of(row))] if note]
+    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *refusal, *_control(result), *about, *comments, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)

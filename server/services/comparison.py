@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.assay import Assay
-from inference.measures import PERCENT, Measure, Score, find
+from inference.measures import ALL, PERCENT, Measure, Score, find
 from server.domain.profile import Profile, check_kind
 from server.domain.result import Result, ResultId
 
@@ -38,17 +38,24 @@ class Difference:
 
 
 def compared(result: Result, first: Profile, second: Profile) -> Comparison:
-    """Of all cells together. Raises Refused PROFILE_INVALID where the result's assay isn't scored by such criteria."""
+    """Of all cells together, but for what is of one region alone.
+
+    Raises Refused PROFILE_INVALID where the result's assay isn't scored by such criteria.
+    """
     measures = measures_of(result.assay)
     under = [_scored(result, measures, profile) for profile in (first, second)]
-    rows = tuple(MeasureComparison(measure=m, first=find(under[0], m), second=find(under[1], m)) for m in measures)
+    where = [m.regions[0] if m.regions else ALL for m in measures]
+    rows = tuple(
+        MeasureComparison(measure=m, first=find(under[0], m, region), second=find(under[1], m, region))
+        for m, region in zip(measures, where, strict=True)
+    )
     return Comparison(result_id=result.id, cells=result.analysis.n, measures=rows)
 
 
 def measures_of(assay: Assay) -> tuple[Measure, ...]:
-    """The assay's first measure, and its percentages."""
+    """The assay's first measure, its percentages, and its categories."""
     first, *others = assay.measures
-    return (first, *(measure for measure in others if measure.unit == PERCENT))
+    return (first, *(measure for measure in others if measure.unit == PERCENT or measure.categorical))
 
 
 def differences(comparisons: Sequence[Comparison]) -> list[Difference]:

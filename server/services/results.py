@@ -85,13 +85,13 @@ class ResultService:
         fields = _fields(view, profile)
         specimen = Specimen() if order is None else order.request.specimen
         controls = control_under(old, profile.criteria)
-        rows = () if controls.control.withheld else scores_of(assay, old.analysis.histograms, profile, fields, specimen)
+        rows = scores_of(assay, old.analysis.histograms, profile, fields, specimen, controls.control.status)
         made = replace(
             old,
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=rows,
+            scores=() if controls.control.withheld else rows,
             control=controls.control,
             cores=controls.cores,
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Computed,
     DateTime,
@@ -93,20 +94,25 @@ scores = Table(
     Column("lab", Text, nullable=False),
     Column("position", SmallInteger, nullable=False, comment="the order of the rows"),
     Column(
-        "measure", Text, primary_key=True, comment="the code of the measure here; code and scheme may be public ones"
+        "measure",
+        Text(collation="C"),
+        primary_key=True,
+        comment="the code of the measure here; code and scheme may be public ones",
     ),
     Column("code", Text, nullable=False),
     Column("scheme", Text, nullable=False),
     Column("display", Text, nullable=False),
-    Column("region", Text, primary_key=True),
+    Column("region", Text(collation="C"), primary_key=True),
     Column("value", Double),
     Column("category", Text),
     Column("unit", Text, nullable=False),
     Column("interval_low", Double, comment="95 %, in the unit of the value"),
     Column("interval_high", Double),
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
-    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+    Column("comment", Text, nullable=False, server_default="", comment="what a guideline's category means"),
+    Column("rule", Text, nullable=False, server_default="", comment="the guideline's version and source"),
 )
+"""Of which result is held by a trigger (migrations/sql/scores_of_a_result.sql)."""
 
 
 histograms = Table(
@@ -131,7 +137,7 @@ artifacts = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("lab", Text, nullable=False),
-    Column("order_id", ForeignKey("orders.id")),
+    Column("order_id", ForeignKey("orders.id"), comment="of what has no result"),
     Column("result_id", Uuid(as_uuid=False), index=True),
     Column("kind", String(16), nullable=False),
     Column("path", Text, nullable=False),
@@ -139,6 +145,7 @@ artifacts = Table(
     Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+    CheckConstraint("order_id IS NULL OR result_id IS NULL", name="of_one"),
 )
 
 

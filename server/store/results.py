@@ -100,6 +100,8 @@ def _score_row(position: int, score: Score) -> dict[str, Any]:
         "interval_low": low,
         "interval_high": high,
         "n": score.n,
+        "comment": score.comment,
+        "rule": score.rule,
     }
 
 
@@ -223,5 +225,5 @@ def _model(kept: Mapping[str, Any]) -> ModelFacts:
 
 def _score(row: RowMapping) -> Score:
     low, high = row["interval_low"], row["interval_high"]
-    same = ("measure", "code", "scheme", "display", "region", "value", "category", "unit", "n")
+    same = ("measure", "code", "scheme", "display", "region", "value", "category", "unit", "n", "comment", "rule")
     return Score(**{name: row[name] for name in same}, interval=None if low is None else (low, high))

@@ -166,10 +166,10 @@ def test_an_assay_of_another_kind_ships_its_own_profile() -> None:
     assert criteria_of("shade", {}) == Shade()
 
 
-@pytest.mark.parametrize("marker", ["ER", "PR", "KI67"])
-def test_a_measure_that_the_analyzer_learns_lands_on_no_marker_by_itself(marker: str) -> None:
+@pytest.mark.parametrize(("marker", "status"), [("ER", "ER_STATUS"), ("PR", "PGR_STATUS"), ("KI67", "KI67_GROUP")])
+def test_a_measure_that_the_analyzer_learns_lands_on_no_marker_by_itself(marker: str, status: str) -> None:
     counts = ["COUNT_NUCLEI", *(f"COUNT_GRADE_{g}" for g in range(4))]
-    named = ["HSCORE", "PERCENT_POSITIVE", "ALLRED_PS", "ALLRED_IS", "ALLRED_TOTAL", "IRS", *counts]
+    named = ["HSCORE", "PERCENT_POSITIVE", status, "ALLRED_PS", "ALLRED_IS", "ALLRED_TOTAL", "IRS", *counts]
     assert [m.code for m in assay_of(marker).measures] == named
 
 

@@ -9,6 +9,7 @@ from chromogen.v1 import profile_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
 from inference.analyzers.nuclear import H_SCORE, PERCENT_POSITIVE
+from inference.guideline import ER_STATUS
 from tests.server.api.harness import Api, Caller, hue_value, told
 
 pytestmark = pytest.mark.postgres
@@ -167,8 +168,9 @@ def test_two_profiles_are_compared_on_stored_results_without_inference(api: Api,
     answer = caller.profiles.CompareProfiles(request)
     assert [c.result_id for c in answer.comparisons] == [r.id for r in results]
     for row, result in zip(answer.comparisons, results, strict=True):
-        h_score, percent = row.measures
-        assert (h_score.measure, percent.measure) == (H_SCORE.code, PERCENT_POSITIVE.code)
+        h_score, _percent, status = row.measures
+        assert [m.measure for m in row.measures] == [H_SCORE.code, PERCENT_POSITIVE.code, ER_STATUS.code]
+        assert (status.first_category, status.second_category) == ("positive", "positive")
         found = result.score(H_SCORE)
         assert found is not None
         assert (h_score.first_value, row.cells) == (pytest.approx(found.value), found.n)

@@ -58,6 +58,8 @@ def expected(result: Result, region: str) -> dict[str, tuple[str, str]]:
     whole = {measure.code for measure in result.assay.measures if measure.whole}
     said: dict[str, tuple[str, str]] = {}
     for row in result.scores:
+        if row.region == region and row.category is not None:
+            said[row.code] = ({"positive": "LA6576-8^Positive^LN"}[row.category], "")
         if row.region == region and row.value is not None:
             said[row.code] = (f"{row.value:.0f}" if row.measure in whole else f"{row.value:.2f}", row.unit)
             if row.interval is not None:
@@ -78,6 +80,7 @@ def test_every_quantity_of_every_region_is_there_as_scored(tmp_path: Path, order
         "HSCORE_CI95_LOW",
         "HSCORE_CI95_HIGH",
         "85329-1",
+        "85337-4",
         "ALLRED_PS",
         "ALLRED_IS",
         "ALLRED_TOTAL",

@@ -10,7 +10,9 @@ from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.assay import assay_of
 from inference.cells.histograms import Histograms, histograms_of
 from inference.cells.values import made_cells
+from inference.control import ControlStatus
 from inference.geometry import Size
+from inference.guideline import commented
 from inference.slide import Level, SlideFacts
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.choice import Against, Alternative, Preparation, ProfileChoice
@@ -71,7 +73,9 @@ def result(
         marker=ER.marker,
         clinical_region=ER.clinical_region,
         profile=profile,
-        scores=ER.analyzer.scores(ER.measures, counted, fields),
+        scores=commented(
+            ER.analyzer.scores(ER.measures, counted, fields), control=ControlStatus.ABSENT, site_known=False
+        ),
         analysis=_analysis(histograms),
         artifacts=(
             Artifact(kind=ArtifactKind.CELLS, path=folder / f"{identity}.parquet"),

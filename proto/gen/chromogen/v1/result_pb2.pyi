@@ -46,7 +46,7 @@ class Interval(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Score(_message.Message):
-    __slots__ = ("code", "scheme", "display", "region", "value", "category", "unit", "interval", "n", "measure")
+    __slots__ = ("code", "scheme", "display", "region", "value", "category", "unit", "interval", "n", "measure", "comment", "rule")
     CODE_FIELD_NUMBER: _ClassVar[int]
     SCHEME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,8 @@ class Score(_message.Message):
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     MEASURE_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
     code: str
     scheme: str
     display: str
@@ -67,7 +69,9 @@ class Score(_message.Message):
     interval: Interval
     n: int
     measure: str
-    def __init__(self, code: _Optional[str] = ..., scheme: _Optional[str] = ..., display: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ..., unit: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., n: _Optional[int] = ..., measure: _Optional[str] = ...) -> None: ...
+    comment: str
+    rule: str
+    def __init__(self, code: _Optional[str] = ..., scheme: _Optional[str] = ..., display: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ..., unit: _Optional[str] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., n: _Optional[int] = ..., measure: _Optional[str] = ..., comment: _Optional[str] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Graph(_message.Message):
     __slots__ = ("name", "sha256")
