@@ -78,7 +78,7 @@ class WithControl:
         return out
 
 
-def write(archive: Path, name: str, slide: WithControl) -> SlideIdentity:
-    identity = SlideIdentity(key=f"control/{name}", container_id=f"INVENTED-{name}")
+def write(archive: Path, name: str, slide: WithControl, marker: str = "ER") -> SlideIdentity:
+    identity = SlideIdentity(key=f"control/{name}", container_id=f"INVENTED-{name}", marker=marker)
     write_dicom_slide(archive / name, JpegFrames(slide), mpp=MPP, identity=identity, levels=2)
     return identity

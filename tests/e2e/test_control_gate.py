@@ -9,6 +9,7 @@ from pathlib import Path
 import hl7
 import pytest
 from chromogen.v1 import result_pb2
+from highdicom.sr import Comprehensive3DSR
 from pydicom import Dataset, dcmread
 
 from inference.engines.factory import Engines
@@ -113,7 +114,9 @@ def test_a_passed_control_scores_the_case_alone(hospital: Hospital, seed: int) -
     assert answered.control.status == result_pb2.CONTROL_STATUS_PASSED
     assert [(c.expected, c.found, c.passed) for c in answered.control.cores] == [("positive", "positive", True)]
     assert answered.scores
-    assert "CONTROL_FAILED" not in str(hospital.report(result))
+    report = Comprehensive3DSR.from_dataset(hospital.report(result))
+    evaluations = [e for g in report.content.get_image_measurement_groups() for e in g.get_qualitative_evaluations()]
+    assert ("CONTROL_STATUS", "CONTROL_PASSED") in [(e.name.value, e.value.value) for e in evaluations]
 
 
 @pytest.mark.parametrize("seed", range(CASES))
@@ -134,7 +137,10 @@ def test_a_failed_control_withholds_the_score_everywhere(hospital: Hospital, see
     assert answered.control.detail.startswith("the control expected positive was found negative")
     report = hospital.report(result)
     assert "CONTROL_FAILED" in str(report)
-    assert [item for item in report.iterall() if item.keyword == "NumericValue"] == []
+    (group,) = Comprehensive3DSR.from_dataset(report).content.get_image_measurement_groups()
+    assert group.get_measurements() == []
+    said = [(e.name.value, e.value.value) for e in group.get_qualitative_evaluations()]
+    assert ("CONTROL_STATUS", "CONTROL_FAILED") in said
     service = ResultService(PostgresResultRepository(hospital.service.database), hospital.service.reporting)
     with pytest.raises(Refused, match=r"RESULT_STATE.*withheld"):
         service.sign(PATHOLOGIST, result.id, "")
@@ -175,7 +181,8 @@ def test_the_control_slide_of_a_run_counts_for_its_cases_and_marker_alone(hospit
     archive = hospital.folder / "archive"
     write(archive, "run-good", WithControl(5, control=None, section=220))
     write(archive, "run-bad", WithControl(6, control=None, section=0))
-    write(archive, "case", WithControl(7, control=None))
+    write(archive, "case-ER", WithControl(7, control=None))
+    write(archive, "case-PR", WithControl(7, control=None), marker="PR")
     for number, slide, said in (
         ("K-1", "run-good", {"staining_run": "RUN-1", "control_kind": "positive"}),
         ("K-2", "run-bad", {"staining_run": "RUN-2", "control_kind": "positive"}),
@@ -184,7 +191,7 @@ def test_the_control_slide_of_a_run_counts_for_its_cases_and_marker_alone(hospit
     hospital.run()
     orders = {"1": ("RUN-1", "ER"), "2": ("RUN-2", "ER"), "3": ("RUN-1", "PR"), "4": ("RUN-9", "ER"), "5": ("", "ER")}
     for number, (run, marker) in orders.items():
-        hospital.order(number, "case", lab="RUNS", staining_run=run, marker=marker)
+        hospital.order(number, f"case-{marker}", lab="RUNS", staining_run=run, marker=marker)
     hospital.run()
     found = {number: hospital.result(number) for number in orders}
     assert {number: (r.control.status.value, r.control.withheld) for number, r in found.items()} == {
