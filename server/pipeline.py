@@ -4,7 +4,7 @@ route.
 
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
 from inference.guideline import commented
 from inference.infer import Engine, Urgency
-from inference.measures import Score
+from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
@@ -250,14 +250,24 @@ def scores_of(
     fields: Fields | None,
     specimen: Specimen,
     control: ControlStatus = ControlStatus.ABSENT,
+    drawn: Mapping[str, Fields] | None = None,
 ) -> tuple[Score, ...]:
     """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
     the fields are known.
+
+    After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
     """
-    counts = assay.analyzer.counts(histograms, profile.criteria)
-    rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
+    rows = _rows(assay, histograms.of_region(""), profile, fields)
+    for region in histograms.drawn:
+        of_region = _rows(assay, histograms.of_region(region), profile, (drawn or {}).get(region))
+        rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
     breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
     return commented(coded(rows, assay, specimen), control=control, site_known=breast)
+
+
+def _rows(assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None) -> tuple[Score, ...]:
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:

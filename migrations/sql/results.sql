@@ -15,6 +15,7 @@ CREATE TABLE results (
     analysis_warnings text[] NOT NULL,
     warnings text[] NOT NULL,
     software text NOT NULL DEFAULT '',
+    change jsonb,
     choice jsonb,
     control jsonb NOT NULL DEFAULT '{}',
     run integer NOT NULL DEFAULT 1,
@@ -35,6 +36,7 @@ CREATE INDEX results_run_control_idx ON results (lab, marker, slide_of_run, crea
 COMMENT ON COLUMN results.clinical_region IS 'that the clinical score is about';
 COMMENT ON COLUMN results.profile IS 'the revision as it was, whole';
 COMMENT ON COLUMN results.software IS 'version of chromogen that made it';
+COMMENT ON COLUMN results.change IS 'what persons changed since the analysis, who last, and why; null: nobody did';
 COMMENT ON COLUMN results.choice IS 'why that profile; null: a person named it';
 COMMENT ON COLUMN results.control IS 'what its controls came to';
 COMMENT ON COLUMN results.run IS 'of the order, which may be begun anew';

@@ -23,7 +23,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId, ResultSummary
 from server.report import choice_json
-from server.store import artifacts, control_json, profiles
+from server.store import artifacts, changes, control_json, profiles
 from server.store.artifacts import Origin
 from server.store.tables import histograms, results, scores
 
@@ -64,6 +64,7 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "software": result.software,
         "control": control_json.control_to_json(result.control),
         "run": result.run,
+        "change": None if result.change is None else changes.to_json(result.change),
         "choice": None if result.choice is None else choice_json.choice_json(result.choice),
     }
 
@@ -196,6 +197,7 @@ def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact])
         software=row["software"],
         control=control_json.control_from_json(row["control"]),
         run=row["run"],
+        change=changes.from_json(row["change"]),
         choice=None if row["choice"] is None else choice_json.choice_in(row["choice"]),
     )
 

@@ -35,6 +35,8 @@ from server.domain.order import Priority
 from server.domain.states import DeliveryState, OrderState
 from server.store.control_tables import control_ranges as control_ranges
 from server.store.metadata import metadata as metadata
+from server.store.page_tables import comments as comments
+from server.store.page_tables import web_sessions as web_sessions
 from server.store.result_tables import artifacts as artifacts
 from server.store.result_tables import histograms as histograms
 from server.store.result_tables import results as results
@@ -57,6 +59,7 @@ APPEND_ONLY = (
     "histograms",
     "artifacts",
     "signatures",
+    "comments",
     "audit",
 )
 
