@@ -134,7 +134,8 @@ def control_under(result: Result, criteria: Criteria) -> Gate:
     """
     old, assay = result.control, result.assay
     if not result.cores:
-        return Gate(control=old)
+        said = (ControlWarning.CONTROL_FAILED.value,) if old.status is ControlStatus.FAILED else ()
+        return Gate(control=old, warnings=said)
     cores = tuple(_anew(core, criteria, assay) for core in result.cores)
     own = control_of([core.found for core in cores], _displays(assay))
     failed = own.status is ControlStatus.FAILED and not old.is_slide

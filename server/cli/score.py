@@ -3,6 +3,7 @@
 import json
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ from server.slides.opening import open_slide
 from server.slides.view import View
 from server.tls import engine_secure
 
+TUMOUR_CLASS, EXCLUDE_CLASS = "tumour", "exclude"
 PEM = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -47,9 +49,14 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
 @click.option(
+    "--region-file",
+    type=click.Path(path_type=Path),
+    help="GeoJSON polygons: score only what is drawn as `tumour`, nothing that is drawn as `exclude`",
+)
+@click.option(
     "--control-file",
     type=click.Path(path_type=Path),
-    help="GeoJSON of control tissue: measured first, no score where it fails",
+    help="GeoJSON polygons of control tissue: measured first, no score where it fails",
 )
 @click.option("--pyramid", metavar="N", help="of a DICOM slide with several: its number in the refusal, or Pyramid UID")
 @click.option("--optical-path", metavar="ID", help="of a DICOM slide with several; the first bright-field one else")
@@ -76,6 +83,7 @@ def score(
     marker: str,
     profile_file: Path | None,
     region: str | None,
+    region_file: Path | None,
     control_file: Path | None,
     pyramid: str | None,
     optical_path: str | None,
@@ -110,6 +118,8 @@ def score(
         if out:
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
+        options = drawn_regions(region_file, opened.facts.size) if region_file else Options()
+        options = replace(options, region=box, outlines=outlines, refuse_mismatch=bool(assay.analyzer.whole_remarks))
         cores = control_cores(control_file, assay, opened.facts.size) if control_file else []
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
@@ -120,7 +130,7 @@ def score(
             profile,
             folder,
             gate=lambda slide: gate_of(slide, runs, profile.criteria, cores, assay),
-            options=Options(region=box, outlines=outlines),
+            options=options,
             progress=progress,
         )
         if as_dicom:
@@ -150,6 +160,17 @@ def control_cores(path: Path, assay: Assay, size: Size) -> list[Core]:
     return cores_of(areas, kinds)
 
 
+def drawn_regions(path: Path, size: Size) -> Options:
+    """Of a file of `--region-file`. Raises Refused ANNOTATION_INVALID."""
+    try:
+        areas = read_areas(path.read_text(encoding="utf-8-sig"), (TUMOUR_CLASS, EXCLUDE_CLASS), path.name)
+    except (OSError, UnicodeDecodeError):
+        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
+    check_inside(areas, size, path.name)
+    tumour, exclude = (tuple(a for a in areas if a.name == name) for name in (TUMOUR_CLASS, EXCLUDE_CLASS))
+    return Options(among=tumour, without=exclude)
+
+
 def parse_region(text: str) -> Region:
     """X,Y,W,H in whole pixels. Raises Refused REGION_INVALID."""
     try:
@@ -171,6 +192,8 @@ def show(result: Result, out: Path | None) -> None:
     model = f"model {facts.model.name} {facts.model.version}"
     spent = f"{facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s"
     click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
+    for note in result.assay.analyzer.notes:
+        click.echo(note)
     for line in control_notes(result.control):
         click.echo(line)
     for warning in result.warnings:

@@ -153,6 +153,7 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"Clinical region: {result.clinical_region}"
     if result.choice is not None:
         yield explained(result.profile, result.choice)
+    yield from result.assay.analyzer.notes
     yield from (f"Warning: {w}" for w in result.warnings)
     yield from control_notes(result.control)
     if result.analysis.n == 0 and not result.control.withheld:

@@ -43,7 +43,7 @@ def title_of(result: Result) -> str:
     measure, analyzer = result.assay.measures[0], result.assay.analyzer
     if result.control.withheld:
         return f"{result.control.withheld}: no score, profile {result.profile.label}"
-    first = result.score(measure)
+    first = result.score(measure) or result.score(measure, result.clinical_region)
     n = 0 if first is None else first.n
     return (
         f"{measure.display} {value_text(first, decimals=0)}, {n} {analyzer.file_stem}, profile {result.profile.label}"

@@ -114,7 +114,7 @@ class ChangeService:
         return replace(
             counted,
             scores=() if controls.control.withheld else rows,
-            warnings=warnings_of(view.result, interval_missing=fields is None, control=controls.warnings),
+            warnings=(*warnings_of(view.result, histograms, made.profile, fields, drawn), *controls.warnings),
             control=controls.control,
             cores=controls.cores,
         )
