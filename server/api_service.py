@@ -147,7 +147,7 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
             )
         ),
         results=ResultServicer(results, profiles),
-        profiles=ProfileServicer(profiles, results),
+        profiles=ProfileServicer(profiles, results, service.calibrations),
         analysis=AnalysisServicer(
             AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
         ),

@@ -1,4 +1,4 @@
-DROP TABLE outbox, signatures, artifacts, histograms, scores, results, profile_states, profiles, orders, audit CASCADE;
+DROP TABLE jobs, outbox, signatures, artifacts, histograms, scores, results, profile_states, profiles, orders, audit CASCADE;
 
 DO $$
 DECLARE item text;

@@ -16,7 +16,7 @@ depends_on = None
 
 SQL = Path(__file__).parents[1] / "sql"
 
-TABLES = ("orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "outbox", "audit")
+TABLES = ("orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "outbox", "jobs", "audit")
 FUNCTIONS = ("session", "due", "abandoned", "take", "finish")
 TRIGGERS = ("append_only", "order_corrections", "audit_digest", "audit_append", "audit_note", "audit_changes")
 RIGHTS = ("row_level_security", "rights")

@@ -123,6 +123,8 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.PROFILE_UNKNOWN: Advice(Kind.NOT_FOUND, "check the profile's name and revision"),
     _S.PROFILE_STATE: Advice(_STATE, "read the profile again: its state does not allow this"),
     _S.RESULT_STATE: Advice(_STATE, "read the result again: its state does not allow this"),
+    _S.JOB_UNKNOWN: Advice(Kind.NOT_FOUND, "check the job's identifier"),
+    _S.JOB_STATE: Advice(_STATE, "wait until the job is DONE; of one that failed correct what its reason names"),
     _S.NUCLEI_MISSING: Advice(Kind.DATA_LOSS, "the operator restores the results' folder from its backup"),
     _S.DELIVERY_UNKNOWN: Advice(Kind.NOT_FOUND, "check the delivery's number"),
     _S.DELIVERY_STATE: Advice(_STATE, "only dead letters are sent again"),

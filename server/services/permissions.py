@@ -37,6 +37,10 @@ ROLES: dict[str, frozenset[Role]] = {
     "RetireProfile": frozenset({LAB_ADMIN}),
     "CompareProfiles": _BENCH,
     "CalibrateProfile": frozenset({LAB_ADMIN}),
+    "GetCalibration": _BENCH,
+    "ListCalibrations": _BENCH,
+    "WatchCalibration": _BENCH,
+    "AdoptCalibration": frozenset({LAB_ADMIN}),
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,

@@ -58,7 +58,7 @@ class ResultService:
 
     def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
         view = self._results.get(actor, result_id)
-        return read_cells(_cells_file(view), view.result.assay.analyzer.schema)
+        return read_cells(cells_file(view), view.result.assay.analyzer.schema)
 
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
@@ -155,7 +155,7 @@ class ResultService:
         return view
 
 
-def _cells_file(view: ResultView) -> Path:
+def cells_file(view: ResultView) -> Path:
     """Raises Failed NUCLEI_MISSING."""
     try:
         file = view.result.cells_file
@@ -173,7 +173,7 @@ def _fields(view: ResultView, profile: Profile) -> Fields | None:
     """None where the cells' file is gone, damaged, or of an older schema."""
     result = view.result
     try:
-        return fields_of(_cells_file(view), result.assay.analyzer, profile.criteria, mpp=result.analysis.slide.mpp)
+        return fields_of(cells_file(view), result.assay.analyzer, profile.criteria, mpp=result.analysis.slide.mpp)
     except ChromogenError as error:
         log.warning("scored_without_cells", result=result.id, reason=str(error.reason))
         return None
