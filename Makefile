@@ -60,7 +60,8 @@ proto: $(VENV)/.dev
 
 # Programs of Debian and npm that tests talk to; where they can't be installed their tests are skipped and say so.
 peers:
-	@missing=""; for p in dciodvfy:dicom3tools dcmdump:dcmtk; do \
+	@missing=""; for p in dciodvfy:dicom3tools dcmdump:dcmtk Orthanc:orthanc \
+	    /usr/share/orthanc/plugins/libOrthancDicomWeb.so:orthanc-dicomweb; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

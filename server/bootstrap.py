@@ -15,8 +15,10 @@ from sqlalchemy import Engine as Database
 from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
+from server.archive.made import web_archive
 from server.archive.several import SeveralArchives
-from server.disk import check_room
+from server.archive.spool import Spool
+from server.disk import check_room, keep_private
 from server.domain.clock import local_day
 from server.domain.errors import Failed
 from server.domain.job import JobKind
@@ -31,7 +33,7 @@ from server.report.reporters import ANN_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site
+from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
@@ -68,7 +70,6 @@ class Service:
     receivers: Mapping[str, MessageSink]
     open_slide: OpenSlide
     results_folder: Path
-    spool_folder: Path
     database_url: str
     database: Database
     private_postgres: private.PrivatePostgres | None
@@ -181,7 +182,11 @@ def _guarded(service: Service) -> Service:
 
 def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     database, data = connect(url), settings.data.folder.resolve()
-    archives = {named.name: archive_of(named) for named in site.archives}
+    for patients in (data / "results", data / "spool"):
+        if not keep_private(patients):
+            log.warning("readable_by_others", folder=patients.name, advice="it holds patients' data: chmod o-rwx it")
+    spool = spool_of(settings)
+    archives = {named.name: archive_of(named, spool) for named in site.archives}
     receivers, objects = _sinks(site, archives, sends)
     reporting = _reporting(site, data / "results")
     deliver = Deliverer(messages=receivers if sends else {}, objects=objects)
@@ -196,29 +201,35 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         receivers=receivers,
         open_slide=partial(open_slide, icc=settings.icc.use),
         results_folder=data / "results",
-        spool_folder=data / "spool",
         database_url=url,
         database=database,
         private_postgres=own,
     )
 
 
-def archive_of(named: NamedArchive) -> Archive:
-    """Of a kind of its own, by what the site says of it."""
+def archive_of(named: NamedArchive, spool: Spool) -> Archive:
+    """Of a kind of its own, by what the site says of it. Raises Refused SETTING_INVALID."""
     match named:
         case ArchiveFolder():
             return FolderArchive(named.folder)
+        case WebArchive():
+            return web_archive(named, spool)
         case _:
             assert_never(named)
 
 
+def spool_of(settings: Settings) -> Spool:
+    """Where slides that came from archives are kept."""
+    return Spool(settings.data.folder.resolve() / "spool", round(settings.archive.spool_gb * 1e9))
+
+
 def _store(settings: Settings, database: Database, notify: Notify) -> PostgresStore:
-    w, wait_s = settings.worker, settings.archive.wait_s
+    w, archive = settings.worker, settings.archive
     return PostgresStore(
         database,
         max_attempts=w.max_attempts,
         stat_only=w.stat_only,
-        slide_wait_s=wait_s,
+        slide_wait_s=archive.wait_s,
         outage_wait_s=w.outage_s,
         notify=notify,
     )

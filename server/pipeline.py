@@ -1,7 +1,8 @@
 """THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
 
+import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
 from inference.guideline import commented
 from inference.infer import Engine, Urgency
-from inference.measures import Score
+from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
@@ -27,7 +28,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
-from server.domain.ports import Claim, Delivery, OpenSlide, SlideSource, Store
+from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
 from server.observability import stage
@@ -38,6 +39,7 @@ from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
+SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
 
@@ -73,6 +75,8 @@ def run_case(claim: Claim, services: CaseServices) -> None:
         if _is_held(claim, services):
             forget(folder.parent)
         raise
+    finally:
+        shutil.rmtree(folder / SLIDE_FOLDER, ignore_errors=True)  # the archive has it, and the spool as long as it can
     with stage("store"):
         services.store.finish(claim, result, deliveries)
     forget(folder.parent)
@@ -100,12 +104,15 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     order = claim.order
     asked = order.request
     assay = assay_of(asked.marker, "the order")
+    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
+    query = SlideQuery(
+        slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
+    )
     with stage("retrieve"):
-        slide_folder = services.source(asked.lab).fetch(asked.slide, folder / "slide")
+        slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
-    engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
@@ -202,14 +209,24 @@ def scores_of(
     fields: Fields | None,
     specimen: Specimen,
     control: ControlStatus = ControlStatus.ABSENT,
+    drawn: Mapping[str, Fields] | None = None,
 ) -> tuple[Score, ...]:
     """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
     the fields are known.
+
+    After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
     """
-    counts = assay.analyzer.counts(histograms, profile.criteria)
-    rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
+    rows = _rows(assay, histograms.of_region(""), profile, fields)
+    for region in histograms.drawn:
+        of_region = _rows(assay, histograms.of_region(region), profile, (drawn or {}).get(region))
+        rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
     breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
     return commented(coded(rows, assay, specimen), control=control, site_known=breast)
+
+
+def _rows(assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None) -> tuple[Score, ...]:
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

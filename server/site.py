@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from server.domain.artifact import NATURES, ArtifactKind, Nature
 from server.domain.errors import Refused, ServiceReason
@@ -67,8 +68,48 @@ class ArchiveFolder:
         return {}
 
 
-NamedArchive = ArchiveFolder
-"""A union, once there is another kind: `server.bootstrap.archive_of` makes each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebArchive:
+    """An archive behind DICOMweb at `url`; by TLS where that begins with https, to a server whose certificate is of the
+    authority `tls_ca`, or of one that the system trusts.
+
+    Who we are to it: `user` with `password_file`; or a bearer token, out of `token_file` or asked of `token_url` by
+    `client_id` with `client_secret_file`; or nobody. `by_container`: whether it can be searched by a container's
+    identifier. `table` is where it is set.
+    """
+
+    name: str
+    url: str
+    table: str
+    user: str = ""
+    password_file: Path | None = None
+    token_file: Path | None = None
+    token_url: str = ""
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    timeout_s: float = 60
+    by_container: bool = True
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        return certificates_of(self.table, self.tls_ca, self.tls_cert)
+
+
+NamedArchive = ArchiveFolder | WebArchive
+"""`server.bootstrap.archive_of` makes each."""
+
+
+def certificates_of(table: str, tls_ca: Path | None, tls_cert: Path | None) -> Mapping[str, Path]:
+    """Those that are set, by the key that sets each."""
+    files = {"tls_ca": tls_ca, "tls_cert": tls_cert}
+    return {key_of(table, key): path for key, path in files.items() if path is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +138,7 @@ class MllpDestination:
 
     @property
     def certificates(self) -> Mapping[str, Path]:
-        files = {"tls_ca": self.tls_ca, "tls_cert": self.tls_cert}
-        return {key_of(self.table, key): path for key, path in files.items() if path is not None}
+        return certificates_of(self.table, self.tls_ca, self.tls_cert)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

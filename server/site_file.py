@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
+from urllib.parse import urlsplit
 
 from pydicom.datadict import tag_for_keyword
 
@@ -26,6 +27,7 @@ from server.site import (
     MllpDestination,
     NamedArchive,
     Site,
+    WebArchive,
     named,
     plain_site,
 )
@@ -41,6 +43,7 @@ class ArchiveKind(StrEnum):
     """What an archive is."""
 
     FOLDER = "folder"
+    DICOMWEB = "dicomweb"
 
 
 class DestinationKind(StrEnum):
@@ -119,8 +122,59 @@ def _archive(name: str, table: Table) -> NamedArchive:
     match table.choice("kind", ArchiveKind):
         case ArchiveKind.FOLDER:
             return ArchiveFolder(name=name, folder=table.path("folder"), table=table.where)
+        case ArchiveKind.DICOMWEB:
+            return _web_archive(name, table)
         case kind:
             assert_never(kind)
+
+
+def _web_archive(name: str, table: Table) -> WebArchive:
+    found = WebArchive(
+        name=name,
+        url=table.text("url"),
+        table=table.where,
+        user=table.text("user", ""),
+        password_file=table.path_or_none("password_file"),
+        token_file=table.path_or_none("token_file"),
+        token_url=table.text("token_url", ""),
+        client_id=table.text("client_id", ""),
+        client_secret_file=table.path_or_none("client_secret_file"),
+        timeout_s=table.number("timeout_s", 0.1, 86_400, default=60),
+        by_container=table.flag("by_container", default=True),
+        tls_ca=table.path_or_none("tls_ca"),
+        tls_cert=table.path_or_none("tls_cert"),
+        tls_key=table.path_or_none("tls_key"),
+    )
+    for key in ("url", *(["token_url"] if found.token_url else [])):
+        _check_address(table, key, getattr(found, key))
+    _check_credentials(table, found)
+    if any((found.tls_ca, found.tls_cert, found.tls_key)) and not found.url.startswith("https://"):
+        wrong(f"{table.where} tls_ca, tls_cert, tls_key", "are set, but url isn't https://")
+    return found
+
+
+def _check_address(table: Table, key: str, address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        wrong(f"{table.where} {key}", "is no address such as https://pacs.example/dicom-web")
+    if parts.username is not None or parts.query or parts.fragment:
+        wrong(f"{table.where} {key}", "holds a user, a question or a fragment: user and password_file are keys")
+
+
+def _check_credentials(table: Table, found: WebArchive) -> None:
+    """One way or none, and each whole."""
+    password = (found.user, found.password_file)
+    client = (found.token_url, found.client_id, found.client_secret_file)
+    if any(password) and not all(password):
+        wrong(f"{table.where} user, password_file", "belong together: set both or neither")
+    if any(client) and not all(client):
+        wrong(f"{table.where} token_url, client_id, client_secret_file", "belong together: set all or none")
+    if sum(map(bool, (found.user, found.token_file, found.token_url))) > 1:
+        wrong(table.where, "has more than one of user, token_file and token_url: keep one")
 
 
 def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) -> Destination:

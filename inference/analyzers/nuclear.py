@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from inference import quality
 from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch
+from inference.cells.by_hand import overruled
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
 from inference.control_kind import ControlKind
@@ -177,7 +178,7 @@ class NuclearAnalyzer:
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         grade = grades(cells["hue"], cells["value"], _densities(cells, criteria), _thresholds(criteria))
-        return (cells["compartment"] * np.uint8(GRADES) + grade).astype(np.uint8)
+        return overruled(cells, (cells["compartment"] * np.uint8(GRADES) + grade).astype(np.uint8))
 
     def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
         thresholds = _thresholds(criteria)
@@ -188,7 +189,7 @@ class NuclearAnalyzer:
             grade = grades_by_density(np.arange(DENSITIES), thresholds)
             table = _density_table(histograms, thresholds)
         counted = [int(row[grade == g].sum()) for row in table for g in range(GRADES)]
-        return np.array(counted, np.int64)
+        return np.array(counted, np.int64) + histograms.by_hand(len(GROUPS))
 
     def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
         return tuple(

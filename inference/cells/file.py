@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from inference.cells.by_hand import BY_HAND, with_by_hand
 from inference.cells.values import Cells, CellSchema, Column, shaped
 from inference.errors import Reason, Refused
 
@@ -90,13 +91,14 @@ class CellWriter:
 def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
-    They have the schema's columns, and the optional ones that the file has.
+    They have the schema's columns, and the optional ones that the file has, by_hand among them.
 
     Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
     """
     with _opened(path) as file:
         _check(path, file.schema_arrow, schema)
         found = schema.having(file.schema_arrow.names)
+        found = with_by_hand(found) if BY_HAND in file.schema_arrow.names else found
         for batch in file.iter_batches(batch_size=rows):
             x, y = (batch.column(name).to_numpy().astype(np.float64) for name in ("x_px", "y_px"))
             yield Cells(found, x, y, {c.name: _numbers(batch.column(c.name), c) for c in found.columns})

@@ -31,8 +31,8 @@ BEGIN
         SELECT kept.id, kept.lab, named.name, named.shape, packed[named.i]
         FROM ROWS FROM (jsonb_to_recordset(its_histograms) AS (name text, shape integer[])) WITH ORDINALITY
             AS named (name, shape, i);
-    INSERT INTO artifacts (lab, order_id, result_id, kind, path, sha256, identifier)
-        SELECT kept.lab, kept.order_id, kept.id, kind, path, sha256, identifier
+    INSERT INTO artifacts (lab, result_id, kind, path, sha256, identifier)
+        SELECT kept.lab, kept.id, kind, path, sha256, identifier
         FROM jsonb_populate_recordset(NULL::artifacts, its_artifacts);
     INSERT INTO outbox (lab, order_id, result_id, destination, kind, message_id, path, sha256)
         SELECT kept.lab, of_order, kept.id, destination, kind, message_id, path, sha256

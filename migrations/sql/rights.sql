@@ -3,6 +3,8 @@ GRANT SELECT ON orders, profiles, profile_states, results, scores, histograms, a
     alembic_version TO chromogen_api, chromogen_worker;
 GRANT INSERT ON orders, profiles, profile_states, results, scores, histograms, artifacts, signatures, outbox
     TO chromogen_api;
+GRANT SELECT, INSERT ON comments TO chromogen_api;
+GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON web_sessions TO chromogen_api;
 GRANT INSERT ON results, scores, histograms, artifacts, outbox TO chromogen_worker;
 
 GRANT UPDATE (state, attempt, token, lease_until, due_at, progress, reason, detail, result_id, updated_at, run, begun_at,
@@ -28,7 +30,7 @@ $$;
 GRANT EXECUTE ON FUNCTION chromogen_lab, chromogen_subject
     TO chromogen_api, chromogen_worker, chromogen_audit, chromogen_scale;
 GRANT EXECUTE ON FUNCTION chromogen_is_due TO chromogen_api, chromogen_worker, chromogen_scale;
-GRANT EXECUTE ON FUNCTION chromogen_is_abandoned, chromogen_begin, chromogen_take, chromogen_finish TO chromogen_worker;
+GRANT EXECUTE ON FUNCTION chromogen_is_abandoned, chromogen_take, chromogen_finish TO chromogen_worker;
 GRANT EXECUTE ON FUNCTION chromogen_note TO chromogen_api;
 
 DO $$

@@ -1,13 +1,13 @@
--- A score is a row: a number or a category, of one region of a result.
+-- A score is a row: a number or a category, of one region of a result. scores_of_a_result.sql holds to which.
 CREATE TABLE scores (
     result_id uuid NOT NULL,
     lab text NOT NULL,
     position smallint NOT NULL,
-    measure text NOT NULL,
+    measure text COLLATE "C" NOT NULL,
     code text NOT NULL,
     scheme text NOT NULL,
     display text NOT NULL,
-    region text NOT NULL,
+    region text COLLATE "C" NOT NULL,
     value double precision,
     category text,
     unit text NOT NULL,
@@ -16,7 +16,6 @@ CREATE TABLE scores (
     n bigint NOT NULL,
     comment text NOT NULL DEFAULT '',
     rule text NOT NULL DEFAULT '',
-    CONSTRAINT scores_result_id_fkey FOREIGN KEY (result_id, lab) REFERENCES results (id, lab),
     CONSTRAINT scores_pkey PRIMARY KEY (result_id, measure, region)
 );
 

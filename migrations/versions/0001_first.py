@@ -16,9 +16,20 @@ depends_on = None
 
 SQL = Path(__file__).parents[1] / "sql"
 
-TABLES = ("orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "outbox", "jobs", "audit")
+TABLES = (
+    "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "jobs",
+    "audit", "web_sessions",
+)  # fmt: skip
 FUNCTIONS = ("session", "due", "abandoned", "take", "finish")
-TRIGGERS = ("append_only", "order_corrections", "audit_digest", "audit_append", "audit_note", "audit_changes")
+TRIGGERS = (
+    "append_only",
+    "scores_of_a_result",
+    "order_corrections",
+    "audit_digest",
+    "audit_append",
+    "audit_note",
+    "audit_changes",
+)
 RIGHTS = ("row_level_security", "rights")
 
 # What FROM CURRENT writes into functions: tables of this schema, and temporary ones of the caller last.

@@ -9,7 +9,7 @@ from pathlib import Path
 from inference.errors import ChromogenError, Reason
 from server.archive.locate import locate
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import SlideReference
+from server.domain.ports import SlideQuery
 from server.slides.dicom_header import PART, InstanceHeader, is_dicom, read_instance_header
 
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5, 9.1; what is named after one stays inside its folder
@@ -23,12 +23,12 @@ class FolderArchive:
         self._root = root
         self._headers: dict[Path, tuple[_Stamp, InstanceHeader | None]] = {}
 
-    def fetch(self, slide: SlideReference, spool: Path) -> Path:
+    def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Link or copy the slide's instances to `spool/<series UID>` and name that folder; again gives the same.
 
-        Raises Refused SLIDE_NOT_FOUND, SEVERAL_SLIDES; Failed ARCHIVE_UNREACHABLE (retryable).
+        Raises Refused SLIDE_NOT_FOUND, SEVERAL_SLIDES, SPECIMEN_MISMATCH; Failed ARCHIVE_UNREACHABLE (retryable).
         """
-        instances = locate(slide, self._index())
+        instances = locate(query, self._index())
         folder = spool / _safe(instances[0].series_uid)
         try:
             folder.mkdir(parents=True, exist_ok=True)

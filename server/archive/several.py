@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
-from server.domain.order import SlideReference
-from server.domain.ports import SlideSource
+from server.domain.ports import SlideQuery, SlideSource
 
 
 class SeveralArchives:
@@ -14,14 +13,14 @@ class SeveralArchives:
     def __init__(self, archives: Sequence[SlideSource]) -> None:
         self._archives = tuple(archives)
 
-    def fetch(self, slide: SlideReference, spool: Path) -> Path:
+    def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Raises Refused SLIDE_NOT_FOUND only where every archive answered: one that is away might have it, and its
         Failed ARCHIVE_UNREACHABLE (retryable) is raised then. Refused SEVERAL_SLIDES at once.
         """
         missed: list[ChromogenError] = []
         for archive in self._archives:
             try:
-                return archive.fetch(slide, spool)
+                return archive.fetch(query, spool)
             except (Refused, Failed) as error:
                 if error.reason not in (ServiceReason.SLIDE_NOT_FOUND, ServiceReason.ARCHIVE_UNREACHABLE):
                     raise

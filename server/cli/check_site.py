@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import assert_never
 
+from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
-from server.bootstrap import archive_of
+from server.bootstrap import archive_of, spool_of
 from server.cli.checks import Found, written
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import ChromogenError, Failed
 from server.domain.events import EventKind, destinations
 from server.domain.ports import LIS
 from server.hl7.sender import MllpSink
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 from server.site import (
     ArchiveDestination,
     ArchiveFolder,
@@ -21,6 +22,7 @@ from server.site import (
     MllpDestination,
     NamedArchive,
     Site,
+    WebArchive,
     key_of,
     named,
 )
@@ -38,25 +40,38 @@ def site_checks(wanted: Settings) -> Iterator[tuple[str, Check]]:
         yield "site", partial(_raised, error)
         return
     if found.laboratories is None:
-        yield "archive", partial(archive, found.archives[0], stores=True)
-        yield "lis", partial(_lis, found)
+        yield "archive", partial(archive, found.archives[0], wanted, stores=True)
+        yield "lis", partial(_lis, found, wanted)
         return
     yield "site", partial(_summary, found)
     for kept in found.archives:
-        yield f"archive {kept.name}", partial(archive, kept, stores=False)
+        yield f"archive {kept.name}", partial(archive, kept, wanted, stores=False)
     for to in found.destinations:
-        yield f"destination {to.name}", partial(destination, to, found)
+        yield f"destination {to.name}", partial(destination, to, found, wanted)
     for each in found.laboratories:
-        yield f"laboratory {each.name}", partial(laboratory, each, found)
+        yield f"laboratory {each.name}", partial(laboratory, each, found, wanted)
 
 
-def archive(found: NamedArchive, *, stores: bool) -> Found:
+def archive(found: NamedArchive, wanted: Settings, *, stores: bool) -> Found:
     """It is there, and takes objects where it must."""
     match found:
         case ArchiveFolder():
             return folder(found, stores=stores)
+        case WebArchive():
+            return web(found, wanted)
         case _:
             assert_never(found)
+
+
+def web(found: WebArchive, wanted: Settings) -> Found:
+    """It answers a search, and takes our account."""
+    try:
+        archive_of(found, spool_of(wanted)).ping()
+    except Failed as error:
+        raise Failed(error.reason, f"{found.url}: {error.message}; see {found.table}") from None
+    plain = found.url.startswith("http://") and not is_loopback(found.host)
+    advice = f"patients and the account cross the network readable: make {key_of(found.table, 'url')} https"
+    return Found(text=f"{found.url} answers", advice=advice if plain else "")
 
 
 def folder(found: ArchiveFolder, *, stores: bool) -> Found:
@@ -64,7 +79,7 @@ def folder(found: ArchiveFolder, *, stores: bool) -> Found:
     setting = key_of(found.table, "folder")
     if not found.own:
         try:
-            archive_of(found).ping()
+            FolderArchive(found.folder).ping()
         except Failed as error:
             raise Failed(error.reason, f"{found.folder}: {error.message}; mount or make it, or set {setting}") from None
     if not stores:
@@ -73,13 +88,14 @@ def folder(found: ArchiveFolder, *, stores: bool) -> Found:
     return Found(text=f"{found.folder}, {free:.0f} GB free")
 
 
-def destination(found: Destination, site: Site) -> Found:
+def destination(found: Destination, site: Site, wanted: Settings) -> Found:
     """It answers, and takes what it is to be sent."""
     match found:
         case MllpDestination():
             return receiver(found)
         case ArchiveDestination():
-            return archive(next(a for a in site.archives if a.name == found.archive), stores=True)
+            kept = next(a for a in site.archives if a.name == found.archive)
+            return archive(kept, wanted, stores=True)
         case _:
             assert_never(found)
 
@@ -98,9 +114,10 @@ def receiver(found: MllpDestination) -> Found:
     return Found(text=f"{found.host}:{found.port} answers{', TLS' if tls is not None else ''}")
 
 
-def laboratory(found: Laboratory, site: Site) -> Found:
+def laboratory(found: Laboratory, site: Site, wanted: Settings) -> Found:
     """Its archives answer, and its results go somewhere."""
-    archives = {a.name: archive_of(a) for a in site.archives}
+    spool = spool_of(wanted)
+    archives = {a.name: archive_of(a, spool) for a in site.archives}
     SeveralArchives([archives[name] for name in found.archives]).ping()
     messages = destinations(site.routes, EventKind.PRELIMINARY, found.name, ArtifactKind.ORU)
     senders = f" from {named(found.senders)}" if found.senders else ""
@@ -110,11 +127,11 @@ def laboratory(found: Laboratory, site: Site) -> Found:
     return Found(text=text, advice="" if messages else "no route sends its results as ORU: add one to the site file")
 
 
-def _lis(site: Site) -> Found:
+def _lis(site: Site, wanted: Settings) -> Found:
     found = next((to for to in site.destinations if to.name == LIS), None)
     if found is None:
         return Found(text="none set; results are not sent to a LIS", advice="set CHROMOGEN_LIS_HOST")
-    return destination(found, site)
+    return destination(found, site, wanted)
 
 
 def _summary(site: Site) -> Found:

@@ -6,7 +6,8 @@ import click
 
 from inference.measures import ALL, NONE, Score
 from server.cli.table import by_region, interval_text
-from server.demo.run import Outcome, run_demo
+from server.demo.run import SIDE_PX, Outcome, run_demo
+from server.demo.web import run_web
 from server.observability import set_up
 
 
@@ -17,9 +18,18 @@ from server.observability import set_up
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, help="which slide is drawn")
 @click.option("--h-score", type=click.FloatRange(0, 300), default=150.0, help="the drawn slide's H-score, about")
 @click.option("--keep", is_flag=True, help="leave the database, archive and case in OUT/service")
-def demo(out: Path, seed: int, h_score: float, keep: bool) -> None:
+@click.option(
+    "--web",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="leave the page running at this port of 127.0.0.1, with a demo user, until interrupted",
+)
+def demo(out: Path, seed: int, h_score: float, keep: bool, web: int | None) -> None:
     """Draw a slide whose nuclei are known, order its score by HL7, and print what comes back beside the truth."""
     set_up(level="warning")
+    if web is not None:
+        run_web(out, seed=seed, h_score=h_score, keep=keep, port=web, side=SIDE_PX, say=click.echo)
+        return
     outcome = run_demo(out, seed=seed, h_score=h_score, keep=keep, say=lambda line: click.echo(f"  {line}", err=True))
     show(outcome, out)
 

@@ -14,6 +14,7 @@ from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.model import read_model, shipped_models
+from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import guideline_lines, score_lines
@@ -57,6 +58,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, file_okay=False),
     help="folder for result.json, cells, overlay, QuPath file",
 )
+@click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
@@ -70,6 +72,7 @@ def score(
     focal_plane: int | None,
     engine: str,
     out: Path | None,
+    as_dicom: bool,
     outlines: bool,
     as_json: bool,
     engine_ca: Path | None,
@@ -88,9 +91,12 @@ def score(
     )  # Engines reads the name
     secure = None if engine == "local" else engine_secure(wanted)
     view = View(pyramid=pyramid, optical_path=optical_path, focal_plane=focal_plane)
+    if as_dicom and out is None:
+        raise click.UsageError("--dicom writes objects: name their folder by --out")
     with ExitStack() as stack:
         opened = open_slide(slide, read_model(shipped_models(), assay.model).resolution, mpp=mpp, view=view)
         stack.callback(opened.close)
+        source = source_of(slide, opened.facts) if as_dicom else []
         if out:
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
@@ -99,6 +105,8 @@ def score(
         result = score_slide(
             opened, runs, assay, profile, folder, options=Options(region=box, outlines=outlines), progress=progress
         )
+        if as_dicom:
+            result = write_objects(result, source, folder)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
             for path in folder.iterdir():

@@ -63,15 +63,9 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
     say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
     identity, truth = make_slide(out, seed, h_score, side)
     with ExitStack() as stack:
-        work = (
-            out / "service"
-            if keep
-            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
-        )
-        work.mkdir(exist_ok=True)
-        work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
+        work = stack.enter_context(working_in(out, keep=keep))
         fill_archive(out / "slide", work / "archive")
-        lis = stack.enter_context(ReceivingLis(_emptied(work / "received")))
+        lis = stack.enter_context(ReceivingLis(emptied(work / "received")))
         say("starting PostgreSQL, the MLLP listener and the worker")
         service = stack.enter_context(bootstrap(settings_for(work, lis.port)))
         order = order_slide(service, identity, say)
@@ -82,6 +76,18 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
             say("asking the gRPC API for the result")
             found, answered = order_and_result(port, order)
         return collect(out, work, service, found, answered, truth, lis)
+
+
+@contextmanager
+def working_in(out: Path, *, keep: bool) -> Iterator[Path]:
+    """A folder for the database and the archive: `out/service`, or one that goes at the end."""
+    with ExitStack() as stack:
+        work = out / "service"
+        if not keep:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
+        work.mkdir(exist_ok=True)
+        work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
+        yield work
 
 
 def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, tuple[Score, ...]]:
@@ -102,7 +108,7 @@ def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideId
 
 def fill_archive(slide: Path, archive: Path) -> None:
     """The slide's instances in the archive's folder, hard-linked where that can be."""
-    target = _emptied(archive) / "slide"
+    target = emptied(archive) / "slide"
     try:
         shutil.copytree(slide, target, copy_function=os.link)
     except OSError:
@@ -190,7 +196,7 @@ def collect(
     return Outcome(result=replace(result, artifacts=kept), truth=truth, files=tuple(sorted(made)))
 
 
-def _emptied(folder: Path) -> Path:
+def emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -103,12 +103,13 @@ class Specimen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlideReference:
     """How the slide is found in the archive: by series or study UID, else by its container's identifier (the slide
-    label).
+    label), else by the case's accession number.
     """
 
     study_uid: str = ""
     series_uid: str = ""
     container_id: str = ""
+    accession_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

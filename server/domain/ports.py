@@ -19,13 +19,28 @@ LIS, ARCHIVE = "lis", "archive"
 """The destinations of an installation without a site file."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideQuery:
+    """The slide that an order means: by what it is found, and what tells it from others that are found with it.
+
+    `marker`, `specimen_id` empty: not told. `resolution` is what the slide is to be read for: what that doesn't need
+    may be left where it is; None: all of it is wanted.
+    """
+
+    slide: SlideReference
+    marker: str = ""
+    specimen_id: str = ""
+    resolution: Resolution | None = None
+
+
 class SlideSource(Protocol):
     """Where slides are kept: a PACS, a folder."""
 
-    def fetch(self, slide: SlideReference, spool: Path) -> Path:
+    def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Bring the slide's instances to a local folder and name it.
 
-        Raises Refused SLIDE_NOT_FOUND, SEVERAL_SLIDES; Failed ARCHIVE_UNREACHABLE (retryable).
+        Raises Refused SLIDE_NOT_FOUND, SEVERAL_SLIDES, SPECIMEN_MISMATCH, SPOOL_TOO_SMALL; Failed ARCHIVE_UNREACHABLE,
+        ARCHIVE_DENIED, ARCHIVE_ANSWER, SPOOL_FULL (all retryable).
         """
         ...
 
@@ -38,7 +53,10 @@ class ObjectSink(Protocol):
     """Where DICOM objects are kept."""
 
     def store(self, objects: Sequence[Path]) -> None:
-        """Keep DICOM files; the same file twice is kept once. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
+        """Keep DICOM files, and return once they can be found there; the same file twice is kept once.
+
+        Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED, ARCHIVE_ANSWER (all retryable); OBJECT_REFUSED.
+        """
         ...
 
     def ping(self) -> None:

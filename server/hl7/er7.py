@@ -15,6 +15,8 @@ END = END_BYTE + b"\r"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 DEFAULT_CHARSET = "ASCII"
 UTF8 = "UNICODE UTF-8"
+LINES_AT_MOST = 600_000
+"""Each costs a hundred bytes here; a message of 16 MB has as many segments where each is of 28 characters."""
 
 # HL7 table 0211 (MSH-18), with names seen in the field where they are not ambiguous: term -> (table's term, Python's
 # codec).
@@ -165,6 +167,11 @@ def read(message: bytes, default_charset: str = DEFAULT_CHARSET) -> Message:
     """
     body = bare(message)
     head = read_header(message)
+    if body.count(b"\r") + body.count(b"\n") > LINES_AT_MOST:
+        raise Refused(
+            ServiceReason.MESSAGE_INVALID,
+            f"the message has more than {LINES_AT_MOST} lines: send orders without what is not for us",
+        )
     marked = message.lstrip(START + b"\r\n").startswith(BYTE_ORDER_MARK)
     charset, codec = _charset(head.get(18) or (UTF8 if marked else default_charset))
     try:

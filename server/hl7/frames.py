@@ -6,6 +6,7 @@ short.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from server.hl7.er7 import END_BYTE, START
 
@@ -25,17 +26,21 @@ class FrameTooLargeError(Exception):
 
 
 class Frames:
-    """Reads frames from a stream; `limit` bytes without the first, which the stream's own limit must equal."""
+    """Reads frames from a stream, each of `limit` bytes without the first; `hold` waits for room for more of one."""
 
-    def __init__(self, stream: asyncio.StreamReader, limit: int) -> None:
-        self._stream, self._limit = stream, limit
+    def __init__(self, stream: asyncio.StreamReader, limit: int, hold: Callable[[int], Awaitable[None]]) -> None:
+        self._stream, self._limit, self._hold = stream, limit, hold
         self._ahead = b""
 
     async def begin(self) -> bytes:
         """The next frame's first byte; empty where the stream has ended. What stands between frames is passed over."""
         while True:
-            first, self._ahead = self._ahead or await self._stream.read(1), b""
-            if not first or first not in _BETWEEN:
+            read = self._ahead or await self._stream.read(_CHUNK)
+            self._ahead = read.lstrip(_BETWEEN)
+            if not read:
+                return b""
+            if self._ahead:
+                first, self._ahead = self._ahead[:1], self._ahead[1:]
                 return first
 
     async def rest(self, first: bytes) -> bytes:
@@ -45,25 +50,32 @@ class Frames:
         """
         frame = bytearray(first)
         while True:
-            frame += await self._until_end_byte(bytes(frame[:_CHUNK]))
+            await self._until_end_byte(frame)
             if len(frame) > len(first) + self._limit + len(END_BYTE):
                 raise FrameTooLargeError(bytes(frame[:_CHUNK]))
-            following = await self._following()
-            if following == START:
-                self._ahead = following
-            if not following or following in _BETWEEN + START:
+            if not (following := await self._following()) or following in _BETWEEN + START:
                 return bytes(frame[: -len(END_BYTE)])
-            frame += following
 
-    async def _until_end_byte(self, beginning: bytes) -> bytes:
-        try:
-            return await self._stream.readuntil(END_BYTE)
-        except asyncio.LimitOverrunError:
-            raise FrameTooLargeError(beginning + await self._stream.read(_CHUNK)) from None
+    async def _until_end_byte(self, frame: bytearray) -> None:
+        """Everything up to and with the next end byte is added."""
+        while True:
+            chunk = self._ahead or await self._stream.read(_CHUNK)
+            if not chunk:
+                raise asyncio.IncompleteReadError(b"", None)
+            part, ended, self._ahead = chunk.partition(END_BYTE)
+            await self._hold(len(part))
+            frame += part + ended
+            if ended:
+                return
+            if len(frame) > self._limit + _CHUNK:
+                raise FrameTooLargeError(bytes(frame[:_CHUNK]))
 
     async def _following(self) -> bytes:
-        try:
-            async with asyncio.timeout(END_TIMEOUT_S):
-                return await self._stream.read(1)
-        except TimeoutError:
-            return b""
+        """What stands behind an end byte, not taken; empty where nothing follows."""
+        if not self._ahead:
+            try:
+                async with asyncio.timeout(END_TIMEOUT_S):
+                    self._ahead = await self._stream.read(_CHUNK)
+            except TimeoutError:
+                pass
+        return self._ahead[:1]

@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,7 @@ from hl7.mllp import HL7StreamReader, HL7StreamWriter, start_hl7_server
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.hl7.er7 import START
 from server.hl7.frames import Frames, FrameTooLargeError
+from server.hl7.places import Place, Places
 
 MESSAGE_LIMIT = 16 * 1024 * 1024
 """Bytes of the largest message, without its envelope."""
@@ -30,6 +32,12 @@ HANDSHAKE_TIMEOUT_S = 10.0
 
 CONNECTIONS = 256
 WORKERS = 8
+MESSAGES_AT_ONCE = 4
+"""Of the largest there may be so many being received or in hand; of ordinary ones, thousands of times as many."""
+
+STREAM_BUFFER = 64 * 1024
+ROOM_EVERY_S = 0.05
+"""Between two looks at whether there is room for a message's next bytes."""
 
 log = structlog.get_logger()
 
@@ -62,7 +70,8 @@ class MllpListener:
         handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
     ) -> None:
         self._handler, self._host, self._port, self._limit = handler, host, port, limit
-        self._connections, self._frame_timeout_s = connections, frame_timeout_s
+        self._frame_timeout_s = frame_timeout_s
+        self._places = Places(most=connections, most_bytes=max(MESSAGES_AT_ONCE * limit, connections * STREAM_BUFFER))
         self._options = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": handshake_timeout_s}
         self._workers = workers
         self._pool: ThreadPoolExecutor | None = None
@@ -110,7 +119,7 @@ class MllpListener:
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = await start_hl7_server(self._connected, self._host, self._port, limit=self._limit, **self._options)
+        server = await start_hl7_server(self._connected, self._host, self._port, limit=STREAM_BUFFER, **self._options)
         self._port = server.sockets[0].getsockname()[1]
         ready()
         await self._stopping.wait()
@@ -128,26 +137,31 @@ class MllpListener:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        place = self._places.enter(_address(writer), partial(_cancel, task))
         try:
-            if len(self._tasks) <= self._connections:
-                _keep_alive(writer.get_extra_info("socket"))
-                await self._converse(task, reader, writer)
+            if place is None:
+                log.warning("mllp_connections_full", connections=self._places.most)
             else:
-                log.warning("mllp_connections_full", connections=self._connections)
+                _keep_alive(writer.get_extra_info("socket"))
+                await self._converse(task, place, reader, writer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             log.info("mllp_connection_lost", error=type(error).__name__)
         except asyncio.CancelledError:
-            pass  # only `stop` cancels, and it waits for what is cleaned up below
+            pass  # `stop`, which waits for what is cleaned up below, or another's need of the place
         except Exception as error:  # the listener outlives any one connection; the text may hold a patient's data
             log.error("mllp_connection_failed", error=type(error).__name__)
         finally:
+            if place is not None:
+                self._places.leave(place)
             self._tasks.discard(task)
             self._idle.discard(task)
             writer.close()
 
-    async def _converse(self, task: "asyncio.Task[None]", reader: HL7StreamReader, writer: HL7StreamWriter) -> None:
+    async def _converse(
+        self, task: "asyncio.Task[None]", place: Place, reader: HL7StreamReader, writer: HL7StreamWriter
+    ) -> None:
         assert self._stopping is not None
-        frames = Frames(reader, self._limit)
+        frames = Frames(reader, self._limit, lambda n: self._held(place, n))
         while not self._stopping.is_set():
             self._idle.add(task)
             first = await frames.begin()
@@ -159,8 +173,14 @@ class MllpListener:
                 self._idle.discard(task)
                 await self._refuse_large(error.beginning, reader, writer)
                 return
+            place.busy = True
             self._idle.discard(task)
             await self._answer(frame, writer)
+            self._places.handled(place)
+
+    async def _held(self, place: Place, n: int) -> None:
+        while not self._places.hold(place, n):
+            await asyncio.sleep(ROOM_EVERY_S)
 
     async def _answer(self, frame: bytes, writer: HL7StreamWriter) -> None:
         start = frame.rfind(START)
@@ -197,6 +217,15 @@ async def _write(replies: tuple[bytes, ...], writer: HL7StreamWriter) -> None:
 async def _drained(reader: HL7StreamReader) -> None:
     while await reader.read(HEADER_KEPT):
         pass
+
+
+def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+
+
+def _address(writer: HL7StreamWriter) -> str:
+    peer = writer.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 def _keep_alive(connection: socket.socket) -> None:

@@ -52,7 +52,7 @@ def marker_of(components: Sequence[str]) -> str:
     named = {place: _by_name(said.get(place, "")) for place in TEXTS}
     found = next(((place, marker) for place, marker in (*coded.items(), *named.items()) if marker), (0, ""))
     if found[1]:
-        _check_agreed(found, coded, {place: _mentioned(said.get(place, "")) for place in TEXTS})
+        _check_agreed(found, coded, {place: mentioned(said.get(place, "")) for place in TEXTS})
     return assay_of(found[1], "OBR-4").marker
 
 
@@ -78,7 +78,7 @@ def _by_name(text: str) -> str:
     return _called("".join(_words(text)), _names()) if len(text) <= _SCANNED else ""
 
 
-def _mentioned(text: str) -> set[str]:
+def mentioned(text: str) -> set[str]:
     """The markers whose names stand somewhere in the text: enough to contradict a code, not to order anything."""
     words, names = _words(text[:_SCANNED]), _names()
     runs = ("".join(words[i : i + n]) for i in range(len(words)) for n in range(1, LONGEST_NAME + 1))

@@ -63,7 +63,7 @@ def request_of(message: Message) -> Request:
         message_control_id=_required(header.get(10), "MSH-10"),
         message_type=f"{header.get(9)}^{header.get(9, 2)}",
         placer_order_number=_placer_order_number(orc, obr),
-        placer_request=f"{procedure.get() or marker}/{slide.series_uid or slide.container_id or slide.study_uid}",
+        placer_request=f"{procedure.get() or marker}/{_narrowest(slide)}",
         priority=_priority(order, orc, obr),
         marker=marker,
         procedure_code=procedure.get(1),
@@ -76,6 +76,10 @@ def request_of(message: Message) -> Request:
         requested_at=_time(orc.get(9)) or _time(header.get(7)),
     )
     return checked(request)
+
+
+def _narrowest(slide: SlideReference) -> str:
+    return slide.series_uid or slide.container_id or slide.study_uid or slide.accession_number
 
 
 def control_of(message: Message) -> str:

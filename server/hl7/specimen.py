@@ -55,7 +55,8 @@ def _prepared(message: Message, name: str) -> str:
 
 
 def slide_of(message: Message) -> SlideReference:
-    """UIDs and container where given; else the specimen's own identifier, which some labs print on the slide.
+    """UIDs, container and accession number where given; else the specimen's own identifier, which some labs print on
+    the slide.
 
     All empty where the message names none of them.
     """
@@ -64,12 +65,24 @@ def slide_of(message: Message) -> SlideReference:
 
 
 def named_slide(message: Message) -> SlideReference:
-    """UIDs and container, as far as they are given."""
+    """UIDs, container and accession number, as far as they are given."""
     study = _uid(message, "IPC-3", lambda m: _values(m.segments("IPC"), 3))
     study = study or _uid(message, "ZDS-1", lambda m: _values(m.segments("ZDS"), 1))
     study = study or _uid(message, "OBX-5 (110180, DCM)", lambda m: _observed(m, STUDY_UID_CODE))
     series = _uid(message, "OBX-5 (112002, DCM)", lambda m: _observed(m, SERIES_UID_CODE))
-    return SlideReference(study_uid=study, series_uid=series, container_id=_container(message))
+    accession = _accession_number(message)
+    return SlideReference(
+        study_uid=study, series_uid=series, container_id=_container(message), accession_number=accession
+    )
+
+
+def _accession_number(message: Message) -> str:
+    """SAC-2, else IPC-1; empty where several differ: it only helps to find what the other identifiers name."""
+    for name, field in (("SAC", 2), ("IPC", 1)):
+        found = set(_values(message.segments(name), field)) - {""}
+        if found:
+            return found.pop() if len(found) == 1 else ""
+    return ""
 
 
 def _meant(message: Message) -> Segment | None:

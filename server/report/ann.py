@@ -12,6 +12,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 from highdicom.ann import AnnotationGroup, Measurements, MicroscopyBulkSimpleAnnotations
+from highdicom.color import CIELabColor
 from pydicom import Dataset
 
 from inference.analyzers.analyzer import Analyzer, Group
@@ -128,6 +129,7 @@ def _group(result: Result, number: int, of: Group, columns: _Columns) -> Annotat
         graphic_data=[shapes[0]],
         algorithm_type="AUTOMATIC",
         algorithm_identification=identity.algorithm_sequence(result),
+        display_color=CIELabColor.from_rgb(*of.colour),
     )
     return _filled(group, shapes, {what: np.concatenate(values) for what, values in columns.measured.items()})
 

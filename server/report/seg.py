@@ -1,10 +1,13 @@
 """A small map of a result for viewers that can't draw every cell: a binary segmentation at low power.
 
-One pixel is a square of the slide of about 32 µm a side; it belongs to a segment when a cell of that kind has its
-centre in it. One frame a segment, each the whole map, in the frame of reference of the slide.
+A square of the slide of about 32 µm a side belongs to a segment when a cell of that kind has its centre in it. Viewers
+lay a segmentation over the level of the same geometry, so the squares are painted in the pixels of the coarsest level
+that shows them, in tiles; where there is no such level a square is a pixel, and one frame a segment the whole map.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,8 @@ from pydicom import Dataset
 
 from inference.analyzers.analyzer import Analyzer, MapSegment
 from inference.cells.file import read_cells
+from inference.geometry import Size
+from inference.slide import SlideFacts
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
@@ -24,12 +29,24 @@ CELL_UM = 32.0
 SECTION_MM = 0.004
 """Thickness given where the slide names none: a usual section."""
 
+LARGEST_LEVEL_PX = 16_000_000
+"""Pixels of a level that is painted, a byte each and segment."""
+TILE = 512
+
 Map = npt.NDArray[np.uint8]
 """(rows, columns, segments), 0 or 1."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Canvas:
+    """What is painted: `size` px, each `scale` pixels of the largest image a side."""
+
+    size: Size
+    scale: float
+
+
 def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
-    """The map of a result's cells, a few hundred kilobytes whatever their number; None where it has none.
+    """The map of a result's cells, some hundred kilobytes whatever their number; None where it has none.
 
     Raises Refused as `source.main_image`, and CELLS_INVALID where the file holds cells of another kind of assay.
     """
@@ -39,17 +56,19 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
     found = density_map(result, slide, side)
     if not found.any():
         return None
+    level = _level(result.analysis.slide, side)
+    canvas = level or _Canvas(size=Size(width=found.shape[1], height=found.shape[0]), scale=side)
     report = Segmentation(
         source_images=[image],
-        pixel_array=found[None],
+        pixel_array=(found if level is None else _painted(found, side, level))[None],
         segmentation_type="BINARY",
         segment_descriptions=[
             _description(result, number, segment) for number, segment in enumerate(analyzer.segments, start=1)
         ],
-        pixel_measures=_measures(image, slide, side),
+        pixel_measures=_measures(image, slide, canvas.scale),
         plane_orientation=_orientation(slide),
-        plane_positions=[_position(slide, side)],
-        omit_empty_frames=False,
+        plane_positions=[_position(slide, canvas.scale)],
+        **_tiling(level),
         content_label=f"{analyzer.file_stem.upper()}_MAP",
         content_description=identity.RESEARCH_USE_ONLY,
         **identity.identity(result, "SEG", series_number=SERIES_NUMBER, description=f"Map of {analyzer.file_stem}"),
@@ -57,6 +76,29 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
     report.PatientOrientation = None  # type 2C: a slide has none, and older readers ask for the empty element
     identity.settle(report, result, image)
     return report
+
+
+def _tiling(level: _Canvas | None) -> dict[str, Any]:
+    """A level's empty tiles are left out; of a map without a level each segment is there, be it empty."""
+    if level is None:
+        return {"omit_empty_frames": False}
+    return {"tile_pixel_array": True, "tile_size": (TILE, TILE), "omit_empty_frames": True}
+
+
+def _level(facts: SlideFacts, side: int) -> _Canvas | None:
+    """The coarsest level that shows squares of `side` pixels of the largest one; None where there is no small one."""
+    canvases = [_Canvas(size=level.size, scale=level.mpp / facts.mpp) for level in facts.levels]
+    fit = [c for c in canvases if c.scale <= side and c.size.area <= LARGEST_LEVEL_PX]
+    return max(fit, key=lambda c: c.scale, default=None)
+
+
+def _painted(found: Map, side: int, level: _Canvas) -> Map:
+    """Each pixel of a level as the square is that its centre lies in: (rows, columns, segments)."""
+    rows, columns = (
+        _square((np.arange(count) + 0.5) * level.scale - 0.5, side, squares)
+        for count, squares in zip((level.size.height, level.size.width), found.shape[:2], strict=True)
+    )
+    return found[rows][:, columns]
 
 
 def cell_pixels(slide: SlideGeometry) -> int:
@@ -79,7 +121,7 @@ def density_map(result: Result, slide: SlideGeometry, side: int) -> Map:
     return found
 
 
-def _square(v: npt.NDArray[np.float64], side: int, count: int) -> npt.NDArray[np.int64]:
+def _square(v: npt.NDArray[np.floating], side: int, count: int) -> npt.NDArray[np.int64]:
     """Squares of coordinates that count from the first pixel's centre; one beyond the edge is put in the last."""
     return np.clip(np.floor((v + 0.5) / side), 0, count - 1).astype(np.int64)
 
@@ -101,11 +143,11 @@ def _description(result: Result, number: int, segment: MapSegment) -> SegmentDes
     return described
 
 
-def _measures(image: Dataset, slide: SlideGeometry, side: int) -> PixelMeasuresSequence:
+def _measures(image: Dataset, slide: SlideGeometry, scale: float) -> PixelMeasuresSequence:
     shared = (image.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     measures = (shared.get("PixelMeasuresSequence") or [Dataset()])[0]
     return PixelMeasuresSequence(
-        pixel_spacing=[slide.spacing[0] * side, slide.spacing[1] * side],
+        pixel_spacing=[round(spacing * scale, 12) for spacing in slide.spacing],
         slice_thickness=float(measures.get("SliceThickness") or SECTION_MM),
     )
 
@@ -115,9 +157,9 @@ def _orientation(slide: SlideGeometry) -> PlaneOrientationSequence:
     return PlaneOrientationSequence(CoordinateSystemNames.SLIDE, image_orientation=cosines)
 
 
-def _position(slide: SlideGeometry, side: int) -> PlanePositionSequence:
-    """The centre of the map's first pixel: (side - 1) / 2 pixels of the large image from the centre of its first."""
-    centre = np.array([(side - 1) / 2])
+def _position(slide: SlideGeometry, scale: float) -> PlanePositionSequence:
+    """The centre of the first pixel painted: (scale - 1) / 2 pixels of the large image from the centre of its first."""
+    centre = np.array([(scale - 1) / 2])
     return PlanePositionSequence(
         CoordinateSystemNames.SLIDE,
         image_position=slide.to_slide(centre, centre)[0].round(6).tolist(),

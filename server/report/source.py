@@ -139,11 +139,33 @@ def main_image(result: Result, source: Sequence[Dataset]) -> Dataset:
     return _fit_image(result.analysis.slide, source)
 
 
+def images_of(result: Result, image: Dataset) -> list[Dataset]:
+    """The header of the scored image for each file that it lies in, under its own UID: several in a concatenation."""
+    split = int(image.get("InConcatenationTotalNumber") or 1) if image.get("ConcatenationUID") else 1
+    uids = [str(image.SOPInstanceUID), *result.analysis.slide.sop_instance_uids[1:split]]
+    return [_under(image, uid) for uid in uids]
+
+
+def _under(image: Dataset, uid: str) -> Dataset:
+    part = Dataset()
+    part.update(image)
+    part.add_new("SOPInstanceUID", "UI", uid)  # an assignment would change the element that both hold
+    return part
+
+
+def check_reportable(facts: SlideFacts, source: Sequence[Dataset]) -> None:
+    """Raises as `main_image`: before a tile is inferred, where reports are wanted."""
+    _fit_image(facts, source)
+
+
 def _fit_image(facts: SlideFacts, source: Sequence[Dataset]) -> Dataset:
     """Raises Refused NOT_A_SLIDE without images or where identity is missing, SEVERAL_SLIDES where none has the size
     that was read.
     """
     image = reportable(scored_image(facts, source), mpp=facts.mpp)
+    if image.get("ConcatenationUID"):  # how many files there are need not be said in them
+        parts = [h for h in source if h.get("ConcatenationUID") == image.ConcatenationUID]
+        image.InConcatenationTotalNumber = max(len(parts), int(image.get("InConcatenationTotalNumber") or 1))
     if (image.TotalPixelMatrixColumns, image.TotalPixelMatrixRows) != (facts.size.width, facts.size.height):
         size = f"{facts.size.width} x {facts.size.height} px"
         raise Refused(Reason.SEVERAL_SLIDES, f"the largest image is not the one scored, which is {size}")

@@ -15,7 +15,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
-from inference.measures import ONE
+from inference.measures import ALL, ONE
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Order
@@ -24,10 +24,11 @@ from server.report import codes, identity
 from server.report.identity import concept, derived_uid
 from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
 from server.report.quantities import Quantity, notes_of, quantities, regions
-from server.report.source import check_same_specimen, kept_source, main_image
+from server.report.source import check_same_specimen, images_of, kept_source, main_image
 
 SERIES_NUMBER = 9101
 SIGNED_INSTANCE_NUMBER = 2
+UM2_PER_MM2 = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +67,12 @@ def build_sr(
     if order is not None:
         check_same_specimen(order, source)
     image, is_signed = main_image(result, source), signature is not None
+    images = images_of(result, image)
     stain = codes.stain_of(result.assay.analyzer)
     previous = _replaced(result, signature)
     report = sr.Comprehensive3DSR(
-        evidence=[image],
-        content=_content(result, image),
+        evidence=images,
+        content=_content(result, images),
         is_complete=is_signed,
         is_final=is_signed,
         is_verified=is_signed,
@@ -152,15 +154,15 @@ def _person(subject: str) -> str:
     return "".join(c if c.isprintable() and c not in "\\^=" else " " for c in subject)[:62].strip() + "^"
 
 
-def _content(result: Result, image: Dataset) -> Dataset:
+def _content(result: Result, images: Sequence[Dataset]) -> Dataset:
     said = [q for q in quantities(result) if q.number is not None or q.answer is not None]
+    groups = [_group(result, images, region, [q for q in said if q.region == region]) for region in regions(result)]
     report = sr.MeasurementReport(
-        observation_context=_context(result, image),
+        observation_context=_context(result, images[0]),
         procedure_reported=concept(codes.stain_of(result.assay.analyzer)),
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
-        imaging_measurements=[
-            _group(result, image, region, [q for q in said if q.region == region]) for region in regions(result)
-        ],
+        imaging_measurements=groups,
+        referenced_images=images,
     )
     root = report[0]
     root.ContentSequence.append(_evaluations(result))
@@ -195,26 +197,39 @@ def _subject(image: Dataset) -> sr.SubjectContext | None:
 
 
 def _group(
-    result: Result, image: Dataset, region: str, said: Sequence[Quantity]
+    result: Result, images: Sequence[Dataset], region: str, said: Sequence[Quantity]
 ) -> sr.MeasurementsAndQualitativeEvaluations:
     """What is said of a region, counts first; where there are no cells there are counts and no score."""
     analyzer = result.assay.analyzer
     counts_first = sorted(said, key=lambda q: q.code.unit is None or q.code.unit.value != ONE)
     return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(
-            uid=derived_uid(result.id, f"SR/{region}"), identifier=f"{identity.MANUFACTURER} {result.id} {region}"
-        ),
+        tracking_identifier=_tracking(result, region),
         finding_type=concept(codes.structure_of(analyzer)),
         finding_sites=[sr.FindingSite(anatomic_location=concept(codes.region_of(analyzer, region)))],
-        algorithm_id=sr.AlgorithmIdentification(
-            name=identity.algorithm_name(result),
-            version=identity.algorithm_version(result),
-            parameters=[f"{k}={v}" for k, v in identity.algorithm_parameters(result).items()],
-            family=concept(codes.ARTIFICIAL_INTELLIGENCE),
-        ),
-        measurements=[_measurement(q) for q in counts_first if q.answer is None],
+        algorithm_id=_algorithm(result),
+        measurements=[_measurement(q) for q in (*counts_first, *_tissue(result, region)) if q.answer is None],
         qualitative_evaluations=[_evaluation(q) for q in said if q.answer is not None],
-        source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image)],
+        source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image) for image in images],
+    )
+
+
+def _tissue(result: Result, region: str) -> list[Quantity]:
+    """How much tissue was analysed, said once."""
+    area = round(result.analysis.tissue_mm2 * UM2_PER_MM2)
+    return [Quantity(code=codes.AREA, region=region, number=area)] if region == ALL else []
+
+
+def _tracking(result: Result, name: str) -> sr.TrackingIdentifier:
+    identifier = f"{identity.MANUFACTURER} {result.id} {name}"
+    return sr.TrackingIdentifier(uid=derived_uid(result.id, f"SR/{name}"), identifier=identifier)
+
+
+def _algorithm(result: Result) -> sr.AlgorithmIdentification:
+    return sr.AlgorithmIdentification(
+        name=identity.algorithm_name(result),
+        version=identity.algorithm_version(result),
+        parameters=[f"{k}={v}" for k, v in identity.algorithm_parameters(result).items()],
+        family=concept(codes.ARTIFICIAL_INTELLIGENCE),
     )
 
 

@@ -92,6 +92,15 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.SLIDE_NOT_FOUND: Advice(Kind.NOT_FOUND, "check that the slide has reached the archive, and how it is named"),
     _S.SPECIMEN_MISMATCH: Advice(_STATE, "clear up which specimen the slide is of, then order again"),
     _S.ARCHIVE_UNREACHABLE: Advice(_AWAY, "try again; the operator looks at the archive"),
+    _S.ARCHIVE_DENIED: Advice(_AWAY, "the operator corrects the account that the archive refuses, or its rights"),
+    _S.ARCHIVE_ANSWER: Advice(
+        _AWAY, "the operator looks at the archive: it answers what isn't DICOMweb, or half of it"
+    ),
+    _S.OBJECT_REFUSED: Advice(
+        _STATE, "the operator has the archive take the kind of object, or takes it off the route"
+    ),
+    _S.SPOOL_FULL: Advice(_AWAY, "the operator makes room where slides are spooled"),
+    _S.SPOOL_TOO_SMALL: Advice(_STATE, "the operator raises CHROMOGEN_ARCHIVE_SPOOL_GB, then order again"),
     _S.DATABASE_UNREACHABLE: Advice(_AWAY, "try again in some seconds with the same request_id"),
     _S.DATABASE_FAILED: Advice(_INTERNAL, "the operator runs `chromogen migrate`, then `chromogen check`"),
     _S.WORKER_LOST: Advice(Kind.ABORTED, "retry the order; the operator looks at the workers' memory"),

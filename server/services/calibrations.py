@@ -30,7 +30,7 @@ from server.domain.states import JobState
 from server.domain.views import Page, PageKey, ProfileView, ResultView, Revision
 from server.report.calibration_json import calibration_json, observers_json, source_text
 from server.services.asked_calibration import AskedCalibration, AskedRegion, Picture, asked_in, asked_json
-from server.services.results import cells_file
+from server.services.results import cells_file_of
 
 MOST_REGIONS = 200
 Progress = Callable[[float], None]
@@ -259,7 +259,7 @@ def _cells(region: AskedRegion, place: Place) -> Cells:
         return _within(region.source.cells, region.window)
     assert place.view is not None, "a result has a view"
     schema = place.view.result.assay.analyzer.schema
-    parts = [_within(cells, region.window) for cells in read_cells(cells_file(place.view), schema)]
+    parts = [_within(cells, region.window) for cells in read_cells(cells_file_of(place.view.result), schema)]
     return joined(parts) if parts else no_cells(schema)
 
 

@@ -4,19 +4,24 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import structlog
 
 from inference.cells.file import read_cells
-from inference.cells.values import Cells
+from inference.cells.values import Cells, Mask
+from inference.change import Edits, Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, NOT_MADE, Nature
+from server.domain.change import Change, RegionClass
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
@@ -37,14 +42,17 @@ log = structlog.get_logger()
 SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: EventKind.CORRECTED}
 
 
-def _now() -> datetime:
+NO_CHANGE = Change(by="", why="")
+
+
+def now_in_seconds() -> datetime:
     return utc_now().replace(microsecond=0)
 
 
 class ResultService:
     """`reporting` makes what a signature, rejection or amendment sends."""
 
-    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Clock = _now) -> None:
+    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Clock = now_in_seconds) -> None:
         self._results, self._reporting, self._now = results, reporting, now
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
@@ -58,7 +66,7 @@ class ResultService:
 
     def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
         view = self._results.get(actor, result_id)
-        return read_cells(cells_file(view), view.result.assay.analyzer.schema)
+        return read_cells(cells_file_of(view.result), view.result.assay.analyzer.schema)
 
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
@@ -70,24 +78,26 @@ class ResultService:
         view = self._results.get(actor, result_id)
         old = view.result
         check_kind(profile, old.assay)
-        identity = _identity(view, profile)
+        change = replace(old.change or NO_CHANGE, by=actor.subject, why=f"scored by profile {profile.label}")
+        identity = identity_of(old, profile, change)
         try:
             return self._results.get(actor, identity)
         except Refused as error:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
         assay, order = old.assay, self._results.order_of(actor, result_id)
-        fields = _fields(view, profile)
+        fields, drawn = known_fields(old, profile)
         specimen = Specimen() if order is None else order.request.specimen
         made = replace(
             old,
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
+            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn=drawn),
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=_warnings(old, interval_missing=fields is None),
+            warnings=warnings_of(old, interval_missing=fields is None),
             predecessor=old.id,
+            change=change,
             software=software_version(),
             choice=None,
         )
@@ -155,31 +165,54 @@ class ResultService:
         return view
 
 
-def cells_file(view: ResultView) -> Path:
+def cells_file_of(result: Result) -> Path:
     """Raises Failed NUCLEI_MISSING."""
     try:
-        file = view.result.cells_file
+        file = result.cells_file
     except KeyError:
         file = None
     if file is None or not file.is_file():
         raise Failed(
             ServiceReason.NUCLEI_MISSING,
-            f"the cells of result {view.result.id} are no longer in the results' folder",
+            f"the cells of result {result.id} are no longer in the results' folder",
         )
     return file
 
 
-def _fields(view: ResultView, profile: Profile) -> Fields | None:
+def fields_by_region(result: Result, profile: Profile, cells_file: Path) -> tuple[Fields, dict[str, Fields]]:
+    """Of all cells of a file, and of those of each region that is drawn on the result.
+
+    Raises Refused CELLS_INVALID.
+    """
+    analyzer, mpp = result.assay.analyzer, result.analysis.slide.mpp
+    of_file = partial(fields_of, cells_file, analyzer, profile.criteria, mpp=mpp)
+    drawn = {} if result.change is None else edits_of(result.change).drawn
+    return of_file(), {name: of_file(where=partial(lies_in, polygons)) for name, polygons in drawn.items()}
+
+
+def lies_in(polygons: Sequence[Polygon], cells: Cells) -> Mask:
+    return inside(cells.x, cells.y, polygons)
+
+
+def edits_of(change: Change) -> Edits:
+    """As the analysis has them."""
+    polygons: dict[str, list[Polygon]] = {}
+    for region in change.regions:
+        polygons.setdefault(str(region.kind), []).append(np.array(region.points, np.float64))
+    exclude = polygons.pop(str(RegionClass.EXCLUDE), [])
+    return Edits(exclude=exclude, drawn=polygons, cells={cell.row: cell.group for cell in change.cells})
+
+
+def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[str, Fields]]:
     """None where the cells' file is gone, damaged, or of an older schema."""
-    result = view.result
     try:
-        return fields_of(cells_file(view), result.assay.analyzer, profile.criteria, mpp=result.analysis.slide.mpp)
+        return fields_by_region(result, profile, cells_file_of(result))
     except ChromogenError as error:
         log.warning("scored_without_cells", result=result.id, reason=str(error.reason))
-        return None
+        return None, {}
 
 
-def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
+def warnings_of(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
     """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
     kept = tuple(w for w in old.warnings if w not in anew)
@@ -187,6 +220,9 @@ def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
     return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
 
 
-def _identity(view: ResultView, profile: Profile) -> ResultId:
-    analysis = view.result.analysis
-    return result_id(view.result.order_id, profile, analysis.model.sha256, analysis.slide.sha256 or "")
+def identity_of(result: Result, profile: Profile, change: Change | None) -> ResultId:
+    """Of the same slide by another profile, or with other cells."""
+    analysis, of_cells = result.analysis, ""
+    if change is not None and change.of_cells:
+        of_cells = hashlib.sha256(repr((change.regions, change.cells)).encode()).hexdigest()
+    return result_id(result.order_id, profile, analysis.model.sha256 + of_cells, analysis.slide.sha256 or "")

@@ -14,7 +14,9 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
 from inference.errors import ChromogenError, Reason, Refused
+from server.slides.place import numbers, spacing_um
 from server.slides.quiet import quiet
+from server.slides.specimens import descriptions, specimen_ids, stains
 
 WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 PREAMBLE, MAGIC = 128, b"DICM"
@@ -50,6 +52,15 @@ class InstanceHeader:
     part: int = 1
     parts: int = 0
     first_frame: int = 0
+    accession_number: str = ""
+    specimens: tuple[str, ...] = ()
+    stains: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    """Columns and rows of the level; (0, 0) where the file doesn't say."""
+    spacing_um: tuple[float, float] | None = None
+    acquired: str = ""
+    """Date and time of the scan as DICOM writes them; empty where the file doesn't say."""
 
     @property
     def is_volume(self) -> bool:
@@ -68,7 +79,14 @@ _WANTED: list[BaseTag | int] = [
         "SOPInstanceUID",
         "SeriesInstanceUID",
         "StudyInstanceUID",
+        "AccessionNumber",
+        "AcquisitionDateTime",
         "ContainerIdentifier",
+        "SpecimenDescriptionSequence",
+        "ImagedVolumeWidth",
+        "ImagedVolumeHeight",
+        "TotalPixelMatrixColumns",
+        "TotalPixelMatrixRows",
         "ImageType",
         "ConcatenationUID",
         "InConcatenationNumber",
@@ -143,4 +161,17 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         part=int(dataset.get("InConcatenationNumber") or 1),
         parts=int(dataset.get("InConcatenationTotalNumber") or 0),
         first_frame=int(dataset.get("ConcatenationFrameOffsetNumber") or 0),
+        accession_number=str(dataset.get("AccessionNumber") or "").strip(),
+        specimens=specimen_ids(dataset),
+        stains=stains(dataset),
+        descriptions=descriptions(dataset),
+        size=_size(dataset),
+        spacing_um=spacing_um(dataset),
+        acquired=str(dataset.get("AcquisitionDateTime") or ""),
     )
+
+
+def _size(dataset: Dataset) -> tuple[int, int]:
+    sides = [numbers(dataset.get(f"TotalPixelMatrix{side}"), 1) for side in ("Columns", "Rows")]
+    columns, rows = (0 if side is None else int(side[0]) for side in sides)
+    return columns, rows

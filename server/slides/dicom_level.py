@@ -5,7 +5,6 @@ where wsidicom finds the numbers among the bytes in 0.1 s (see `wsidicom_image`)
 """
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -19,7 +18,7 @@ from inference.geometry import Size
 from server.slides.dicom_header import InstanceHeader, code_string, guarded, identify
 from server.slides.frames import LARGEST_FRAME, Frames, Layout
 from server.slides.optical_path import OpticalPath, items, read_optical_paths
-from server.slides.place import Place, numbers, read_place
+from server.slides.place import Place, read_place, spacing_um
 
 PER_FRAME_GROUPS = 0x52009230
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -140,7 +139,7 @@ def _read(path: Path) -> LevelHeader:
         shown=next((k for k, path in enumerate(paths) if path.brightfield), 0),
         focal_plane=None,
         place=read_place(dataset),
-        spacing_um=_spacing_um(dataset, [] if first is None else [first]),
+        spacing_um=spacing_um(dataset, [] if first is None else [first]),
         specimens=tuple(str(s.get("SpecimenIdentifier") or "") for s in items(dataset, "SpecimenDescriptionSequence")),
         dataset=dataset,
     )
@@ -172,16 +171,3 @@ def _layout(path: Path, dataset: Dataset) -> Layout:
     if min(size.width, size.height, frame.width, frame.height) < 1 or frame.area > LARGEST_FRAME:
         raise damaged(path, f"says it is {size.width} x {size.height} px in frames of {frame.width} x {frame.height}")
     return Layout(size=size, frame=frame)
-
-
-def _spacing_um(dataset: Dataset, first: Sequence[Dataset]) -> tuple[float, float] | None:
-    """From Pixel Spacing (rows first, mm), else from the volume that is imaged (mm); None where neither is given."""
-    for group in (*items(dataset, "SharedFunctionalGroupsSequence")[:1], *first):
-        for measures in items(group, "PixelMeasuresSequence")[:1]:
-            spacing = numbers(measures.get("PixelSpacing"), 2)
-            if spacing and min(spacing) > 0:
-                return 1000 * spacing[1], 1000 * spacing[0]
-    width, height = (numbers(dataset.get(k), 1) for k in ("ImagedVolumeWidth", "ImagedVolumeHeight"))
-    if not width or not height or min(*width, *height) <= 0:
-        return None
-    return 1000 * width[0] / int(dataset.TotalPixelMatrixColumns), 1000 * height[0] / int(dataset.TotalPixelMatrixRows)

@@ -37,6 +37,25 @@ def read_place(dataset: Dataset) -> Place:
     )
 
 
+def spacing_um(dataset: Dataset, first: Sequence[Dataset] = ()) -> tuple[float, float] | None:
+    """Width and height of a pixel, µm: from Pixel Spacing (rows first, mm), else from the volume that is imaged (mm).
+
+    `first` may hold it too. None where neither is given.
+    """
+    for group in (*items(dataset, "SharedFunctionalGroupsSequence")[:1], *first):
+        for measures in items(group, "PixelMeasuresSequence")[:1]:
+            spacing = numbers(measures.get("PixelSpacing"), 2)
+            if spacing and min(spacing) > 0:
+                return 1000 * spacing[1], 1000 * spacing[0]
+    width, height = (numbers(dataset.get(k), 1) for k in ("ImagedVolumeWidth", "ImagedVolumeHeight"))
+    if not width or not height or min(*width, *height) <= 0:
+        return None
+    columns, rows = (numbers(dataset.get(f"TotalPixelMatrix{side}"), 1) for side in ("Columns", "Rows"))
+    if not columns or not rows or min(*columns, *rows) < 1:
+        return None
+    return 1000 * width[0] / columns[0], 1000 * height[0] / rows[0]
+
+
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
     """`count` finite numbers; None where the value holds others or something else."""
     several = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]

@@ -16,7 +16,7 @@ from server.store.tables import artifacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Whose artifacts they are."""
+    """Whose artifacts they are: a result's, which knows its order, or an order's that has none."""
 
     lab: str
     order_id: OrderId | None
@@ -37,7 +37,7 @@ def rows_of(
 def _row(origin: Origin, artifact: Artifact, sha256: str | None) -> dict[str, Any]:
     return {
         "lab": origin.lab,
-        "order_id": origin.order_id,
+        "order_id": None if origin.result_id else origin.order_id,
         "result_id": origin.result_id,
         "kind": artifact.kind,
         "path": str(artifact.path),

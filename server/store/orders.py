@@ -159,8 +159,8 @@ def defer(connection: Connection, order_id: OrderId, priority: Priority, *, dela
 
 def claim(connection: Connection, order_id: OrderId, lease_s: float, max_attempts: int) -> Claim | None:
     """The order under a new token, or None: also for one whose last permitted worker vanished (`abandoned`)."""
-    given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "new_token": str(uuid.uuid4())}
-    return taken(connection.execute(_CLAIM, given).mappings().first())
+    given = {"order_id": order_id, "lease_s": float(lease_s), "most": max_attempts, "least": Priority.ROUTINE.rank}
+    return taken(connection.execute(_CLAIM, given | {"new_token": str(uuid.uuid4())}).mappings().first())
 
 
 def taken(row: Mapping[Any, Any] | None) -> Claim | None:
@@ -313,13 +313,9 @@ def view_of(row: RowMapping) -> OrderView:
     )
 
 
-_CLAIM = text("""
-SELECT begun.* FROM (
-    SELECT id FROM orders WHERE id = :order_id AND chromogen_is_due(state, due_at, lease_until)
-        AND NOT chromogen_is_abandoned(state, lease_until, attempt, ending, :most)
-    FOR NO KEY UPDATE
-) free, chromogen_begin(free.id, :lease_s, :new_token) begun
-""").columns(**{column.name: column.type for column in orders.c})
+_CLAIM = text(
+    "SELECT * FROM chromogen_take(chromogen_subject(), :lease_s, :most, :least, :new_token, :order_id)"
+).columns(**{column.name: column.type for column in orders.c})
 """This order, if it can be had; as `TAKE` gives it."""
 
 TAKE = "SELECT * FROM chromogen_take(%(subject)s, %(lease_s)s, %(most)s, %(least)s, %(new_token)s)"

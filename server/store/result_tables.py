@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Computed,
     DateTime,
@@ -44,6 +45,11 @@ results = Table(
     Column("analysis_warnings", ARRAY(Text), nullable=False),
     Column("warnings", ARRAY(Text), nullable=False),
     Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
+    Column(
+        "change",
+        JSONB(none_as_null=True),
+        comment="what persons changed since the analysis, who last, and why; null: nobody did",
+    ),
     Column("choice", JSONB(none_as_null=True), comment="why that profile; null: a person named it"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),
@@ -63,12 +69,15 @@ scores = Table(
     Column("lab", Text, nullable=False),
     Column("position", SmallInteger, nullable=False, comment="the order of the rows"),
     Column(
-        "measure", Text, primary_key=True, comment="the code of the measure here; code and scheme may be public ones"
+        "measure",
+        Text(collation="C"),
+        primary_key=True,
+        comment="the code of the measure here; code and scheme may be public ones",
     ),
     Column("code", Text, nullable=False),
     Column("scheme", Text, nullable=False),
     Column("display", Text, nullable=False),
-    Column("region", Text, primary_key=True),
+    Column("region", Text(collation="C"), primary_key=True),
     Column("value", Double),
     Column("category", Text),
     Column("unit", Text, nullable=False),
@@ -77,8 +86,8 @@ scores = Table(
     Column("n", BigInteger, nullable=False, comment="cells that it is of"),
     Column("comment", Text, nullable=False, server_default="", comment="what a guideline's category means"),
     Column("rule", Text, nullable=False, server_default="", comment="the guideline's version and source"),
-    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
 )
+"""Of which result is held by a trigger (migrations/sql/scores_of_a_result.sql)."""
 
 
 histograms = Table(
@@ -103,7 +112,7 @@ artifacts = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("lab", Text, nullable=False),
-    Column("order_id", ForeignKey("orders.id")),
+    Column("order_id", ForeignKey("orders.id"), comment="of what has no result"),
     Column("result_id", Uuid(as_uuid=False), index=True),
     Column("kind", String(16), nullable=False),
     Column("path", Text, nullable=False),
@@ -111,6 +120,7 @@ artifacts = Table(
     Column("identifier", Text, nullable=False, comment="MSH-10 or SOP instance UID; empty: it never leaves"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+    CheckConstraint("order_id IS NULL OR result_id IS NULL", name="of_one"),
 )
 
 

@@ -4,7 +4,8 @@ A new archive is added to SOURCES, and to SINKS where it takes objects; one that
 its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ from pydicom import dcmread
 from inference.errors import Reason
 from inference.geometry import Region, Size
 from inference.slide import Rgb
+from server.archive.dicomweb import DicomWebArchive
 from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import ObjectSink, SlideSource
+from server.domain.ports import ObjectSink, SlideQuery, SlideSource
+from tests.fake_pacs import FakePacs, fake_pacs
 from tests.opened import open_slide
+from tests.orthanc import Orthanc, free_port, orthanc
 
 ONE, OTHER = SlideIdentity(key="contract/one"), SlideIdentity(key="contract/other")
 LEVELS = 2
@@ -41,8 +45,8 @@ def several(folder: Path) -> SlideSource:
     return SeveralArchives([FolderArchive(folder.parent / "empty"), FolderArchive(folder)])
 
 
-SOURCES: dict[str, Callable[[Path], SlideSource]] = {"folder": FolderArchive, "several": several}
-SINKS: dict[str, Callable[[Path], ObjectSink]] = {"folder": FolderArchive}
+SOURCES = ("folder", "several", "dicomweb", "fake dicomweb")
+SINKS = ("folder", "dicomweb", "fake dicomweb")
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +65,88 @@ def away(tmp_path: Path) -> Path:
     return tmp_path / "file" / "archive"
 
 
+@pytest.fixture(scope="module")
+def pacs(tmp_path_factory: pytest.TempPathFactory, slides: Path) -> Iterator[Orthanc]:
+    """An Orthanc with both slides."""
+    with orthanc(tmp_path_factory.mktemp("pacs")) as server:
+        for path in slides.rglob("*.dcm"):
+            server.add(path)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def empty_pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with orthanc(tmp_path_factory.mktemp("empty-pacs")) as server:
+        yield server
+
+
+@pytest.fixture
+def fake(slides: Path) -> Iterator[FakePacs]:
+    with fake_pacs(slides) as server:
+        yield server
+
+
 @pytest.fixture(params=SOURCES)
 def source(request: pytest.FixtureRequest, slides: Path, tmp_path: Path) -> SlideSource:
     (tmp_path / "archive").symlink_to(slides)
-    return SOURCES[request.param](tmp_path / "archive")
+    match request.param:
+        case "fake dicomweb":
+            return request.getfixturevalue("fake").archive(tmp_path)
+        case "dicomweb":
+            return request.getfixturevalue("pacs").archive(tmp_path)
+        case "several":
+            return several(tmp_path / "archive")
+    return FolderArchive(tmp_path / "archive")
 
 
 @pytest.fixture(params=SOURCES)
 def source_away(request: pytest.FixtureRequest, tmp_path: Path, away: Path) -> SlideSource:
-    return SeveralArchives([FolderArchive(away)]) if request.param == "several" else FolderArchive(away)
+    match request.param:
+        case "dicomweb" | "fake dicomweb":
+            return nobody_there(tmp_path)
+        case "several":
+            return SeveralArchives([FolderArchive(away)])
+    return FolderArchive(away)
+
+
+def nobody_there(folder: Path) -> DicomWebArchive:
+    """Where nothing listens."""
+    return Orthanc(folder=folder, http_port=free_port(), dicom_port=0).archive(folder)
+
+
+@dataclass
+class Sink:
+    """A sink, and every object that it has."""
+
+    sink: ObjectSink
+    kept: Callable[[], list[bytes]]
 
 
 @pytest.fixture(params=SINKS)
-def sink(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectSink:
+def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
+    if request.param == "dicomweb":
+        server: Orthanc = request.getfixturevalue("empty_pacs")
+        server.empty()
+        return Sink(server.archive(tmp_path), server.kept)
+    if request.param == "fake dicomweb":
+        fake: FakePacs = request.getfixturevalue("fake")
+        fake.folder = tmp_path / "fake"
+        fake.folder.mkdir()
+        return Sink(fake.archive(tmp_path), fake.kept)
     (tmp_path / "archive").mkdir()
-    return SINKS[request.param](tmp_path / "archive")
+    return Sink(FolderArchive(tmp_path / "archive"), lambda: files_of(tmp_path / "archive"))
 
 
-def of(identity: SlideIdentity) -> SlideReference:
-    return SlideReference(study_uid=identity.study_uid, series_uid=identity.series_uid)
+def files_of(folder: Path) -> list[bytes]:
+    return sorted(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def of(identity: SlideIdentity) -> SlideQuery:
+    return asked(study_uid=identity.study_uid, series_uid=identity.series_uid)
+
+
+def asked(**slide: str) -> SlideQuery:
+    return SlideQuery(slide=SlideReference(**slide))
 
 
 def names(folder: Path) -> list[str]:
@@ -108,10 +175,10 @@ def test_two_slides_do_not_mix_in_one_spool(source: SlideSource, tmp_path: Path)
     assert not set(names(one)) & set(names(other))
 
 
-@pytest.mark.parametrize("slide", [SlideReference(series_uid="2.25.1"), SlideReference(container_id="NO-SUCH-SLIDE")])
-def test_a_slide_that_is_not_there_is_refused(source: SlideSource, tmp_path: Path, slide: SlideReference) -> None:
+@pytest.mark.parametrize("slide", [{"series_uid": "2.25.1"}, {"container_id": "NO-SUCH-SLIDE"}])
+def test_a_slide_that_is_not_there_is_refused(source: SlideSource, tmp_path: Path, slide: dict[str, str]) -> None:
     with pytest.raises(Refused) as refused:
-        source.fetch(slide, tmp_path / "spool")
+        source.fetch(asked(**slide), tmp_path / "spool")
     assert refused.value.reason == ServiceReason.SLIDE_NOT_FOUND
     assert "NO-SUCH-SLIDE" not in refused.value.message  # it may lead to a patient
 
@@ -119,7 +186,7 @@ def test_a_slide_that_is_not_there_is_refused(source: SlideSource, tmp_path: Pat
 def test_of_two_slides_of_one_container_none_is_chosen(source: SlideSource, tmp_path: Path) -> None:
     assert ONE.container_id == OTHER.container_id
     with pytest.raises(Refused) as refused:
-        source.fetch(SlideReference(container_id=ONE.container_id), tmp_path / "spool")
+        source.fetch(asked(container_id=ONE.container_id), tmp_path / "spool")
     assert refused.value.reason == Reason.SEVERAL_SLIDES
 
 
@@ -137,22 +204,22 @@ def test_a_source_that_is_away_says_so_and_is_tried_again(source_away: SlideSour
 # --- ObjectSink ---
 
 
-def test_what_is_stored_is_kept_once_and_to_the_byte(sink: ObjectSink, slides: Path, tmp_path: Path) -> None:
+def test_what_is_stored_is_kept_once_and_to_the_byte(sink: Sink, slides: Path) -> None:
     objects = sorted((slides / ONE.series_uid).iterdir())
     for _ in range(2):
-        sink.store(objects)
-    kept = sorted(path.read_bytes() for path in (tmp_path / "archive").rglob("*") if path.is_file())
-    assert kept == sorted(path.read_bytes() for path in objects)
+        sink.sink.store(objects)
+    assert sink.kept() == sorted(path.read_bytes() for path in objects)
 
 
-def test_nothing_to_store_is_no_error(sink: ObjectSink) -> None:
-    sink.store([])
-    sink.ping()
+def test_nothing_to_store_is_no_error(sink: Sink) -> None:
+    sink.sink.store([])
+    sink.sink.ping()
 
 
 @pytest.mark.parametrize("kind", SINKS)
-def test_a_sink_that_is_away_says_so_and_is_tried_again(kind: str, slides: Path, away: Path) -> None:
-    sink, objects = SINKS[kind](away), list((slides / ONE.series_uid).iterdir())
+def test_a_sink_that_is_away_says_so_and_is_tried_again(kind: str, slides: Path, away: Path, tmp_path: Path) -> None:
+    sink: ObjectSink = FolderArchive(away) if kind == "folder" else nobody_there(tmp_path)
+    objects = list((slides / ONE.series_uid).iterdir())
     for ask in (sink.ping, lambda: sink.store(objects)):
         with pytest.raises(Failed) as failed:
             ask()

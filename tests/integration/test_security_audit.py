@@ -34,7 +34,6 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "chromogen_subject": {API, WORKER, AUDIT, SCALE},
     "chromogen_is_due": {API, WORKER, SCALE},
     "chromogen_is_abandoned": {WORKER},
-    "chromogen_begin": {WORKER},
     "chromogen_take": {WORKER},
     "chromogen_finish": {WORKER},
     "chromogen_note": {API},
@@ -43,6 +42,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "chromogen_audit": set(),
     "chromogen_no_change": set(),
     "chromogen_check_correction": set(),
+    "chromogen_check_scores": set(),
 }
 """Every function of ours: who adds one says here who needs it."""
 DEFINERS = {"chromogen_note", "chromogen_append", "chromogen_audit"}

@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from inference.assay import Assay
 from inference.checkpoint import PATTERN
-from inference.infer import Engine
+from inference.engines.factory import Engines
 from inference.model import Resolution
 from inference.slide import Slide
 from server.domain.errors import Refused, ServiceReason
-from server.domain.order import SlideReference
-from server.domain.ports import Claim
+from server.domain.ports import Claim, SlideQuery
 from server.domain.profile import ProfileRules
 from server.pipeline import CaseServices, attempt_folder, run_case
 from server.reporting import Reporting
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.postgres
 
 
 class EmptyArchive:
-    def fetch(self, slide: SlideReference, spool: Path) -> Path:
+    def fetch(self, query: SlideQuery, spool: Path) -> Path:
         raise Refused(ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
 
     def ping(self) -> None:
@@ -35,17 +33,13 @@ def no_slide(path: Path, resolution: Resolution) -> Slide:
     raise AssertionError("no slide is opened")
 
 
-def no_engine(assay: Assay) -> Engine:
-    raise AssertionError("no engine is asked for")
-
-
 def case_services_of(store: PostgresStore, folder: Path) -> CaseServices:
     return CaseServices(
         store=store,
         source=lambda lab: EmptyArchive(),
         rules=lambda lab: ProfileRules(),
         open_slide=no_slide,
-        engine=no_engine,
+        engine=Engines().of,
         reporting=Reporting(),
         today=lambda: date(2026, 3, 1),
         cases=folder,

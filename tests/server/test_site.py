@@ -10,7 +10,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Expired, ProfileRules
-from server.site import MESSAGES, OBJECTS, Address, Listener, Site, plain_site
+from server.site import MESSAGES, OBJECTS, Address, Listener, Site, WebArchive, plain_site
 from server.site_file import read_site, site_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
@@ -96,9 +96,9 @@ def test_the_example_says_what_goes_where() -> None:
     assert not site.laboratory("NORTH").profiles.built_in
     assert site.laboratory("SOUTH").profiles == ProfileRules()
     assert site.laboratory("NORTH").profiles.scanner == ("Manufacturer", "ManufacturerModelName")
-    assert site.archives_of("SOUTH") == ("south", "shared")
+    assert site.archives_of("SOUTH") == ("south", "shared", "pacs")
     assert site.destinations_of("SOUTH") == ("south-lis", "south")
-    assert set(site.archives_of("*")) == {"north", "south", "shared"}
+    assert set(site.archives_of("*")) == {"north", "south", "shared", "pacs"}
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -241,6 +241,60 @@ def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> No
     (tmp_path / "latin").write_bytes("folder = 'Köln'".encode("latin-1"))
     with pytest.raises(Refused, match="is not UTF-8"):
         read_site(tmp_path / "latin")
+
+
+WEB = """[archives.a]
+kind = "dicomweb"
+url = "https://pacs.invalid/dicom-web"
+"""
+
+
+def web_site(text: str) -> str:
+    return GOOD.replace(GOOD[GOOD.index("[archives.a]") : GOOD.index("[destinations.lis]")], f"{text}\n")
+
+
+def test_a_pacs_behind_dicomweb_is_read_whole(tmp_path: Path) -> None:
+    keys = 'user = "u"\npassword_file = "secret"\ntimeout_s = 5\nby_container = false\ntls_ca = "ca.pem"\n'
+    (found,) = site_from(tmp_path, web_site(WEB + keys)).archives
+    assert found == WebArchive(
+        name="a",
+        url="https://pacs.invalid/dicom-web",
+        table="[archives.a]",
+        user="u",
+        password_file=tmp_path / "secret",
+        timeout_s=5,
+        by_container=False,
+        tls_ca=tmp_path / "ca.pem",
+    )
+    assert found.certificates == {"[archives.a] tls_ca": tmp_path / "ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("https://pacs.invalid/dicom-web", "pacs.invalid"), "[archives.a] url: is no address such as https://"),
+        (("https://pacs", "ftp://pacs"), "[archives.a] url: is no address"),
+        (("pacs.invalid", "pacs.invalid:port"), "[archives.a] url: is no address"),
+        (("https://pacs", "https://u:secret@pacs"), "[archives.a] url: holds a user"),
+        (("dicom-web", "dicom-web?x=1"), "[archives.a] url: holds a user, a question"),
+        (("url =", 'user = "u"\nurl ='), "[archives.a] user, password_file: belong together"),
+        (("url =", 'password_file = "p"\nurl ='), "[archives.a] user, password_file: belong together"),
+        (("url =", 'password = "p"\nurl ='), "[archives.a] password: is unknown"),
+        (("url =", 'token_url = "https://x"\nurl ='), "token_url, client_id, client_secret_file: belong together"),
+        (
+            ("url =", 'user = "u"\npassword_file = "p"\ntoken_file = "t"\nurl ='),
+            "[archives.a]: has more than one of user, token_file and token_url",
+        ),
+        (("https://pacs.invalid/dicom-web", 'http://pacs.invalid"\ntls_ca = "ca'), "are set, but url isn't https://"),
+    ],
+)
+def test_each_mistake_of_a_pacs_is_told_and_no_secret_repeated(
+    tmp_path: Path, change: tuple[str, str], said: str
+) -> None:
+    assert change[0] in WEB
+    found = told(tmp_path, web_site(WEB.replace(*change, 1)))
+    assert said in found
+    assert "secret" not in found.replace("client_secret_file", "")
 
 
 def test_every_certificate_of_the_site_is_named_by_the_key_that_sets_it(tmp_path: Path) -> None:

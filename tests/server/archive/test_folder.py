@@ -8,10 +8,10 @@ import pytest
 from server.archive.folder import FolderArchive
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import ObjectSink, SlideSource
+from server.domain.ports import ObjectSink, SlideQuery, SlideSource
 from tests.opened import open_slide
 
-SERIES = SlideReference(series_uid="2.25.4711.1")
+SERIES = SlideQuery(slide=SlideReference(series_uid="2.25.4711.1"))
 
 
 @pytest.fixture
@@ -69,12 +69,15 @@ def test_a_file_that_changes_is_read_again_and_one_that_does_not_is_not(root, ki
     archive.fetch(SERIES, tmp_path / "spool")
     assert "other.dcm" not in read
     kit.level(kit.picture(64, 64), series="3", container="TEST-NEW-NAME").write(root / "case" / "other.dcm")
-    assert archive.fetch(SlideReference(container_id="TEST-NEW-NAME"), tmp_path / "spool").name == "2.25.4711.3"
+    assert (
+        archive.fetch(SlideQuery(slide=SlideReference(container_id="TEST-NEW-NAME")), tmp_path / "spool").name
+        == "2.25.4711.3"
+    )
 
 
 def test_a_slide_that_is_not_there_is_refused(root, tmp_path):
     with pytest.raises(Refused) as caught:
-        FolderArchive(root).fetch(SlideReference(series_uid="2.25.1"), tmp_path / "spool")
+        FolderArchive(root).fetch(SlideQuery(slide=SlideReference(series_uid="2.25.1")), tmp_path / "spool")
     assert caught.value.reason == ServiceReason.SLIDE_NOT_FOUND
     assert not (tmp_path / "spool").exists()
 
@@ -105,7 +108,7 @@ def test_objects_are_stored_under_their_uid_once(root, kit, tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == [kept.name]
     assert kept.read_bytes() == source.read_bytes()
     assert kept.stat().st_ino == before.st_ino != source.stat().st_ino
-    assert archive.fetch(SlideReference(series_uid="2.25.4711.5"), tmp_path / "spool").is_dir()
+    assert archive.fetch(SlideQuery(slide=SlideReference(series_uid="2.25.4711.5")), tmp_path / "spool").is_dir()
 
 
 def test_what_is_not_dicom_is_not_stored(tmp_path):

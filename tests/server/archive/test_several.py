@@ -9,8 +9,9 @@ from inference.errors import Reason
 from server.archive.several import SeveralArchives
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
+from server.domain.ports import SlideQuery
 
-SLIDE = SlideReference(container_id="C")
+SLIDE = SlideQuery(slide=SlideReference(container_id="C"))
 AWAY = Failed(ServiceReason.ARCHIVE_UNREACHABLE, "the archive is away", retryable=True)
 ABSENT = Refused(ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
 SEVERAL = Refused(Reason.SEVERAL_SLIDES, "two slides of this container")
@@ -21,10 +22,10 @@ class Archive:
     """One that has the slide, or answers so."""
 
     answer: ChromogenError | None = None
-    asked: list[SlideReference] = field(default_factory=list)
+    asked: list[SlideQuery] = field(default_factory=list)
 
-    def fetch(self, slide: SlideReference, spool: Path) -> Path:
-        self.asked.append(slide)
+    def fetch(self, query: SlideQuery, spool: Path) -> Path:
+        self.asked.append(query)
         self.ping()
         return spool / "slide"
 

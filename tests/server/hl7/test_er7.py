@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import Refused, ServiceReason
-from server.hl7.er7 import CHARSETS, STANDARD, Delimiters, composed, escape, read, segment, unescape
+from server.hl7.er7 import CHARSETS, LINES_AT_MOST, STANDARD, Delimiters, composed, escape, read, segment, unescape
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 SIGNS = st.lists(st.sampled_from("|^~\\&#$%*!:;<>@?"), min_size=5, max_size=5, unique=True)
@@ -121,3 +121,10 @@ def test_writing_leaves_out_what_is_empty_at_the_end() -> None:
     assert segment("OBR", "1", "", composed("a|b", "", "c", "", "")) == "OBR|1||a\\F\\b^^c"
     assert segment("NTE", "", "") == "NTE"
     assert STANDARD.encoding_characters == "^~\\&"
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n", b"A\r"])
+def test_a_message_of_millions_of_lines_is_refused_before_it_is_split(end: bytes) -> None:
+    """Issue 12, 7: 14 MB of short lines took 460 MB."""
+    with pytest.raises(Refused, match="lines"):
+        read(b"MSH|^~\\&|LIS|LAB\r" + end * (LINES_AT_MOST + 1) + b"PID|1")

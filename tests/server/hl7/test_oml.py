@@ -237,6 +237,22 @@ def test_an_imaging_order_names_its_study_in_ipc_3() -> None:
     assert parse_order(text.encode("latin-1")).slide.study_uid == "1.9.8"
 
 
+def test_a_case_is_named_by_sac_2_or_ipc_1_and_of_two_by_neither() -> None:
+    def accession(*changes: tuple[str, str]) -> str:
+        return parsed(*changes).slide.accession_number
+
+    assert accession() == ""
+    assert accession(("SAC|||C-1", "SAC||S26-1^LIS|C-1")) == "S26-1"
+    assert accession(("OBX|1|", "IPC|S26-2^LIS\rOBX|1|")) == "S26-2"
+    assert accession(("SAC|||C-1", "SAC||S26-1~S26-9|C-1")) == ""
+
+
+def test_a_case_alone_is_enough_and_its_slide_is_told_by_the_stain() -> None:
+    request = parsed(("SAC|||C-1", "SAC||S26-1"), ("OBX|1|ST|110180", "OBX|1|ST|1"))
+    assert request.slide == SlideReference(accession_number="S26-1")
+    assert request.placer_request.endswith("/S26-1")
+
+
 def test_custom_delimiters_make_no_difference() -> None:
     plain = parse_order(ORDER.encode("latin-1"))
     other = ORDER.translate(str.maketrans("|^~\\&", "#$%*!"))

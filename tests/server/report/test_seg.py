@@ -11,6 +11,7 @@ from inference.analyzers.nuclear import NUCLEAR
 from inference.cells.file import read_cells
 from inference.geometry import Size
 from inference.grade import GRADES
+from inference.slide import Level
 from server.domain.result import Result
 from server.report.identity import derived_uid, write
 from server.report.seg import build_seg, cell_pixels, density_map
@@ -82,6 +83,23 @@ def test_a_compartment_without_nuclei_is_an_empty_frame_of_its_own(tmp_path: Pat
     assert report.NumberOfFrames == 3
     assert matrix[..., 0].any()
     assert not matrix[..., 1].any()
+
+
+@pytest.mark.parametrize("mpp", [8.0, 4.03, 32.0])
+def test_a_small_level_is_painted_in_its_own_pixels(tmp_path: Path, mpp: float) -> None:
+    result = made_result(tmp_path, n=700)
+    slide, scale = result.analysis.slide, mpp / MPP
+    levels = [Level(size=Size(width=int(WIDTH / s), height=int(HEIGHT / s)), mpp=MPP * s) for s in (1, scale, 1000)]
+    with_levels = replace(slide, levels=tuple(levels))
+    report = read_back(replace(result, analysis=replace(result.analysis, slide=with_levels)), tmp_path)
+    found, squares = report.get_total_pixel_matrix(combine_segments=False), drawn(result, 128)
+    assert found.shape == (levels[1].size.height, levels[1].size.width, 3)
+    for row, column in ((0, 0), (17, 40), (found.shape[0] - 1, found.shape[1] - 1)):
+        at = int((row + 0.5) * scale // 128), int((column + 0.5) * scale // 128)
+        assert (found[row, column] == squares[at]).all()
+    assert found.mean((0, 1)) == pytest.approx(squares.mean((0, 1)), rel=0.05)
+    (measures,) = report.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert list(measures.PixelSpacing) == pytest.approx([mpp / 1000, mpp / 1000])
 
 
 def test_no_nuclei_give_no_map(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
 from inference.analyzers.nuclear import NUCLEAR, PERCENT_POSITIVE
 from inference.assay import assay_of
@@ -19,6 +20,7 @@ from server.domain.profile import built_in
 from server.domain.result import Result, ResultId
 from server.report import codes
 from server.report.identity import derived_uid, write
+from server.report.source import KEPT_HEADER, keep_header, read_source
 from server.report.sr import build_sr
 from tests.made import CONTAINER, SPECIMEN, made_header, made_order, made_result
 
@@ -35,9 +37,11 @@ def read_back(report: object, tmp_path: Path) -> hd.sr.Comprehensive3DSR:
 
 
 def numbers(report: hd.sr.Comprehensive3DSR) -> dict[str, dict[str, float]]:
-    """Region to code value to number."""
+    """Region to code value to number, but for the area of tissue."""
     return {
-        SITES[group.finding_sites[0].value.value]: {m.name.value: m.value for m in group.get_measurements()}
+        SITES[group.finding_sites[0].value.value]: {
+            m.name.value: m.value for m in group.get_measurements() if m.name.value != codes.AREA.value
+        }
         for group in report.content.get_image_measurement_groups()
     }
 
@@ -113,7 +117,7 @@ def test_a_category_and_codes_of_any_length_read_back(tmp_path: Path) -> None:
     )
     result = replace(made_result(tmp_path), scores=(row, replace(row, unit="%", category=None, value=1.5)))
     (group,) = read_back(build_sr(result, None, [made_header()]), tmp_path).content.get_image_measurement_groups()
-    evaluation, (measured,) = _evaluation(group, row.code), group.get_measurements()
+    evaluation, (measured, _) = _evaluation(group, row.code), group.get_measurements()
     assert (evaluation.name.value, evaluation.value.meaning) == (row.code, "very bright")
     assert (measured.name.value, measured.value) == (row.code, 1.5)
 
@@ -289,3 +293,30 @@ def test_a_slide_with_two_specimens_is_said_to_be_of_neither(tmp_path: Path) -> 
     report = read_back(build_sr(made_result(tmp_path), None, [header]), tmp_path)
     assert "121039" not in {i.ConceptNameCodeSequence[0].CodeValue for i in report.ContentSequence}
     assert report.ContainerIdentifier == CONTAINER
+
+
+def test_the_area_of_tissue_is_said_once(tmp_path: Path) -> None:
+    result = made_result(tmp_path)
+    groups = read_back(build_sr(result, None, [made_header()]), tmp_path).content.get_image_measurement_groups()
+    said = [(m.value, m.unit.value) for g in groups for m in g.get_measurements() if m.name.value == codes.AREA.value]
+    assert said == [(result.analysis.tissue_mm2 * 1e6, "um2")]
+
+
+def test_all_parts_of_a_concatenation_are_named(tmp_path: Path) -> None:
+    """How many there are need not stand in the parts: what is kept of the first one says it."""
+    parts = [made_header() for _ in range(3)]
+    for number, part in enumerate(parts, 1):
+        part.ConcatenationUID, part.InConcatenationNumber = "2.25.9", number
+        part.SOPInstanceUID = f"2.25.90{number}"
+        part.ensure_file_meta()
+        part.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    result = made_result(tmp_path)
+    uids = tuple(str(part.SOPInstanceUID) for part in parts)
+    slide = replace(result.analysis.slide, sop_instance_uids=(*uids, "2.25.77"))
+    result = replace(result, analysis=replace(result.analysis, slide=slide))
+    keep_header(slide, parts, tmp_path)
+    for source in (parts, read_source(tmp_path / KEPT_HEADER)):
+        report = read_back(build_sr(result, None, source), tmp_path)
+        (study,) = report.CurrentRequestedProcedureEvidenceSequence
+        (series,) = study.ReferencedSeriesSequence
+        assert [str(item.ReferencedSOPInstanceUID) for item in series.ReferencedSOPSequence] == list(uids)

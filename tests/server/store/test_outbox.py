@@ -5,8 +5,7 @@ bytes.
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,92 +18,12 @@ from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import Delivery
 from server.store import outbox as sending
-from server.store.outbox import Channel, Patience, PostgresOutbox
-from server.store.store import PostgresStore
+from server.store.outbox import Patience, PostgresOutbox
 from tests.integration.processes import until
-from tests.server.store.invented import request, result
+from tests.server.store.peer import DOWN, ERROR, LIS, REJECTED, Peer, Queue, run, states
 
 HANGS_S = 60
 """What isn't done by then never will be."""
-
-LIS = Channel(destination="lis", lab=request().lab)
-
-Queue = Callable[..., None]
-
-
-class Peer:
-    """Takes deliveries, unless told to fail; keeps what it took and how often it was asked."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, str, bytes]] = []
-        self.asked: list[str] = []
-        self.failing: dict[str, Failed] = {}
-        self.slow: dict[str, float] = {}
-        self.held: dict[str, threading.Event] = {}
-        """Destinations that hang until their event is set."""
-        self.failing_ids: dict[str, Failed] = {}
-        self.held_ids: dict[str, threading.Event] = {}
-        """The same, of single messages."""
-
-    def __call__(self, delivery: Delivery) -> None:
-        self.asked.append(delivery.destination)
-        if delivery.destination in self.held:
-            self.held[delivery.destination].wait()
-        time.sleep(self.slow.get(delivery.destination, 0))
-        if delivery.message_id in self.held_ids:
-            self.held_ids[delivery.message_id].wait()
-        for failing, key in ((self.failing, delivery.destination), (self.failing_ids, delivery.message_id)):
-            if key in failing:
-                raise failing[key]
-        self.taken.append((delivery.destination, delivery.message_id, delivery.path.read_bytes()))
-
-    def rested(self, outbox: PostgresOutbox) -> None:
-        """As if the rest of a destination that was silent were over."""
-        outbox._answering._silent = dict.fromkeys(outbox._answering._silent, 0.0)
-
-    def ids(self, destination: str) -> list[str]:
-        return [message for to, message, _ in self.taken if to == destination]
-
-
-DOWN = Failed(ServiceReason.DELIVERY_FAILED, "the peer is down", retryable=True)
-ERROR = Failed(ServiceReason.RECEIVER_ERROR, "the peer answered AE", retryable=True)
-REJECTED = Failed(ServiceReason.DELIVERY_FAILED, "the peer rejects it")
-
-
-@pytest.fixture
-def peer() -> Peer:
-    return Peer()
-
-
-@pytest.fixture
-def queue(engine: sa.Engine, tmp_path: Path) -> Queue:
-    store = PostgresStore(engine)
-    made = iter(range(10_000))
-
-    def put(*destinations: str) -> None:
-        number = next(made)
-        claim = store.claim(store.accept(request(number))[0].id, 60)
-        assert claim is not None
-        deliveries = []
-        for i, destination in enumerate(destinations):
-            path = tmp_path / f"{number}-{i}"
-            path.write_bytes(f"bytes of {number}-{i}".encode())
-            deliveries.append(
-                Delivery(kind=ArtifactKind.ORU, destination=destination, path=path, message_id=f"{number}-{i}")
-            )
-        store.finish(claim, result(claim.order.id, seed=number), deliveries)
-
-    return put
-
-
-def run(engine: sa.Engine, sql: str) -> None:
-    with engine.begin() as connection:
-        connection.exec_driver_sql(sql)
-
-
-def states(engine: sa.Engine) -> Sequence[str]:
-    with engine.connect() as connection:
-        return list(connection.exec_driver_sql("SELECT state FROM outbox ORDER BY id").scalars())
 
 
 @given(st.integers(1, 10_000))
@@ -157,81 +76,6 @@ def test_a_destination_that_is_down_keeps_its_order_and_delays_no_other(
     run(engine, "UPDATE outbox SET due_at = now()")
     assert PostgresOutbox(engine, peer).send_due() == 2
     assert peer.ids("lis") == ["0-0", "1-0"]
-
-
-@pytest.mark.postgres
-def test_r8_a_message_of_an_order_never_overtakes_its_older_one_and_another_order_s_does_not_wait(
-    engine: sa.Engine, queue: Queue, peer: Peer
-) -> None:
-    """Issue 12, 4."""
-    queue("lis", "lis")
-    queue("lis")
-    peer.failing_ids["0-0"] = ERROR
-    outbox = PostgresOutbox(engine, peer)
-    assert outbox.send_due() == 1
-    assert peer.ids("lis") == ["1-0"]
-    peer.failing_ids.clear()
-    run(engine, "UPDATE outbox SET due_at = now()")
-    assert outbox.send_due() == 2
-    assert peer.ids("lis") == ["1-0", "0-0", "0-1"]
-
-
-@pytest.mark.postgres
-def test_a_message_that_is_never_acknowledged_ends_by_number_and_others_go_out(
-    engine: sa.Engine, queue: Queue, peer: Peer
-) -> None:
-    """Issue 12, 4: it held the queue of every laboratory up to 72 h. A destination that is away ends nothing."""
-    peer.failing_ids["0-0"] = DOWN
-    queue("lis")
-    outbox = PostgresOutbox(engine, peer, patience=Patience(errors=3))
-    for _ in range(6):
-        outbox.send_due()  # nothing else was taken meanwhile: the destination is away, for all that is known
-        run(engine, "UPDATE outbox SET due_at = now()")
-    assert states(engine) == ["WAITING"]
-    for number in range(1, 4):
-        queue("lis")
-        peer.rested(outbox)
-        while peer.ids("lis") != [f"{n}-0" for n in range(1, number + 1)]:
-            outbox.send_due()
-            peer.rested(outbox)
-        run(engine, "UPDATE outbox SET due_at = now() WHERE state = 'WAITING'")
-        outbox.send_due()
-    assert states(engine) == ["DEAD", "SENT", "SENT", "SENT"]
-
-
-@pytest.mark.postgres
-def test_once_a_destination_is_back_all_that_waited_for_it_goes_out_at_once(
-    engine: sa.Engine, queue: Queue, peer: Peer
-) -> None:
-    outbox = PostgresOutbox(engine, peer)
-    peer.failing["lis"] = DOWN
-    for _ in range(3):
-        queue("lis")
-        outbox.send_due()
-        peer.rested(outbox)
-    run(engine, "UPDATE outbox SET due_at = now() + interval '10 min' WHERE id > (SELECT min(id) FROM outbox)")
-    run(engine, "UPDATE outbox SET due_at = now() WHERE id = (SELECT min(id) FROM outbox)")
-    peer.failing.clear()
-    assert outbox.send_due() == 3
-
-
-@pytest.mark.postgres
-def test_one_laboratory_never_waits_for_another_s_messages(engine: sa.Engine, queue: Queue, peer: Peer) -> None:
-    """Issue 12, 4: a message that hangs for half a minute, before a receiver that two laboratories share."""
-    queue("lis")
-    queue("lis")
-    run(engine, "UPDATE outbox SET lab = 'OTHER' WHERE id = (SELECT max(id) FROM outbox)")
-    peer.held_ids["0-0"] = threading.Event()
-    stop = threading.Event()
-    thread = threading.Thread(target=PostgresOutbox(engine, peer).run, args=(stop, 0.05))
-    thread.start()
-    try:
-        until(lambda: peer.ids("lis") == ["1-0"], HANGS_S)
-    finally:
-        peer.held_ids["0-0"].set()
-        until(lambda: states(engine) == ["SENT"] * 2, HANGS_S)
-        stop.set()
-        thread.join()
 
 
 @pytest.mark.postgres

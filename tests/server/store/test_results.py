@@ -22,6 +22,7 @@ from server.domain.profile import Profile, ProfileKey
 from server.domain.result import Result, ResultId
 from server.domain.states import OrderState
 from server.store import profiles, results
+from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.server.store.invented import BUILT_IN, ER, request, result
 
@@ -259,3 +260,31 @@ def test_a_revision_is_never_another_profile(store: PostgresStore) -> None:
         with pytest.raises(Refused) as refused:
             store.add_profile(other)
         assert refused.value.reason == ServiceReason.PROFILE_CONFLICT
+
+
+STRAY = """
+INSERT INTO public.scores (result_id, lab, position, measure, code, scheme, display, region, unit, n)
+    SELECT result_id, lab, i, 'X' || i, 'X', '99X', 'x', 'all', '1', 0
+    FROM unnest(ARRAY['{kept}', '{of}']::uuid[], ARRAY['LAB', '{lab}']) WITH ORDINALITY AS new (result_id, lab, i)
+"""
+SHADOWING = "CREATE TEMPORARY TABLE results (id, lab) AS VALUES ('{kept}'::uuid, 'LAB'), ('{of}', '{lab}')"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("of", "lab"), [("00000000-0000-4000-8000-0000000000ff", "LAB"), (None, "OTHER")])
+def test_scores_are_of_a_result_of_their_laboratory(
+    store: PostgresStore, engine: sa.Engine, service_url: str, of: str | None, lab: str
+) -> None:
+    """Also where the caller has a table named as the results'."""
+    claim = claimed(store)
+    kept = result(claim.order.id)
+    store.finish(claim, kept, [])
+    said = {"kept": kept.id, "of": of or kept.id, "lab": lab}
+    bound = connect(service_url)
+    for caller, before in ((bound, "SET LOCAL chromogen.lab = '*'"), (engine, SHADOWING)):
+        with caller.connect() as connection:
+            connection.exec_driver_sql(before.format(**said))
+            with pytest.raises(sa.exc.IntegrityError, match="isn't there"):
+                connection.exec_driver_sql(STRAY.format(**said))
+    bound.dispose()
+    assert store.result(kept.id).scores == kept.scores

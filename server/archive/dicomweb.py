@@ -1,0 +1,209 @@
+"""An archive behind DICOMweb (PS3.18): implements `server.domain.ports.SlideSource` and `ObjectSink`.
+
+Own code over urllib3, where dicomweb-client is at hand: `docs/decisions/0005-own-dicomweb.md` says why.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from server.archive.levels import needed
+from server.archive.listing import FIELDS, Listed, listed, text_of
+from server.archive.locate import locate
+from server.archive.multipart import Broken, boundary_of, only_part
+from server.archive.spool import Spool, Writer
+from server.archive.storing import store_instance
+from server.archive.web import Web, wrong
+from server.domain.errors import Failed, Refused, ServiceReason
+from server.domain.order import SlideReference
+from server.domain.ports import SlideQuery
+from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_instance_header
+
+PAGE = 100
+MOST_SERIES = 100
+"""Of a case; an archive that lists more wasn't asked what it understands."""
+DICOM_PARTS = 'multipart/related; type="application/dicom"'
+AS_STORED = f"{DICOM_PARTS}; transfer-syntax=*"
+"""Never re-encoded: Orthanc's default is to decode every frame."""
+
+SeriesName = tuple[str, str]
+"""Study and series UID."""
+
+
+class DicomWebArchive:
+    """`name` as the site names it. `by_container`: it can be searched by a container's identifier."""
+
+    def __init__(self, name: str, web: Web, spool: Spool, *, by_container: bool = True) -> None:
+        self._name, self._web, self._spool, self._by_container = name, web, spool, by_container
+
+    def fetch(self, query: SlideQuery, spool: Path) -> Path:
+        """Bring what of the slide is needed to `spool/<series UID>` and name that folder; again gives the same.
+
+        Raises as `SlideSource.fetch`.
+        """
+        found = [each for series in self._series(query.slide) for each in self._instances(series)]
+        slide = locate(query, [each.header for each in found])
+        wanted_uids = {header.sop_instance_uid for header in needed(slide, query.resolution)}
+        of_slide = (each for each in found if each.header.series_uid == slide[0].series_uid)
+        wanted = {f"{uid}.dcm": each for each in of_slide if (uid := each.header.sop_instance_uid) in wanted_uids}
+        folder = spool / slide[0].series_uid
+        for name, each in wanted.items():
+            self._bring(each, folder / name)
+        for stale in [path for path in folder.iterdir() if path.name not in wanted]:
+            stale.unlink()
+        return folder
+
+    def store(self, objects: Sequence[Path]) -> None:
+        """Send DICOM files one by one, and return once the archive lists each. Raises as `ObjectSink.store`."""
+        for path in objects:
+            header = read_instance_header(path)
+            store_instance(self._web, path, header)
+            self._check_there(header)
+
+    def ping(self) -> None:
+        """Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED, ARCHIVE_ANSWER, all retryable."""
+        if self._web.rows("a study", "/studies", [("limit", "1")]) is None:
+            raise wrong("a study", "is status 404")
+
+    def _check_there(self, header: InstanceHeader) -> None:
+        if not self._has(header):
+            message = "the archive took an object and doesn't list it: it is sent again; see to the archive"
+            raise Failed(ServiceReason.ARCHIVE_ANSWER, message, retryable=True)
+
+    def _has(self, header: InstanceHeader) -> bool:
+        of = (header.study_uid, header.series_uid)
+        fields = [("SOPInstanceUID", header.sop_instance_uid)]
+        rows = self._web.rows("an object", f"{_path(of)}/instances", fields) or []
+        return any(text_of(row, "00080018") == header.sop_instance_uid for row in rows)
+
+    def _series(self, slide: SlideReference) -> list[SeriesName]:
+        """Those that may be the slide, as few as the archive can tell. Raises Refused SLIDE_NOT_FOUND."""
+        if slide.series_uid and slide.study_uid:
+            return [(slide.study_uid, slide.series_uid)]
+        if slide.series_uid:
+            return self._listed_series("/series", [("SeriesInstanceUID", slide.series_uid)])
+        if slide.study_uid:
+            return self._series_of(slide.study_uid)
+        by_container = slide.container_id and self._by_container
+        found = self._with_container(slide.container_id) if by_container else []
+        if not found and slide.accession_number:
+            found = self._of_case(slide.accession_number)
+        if not found and slide.container_id and not (by_container or slide.accession_number):
+            message = (
+                "the archive can't be searched by container: order with the accession number, or a study or series UID"
+            )
+            raise Refused(ServiceReason.SLIDE_NOT_FOUND, message)
+        return found
+
+    def _with_container(self, container_id: str) -> list[SeriesName]:
+        """None where the archive doesn't understand the question: it refuses, or lists what wasn't asked for."""
+        fields = [("ContainerIdentifier", container_id), ("SOPClassUID", WHOLE_SLIDE_IMAGE)]
+        include = [("includefield", "00400512"), ("limit", str(10 * PAGE))]
+        try:
+            rows = self._web.rows("a container", "/instances", [*fields, *include]) or []
+        except Failed as error:
+            if error.reason == ServiceReason.ARCHIVE_ANSWER:
+                return []
+            raise
+        names = [(text_of(row, "0020000D"), text_of(row, "0020000E")) for row in rows]
+        found = list(dict.fromkeys(name for name in names if all(name)))
+        return found if len(found) <= MOST_SERIES else []
+
+    def _of_case(self, accession_number: str) -> list[SeriesName]:
+        rows = self._pages("a case", "/studies", [("AccessionNumber", accession_number)], "0020000D")
+        studies = [text_of(row, "0020000D") for row in rows[:MOST_SERIES]]
+        return [name for study in studies for name in self._series_of(study)]
+
+    def _series_of(self, study_uid: str) -> list[SeriesName]:
+        return self._listed_series(f"/studies/{quote(study_uid)}/series", [("Modality", "SM")], study_uid)
+
+    def _listed_series(self, path: str, fields: Sequence[tuple[str, str]], study_uid: str = "") -> list[SeriesName]:
+        rows = self._pages("a series", path, fields, "0020000E")
+        names = [(text_of(row, "0020000D") or study_uid, text_of(row, "0020000E")) for row in rows]
+        found = list(dict.fromkeys(name for name in names if all(name)))
+        if len(found) > MOST_SERIES:
+            raise wrong("a series", f"lists more than {MOST_SERIES}")
+        return found
+
+    def _instances(self, series: SeriesName) -> Iterator[Listed]:
+        """All instances of a series; of one that the list says too little of, its metadata."""
+        fields = [("includefield", tag) for tag in FIELDS]
+        for row in self._pages("the slide's instances", f"{_path(series)}/instances", fields, "00080018"):
+            filled = {"0020000D": _value(series[0]), "0020000E": _value(series[1]), **row}
+            found = listed(filled)
+            yield found if found.complete else self._completed(series, found)
+
+    def _completed(self, series: SeriesName, found: Listed) -> Listed:
+        """As it was listed where its metadata are longer than what is held in memory: the reader judges it then."""
+        path = f"{_path(series)}/instances/{quote(found.header.sop_instance_uid)}/metadata"
+        try:
+            rows = self._web.rows("an instance's metadata", path)
+        except Failed as error:
+            if error.reason == ServiceReason.ARCHIVE_ANSWER:
+                return found
+            raise
+        return listed(rows[0], found) if rows else found
+
+    def _pages(self, what: str, path: str, fields: Sequence[tuple[str, str]], key: str) -> list[dict[str, object]]:
+        """All pages of a list, however few rows an archive gives at a time: until one brings nothing new."""
+        found, known = list[dict[str, object]](), set[str]()
+        while len(found) <= PAGE * PAGE:
+            page = [("limit", str(PAGE)), ("offset", str(len(found)))]
+            rows = self._web.rows(what, path, [*fields, *page]) or []
+            new = {text_of(row, key) for row in rows} - known
+            if not new:
+                break
+            known |= new
+            found += [row for row in rows if text_of(row, key) in new]
+        return found
+
+    def _bring(self, each: Listed, target: Path) -> None:
+        header = each.header
+        path = f"{_path((header.study_uid, header.series_uid))}/instances/{quote(header.sop_instance_uid)}"
+        key = f"{self._name}\n{each.key}"
+        self._spool.bring(key, target, lambda writer: self._download(path, writer), lambda part: _check(part, each))
+
+    def _download(self, path: str, writer: Writer) -> None:
+        what = "an instance"
+        with self._web.stream(what, path, AS_STORED) as (answer, chunks):
+            if answer.status in (404, 410):
+                raise wrong(what, "is that it isn't there, though it is listed")
+            kind = answer.headers.get("content-type", "")
+            boundary = boundary_of(kind)
+            if boundary is None and kind.partition(";")[0].strip().lower() != "application/dicom":
+                raise wrong(what, "is no DICOM by its Content-Type")
+            length = answer.headers.get("content-length", "")
+            if length.isdigit():
+                writer.expect(int(length))
+            try:
+                for chunk in chunks if boundary is None else only_part(chunks, boundary):
+                    writer.write(chunk)
+            except Broken as error:
+                raise wrong(what, f"is broken: {error}") from None
+
+
+def _check(part: Path, each: Listed) -> None:
+    """Raises Failed ARCHIVE_ANSWER (retryable) where it isn't the instance that was listed."""
+    try:
+        came = read_instance_header(part)
+    except Refused:
+        raise wrong("an instance", "is no DICOM file, or a broken one") from None
+    asked = each.header
+    pairs = [
+        (asked.sop_instance_uid, came.sop_instance_uid),
+        (asked.series_uid, came.series_uid),
+        (asked.study_uid, came.study_uid),
+    ]
+    if each.complete:
+        pairs += [(asked.container_id, came.container_id)] if asked.container_id else []
+        pairs += [(str(asked.size), str(came.size)), (asked.flavour, came.flavour)]
+    if any(a != b for a, b in pairs):
+        raise wrong("an instance", "is another instance than it lists, or it changed meanwhile")
+
+
+def _path(series: SeriesName) -> str:
+    return f"/studies/{quote(series[0])}/series/{quote(series[1])}"
+
+
+def _value(text: str) -> dict[str, object]:
+    return {"vr": "UI", "Value": [text]}

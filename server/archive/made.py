@@ -1,0 +1,42 @@
+"""Makes an archive of what the site says of it."""
+
+import ssl
+
+import urllib3
+
+from server.archive.credentials import Anonymous, ClientCredentials, Credentials, Password, TokenFile
+from server.archive.dicomweb import DicomWebArchive
+from server.archive.spool import Spool
+from server.archive.web import Web
+from server.site import WebArchive
+from server.tls import sender_context
+
+
+def web_archive(named: WebArchive, spool: Spool) -> DicomWebArchive:
+    """Raises Refused SETTING_INVALID for certificates that can't be used."""
+    context = _context(named)
+    web = Web(named.url, credentials=_credentials(named, context), timeout_s=named.timeout_s, context=context)
+    return DicomWebArchive(named.name, web, spool, by_container=named.by_container)
+
+
+def _context(named: WebArchive) -> ssl.SSLContext | None:
+    """Of TLS 1.2 or newer; without an authority of its own those that the system trusts."""
+    if not named.url.startswith("https://"):
+        return None
+    return sender_context(named, named.table) or ssl.create_default_context()
+
+
+def _credentials(named: WebArchive, context: ssl.SSLContext | None) -> Credentials:
+    if named.password_file is not None:
+        return Password(user=named.user, file=named.password_file)
+    if named.token_file is not None:
+        return TokenFile(file=named.token_file)
+    if named.client_secret_file is not None:
+        return ClientCredentials(
+            pool=urllib3.PoolManager(ssl_context=context if named.token_url.startswith("https://") else None),
+            url=named.token_url,
+            client_id=named.client_id,
+            secret_file=named.client_secret_file,
+            timeout_s=named.timeout_s,
+        )
+    return Anonymous()

@@ -1,0 +1,56 @@
+"""`chromogen score --dicom`: a result as DICOM objects, beside its other files."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from pydicom import Dataset
+
+from inference.errors import ChromogenError, Reason, Refused
+from inference.slide import SlideFacts
+from server.domain.artifact import ArtifactKind, not_made
+from server.domain.result import Result
+from server.report.ann import build_ann
+from server.report.files import rewrite_warnings
+from server.report.identity import write
+from server.report.seg import build_seg
+from server.report.source import check_reportable, read_source
+from server.report.sr import build_sr
+from server.slides.quiet import quiet
+
+BUILDERS: dict[ArtifactKind, Callable[[Result, Sequence[Dataset]], Dataset | None]] = {
+    ArtifactKind.SR: lambda result, source: build_sr(result, None, source),
+    ArtifactKind.ANN: build_ann,
+    ArtifactKind.SEG: build_seg,
+}
+
+
+def source_of(slide: Path, facts: SlideFacts) -> list[Dataset]:
+    """The slide's headers, fit for reports: asked for before a tile is inferred. Raises Refused NOT_A_SLIDE."""
+    if not facts.sop_instance_uids:
+        message = f"{slide.name} is no DICOM slide, which the objects of --dicom must refer to: score without it"
+        raise Refused(Reason.NOT_A_SLIDE, message)
+    source = read_source(slide)
+    check_reportable(facts, source)
+    return source
+
+
+def write_objects(result: Result, source: Sequence[Dataset], folder: Path) -> Result:
+    """sr.dcm, and, where there are cells, ann.dcm and seg.dcm. What can't be built is warned of: the score stands.
+
+    Raises Failed OUTPUT_NOT_WRITABLE.
+    """
+    for kind, build in BUILDERS.items():
+        try:
+            with quiet():
+                report = build(result, source)
+        except Exception as error:  # the text of a library's may hold a patient's data
+            reason = error.reason if isinstance(error, ChromogenError) else type(error).__name__
+            click.echo(f"{kind.value} can't be built ({reason}): report this as a defect", err=True)
+            result = replace(result, warnings=(*result.warnings, not_made(kind)))
+            continue
+        if report is not None:
+            write(report, folder / f"{kind.value.lower()}.dcm")
+    rewrite_warnings(result, folder)
+    return result
