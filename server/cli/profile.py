@@ -136,8 +136,8 @@ def retire(revision: str, reason: str, as_json: bool) -> None:
 
 
 @profile.command()
-@click.argument("first", metavar="NAME/REVISION")
-@click.argument("second", metavar="NAME/REVISION")
+@click.argument("first")
+@click.argument("second")
 @click.argument("result_ids", nargs=-1, metavar="[RESULT...]")
 @click.option("--marker", default="", show_default=False, help="the stain of stored results; the second's else")
 @click.option("--most", type=click.IntRange(1, 200), default=200, help="how many stored results at most")
@@ -145,7 +145,7 @@ def retire(revision: str, reason: str, as_json: bool) -> None:
 def compare(first: str, second: str, result_ids: tuple[str, ...], marker: str, most: int, as_json: bool) -> None:
     """What two revisions make of stored results: those named, or the laboratory's newest.
 
-    The first may be `active`: the active revision of the second's profile.
+    Both are NAME/REVISION; FIRST may be `active`: the active revision of the second's profile.
     """
     request = pb.CompareProfilesRequest(
         first=None if first == ACTIVE else revision_of(first),
