@@ -62,9 +62,11 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
     orders = PostgresOrderRepository(service.database, service.notify)
     changes = ChangeService(results, service.results_folder)
     opened = OpenedResults(changes, work)
-    spool = service.spool_folder / f"page-{os.getpid()}"
+    folder = service.results_folder.with_name("page")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    spool = folder / f"slides-{os.getpid()}"
     shutil.rmtree(spool, ignore_errors=True)
-    cells = PageCells(opened, service.spool_folder / "cells")
+    cells = PageCells(opened, folder / "cells")
     return (
         WorkOperations(
             work=WorkService(work),

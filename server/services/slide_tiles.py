@@ -21,7 +21,7 @@ from inference.stain import STAINS, stain_picture
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import OpenSlide, SlideSource
+from server.domain.ports import OpenSlide, SlideQuery, SlideSource
 from server.domain.result import ResultId
 from server.services.opened import Kept, OpenedResults
 
@@ -123,7 +123,7 @@ class SlideTiles:
             container_id="" if facts.series_uid else facts.container_id or "",
         )
         folder = self._spool / root
-        path = self._source(lab).fetch(reference, folder)
+        path = self._source(lab).fetch(SlideQuery(slide=reference), folder)
         slide = _TiledSlide(path, facts, self._open_slide, folder)
         slide.check()
         return slide
