@@ -29,8 +29,8 @@ class OutlinedNuclear(NuclearAnalyzer):
     schema = WITH_OUTLINES
     histograms = (*HISTOGRAMS, NUCLEUS_DENSITY)
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
-        plain, columns = super().cells_of(answer), answer.columns
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
+        plain, columns = super().cells_of(answer, mpp), answer.columns
         more = {column.name: columns[column.name] for column in SCHEMA.optional}
         return made_cells(WITH_OUTLINES, plain.x, plain.y, **plain.columns, **more)
 

@@ -109,7 +109,7 @@ class ChangeService:
         return replace(
             counted,
             scores=scores_of(assay, histograms, made.profile, fields, specimen, drawn=drawn),
-            warnings=warnings_of(view.result, interval_missing=fields is None),
+            warnings=warnings_of(view.result, histograms, made.profile, fields, drawn),
         )
 
     def _counted(self, root: Result, made: Result) -> Result:

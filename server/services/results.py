@@ -5,7 +5,7 @@ and queued in the same transaction.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from inference.cells.file import read_cells
+from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, Mask
 from inference.change import Edits, Polygon, inside
 from inference.fields import Fields, fields_of
@@ -33,7 +34,7 @@ from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
-from server.pipeline import result_id, scores_of
+from server.pipeline import check_scorable, is_drawn, remarks_of, result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
 
@@ -87,6 +88,7 @@ class ResultService:
                 raise
         assay, order = old.assay, self._results.order_of(actor, result_id)
         fields, drawn = known_fields(old, profile)
+        check_scorable(assay, old.analysis.histograms, profile)
         specimen = Specimen() if order is None else order.request.specimen
         made = replace(
             old,
@@ -95,7 +97,7 @@ class ResultService:
             profile=profile,
             scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn=drawn),
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=warnings_of(old, interval_missing=fields is None),
+            warnings=warnings_of(old, old.analysis.histograms, profile, fields, drawn),
             predecessor=old.id,
             change=change,
             software=software_version(),
@@ -106,6 +108,7 @@ class ResultService:
     def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
+        _check_drawn(view.result)
         signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
         return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
 
@@ -165,6 +168,13 @@ class ResultService:
         return view
 
 
+def _check_drawn(result: Result) -> None:
+    """Raises Refused RESULT_STATE where what is scored has to be drawn by a person, and nobody has."""
+    if set(result.assay.analyzer.whole_remarks) & set(result.warnings):
+        message = "the score is of the whole tissue, not of the invasive tumour alone: draw the tumour before signing"
+        raise Refused(ServiceReason.RESULT_STATE, message)
+
+
 def cells_file_of(result: Result) -> Path:
     """Raises Failed NUCLEI_MISSING."""
     try:
@@ -212,12 +222,20 @@ def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[
         return None, {}
 
 
-def warnings_of(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
+def warnings_of(
+    old: Result, histograms: Histograms, profile: Profile, fields: Fields | None, drawn: Mapping[str, Fields]
+) -> tuple[str, ...]:
+    """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
+    missing interval, are said of each anew.
+    """
+    assay = old.assay
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
-    kept = tuple(w for w in old.warnings if w not in anew)
-    has_intervals = any(measure.interval for measure in old.assay.measures)
-    return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
+    said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.whole_remarks)
+    kept = tuple(w for w in old.warnings if w not in said_anew)
+    remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
+    whole = tuple(w for w in old.warnings if w in assay.analyzer.whole_remarks and not is_drawn(assay, histograms))
+    missing = fields is None and any(measure.interval for measure in assay.measures)
+    return (*kept, *remarks, *whole, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 
 def identity_of(result: Result, profile: Profile, change: Change | None) -> ResultId:
