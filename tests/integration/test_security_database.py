@@ -5,7 +5,6 @@ roles.
 import json
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -33,6 +32,7 @@ from server.store.database import connect, transaction
 from server.store.store import PostgresStore
 from server.store.tables import metadata
 from tests.server.store.invented import BUILT_IN, request, result
+from tests.server.store.used import add_used_rows
 
 pytestmark = pytest.mark.postgres
 
@@ -214,20 +214,9 @@ def test_s5_every_table_of_a_laboratory_is_fenced_and_the_fence_is_forced(engine
     assert fenced == set(metadata.tables)
 
 
-def used(engine: sa.Engine, lab: str) -> None:
-    """A job, a comment and a browser's session."""
-    told = {"lab": lab, "subject": "invented"}
-    with transaction(engine, lab=lab) as connection:
-        chosen = connection.exec_driver_sql("SELECT id FROM results LIMIT 1").scalar_one()
-        job = {"id": str(uuid.uuid4()), "kind": "CALIBRATION", "request_id": "1", "given": {}}
-        rows = {"jobs": job, "comments": {"result_id": chosen, "said": "-"}, "web_sessions": {"key": lab, "roles": []}}
-        for table, row in rows.items():
-            connection.execute(sa.insert(metadata.tables[table]), row | told)
-
-
 def test_s5_a_laboratory_sees_its_own_rows_alone_in_every_table(two_labs: sa.Engine) -> None:
     for lab in ("A", "B"):
-        used(two_labs, lab)
+        add_used_rows(two_labs, lab)
     for table in metadata.tables:
         check_seen(two_labs, table)
 
