@@ -104,6 +104,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.DATABASE_UNREACHABLE: Advice(_AWAY, "try again in some seconds with the same request_id"),
     _S.DATABASE_FAILED: Advice(_INTERNAL, "the operator runs `chromogen migrate`, then `chromogen check`"),
     _S.WORKER_LOST: Advice(Kind.ABORTED, "retry the order; the operator looks at the workers' memory"),
+    _S.TASK_UNKNOWN: Advice(Kind.NOT_FOUND, "send the image again"),
     _S.RESULT_UNKNOWN: Advice(Kind.NOT_FOUND, "check the result's identifier"),
     _S.RECEIVER_ERROR: Advice(_AWAY, "the operator looks at the receiver's log, then replays"),
     _S.RECEIVER_REJECTED: Advice(_STATE, "the operator looks at the receiver's log, then replays"),

@@ -52,6 +52,10 @@ ROLES: dict[str, frozenset[Role]] = {
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,
+    "InferImage": _BENCH,
+    "PostprocessImage": _BENCH,
+    "KeepImage": _BENCH,
+    "GetImage": _BENCH,
     # administration
     "ListLabs": _OPERATES,
     "ListDestinations": _OPERATES,
