@@ -117,6 +117,12 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     result_id, request_id = result.id, str(uuid.uuid4())
     wanted = controls.SetControlRangeRequest(request_id=str(uuid.uuid4()), range=control_range())
     set_by_them = admin_of_theirs.controls.SetControlRange(wanted).range.id
+    fit = profiles.CalibrateProfileRequest(
+        request_id=str(uuid.uuid4()), name="fitted", marker="ER", result_ids=[result_id], h_scores=[150]
+    )
+    calibration_id = admin_of_theirs.profiles.CalibrateProfile(fit).calibration.id
+    while api.service.jobs.step():
+        pass
     image = analysis.Image(data=b"\x89PNG\r\n\x1a\n", mpp=0.5)
     requests: list[Message] = [
         order_request(),
@@ -146,7 +152,13 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
             second=profiles.ProfileRevision(name="built-in", revision=1),
             result_ids=[result_id],
         ),
-        profiles.CalibrateProfileRequest(name="theirs"),
+        profiles.CalibrateProfileRequest(
+            request_id=str(uuid.uuid4()), name="theirs", marker="ER", result_ids=[result_id], h_scores=[150]
+        ),
+        profiles.GetCalibrationRequest(calibration_id=calibration_id),
+        profiles.ListCalibrationsRequest(),
+        profiles.WatchCalibrationRequest(calibration_id=calibration_id),
+        profiles.AdoptCalibrationRequest(request_id=str(uuid.uuid4()), calibration_id=calibration_id),
         analysis.AnalyzeImageRequest(image=image, profile=revision),
         analysis.AnalyzeFieldsRequest(image=image, profile=revision),
         controls.SetControlRangeRequest(request_id=request_id, range=control_range()),
@@ -170,7 +182,7 @@ def control_range() -> controls.ControlRange:
     return controls.ControlRange(marker="ER", kind="positive", measure="HSCORE", low=100)
 
 
-HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "CalibrateProfile", "SetControlRange"}
+HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "SetControlRange"}
 """Those that make something of one's own, or know no laboratory: they may be answered, of one's own."""
 
 
