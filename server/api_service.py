@@ -27,9 +27,11 @@ from server.bootstrap import Ping, Service
 from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
+from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.health import Dependency, Health
+from server.services.limits import Budget
 from server.services.orders import OrderService
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
@@ -50,6 +52,9 @@ from server.web.server import WebServer
 log = structlog.get_logger()
 
 LEAST_FREE_BYTES = 1 << 30
+
+ROOM_WAIT_S = 60.0
+"""For others' pictures to be done with; the call's own deadline usually comes first."""
 
 
 def is_wanted(settings: Settings) -> bool:
@@ -110,12 +115,13 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
     if service.settings.web.port is None:
         return None
     note = RefusedCallLog(service.database)
-    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, door))
+    page = page_group(service, authenticate, note)
+    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(page, door))
 
 
-def web_groups(service: Service, door: Door) -> Sequence[RouteGroup]:
+def web_groups(page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
     """What stands on the HTTP door beside health: one group for each kind of user."""
-    return ()
+    return (page,)
 
 
 def api_server(
@@ -209,20 +215,27 @@ def engine_of(settings: Settings, secure: Newest | None) -> EngineOf:
 def opener(icc: bool) -> OpenImage:
     """Opens a picture by way of a file, which is all that the readers take.
 
-    The file is gone once the picture is read.
+    The file is gone once the picture is read. One of the largest is in memory at a time, or as many smaller ones as
+    have its pixels: a few hundred kB of PNG decode to 200 MB.
     """
+
+    pixels = Budget(LARGEST_SIDE**2)
 
     def open_image(data: bytes, mpp: float, resolution: Resolution) -> Slide:
         if not data.startswith((PNG_MAGIC, JPEG_MAGIC)):
             raise Refused(Reason.NOT_A_SLIDE, "image.data is neither PNG nor JPEG")
-        check_side(data)
-        return _InFolder(data, mpp, resolution, icc)
+        give_back = pixels.take(checked_area(data), ROOM_WAIT_S)
+        try:
+            return _InFolder(data, mpp, resolution, icc, give_back)
+        except BaseException:
+            give_back()
+            raise
 
     return open_image
 
 
-def check_side(data: bytes) -> None:
-    """By the header, before anything is decoded: 16 MiB of PNG can hold gigabytes of pixels.
+def checked_area(data: bytes) -> int:
+    """Pixels, by the header, before anything is decoded: 16 MiB of PNG can hold gigabytes of pixels.
 
     Raises Refused ARGUMENT_INVALID.
     """
@@ -236,12 +249,14 @@ def check_side(data: bytes) -> None:
     if max(width, height) > LARGEST_SIDE:
         message = f"image is larger than {LARGEST_SIDE} x {LARGEST_SIDE} pixels: order a slide instead"
         raise Refused(ServiceReason.ARGUMENT_INVALID, message)
+    return int(width) * int(height)
 
 
 class _InFolder:
     """A slide over a picture in a folder of its own, which goes with it."""
 
-    def __init__(self, data: bytes, mpp: float, resolution: Resolution, icc: bool) -> None:
+    def __init__(self, data: bytes, mpp: float, resolution: Resolution, icc: bool, closed: Callable[[], None]) -> None:
+        self._closed = closed
         self._folder = tempfile.TemporaryDirectory(prefix="chromogen-image-")
         try:
             path = Path(self._folder.name) / "image"
@@ -256,3 +271,4 @@ class _InFolder:
     def close(self) -> None:
         self._slide.close()
         self._folder.cleanup()
+        self._closed()

@@ -19,7 +19,7 @@ from server.archive.folder import FolderArchive
 from server.archive.made import web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
-from server.disk import check_room
+from server.disk import check_room, keep_private
 from server.domain.errors import Failed
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
@@ -162,6 +162,9 @@ def _guarded(service: Service) -> Service:
 
 def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     database, data = connect(url), settings.data.folder.resolve()
+    for patients in (data / "results", data / "spool"):
+        if not keep_private(patients):
+            log.warning("readable_by_others", folder=patients.name, advice="it holds patients' data: chmod o-rwx it")
     spool = spool_of(settings)
     archives = {named.name: archive_of(named, spool) for named in site.archives}
     receivers, objects = _sinks(site, archives, sends)

@@ -1,4 +1,4 @@
-"""Room for what cases write: asked before a case is begun, so that none is computed for nothing."""
+"""Room for what cases write, asked before a case begins, so that none is computed for nothing; and who may read it."""
 
 import errno
 import shutil
@@ -15,6 +15,20 @@ AWAY = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EHOSTDOWN}
 )
 """What an OSError says where a disk or share is full or gone, and not the file amiss."""
+
+
+def keep_private(folder: Path) -> bool:
+    """Make a folder that only its owner and group may enter; False for one that is there and that others may enter.
+
+    One that can't be made now is made, like all folders of this account, when it is written to.
+    """
+    try:
+        folder.mkdir(parents=True, mode=0o750)
+    except FileExistsError:
+        return not folder.stat().st_mode & 0o007
+    except OSError:
+        return True
+    return True
 
 
 def free_gb(folder: Path) -> float:

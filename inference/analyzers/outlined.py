@@ -1,6 +1,7 @@
 """Nuclear stains with outlines: the engine's answers gain each nucleus's outline, the analyzer its columns."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
 from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITY, SCHEMA, NuclearAnalyzer
+from inference.cells.file import columns_of
 from inference.cells.values import Cells, made_cells
 from inference.criteria import Criteria
 from inference.errors import Reason, Refused
@@ -27,8 +29,8 @@ class OutlinedNuclear(NuclearAnalyzer):
     schema = WITH_OUTLINES
     histograms = (*HISTOGRAMS, NUCLEUS_DENSITY)
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
-        plain, columns = super().cells_of(answer), answer.columns
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
+        plain, columns = super().cells_of(answer, mpp), answer.columns
         more = {column.name: columns[column.name] for column in SCHEMA.optional}
         return made_cells(WITH_OUTLINES, plain.x, plain.y, **plain.columns, **more)
 
@@ -77,6 +79,11 @@ def outlined(analyzer: Analyzer, engine: Engine, *, mpp: float) -> tuple[Analyze
     """Both with outlines, for tiles of `mpp` µm/px. Raises Refused OUTLINES_UNSUPPORTED."""
     check_outlines(analyzer)
     return OUTLINED, OutliningEngine(engine, mpp=mpp)
+
+
+def as_in_file(analyzer: Analyzer, cells_file: Path) -> Analyzer:
+    """The one with outlines, where the cells of a file have them."""
+    return OUTLINED if has_outlines(analyzer) and OUTLINE in columns_of(cells_file) else analyzer
 
 
 def check_outlines(analyzer: Analyzer) -> None:

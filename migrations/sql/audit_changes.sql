@@ -15,6 +15,8 @@ BEGIN
             concat_ws(' ', NEW.profile ->> 'name', NEW.profile ->> 'revision', 'orders/' || NEW.order_id));
     ELSIF TG_TABLE_NAME = 'signatures' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.' || lower(NEW.state), 'results/' || NEW.result_id, '');
+    ELSIF TG_TABLE_NAME = 'comments' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.comment', 'results/' || NEW.result_id, '');
     ELSIF TG_TABLE_NAME = 'profiles' THEN
         PERFORM chromogen_append(NEW.lab, chromogen_subject(), 'profile.keep', 'profiles/' || NEW.name,
             NEW.revision::text);
@@ -38,6 +40,8 @@ CREATE CONSTRAINT TRIGGER orders_audit_update AFTER UPDATE ON orders
 CREATE CONSTRAINT TRIGGER results_audit_insert AFTER INSERT ON results
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER signatures_audit_insert AFTER INSERT ON signatures
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER comments_audit_insert AFTER INSERT ON comments
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER profiles_audit_insert AFTER INSERT ON profiles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();

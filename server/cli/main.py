@@ -9,6 +9,7 @@ from inference.errors import ChromogenError, Refused
 
 COMMANDS = {
     "score": "server.cli.score:score",
+    "inspect": "server.cli.inspect:inspect",
     "detect": "server.cli.detect:detect",
     "evaluate": "server.cli.evaluate:evaluate",
     "calibrate": "server.cli.calibrate:calibrate",

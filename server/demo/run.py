@@ -75,14 +75,8 @@ def run_demo(
     say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
     identity, truth = make_slide(out, seed, h_score, side)
     with ExitStack() as stack:
-        work = (
-            out / "service"
-            if keep
-            else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
-        )
-        work.mkdir(exist_ok=True)
-        work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
-        lis = stack.enter_context(ReceivingLis(_emptied(work / "received")))
+        work = stack.enter_context(working_in(out, keep=keep))
+        lis = stack.enter_context(ReceivingLis(emptied(work / "received")))
         site = None
         if pacs is None:
             fill_archive(out / "slide", work / "archive")
@@ -113,6 +107,18 @@ def pacs_of(service: Service) -> DicomWebArchive:
     return archive
 
 
+@contextmanager
+def working_in(out: Path, *, keep: bool) -> Iterator[Path]:
+    """A folder for the database and the archive: `out/service`, or one that goes at the end."""
+    with ExitStack() as stack:
+        work = out / "service"
+        if not keep:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-")))
+        work.mkdir(exist_ok=True)
+        work.chmod(0o711)  # PostgreSQL, which root runs as another account, must get through
+        yield work
+
+
 def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, tuple[Score, ...]]:
     """The slide in `out/slide`, and, before anything looks at it, its truth in `out/truth.json`."""
     drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=h_score)
@@ -131,7 +137,7 @@ def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideId
 
 def fill_archive(slide: Path, archive: Path) -> None:
     """The slide's instances in the archive's folder, hard-linked where that can be."""
-    target = _emptied(archive) / "slide"
+    target = emptied(archive) / "slide"
     try:
         shutil.copytree(slide, target, copy_function=os.link)
     except OSError:
@@ -224,7 +230,7 @@ def collect(
     return Outcome(result=replace(result, artifacts=kept), truth=truth, files=tuple(sorted(made)))
 
 
-def _emptied(folder: Path) -> Path:
+def emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -62,3 +62,30 @@ class Places:
             self._taken[lab] -= 1
             if not self._taken[lab]:
                 del self._taken[lab]
+
+
+class Budget:
+    """At most `most` of something in use at once; who comes too late waits for room. Safe for threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._left = most, most
+        self._room = threading.Condition()
+
+    def take(self, n: int, wait_s: float) -> Callable[[], None]:
+        """`n` (all there is, where that is less), as soon as there is room; what gives it back, to be called once.
+
+        Raises Failed TOO_MANY_CALLS (retryable) after `wait_s` seconds.
+        """
+        asked = min(n, self._most)
+        with self._room:
+            if not self._room.wait_for(lambda: self._left >= asked, wait_s):
+                raise Failed(
+                    ServiceReason.TOO_MANY_CALLS, "others' pictures are being read: send it again", retryable=True
+                )
+            self._left -= asked
+        return partial(self._room_again, asked)
+
+    def _room_again(self, n: int) -> None:
+        with self._room:
+            self._left += n
+            self._room.notify_all()

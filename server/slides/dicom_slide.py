@@ -92,11 +92,12 @@ def _finest_um(slide: Sequence[InstanceHeader]) -> float:
 def _instead(headers: Sequence[InstanceHeader]) -> str:
     if not headers:
         return "holds no DICOM file: name a slide, or the folder of its instances"
-    kinds = sorted({header.flavour.lower() or _kind(header.sop_class_uid) for header in headers})
+    kinds = sorted({header.flavour.lower() or kind_of(header.sop_class_uid) for header in headers})
     return f"holds no level of a whole-slide image, only: {', '.join(kinds)}"
 
 
-def _kind(sop_class_uid: str) -> str:
+def kind_of(sop_class_uid: str) -> str:
+    """What an object is, by the standard's name of its class."""
     with quiet():  # pydicom warns of a UID that is none, and quotes it
         uid = UID(sop_class_uid)
     return "an unknown object" if uid.name == uid else uid.name

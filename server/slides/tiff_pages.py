@@ -38,7 +38,7 @@ def slide_pages(path: Path, tiff: TiffFile) -> tuple[Pages, tuple[str, ...]]:
     is about as large, or no page is a slide's.
     """
     named = _beside(tiff)
-    pages = [page for page in _all_pages(tiff) if page.index not in named and not _is_beside(page)]
+    pages = [page for page in all_pages(tiff) if page.index not in named and not _is_beside(page)]
     if not pages:
         raise Refused(Reason.NOT_A_SLIDE, f"{path.name} holds no slide, only a label, a macro picture or a thumbnail")
     groups = _grouped([page for page in pages if page.is_tiled]) or [[max(pages, key=_area)]]
@@ -51,7 +51,8 @@ def slide_pages(path: Path, tiff: TiffFile) -> tuple[Pages, tuple[str, ...]]:
     return chosen, ("SEVERAL_IMAGES_OF_A_LEVEL",) * repeated
 
 
-def _all_pages(tiff: TiffFile) -> Iterator[TiffPage]:
+def all_pages(tiff: TiffFile) -> Iterator[TiffPage]:
+    """Each page of a file, and each below it."""
     for index in range(len(tiff.pages)):
         page = tiff.pages[index].aspage()
         yield page
@@ -100,13 +101,27 @@ def _sizes(groups: Sequence[Pages]) -> str:
     return ", ".join(f"{g[0].imagewidth} x {g[0].imagelength} px" for g in groups)
 
 
+def kind_beside(tiff: TiffFile, page: TiffPage) -> str:
+    """What a page is beside the slide: label, macro, thumbnail ...; empty for one that may be the slide's."""
+    return _word_beside(page) or ("overview" if page.index in _beside(tiff) else "")
+
+
 def _is_beside(page: TiffPage) -> bool:
-    """Whether a page's own words call it a label, macro picture or thumbnail."""
+    return bool(_word_beside(page))
+
+
+def _word_beside(page: TiffPage) -> str:
+    """What a page's own words call it, if that is a label, macro picture or thumbnail."""
     text, name = page.description or "", page.tags.get(_PAGE_NAME)
     words = [text] if len(text) <= _SHORT else []
     words += [str(name.value)] if name is not None else []
-    found = _APERIO_KIND.match(text) or _QPTIFF_KIND.search(text) or any(map(_SHORT_KIND.search, words))
-    return bool(found)
+    found = (
+        _APERIO_KIND.match(text)
+        or _QPTIFF_KIND.search(text)
+        or next(filter(None, map(_SHORT_KIND.search, words)), None)
+    )
+    word = re.search(_BESIDE, found[0], re.IGNORECASE) if found else None
+    return word[0].lower() if word else ""
 
 
 def _beside(tiff: TiffFile) -> set[int]:

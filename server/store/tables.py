@@ -34,6 +34,8 @@ from server.domain.artifact import ArtifactKind
 from server.domain.order import Priority
 from server.domain.states import DeliveryState, OrderState
 from server.store.metadata import metadata as metadata
+from server.store.page_tables import comments as comments
+from server.store.page_tables import web_sessions as web_sessions
 from server.store.result_tables import artifacts as artifacts
 from server.store.result_tables import histograms as histograms
 from server.store.result_tables import results as results
@@ -55,6 +57,7 @@ APPEND_ONLY = (
     "histograms",
     "artifacts",
     "signatures",
+    "comments",
     "audit",
 )
 

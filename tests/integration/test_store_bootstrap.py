@@ -12,6 +12,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from server.bootstrap import bootstrap
+from server.disk import keep_private
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import ARCHIVE, Claim, Delivery
@@ -51,7 +52,7 @@ def test_an_order_is_scored_and_its_report_is_in_the_archive_and_all_is_there_af
         order, _ = service.store.accept(request())
 
         def run_case(claim: Claim) -> None:
-            service.results_folder.mkdir(parents=True)
+            service.results_folder.mkdir(parents=True, exist_ok=True)
             service.store.finish(claim, result(claim.order.id), [report(service.results_folder / "sr.dcm")])
 
         assert service.worker(run_case).run_until_idle() == 1
@@ -61,6 +62,16 @@ def test_an_order_is_scored_and_its_report_is_in_the_archive_and_all_is_there_af
         assert service.site.destinations_of("LAB") == (ARCHIVE,)
     with bootstrap(Settings()) as service:
         assert service.store.order(order.id).state is OrderState.DONE
+
+
+def test_what_holds_patients_data_is_no_other_account_s_to_read(data: Path) -> None:
+    """Issue 12, 15."""
+    with bootstrap(Settings()) as service:
+        for folder in (service.results_folder, service.results_folder.with_name("spool")):
+            assert folder.stat().st_mode & 0o007 == 0
+    assert keep_private(data / "results")
+    (data / "results").chmod(0o755)
+    assert not keep_private(data / "results")
 
 
 def test_a_configured_database_that_does_not_answer_is_said_when_it_is_asked(

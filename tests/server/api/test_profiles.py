@@ -137,7 +137,7 @@ def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api
         ({"name": "a b"}, "ARGUMENT_INVALID"),
         ({"name": "../x"}, "ARGUMENT_INVALID"),
         ({"name": "x" * 65}, "ARGUMENT_INVALID"),
-        ({"marker": "HER2"}, "ASSAY_UNSUPPORTED"),
+        ({"marker": "PDL1"}, "ASSAY_UNSUPPORTED"),
         ({"criteria": profile_pb2.Criteria()}, "FIELD_MISSING"),
         ({"criteria": hue_value(0)}, "PROFILE_INVALID"),
         ({"criteria": hue_value(301)}, "PROFILE_INVALID"),
