@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Protocol
 
 from server.domain.access import Caller
+from server.domain.job import Job, JobId, JobKind, Json
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.session import Session
-from server.domain.states import ProfileState
 from server.domain.views import (
     AuditEntry,
     AuditFilter,
@@ -33,6 +33,7 @@ from server.domain.views import (
     ResultView,
     Revision,
     SlideName,
+    StateChange,
     SummaryView,
 )
 from server.domain.work import Comment, WorkFilter, WorkItem
@@ -119,8 +120,22 @@ class ProfileRepository(Protocol):
         """By name, the latest revision first; the profile that ships before all others."""
         ...
 
-    def set_state(self, actor: Caller, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+    def set_state(self, actor: Caller, name: str, revision: int, change: StateChange) -> ProfileView:
         """Raises Refused PROFILE_STATE, ETAG_MISMATCH."""
+        ...
+
+
+class JobRepository(Protocol):
+    """Jobs of the background. Raises Refused JOB_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def create(self, actor: Caller, kind: JobKind, given: Json, request_id: str) -> Job:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def get(self, actor: Caller, job_id: JobId) -> Job: ...
+
+    def list(self, actor: Caller, kind: JobKind, limit: int, after: PageKey) -> Page[Job]:
+        """Newest first."""
         ...
 
 

@@ -45,9 +45,17 @@ ROLES: dict[str, frozenset[Role]] = {
     "RetireProfile": frozenset({LAB_ADMIN}),
     "CompareProfiles": _BENCH,
     "CalibrateProfile": frozenset({LAB_ADMIN}),
+    "GetCalibration": _BENCH,
+    "ListCalibrations": _BENCH,
+    "WatchCalibration": _BENCH,
+    "AdoptCalibration": frozenset({LAB_ADMIN}),
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,
+    "InferImage": _BENCH,
+    "PostprocessImage": _BENCH,
+    "KeepImage": _BENCH,
+    "GetImage": _BENCH,
     # administration
     "ListLabs": _OPERATES,
     "ListDestinations": _OPERATES,
