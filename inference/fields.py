@@ -3,6 +3,7 @@
 Read from the cells' file, in memory flat in their number.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay
 from inference.cells.file import read_cells
-from inference.cells.values import IntArray
+from inference.cells.values import Cells, IntArray, Mask
 from inference.criteria import Criteria
 
 FIELD_UM = 500.0
@@ -48,11 +49,20 @@ class Heterogeneity:
     cold_spot: Spot | None
 
 
-def fields_of(cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, mpp: float) -> Fields:
-    """Count every cell of a file by field and group; `mpp` of the largest level, whose pixels the file is in."""
+Where = Callable[[Cells], Mask]
+
+
+def fields_of(
+    cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, mpp: float, where: Where | None = None
+) -> Fields:
+    """Count every cell of a file, or those that `where` names, by field and group.
+
+    `mpp` of the largest level, whose pixels the file is in.
+    """
     groups = len(analyzer.groups)
     table: dict[tuple[int, int], IntArray] = {}
-    for cells in read_cells(cells_file, analyzer.schema):
+    for batch in read_cells(cells_file, analyzer.schema):
+        cells = batch if where is None else batch.taken(where(batch))
         column, row = (((v + 0.5) * mpp // FIELD_UM).astype(np.int64) for v in (cells.x, cells.y))
         key = (row << 32 | column) * groups + analyzer.group_of(cells, criteria)
         for k, n in zip(*(a.tolist() for a in np.unique(key, return_counts=True)), strict=True):

@@ -50,3 +50,27 @@ def hue_value_density(rgb: FloatArray) -> tuple[npt.NDArray[np.uint16], npt.NDAr
     density = -np.log10((rgb + 1) / 256) @ unmixing()[:, 1]
     centi = np.clip(np.floor(density * 100 + 0.5), 0, DENSITIES - 1)
     return hue.astype(np.uint16), np.floor(high + 0.5).astype(np.uint8), centi.astype(np.uint16)
+
+
+STAINS = {"haematoxylin": HAEMATOXYLIN, "dab": DAB}
+"""That a picture can be shown of alone, by name."""
+SHOWN_DENSITY = 1.2
+"""Optical density along the stain's vector that the upper end of a window is shown with."""
+
+
+def stain_picture(image: Rgb, stain: str, low: float, high: float) -> Rgb:
+    """One stain alone, in its colour on white: optical densities `low` and below white, `high` and above darkest.
+
+    Raises KeyError for a stain that isn't in STAINS, ValueError where the window is empty.
+    """
+    if not low < high:
+        raise ValueError("a window needs low below high")
+    column = list(STAINS).index(stain)
+    parts = -np.log10((np.arange(256)[:, None] + 1) / 256) * unmixing()[:, column]  # (256, 3): of each channel's value
+    parts = parts.astype(np.float32)
+    density = parts[image[..., 0], 0] + parts[image[..., 1], 1] + parts[image[..., 2], 2]
+    places = np.clip((density - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    vector = np.array(STAINS[stain]) / np.linalg.norm(STAINS[stain])
+    shades = 255 * 10 ** (-np.linspace(0, SHOWN_DENSITY, 256)[:, None] * vector)
+    shown: Rgb = np.rint(shades).astype(np.uint8)[places]
+    return shown

@@ -27,6 +27,8 @@ from server.bootstrap import Ping, Service
 from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
+from server.image_service import image_group
+from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.health import Dependency, Health
@@ -114,12 +116,13 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
     if service.settings.web.port is None:
         return None
     note = RefusedCallLog(service.database)
-    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, door))
+    page = page_group(service, authenticate, note)
+    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, page, door))
 
 
-def web_groups(service: Service, door: Door) -> Sequence[RouteGroup]:
+def web_groups(service: Service, page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
     """What stands on the HTTP door beside health: one group for each kind of user."""
-    return ()
+    return (page, image_group(service, door, engine_of(service.settings, engine_secure(service.settings.engine))))
 
 
 def api_server(
@@ -151,7 +154,7 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
             )
         ),
         results=ResultServicer(results, profiles),
-        profiles=ProfileServicer(profiles, results),
+        profiles=ProfileServicer(profiles, results, service.calibrations),
         analysis=AnalysisServicer(
             AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
         ),

@@ -6,7 +6,6 @@ Nothing connects before `bootstrap` is called.
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -21,15 +20,19 @@ from server.archive.made import web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
+from server.domain.clock import local_day
 from server.domain.errors import Failed
+from server.domain.job import JobKind
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
+from server.jobs import JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
-from server.report.reporters import ANN_REPORTER, SEG_REPORTER, SrReporter
+from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
+from server.services.calibrations import CalibrationService
 from server.settings import Settings
 from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
@@ -38,9 +41,12 @@ from server.store import private
 from server.store.account_check import SERVICE, guard
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
+from server.store.jobs import JobStore, PostgresJobRepository
 from server.store.migrate import migrate
 from server.store.notify import Notify
 from server.store.outbox import Patience, PostgresOutbox
+from server.store.profile_repository import PostgresProfileRepository
+from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
@@ -92,22 +98,36 @@ class Service:
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,
-            today=_today,
+            today=local_day,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
             outlines=self.settings.worker.outlines,
         )
 
-    def worker(self, run_case: RunCase, engine_check: ReadyCheck = lambda: None) -> Worker:
+    @property
+    def jobs(self) -> JobRunner:
+        """What runs jobs of the background."""
+        return JobRunner(JobStore(self.database), {JobKind.CALIBRATION: self.calibrations.run})
+
+    @property
+    def calibrations(self) -> CalibrationService:
+        results, profiles = PostgresResultRepository(self.database), PostgresProfileRepository(self.database)
+        return CalibrationService(PostgresJobRepository(self.database), results, profiles)
+
+    def worker(
+        self, run_case: RunCase, engine_check: ReadyCheck = lambda: None, jobs: JobRunner | None = None
+    ) -> Worker:
         w = self.settings.worker
         times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
         checks = {Need.ENGINE: engine_check, Need.DISK: lambda: check_room(self.results_folder)}
-        return Worker(self.store, self.outbox, run_case, ready_checks=checks, **times)
+        return Worker(self.store, self.outbox, run_case, ready_checks=checks, background=jobs or self.jobs, **times)
 
     def work(self, run_case: RunCase, engine_check: ReadyCheck) -> bool:
         """Be a worker until SIGTERM or SIGINT; False where a case outlived its grace (see `Worker.run`)."""
-        worker = self.worker(run_case, engine_check)
-        return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=self.settings.worker.poll_s))
+        jobs = self.jobs
+        worker = self.worker(run_case, engine_check, jobs)
+        poll_s = self.settings.worker.poll_s
+        return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=poll_s, wake_jobs=jobs.wake))
 
     def close(self) -> None:
         self.database.dispose()
@@ -226,7 +246,7 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
 
 def _reporting(site: Site, folder: Path) -> Reporting:
     """In the order in which artifacts are sent."""
-    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER], site.routes)
+    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER], site.routes)
 
 
 def _sinks(
@@ -251,8 +271,3 @@ def _sinks(
 
 def _patience(site: Site) -> Patience:
     return Patience(errors_of={to.name: to.errors for to in site.destinations if to.errors is not None})
-
-
-def _today() -> date:
-    """By this machine's clock and zone: profiles are valid by the laboratory's days."""
-    return datetime.now().astimezone().date()

@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydicom import Dataset
 from inference.analyze import Options, Progress, analyze
 from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
+from inference.cells.file import add_columns
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
 from inference.control import ControlStatus
@@ -19,7 +20,7 @@ from inference.engines.factory import asked_with
 from inference.fields import Fields, fields_of
 from inference.guideline import commented
 from inference.infer import Engine, Urgency
-from inference.measures import Score
+from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
@@ -104,6 +105,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     order = claim.order
     asked = order.request
     assay = assay_of(asked.marker, "the order")
+    assay.check_site(asked.specimen.site_code, asked.specimen.site_text)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     query = SlideQuery(
         slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
@@ -177,7 +179,9 @@ def score_slide(
     with stage("analyze"):
         analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
     metrics.analysed(analysis)
+    check_scorable(assay, analysis.histograms, profile)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
+    add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
     specimen = order.request.specimen if order else Specimen()
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
     result = Result(
@@ -195,6 +199,8 @@ def score_slide(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
+            *remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp),
+            *(() if options and options.among else assay.analyzer.whole_remarks),
         ),
         choice=None if chosen is None else chosen.choice,
     )
@@ -209,14 +215,59 @@ def scores_of(
     fields: Fields | None,
     specimen: Specimen,
     control: ControlStatus = ControlStatus.ABSENT,
+    drawn: Mapping[str, Fields] | None = None,
 ) -> tuple[Score, ...]:
     """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
     the fields are known.
+
+    After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
     """
-    counts = assay.analyzer.counts(histograms, profile.criteria)
-    rows = assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
+    rows = _rows(assay, *_scored_part(assay, histograms, fields, drawn), profile)
+    for region in histograms.drawn if not is_drawn(assay, histograms) else ():
+        of_region = _rows(assay, histograms.of_region(region), (drawn or {}).get(region), profile)
+        rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
     breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
     return commented(coded(rows, assay, specimen), control=control, site_known=breast)
+
+
+def is_drawn(assay: Assay, histograms: Histograms) -> bool:
+    """Has a person drawn what the assay's score is to be of?"""
+    return bool(assay.analyzer.whole_remarks) and assay.clinical_region in histograms.drawn
+
+
+def _scored_part(
+    assay: Assay, histograms: Histograms, fields: Fields | None, drawn: Mapping[str, Fields] | None
+) -> tuple[Histograms, Fields | None]:
+    """All cells; those of the region that was drawn, where the score is to be of one."""
+    if not is_drawn(assay, histograms):
+        return histograms.of_region(""), fields
+    return histograms.of_region(assay.clinical_region), (drawn or {}).get(assay.clinical_region)
+
+
+def remarks_of(
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    mpp: float,
+    drawn: Mapping[str, Fields] | None = None,
+) -> tuple[str, ...]:
+    """What stands beside the scores, by the analyzer."""
+    histograms, fields = _scored_part(assay, histograms, fields, drawn)
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.remarks(counts, None if fields is None else fields.counts, mpp)
+
+
+def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:
+    """Raises Refused by the analyzer's reason."""
+    found = assay.analyzer.unscorable(histograms, assay.analyzer.counts(histograms.of_region(""), profile.criteria))
+    if found is not None:
+        raise Refused(found.reason, found.message)
+
+
+def _rows(assay: Assay, histograms: Histograms, fields: Fields | None, profile: Profile) -> tuple[Score, ...]:
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:

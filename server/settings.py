@@ -119,11 +119,21 @@ class Grpc(_Group):
 
 class Web(_Group):
     """Where the HTTP door listens; empty `port`: nowhere. It has the API's certificate and takes its tokens; without a
-    certificate it is for loopback only.
+    certificate it is for loopback only. `open_images`: DeepLIIF's endpoints ask no token there, on loopback alone.
+
+    `address` is how browsers reach it, such as https://chromogen.hospital.example; another host that is asked for isn't
+    answered. Empty: by any name beyond loopback, and nobody can sign in by OIDC. Who signed in is signed out after
+    `idle_s` without a request, and after `session_s` in any case. `local_user` may sign in without a password: on
+    loopback, with CHROMOGEN_GRPC_INSECURE, for a demonstration.
     """
 
     host: str = "127.0.0.1"
     port: Port | None = None
+    address: Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\[\]:-]+)?$")] = ""
+    idle_s: Seconds = 1800
+    session_s: Seconds = 43_200
+    local_user: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    open_images: bool = False
 
 
 class Tls(_Group):
@@ -140,13 +150,17 @@ class Oidc(_Group):
     """Whose tokens are taken: issuer, audience, and their keys as a JWKS file or https:// address, looked at each
     `refresh_s`.
 
-    `ca` is the authority (PEM) of that address's certificate; empty: those that the system trusts.
+    `ca` is the authority (PEM) of that address's certificate, and of the issuer's; empty: those that the system trusts.
+    `client_id` is ours at the issuer, for people who sign in at the page (code flow with PKCE); `client_secret_file`
+    holds its secret, where it has one.
     """
 
     issuer: str = ""
     audience: str = ""
     jwks: str = ""
     ca: Path | None = None
+    client_id: str = ""
+    client_secret_file: Path | None = None
     refresh_s: Seconds = 300
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30
 

@@ -1,6 +1,7 @@
 """Nuclear stains with outlines: the engine's answers gain each nucleus's outline, the analyzer its columns."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
 from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITY, SCHEMA, NuclearAnalyzer
+from inference.cells.file import columns_of
 from inference.cells.values import Cells, made_cells
 from inference.criteria import Criteria
 from inference.errors import Reason, Refused
@@ -27,8 +29,8 @@ class OutlinedNuclear(NuclearAnalyzer):
     schema = WITH_OUTLINES
     histograms = (*HISTOGRAMS, NUCLEUS_DENSITY)
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
-        plain, columns = super().cells_of(answer), answer.columns
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
+        plain, columns = super().cells_of(answer, mpp), answer.columns
         more = {column.name: columns[column.name] for column in SCHEMA.optional}
         return made_cells(WITH_OUTLINES, plain.x, plain.y, **plain.columns, **more)
 
@@ -62,10 +64,11 @@ class OutliningEngine:
     def _with_outlines(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
         model, columns = self._engine.model, answer.columns
         assert model.finder is not None, "what has cells has a graph that finds them"
-        counted = columns[model.finder.probability] >= model.counting_threshold
-        seeds = Seeds(x=columns["x"], y=columns["y"], counted=counted)
+        nucleus = columns[model.finder.probability]
+        seeds = Seeds(x=columns["x"], y=columns["y"], counted=nucleus >= model.counting_threshold)
         found = outlines(tile, seeds, mpp=self._mpp, halo=model.tile.halo)
         more: dict[str, npt.NDArray[Any]] = {
+            "nucleus": nucleus,
             OUTLINE: found.radii,
             "area_um2": found.area_um2,
             "nucleus_od_centi": found.od_centi,
@@ -77,6 +80,11 @@ def outlined(analyzer: Analyzer, engine: Engine, *, mpp: float) -> tuple[Analyze
     """Both with outlines, for tiles of `mpp` µm/px. Raises Refused OUTLINES_UNSUPPORTED."""
     check_outlines(analyzer)
     return OUTLINED, OutliningEngine(engine, mpp=mpp)
+
+
+def as_in_file(analyzer: Analyzer, cells_file: Path) -> Analyzer:
+    """The one with outlines, where the cells of a file have them."""
+    return OUTLINED if has_outlines(analyzer) and OUTLINE in columns_of(cells_file) else analyzer
 
 
 def check_outlines(analyzer: Analyzer) -> None:

@@ -19,5 +19,7 @@ CREATE TRIGGER artifacts_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON artifa
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON signatures
     EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER comments_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON comments
+    EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     EXECUTE FUNCTION chromogen_no_change();

@@ -15,6 +15,12 @@ BEGIN
             concat_ws(' ', NEW.profile ->> 'name', NEW.profile ->> 'revision', 'orders/' || NEW.order_id));
     ELSIF TG_TABLE_NAME = 'signatures' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.' || lower(NEW.state), 'results/' || NEW.result_id, '');
+    ELSIF TG_TABLE_NAME = 'jobs' THEN
+        PERFORM chromogen_append(NEW.lab, CASE TG_OP WHEN 'INSERT' THEN NEW.subject ELSE chromogen_subject() END,
+            CASE TG_OP WHEN 'INSERT' THEN 'job.ask' ELSE 'job.' || lower(NEW.state) END, 'jobs/' || NEW.id,
+            concat_ws(' ', NEW.kind, nullif(NEW.reason, '')));
+    ELSIF TG_TABLE_NAME = 'comments' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.comment', 'results/' || NEW.result_id, '');
     ELSIF TG_TABLE_NAME = 'profiles' THEN
         PERFORM chromogen_append(NEW.lab, chromogen_subject(), 'profile.keep', 'profiles/' || NEW.name,
             NEW.revision::text);
@@ -39,10 +45,16 @@ CREATE CONSTRAINT TRIGGER results_audit_insert AFTER INSERT ON results
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER signatures_audit_insert AFTER INSERT ON signatures
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER comments_audit_insert AFTER INSERT ON comments
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER profiles_audit_insert AFTER INSERT ON profiles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER profile_states_audit_insert AFTER INSERT ON profile_states
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER jobs_audit_insert AFTER INSERT ON jobs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER jobs_audit_update AFTER UPDATE ON jobs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER outbox_audit_update AFTER UPDATE ON outbox
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION chromogen_audit();

@@ -1,4 +1,5 @@
-DROP TABLE outbox, signatures, artifacts, histograms, scores, results, profile_states, profiles, orders, audit CASCADE;
+DROP TABLE web_sessions, comments, jobs, outbox, signatures, artifacts, histograms, scores, results, profile_states, profiles,
+    orders, audit CASCADE;
 
 DO $$
 DECLARE item text;

@@ -15,6 +15,7 @@ CREATE TABLE results (
     analysis_warnings text[] NOT NULL,
     warnings text[] NOT NULL,
     software text NOT NULL DEFAULT '',
+    change jsonb,
     choice jsonb,
     series_uid text GENERATED ALWAYS AS (slide ->> 'series_uid') STORED,
     container_id text GENERATED ALWAYS AS (slide ->> 'container_id') STORED,
@@ -29,6 +30,7 @@ CREATE INDEX results_container_idx ON results (lab, container_id, created_at, id
 COMMENT ON COLUMN results.clinical_region IS 'that the clinical score is about';
 COMMENT ON COLUMN results.profile IS 'the revision as it was, whole';
 COMMENT ON COLUMN results.software IS 'version of chromogen that made it';
+COMMENT ON COLUMN results.change IS 'what persons changed since the analysis, who last, and why; null: nobody did';
 COMMENT ON COLUMN results.choice IS 'why that profile; null: a person named it';
 COMMENT ON COLUMN results.series_uid IS 'of the slide';
 COMMENT ON COLUMN results.container_id IS 'of the slide';

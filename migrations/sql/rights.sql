@@ -3,11 +3,17 @@ GRANT SELECT ON orders, profiles, profile_states, results, scores, histograms, a
     alembic_version TO chromogen_api, chromogen_worker;
 GRANT INSERT ON orders, profiles, profile_states, results, scores, histograms, artifacts, signatures, outbox
     TO chromogen_api;
+GRANT SELECT, INSERT ON comments TO chromogen_api;
+GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON web_sessions TO chromogen_api;
 GRANT INSERT ON results, scores, histograms, artifacts, outbox TO chromogen_worker;
 
 GRANT UPDATE (state, attempt, token, lease_until, due_at, progress, reason, detail, result_id, updated_at, run, begun_at,
     repeats, priority, rank, ending) ON orders TO chromogen_api, chromogen_worker;
 GRANT UPDATE (patient, specimen, procedure_code, procedure_text, charset, requested_at) ON orders TO chromogen_api;
+GRANT SELECT ON jobs TO chromogen_api, chromogen_worker;
+GRANT INSERT ON jobs TO chromogen_api;
+GRANT UPDATE (state, progress, outcome, reason, detail, attempt, token, lease_until, updated_at) ON jobs
+    TO chromogen_worker;
 GRANT UPDATE (state, attempts, errors, due_at, token, lease_until, reason, created_at, ended_at) ON outbox
     TO chromogen_api, chromogen_worker;
 

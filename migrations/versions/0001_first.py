@@ -16,7 +16,10 @@ depends_on = None
 
 SQL = Path(__file__).parents[1] / "sql"
 
-TABLES = ("orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "outbox", "audit")
+TABLES = (
+    "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "jobs",
+    "audit", "web_sessions",
+)  # fmt: skip
 FUNCTIONS = ("session", "due", "abandoned", "take", "finish")
 TRIGGERS = (
     "append_only",

@@ -9,6 +9,7 @@ from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
 from inference.cells.values import Cells
 from inference.criteria import Criteria
+from inference.geometry import Region
 from inference.measures import Score
 from inference.slide import SlideFacts
 from server.api import fields
@@ -145,3 +146,11 @@ def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Ce
 
 def square_messages(squares: Iterable[Square]) -> list[pb.CellSquare]:
     return [pb.CellSquare(x_um=square.x_um, y_um=square.y_um, counts=square.counts) for square in squares]
+
+
+def window_of(asked: pb.Window) -> Region:
+    """Raises Refused ARGUMENT_INVALID."""
+    region = Region(x=asked.x_px, y=asked.y_px, width=asked.width_px, height=asked.height_px)
+    if region.empty or region.x < 0 or region.y < 0:
+        fields.invalid("window needs x_px and y_px from 0, width_px and height_px from 1")
+    return region

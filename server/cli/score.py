@@ -3,16 +3,18 @@
 import json
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from inference.analyze import Options
 from inference.analyzers.outlined import check_outlines
+from inference.area import check_inside, read_areas
 from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
-from inference.geometry import Region
+from inference.geometry import Region, Size
 from inference.model import read_model, shipped_models
 from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
@@ -26,6 +28,7 @@ from server.slides.opening import open_slide
 from server.slides.view import View
 from server.tls import engine_secure
 
+TUMOUR_CLASS, EXCLUDE_CLASS = "tumour", "exclude"
 PEM = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -42,6 +45,11 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     help="JSON file with criteria; the marker's built-in ones else",
 )
 @click.option("--region", metavar="X,Y,W,H", help="score only this box, in pixels of the largest level")
+@click.option(
+    "--region-file",
+    type=click.Path(path_type=Path),
+    help="GeoJSON polygons: score only what is drawn as `tumour`, nothing that is drawn as `exclude`",
+)
 @click.option("--pyramid", metavar="N", help="of a DICOM slide with several: its number in the refusal, or Pyramid UID")
 @click.option("--optical-path", metavar="ID", help="of a DICOM slide with several; the first bright-field one else")
 @click.option("--focal-plane", type=int, metavar="N", help="of a DICOM slide with several, from 1; the middle one else")
@@ -67,6 +75,7 @@ def score(
     marker: str,
     profile_file: Path | None,
     region: str | None,
+    region_file: Path | None,
     pyramid: str | None,
     optical_path: str | None,
     focal_plane: int | None,
@@ -100,11 +109,11 @@ def score(
         if out:
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
+        options = drawn_regions(region_file, opened.facts.size) if region_file else Options()
+        options = replace(options, region=box, outlines=outlines, refuse_mismatch=bool(assay.analyzer.whole_remarks))
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
-        result = score_slide(
-            opened, runs, assay, profile, folder, options=Options(region=box, outlines=outlines), progress=progress
-        )
+        result = score_slide(opened, runs, assay, profile, folder, options=options, progress=progress)
         if as_dicom:
             result = write_objects(result, source, folder)
         text = (folder / "result.json").read_text()
@@ -115,6 +124,17 @@ def score(
         click.echo(json.dumps(json.loads(text)))
     else:
         show(result, out)
+
+
+def drawn_regions(path: Path, size: Size) -> Options:
+    """Of a file of `--region-file`. Raises Refused ANNOTATION_INVALID."""
+    try:
+        areas = read_areas(path.read_text(encoding="utf-8-sig"), (TUMOUR_CLASS, EXCLUDE_CLASS), path.name)
+    except (OSError, UnicodeDecodeError):
+        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
+    check_inside(areas, size, path.name)
+    tumour, exclude = (tuple(a for a in areas if a.name == name) for name in (TUMOUR_CLASS, EXCLUDE_CLASS))
+    return Options(among=tumour, without=exclude)
 
 
 def parse_region(text: str) -> Region:
@@ -138,6 +158,8 @@ def show(result: Result, out: Path | None) -> None:
     model = f"model {facts.model.name} {facts.model.version}"
     spent = f"{facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s"
     click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
+    for note in result.assay.analyzer.notes:
+        click.echo(note)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if out:

@@ -5,14 +5,16 @@ there), and keeps nothing when the actor has gone meanwhile (Failed CANCELLED).
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from server.domain.access import Caller
+from server.domain.job import Job, JobId, JobKind, Json
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
-from server.domain.states import ProfileState
+from server.domain.session import Session
 from server.domain.views import (
     AuditEntry,
     AuditFilter,
@@ -31,8 +33,10 @@ from server.domain.views import (
     ResultView,
     Revision,
     SlideName,
+    StateChange,
     SummaryView,
 )
+from server.domain.work import Comment, WorkFilter, WorkItem
 
 
 class OrderRepository(Protocol):
@@ -116,8 +120,58 @@ class ProfileRepository(Protocol):
         """By name, the latest revision first; the profile that ships before all others."""
         ...
 
-    def set_state(self, actor: Caller, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+    def set_state(self, actor: Caller, name: str, revision: int, change: StateChange) -> ProfileView:
         """Raises Refused PROFILE_STATE, ETAG_MISMATCH."""
+        ...
+
+
+class JobRepository(Protocol):
+    """Jobs of the background. Raises Refused JOB_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def create(self, actor: Caller, kind: JobKind, given: Json, request_id: str) -> Job:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def get(self, actor: Caller, job_id: JobId) -> Job: ...
+
+    def list(self, actor: Caller, kind: JobKind, limit: int, after: PageKey) -> Page[Job]:
+        """Newest first."""
+        ...
+
+
+class WorkRepository(Protocol):
+    """What pathologists work through. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def list(self, actor: Caller, wanted: WorkFilter, limit: int, after: PageKey) -> Page[WorkItem]:
+        """The most urgent first, of those the newest."""
+        ...
+
+    def comment(self, actor: Caller, result_id: ResultId, text: str) -> Comment: ...
+
+    def comments(self, actor: Caller, result_id: ResultId) -> Sequence[Comment]:
+        """Of a result and of those of the same order, oldest first."""
+        ...
+
+    def note_read(self, actor: Caller, result_id: ResultId, what: str) -> None:
+        """In the audit: the actor saw `what` of a result (`result`, `slide`, `report`)."""
+        ...
+
+
+class SessionRepository(Protocol):
+    """Sessions of browsers, whatever process answers them."""
+
+    def begin(self, caller: Caller, key: str) -> Session: ...
+
+    def find(self, key: str) -> Session | None: ...
+
+    def touch(self, session: Session) -> Session:
+        """It was used now."""
+        ...
+
+    def end(self, session: Session) -> None: ...
+
+    def forget(self, before: datetime) -> int:
+        """Delete those that were last used before; how many."""
         ...
 
 

@@ -10,6 +10,7 @@ from inference.analysis import Analysis, AnalysisSummary
 from inference.assay import Assay, assay_of
 from inference.measures import ALL, Measure, Score, find
 from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.change import Change
 from server.domain.choice import ProfileChoice
 from server.domain.order import OrderId
 from server.domain.profile import Profile
@@ -39,6 +40,8 @@ class ResultSummary:
     artifacts: tuple[Artifact, ...]
     warnings: tuple[str, ...]
     predecessor: ResultId | None = None
+    change: Change | None = None
+    """What persons changed since the analysis, where they did."""
     software: str = ""
     choice: ProfileChoice | None = None
 

@@ -74,6 +74,23 @@ class ProfileState(StrEnum):
     RETIRED = "RETIRED"
 
 
+class JobState(StrEnum):
+    """QUEUED waits for a worker; RUNNING holds a token; DONE has an outcome, FAILED a reason."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING}),
+    JobState.RUNNING: frozenset({JobState.DONE, JobState.FAILED, JobState.RUNNING}),  # again: a worker vanished
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset(),
+}
+
+
 class DeliveryState(StrEnum):
     """As the outbox has it."""
 

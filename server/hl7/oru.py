@@ -150,6 +150,7 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"Clinical region: {result.clinical_region}"
     if result.choice is not None:
         yield explained(result.profile, result.choice)
+    yield from result.assay.analyzer.notes
     yield from (f"Warning: {w}" for w in result.warnings)
     if result.analysis.n == 0:
         yield f"No {result.assay.analyzer.file_stem}: no score. This is not a score of 0."

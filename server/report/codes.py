@@ -187,12 +187,14 @@ ORDERED: dict[str, tuple[Code, ...]] = {
 """By what else a marker is ordered."""
 
 _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
-_ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES} | {
+_ANSWERS = {(of, answer.meaning): answer for of in ("HER2_SCORE", "HER2_OTHER_SCORE") for answer in HER2_SCORES} | {
     (status.code, category): answer
     for status in (ER_STATUS, PGR_STATUS)
     for category, answer in ((POSITIVE_STATUS, ANSWER_POSITIVE), (NEGATIVE_STATUS, ANSWER_NEGATIVE))
 }
 """What public lists call a measure's categories."""
+_CODED = frozenset({"HER2_LOW", "HER2_REFLEX"})
+"""Measures whose categories are coded though no public list is known."""
 _STRUCTURES = {"nucleus": NUCLEUS, "cell": CELL}
 _STAINS = {"immunohistochemistry": IMMUNOHISTOCHEMISTRY}
 
@@ -231,8 +233,8 @@ def answer_of(row: Score) -> Code:
 
 
 def has_public_answers(measure: str) -> bool:
-    """Has a public list answers for a measure, by its code, even where it has none for each category?"""
-    return any(of == measure for of, _ in _ANSWERS)
+    """Are a measure's answers, by its code, coded: has a public list some, even where it has none for each category?"""
+    return measure in _CODED or any(of == measure for of, _ in _ANSWERS)
 
 
 def _answer(measure: str, category: str) -> Code:
@@ -292,7 +294,8 @@ def table() -> tuple[Code, ...]:
     named = [v for v in globals().values() if isinstance(v, Code)]
     listed = [c for v in globals().values() if isinstance(v, tuple) for c in v if isinstance(c, Code)]
     ordered = [c for those in ORDERED.values() for c in those if c not in named]
-    return (*named, *listed, *ordered, *PUBLIC.values(), *{c.value: c for c in _of_assays() if c not in named}.values())
+    own = {c.value: c for c in _of_assays() if c not in named and c not in listed}
+    return (*named, *listed, *ordered, *PUBLIC.values(), *own.values())
 
 
 def _of_assays() -> Iterator[Code]:

@@ -43,6 +43,7 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
         **assay.analyzer.extra_json(result.scores),
         "heterogeneity": None if heterogeneity is None else heterogeneity_json(heterogeneity, assay),
         "control": ABSENT_CONTROL,
+        **({"notes": list(assay.analyzer.notes)} if assay.analyzer.notes else {}),
         "warnings": list(result.warnings),
         "tissue_mm2": round(analysis.tissue_mm2, 4),
         "seconds": {k: round(v, 3) for k, v in analysis.seconds.items()},

@@ -252,9 +252,10 @@ def _evaluations(result: Result) -> Dataset:
         name=concept(codes.QUALITATIVE_EVALUATIONS), relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
+    notes = [(codes.USE, note) for note in result.assay.analyzer.notes]
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
     comments = [(codes.COMMENT, note) for row in result.scores for note in [" ".join(notes_of(row))] if note]
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *about, *comments, *warnings]
+    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *notes, *about, *comments, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)

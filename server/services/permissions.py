@@ -11,6 +11,14 @@ _READS_RESULTS = frozenset({LIS, PATHOLOGIST, LAB_ADMIN})
 _BENCH = frozenset({PATHOLOGIST, LAB_ADMIN})
 _OPERATES = frozenset({OPERATOR, LAB_ADMIN})
 
+PAGE: dict[str, frozenset[Role]] = {
+    "ListWork": _BENCH,
+    "ChangeResult": _BENCH,
+    "CommentResult": _BENCH,
+    "ShowSlide": _BENCH,
+    "DownloadResult": _BENCH,
+}
+"""What the page alone asks for."""
 ROLES: dict[str, frozenset[Role]] = {
     # orders
     "CreateOrder": frozenset({LIS, LAB_ADMIN}),
@@ -37,9 +45,17 @@ ROLES: dict[str, frozenset[Role]] = {
     "RetireProfile": frozenset({LAB_ADMIN}),
     "CompareProfiles": _BENCH,
     "CalibrateProfile": frozenset({LAB_ADMIN}),
+    "GetCalibration": _BENCH,
+    "ListCalibrations": _BENCH,
+    "WatchCalibration": _BENCH,
+    "AdoptCalibration": frozenset({LAB_ADMIN}),
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,
+    "InferImage": _BENCH,
+    "PostprocessImage": _BENCH,
+    "KeepImage": _BENCH,
+    "GetImage": _BENCH,
     # administration
     "ListLabs": _OPERATES,
     "ListDestinations": _OPERATES,
@@ -48,11 +64,14 @@ ROLES: dict[str, frozenset[Role]] = {
     "ReplayDeliveries": frozenset({OPERATOR}),
     "QueryAudit": frozenset({AUDITOR}),
     "VerifyAudit": frozenset({AUDITOR}),
+    **PAGE,
 }
-"""One of them is needed. Operations are named as the methods of the gRPC API, which are unique over its services."""
+"""One of them is needed. Operations are named as the methods of the gRPC API, which are unique over its services, and
+those of PAGE.
+"""
 
-GET_ME = "GetMe"
-ANYBODY = frozenset({GET_ME, "ServerReflectionInfo"})
+GET_ME, GET_SESSION, END_SESSION = "GetMe", "GetSession", "EndSession"
+ANYBODY = frozenset({GET_ME, GET_SESSION, END_SESSION, "ServerReflectionInfo"})
 """Operations of every caller with a token: they say nothing of a laboratory's things."""
 
 

@@ -4,19 +4,25 @@ Results never change: rescoring makes another one, signing says something of one
 and queued in the same transaction.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import structlog
 
 from inference.cells.file import read_cells
-from inference.cells.values import Cells
+from inference.cells.histograms import Histograms
+from inference.cells.values import Cells, Mask
+from inference.change import Edits, Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, NOT_MADE, Nature
+from server.domain.change import Change, RegionClass
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
@@ -28,7 +34,7 @@ from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
-from server.pipeline import result_id, scores_of
+from server.pipeline import check_scorable, is_drawn, remarks_of, result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
 
@@ -37,14 +43,17 @@ log = structlog.get_logger()
 SIGNED_EVENTS = {ResultState.FINAL: EventKind.FINAL, ResultState.CORRECTED: EventKind.CORRECTED}
 
 
-def _now() -> datetime:
+NO_CHANGE = Change(by="", why="")
+
+
+def now_in_seconds() -> datetime:
     return utc_now().replace(microsecond=0)
 
 
 class ResultService:
     """`reporting` makes what a signature, rejection or amendment sends."""
 
-    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Clock = _now) -> None:
+    def __init__(self, results: ResultRepository, reporting: Reporting, *, now: Clock = now_in_seconds) -> None:
         self._results, self._reporting, self._now = results, reporting, now
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
@@ -58,7 +67,7 @@ class ResultService:
 
     def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
         view = self._results.get(actor, result_id)
-        return read_cells(_cells_file(view), view.result.assay.analyzer.schema)
+        return read_cells(cells_file_of(view.result), view.result.assay.analyzer.schema)
 
     def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
         """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
@@ -70,24 +79,27 @@ class ResultService:
         view = self._results.get(actor, result_id)
         old = view.result
         check_kind(profile, old.assay)
-        identity = _identity(view, profile)
+        change = replace(old.change or NO_CHANGE, by=actor.subject, why=f"scored by profile {profile.label}")
+        identity = identity_of(old, profile, change)
         try:
             return self._results.get(actor, identity)
         except Refused as error:
             if error.reason != ServiceReason.RESULT_UNKNOWN:
                 raise
         assay, order = old.assay, self._results.order_of(actor, result_id)
-        fields = _fields(view, profile)
+        fields, drawn = known_fields(old, profile)
+        check_scorable(assay, old.analysis.histograms, profile)
         specimen = Specimen() if order is None else order.request.specimen
         made = replace(
             old,
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen),
+            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn=drawn),
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=_warnings(old, interval_missing=fields is None),
+            warnings=warnings_of(old, old.analysis.histograms, profile, fields, drawn),
             predecessor=old.id,
+            change=change,
             software=software_version(),
             choice=None,
         )
@@ -96,6 +108,7 @@ class ResultService:
     def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
+        _check_drawn(view.result)
         signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
         return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
 
@@ -155,38 +168,79 @@ class ResultService:
         return view
 
 
-def _cells_file(view: ResultView) -> Path:
+def _check_drawn(result: Result) -> None:
+    """Raises Refused RESULT_STATE where what is scored has to be drawn by a person, and nobody has."""
+    if set(result.assay.analyzer.whole_remarks) & set(result.warnings):
+        message = "the score is of the whole tissue, not of the invasive tumour alone: draw the tumour before signing"
+        raise Refused(ServiceReason.RESULT_STATE, message)
+
+
+def cells_file_of(result: Result) -> Path:
     """Raises Failed NUCLEI_MISSING."""
     try:
-        file = view.result.cells_file
+        file = result.cells_file
     except KeyError:
         file = None
     if file is None or not file.is_file():
         raise Failed(
             ServiceReason.NUCLEI_MISSING,
-            f"the cells of result {view.result.id} are no longer in the results' folder",
+            f"the cells of result {result.id} are no longer in the results' folder",
         )
     return file
 
 
-def _fields(view: ResultView, profile: Profile) -> Fields | None:
+def fields_by_region(result: Result, profile: Profile, cells_file: Path) -> tuple[Fields, dict[str, Fields]]:
+    """Of all cells of a file, and of those of each region that is drawn on the result.
+
+    Raises Refused CELLS_INVALID.
+    """
+    analyzer, mpp = result.assay.analyzer, result.analysis.slide.mpp
+    of_file = partial(fields_of, cells_file, analyzer, profile.criteria, mpp=mpp)
+    drawn = {} if result.change is None else edits_of(result.change).drawn
+    return of_file(), {name: of_file(where=partial(lies_in, polygons)) for name, polygons in drawn.items()}
+
+
+def lies_in(polygons: Sequence[Polygon], cells: Cells) -> Mask:
+    return inside(cells.x, cells.y, polygons)
+
+
+def edits_of(change: Change) -> Edits:
+    """As the analysis has them."""
+    polygons: dict[str, list[Polygon]] = {}
+    for region in change.regions:
+        polygons.setdefault(str(region.kind), []).append(np.array(region.points, np.float64))
+    exclude = polygons.pop(str(RegionClass.EXCLUDE), [])
+    return Edits(exclude=exclude, drawn=polygons, cells={cell.row: cell.group for cell in change.cells})
+
+
+def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[str, Fields]]:
     """None where the cells' file is gone, damaged, or of an older schema."""
-    result = view.result
     try:
-        return fields_of(_cells_file(view), result.assay.analyzer, profile.criteria, mpp=result.analysis.slide.mpp)
+        return fields_by_region(result, profile, cells_file_of(result))
     except ChromogenError as error:
         log.warning("scored_without_cells", result=result.id, reason=str(error.reason))
-        return None
+        return None, {}
 
 
-def _warnings(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
+def warnings_of(
+    old: Result, histograms: Histograms, profile: Profile, fields: Fields | None, drawn: Mapping[str, Fields]
+) -> tuple[str, ...]:
+    """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
+    missing interval, are said of each anew.
+    """
+    assay = old.assay
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
-    kept = tuple(w for w in old.warnings if w not in anew)
-    has_intervals = any(measure.interval for measure in old.assay.measures)
-    return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
+    said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.whole_remarks)
+    kept = tuple(w for w in old.warnings if w not in said_anew)
+    remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
+    whole = tuple(w for w in old.warnings if w in assay.analyzer.whole_remarks and not is_drawn(assay, histograms))
+    missing = fields is None and any(measure.interval for measure in assay.measures)
+    return (*kept, *remarks, *whole, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 
-def _identity(view: ResultView, profile: Profile) -> ResultId:
-    analysis = view.result.analysis
-    return result_id(view.result.order_id, profile, analysis.model.sha256, analysis.slide.sha256 or "")
+def identity_of(result: Result, profile: Profile, change: Change | None) -> ResultId:
+    """Of the same slide by another profile, or with other cells."""
+    analysis, of_cells = result.analysis, ""
+    if change is not None and change.of_cells:
+        of_cells = hashlib.sha256(repr((change.regions, change.cells)).encode()).hexdigest()
+    return result_id(result.order_id, profile, analysis.model.sha256 + of_cells, analysis.slide.sha256 or "")

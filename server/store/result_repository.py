@@ -28,12 +28,12 @@ class PostgresResultRepository(Scoped):
 
     def get(self, actor: Caller, result_id: ResultId) -> ResultView:
         with self._transaction(actor) as connection:
-            return _view(connection, actor, result_id)
+            return view_of(connection, actor, result_id)
 
     def order_of(self, actor: Caller, result_id: ResultId) -> Order | None:
         """The order that a result answers, with its patient."""
         with self._transaction(actor) as connection:
-            order_id = _view(connection, actor, result_id).result.order_id
+            order_id = view_of(connection, actor, result_id).result.order_id
             return None if order_id is None else orders.view(connection, order_id).order
 
     def list(self, actor: Caller, wanted: ResultFilter, limit: int, after: PageKey) -> Page[SummaryView]:
@@ -41,7 +41,7 @@ class PostgresResultRepository(Scoped):
         asked = select(results).where(of_lab(results.c.lab, actor), *_conditions(wanted))
         with self._transaction(actor) as connection:
             found = connection.execute(page_of(asked, columns, after, limit)).mappings().all()
-            views = _views(connection, found[:limit])
+            views = views_of(connection, found[:limit])
         last = found[limit - 1] if len(found) > limit else None
         key = None if last is None else tuple(key_text(last[column.name]) for column in columns)
         return Page(items=tuple(views), next=key)
@@ -53,7 +53,7 @@ class PostgresResultRepository(Scoped):
         )
         asked = select(results).where(of_lab(results.c.lab, actor), *same).order_by(results.c.created_at, results.c.id)
         with self._transaction(actor) as connection:
-            return _views(connection, connection.execute(asked.limit(limit)).mappings().all())
+            return views_of(connection, connection.execute(asked.limit(limit)).mappings().all())
 
     def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
@@ -61,7 +61,7 @@ class PostgresResultRepository(Scoped):
             _lock(connection, result.id)
             if connection.execute(select(results.c.id).where(results.c.id == result.id)).first() is None:
                 rows.add(connection, result, lab)
-            return _view(connection, actor, result.id)
+            return view_of(connection, actor, result.id)
 
     def record(
         self, actor: Caller, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
@@ -74,7 +74,7 @@ class PostgresResultRepository(Scoped):
         """
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         with self._transaction(actor) as connection:
-            order_id = _view(connection, actor, entries[0].result_id).result.order_id
+            order_id = view_of(connection, actor, entries[0].result_id).result.order_id
             names = sorted(
                 entry.result_id for entry in entries
             )  # one order for all, lest two callers wait for each other
@@ -88,7 +88,7 @@ class PostgresResultRepository(Scoped):
             ):  # two final answers to one question: which of them counts would hang on which came last
                 instead = "another result of the same order is signed: amend that one, with this one as its replacement"
                 raise Refused(ServiceReason.RESULT_STATE, instead)
-            view = _view(connection, actor, entries[0].result_id)
+            view = view_of(connection, actor, entries[0].result_id)
             if view.result.order_id is not None and not (unless_signed and number_signed):
                 order = orders.view(connection, view.result.order_id).order
                 outbox.add(connection, order, view.result.id, list(zip(deliveries, digests, strict=True)))
@@ -96,7 +96,7 @@ class PostgresResultRepository(Scoped):
 
 
 def _say(connection: Connection, actor: Caller, entry: Entry) -> None:
-    view = _view(connection, actor, entry.result_id)
+    view = view_of(connection, actor, entry.result_id)
     check_etag(entry.etag, view.etag)
     check_result_transition(view.state, entry.state)
     values = {
@@ -112,7 +112,7 @@ def _say(connection: Connection, actor: Caller, entry: Entry) -> None:
 def _signed(connection: Connection, order_id: OrderId) -> int:
     """How many results of the order are."""
     return len(
-        connection.execute(select(results.c.id).where(results.c.order_id == order_id, _state().in_(SIGNED))).all()
+        connection.execute(select(results.c.id).where(results.c.order_id == order_id, state_of().in_(SIGNED))).all()
     )
 
 
@@ -121,7 +121,7 @@ def _lock(connection: Connection, name: str) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": name})
 
 
-def _view(connection: Connection, actor: Caller, result_id: str) -> ResultView:
+def view_of(connection: Connection, actor: Caller, result_id: str) -> ResultView:
     statement = select(results.c.id, results.c.lab).where(results.c.id == result_id, of_lab(results.c.lab, actor))
     row = connection.execute(statement).mappings().first() if is_uuid(result_id) else None
     if row is None:
@@ -130,7 +130,7 @@ def _view(connection: Connection, actor: Caller, result_id: str) -> ResultView:
     return ResultView(result=result, lab=row["lab"], **_said(_last(connection, [result.id]).get(result.id)))
 
 
-def _views(connection: Connection, found: Sequence[RowMapping]) -> list[SummaryView]:
+def views_of(connection: Connection, found: Sequence[RowMapping]) -> list[SummaryView]:
     """Of rows of `results`: four statements with theirs, however many they are."""
     summaries, last = rows.summaries(connection, found), _last(connection, [row["id"] for row in found])
     return [
@@ -153,7 +153,7 @@ def _said(last: RowMapping | None) -> dict[str, Any]:
     return {"state": ResultState(last["state"]), **signed, "reason": last["reason"]}
 
 
-def _state() -> ColumnElement[str]:
+def state_of() -> ColumnElement[str]:
     """Of a row of `results`: what was said of it last."""
     last = (
         select(signatures.c.state)
@@ -171,7 +171,7 @@ def _is(state: ResultState) -> ColumnElement[bool]:
     said = select(signatures.c.id).where(signatures.c.result_id == results.c.id).correlate(results)
     if state is ResultState.PRELIMINARY:
         return ~said.exists()
-    return and_(said.where(signatures.c.state == state).exists(), _state() == state)
+    return and_(said.where(signatures.c.state == state).exists(), state_of() == state)
 
 
 def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
@@ -181,4 +181,6 @@ def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
         (wanted.state, _is),
         (wanted.created_from, lambda v: c.created_at >= v),
         (wanted.created_until, lambda v: c.created_at < v),
+        (wanted.marker, lambda v: c.marker == v),
+        (wanted.first_only, lambda _: c.predecessor.is_(None)),
     )

@@ -45,6 +45,11 @@ results = Table(
     Column("analysis_warnings", ARRAY(Text), nullable=False),
     Column("warnings", ARRAY(Text), nullable=False),
     Column("software", Text, nullable=False, server_default="", comment="version of chromogen that made it"),
+    Column(
+        "change",
+        JSONB(none_as_null=True),
+        comment="what persons changed since the analysis, who last, and why; null: nobody did",
+    ),
     Column("choice", JSONB(none_as_null=True), comment="why that profile; null: a person named it"),
     Column("series_uid", Text, Computed("slide ->> 'series_uid'::text", persisted=True), comment="of the slide"),
     Column("container_id", Text, Computed("slide ->> 'container_id'::text", persisted=True), comment="of the slide"),

@@ -22,7 +22,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId, ResultSummary
 from server.report import choice_json
-from server.store import artifacts, profiles
+from server.store import artifacts, changes, profiles
 from server.store.artifacts import Origin
 from server.store.tables import histograms, results, scores
 
@@ -57,6 +57,7 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
         "software": result.software,
+        "change": None if result.change is None else changes.to_json(result.change),
         "choice": None if result.choice is None else choice_json.choice_json(result.choice),
     }
 
@@ -169,6 +170,7 @@ def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact])
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
         software=row["software"],
+        change=changes.from_json(row["change"]),
         choice=None if row["choice"] is None else choice_json.choice_in(row["choice"]),
     )
 

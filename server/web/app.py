@@ -17,24 +17,35 @@ from server.services.health import SERVICE, Health
 from server.web.answers import broken, refused, unknown
 from server.web.door import Door, Json, Operation
 from server.web.groups import RouteGroup
-from server.web.guards import BodyLimit, LocalHostOnly, SecurityHeaders
+from server.web.guards import BodyLimit, OwnHostOnly, SecurityHeaders
 
 PUBLIC = frozenset({"/healthz", "/readyz"})
 """Without a token: a load balancer has none. They name dependencies, and say of each whether it answers."""
 
 
-def app(door: Door, health: Health, groups: Sequence[RouteGroup] = (), *, loopback: bool) -> Starlette:
-    """Raises Refused SETTING_INVALID where an operation has no permission."""
-    guarded = list(chain(operations(), *(group.operations for group in groups)))
-    permissions.check_declared(operation.name for operation in guarded)
+def app(
+    door: Door,
+    health: Health,
+    groups: Sequence[RouteGroup] = (),
+    *,
+    loopback: bool,
+    hosts: frozenset[str] = frozenset(),
+) -> Starlette:
+    """`hosts` may be asked for, without their ports. Raises Refused SETTING_INVALID where an operation has no
+    permission.
+    """
+    guarded = [(door, operation) for operation in operations()]
+    guarded += [(group.door or door, operation) for group in groups for operation in group.operations]
+    permissions.check_declared(operation.name for _, operation in guarded)
     bodies = dict(chain.from_iterable(group.largest_bodies.items() for group in groups))
+    own = Middleware(OwnHostOnly, hosts, loopback)
     return Starlette(
         routes=[
             *_public(health),
-            *(door.route(operation) for operation in guarded),
+            *(its.route(operation) for its, operation in guarded),
             *chain.from_iterable(group.routes for group in groups),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(LocalHostOnly, loopback), Middleware(BodyLimit, bodies)],
+        middleware=[Middleware(SecurityHeaders), own, Middleware(BodyLimit, bodies)],
         exception_handlers={ChromogenError: refused, HTTPException: unknown, Exception: broken},
     )
 

@@ -3,6 +3,7 @@ all places.
 """
 
 import asyncio
+import socket
 import ssl
 from typing import Any
 
@@ -28,6 +29,7 @@ class BoundedConnection(H11Protocol):
         if self._is_one_too_many():
             transport.abort()
             return
+        _send_at_once(transport)
         self._hand_on_certificate()
         self._wait_for_request()
 
@@ -75,6 +77,16 @@ class BoundedConnection(H11Protocol):
             await app({**scope, CERTIFICATE: pem}, receive, send)
 
         self.app = with_certificate
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """Head and body are written apart: without this the second waits 40 ms for the first to be acknowledged.
+
+    asyncio does so itself only for sockets that were made with IPPROTO_TCP, which `socket.create_server`'s weren't.
+    """
+    connected: socket.socket | None = transport.get_extra_info("socket")
+    if connected is not None:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _address(connection: Any) -> str:

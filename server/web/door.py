@@ -28,7 +28,9 @@ NoteRefusal = Callable[[Caller, str], None]
 THREADS = 8
 RECEIVE_S = 30.0
 """For a body to arrive."""
-CREDENTIALS = frozenset({"authorization"})
+CREDENTIALS = frozenset({"authorization", "cookie", "x-csrf", "origin", "sec-fetch-site", "host"})
+METHOD = ":method"
+"""Of the request, among what an authentication is shown."""
 CERTIFICATE = "chromogen.certificate"
 """In a connection's scope: the client's certificate (PEM)."""
 
@@ -78,7 +80,8 @@ class Door:
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     def _admitted(self, name: str, request: Request) -> Caller:
-        metadata = [(key, value) for key, value in request.headers.items() if key in CREDENTIALS]
+        shown = [(key, value) for key, value in request.headers.items() if key in CREDENTIALS]
+        metadata = [(METHOD, request.method), *shown]
         caller = self._authenticate(metadata, request.scope.get(CERTIFICATE))
         self._rate.take(f"{caller.lab}/{caller.subject}")
         try:

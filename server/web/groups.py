@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute
 
-from server.web.door import Operation
+from server.web.door import Door, Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteGroup:
-    """Addresses of one kind.
+    """Addresses of one kind; `door` lets their callers in, where that isn't the server's own.
 
     `operations` pass the door: caller, rate and permission are seen to. `routes` stand open to everybody, or ask
     `Door.admit` themselves. `largest_bodies` says how many bytes addresses that begin so may be sent, where that is
@@ -19,4 +19,5 @@ class RouteGroup:
 
     operations: tuple[Operation, ...] = ()
     routes: tuple[BaseRoute, ...] = ()
+    door: Door | None = None
     largest_bodies: Mapping[str, int] = field(default_factory=dict)

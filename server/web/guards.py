@@ -29,16 +29,19 @@ class SecurityHeaders:
         await self._app(scope, receive, sent)
 
 
-class LocalHostOnly:
-    """On loopback: a page of another site whose name was pointed at this machine is not spoken to (DNS rebinding)."""
+class OwnHostOnly:
+    """A page of another site whose name was pointed at this machine is not spoken to (DNS rebinding).
 
-    def __init__(self, app: ASGIApp, on: bool) -> None:
-        self._app, self._on = app, on
+    `own` are the hosts that may be asked for; on loopback, its names besides. Empty beyond loopback: any.
+    """
+
+    def __init__(self, app: ASGIApp, own: frozenset[str], loopback: bool) -> None:
+        self._app, self._hosts = app, own | (LOCAL_HOSTS if loopback else frozenset())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         hosts = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"]
-        if self._on and scope["type"] == "http" and not (len(hosts) == 1 and _name(hosts[0]) in LOCAL_HOSTS):
-            error = Refused(ServiceReason.ARGUMENT_INVALID, "the host that is asked for is not this machine's loopback")
+        if self._hosts and scope["type"] == "http" and not (len(hosts) == 1 and _name(hosts[0]) in self._hosts):
+            error = Refused(ServiceReason.ARGUMENT_INVALID, "the host that is asked for is not this service's")
             await refusal(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)

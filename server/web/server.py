@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -41,7 +42,7 @@ class WebServer:
         self._host, self._port, self._health = wanted.host, wanted.port or 0, health
         secure = context_of(settings)
         config = uvicorn.Config(
-            app(door, health, groups(door), loopback=is_loopback(wanted.host)),
+            app(door, health, groups(door), loopback=is_loopback(wanted.host), hosts=hosts_of(wanted.address)),
             http=BoundedConnection,
             loop="asyncio",
             ws="none",
@@ -89,6 +90,12 @@ def context_of(settings: Settings) -> RenewedContext | None:
             "CHROMOGEN_WEB_HOST is not loopback, and CHROMOGEN_TLS_CERT and _KEY are not set: tokens would be readable",
         )
     return None
+
+
+def hosts_of(address: str) -> frozenset[str]:
+    """The host of CHROMOGEN_WEB_ADDRESS, without its port; none where that is empty."""
+    host = urlsplit(address).hostname
+    return frozenset({f"[{host}]" if host and ":" in host else host or ""}) - {""}
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -138,14 +138,15 @@ class Api:
     def stranger(self, token: str | None = None) -> Caller:
         return Caller(self.channel, token)
 
-    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300) -> Result:
+    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, **more: Any) -> Result:
         """An order of this laboratory that a worker has finished; its result."""
         order_id = self.caller("lis", lab=lab).order().id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
         made = made_result(self.folder, n=n, seed=seed)
         kept = kept_files(made.cells_file, self.folder / KEPT_HEADER)
-        made = replace(made, order_id=OrderId(order_id), id=ResultId(str(uuid.uuid4())), artifacts=kept)
+        identity = {"order_id": OrderId(order_id), "id": ResultId(str(uuid.uuid4()))}
+        made = replace(made, artifacts=kept, **identity, **more)
         self.service.store.finish(claim, made, [])
         return made
 

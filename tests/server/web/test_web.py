@@ -171,7 +171,7 @@ def test_every_operation_of_this_door_is_in_the_table_of_permissions_and_goes_th
 def test_a_role_that_may_not_by_grpc_may_not_by_http_either() -> None:
     noted: list[str] = []
     door = Door(Known(), rate=Rate(10), note_refusal=lambda _, name: noted.append(name))
-    request = Request({"type": "http", "headers": [(b"authorization", b"Bearer good")]})
+    request = Request({"type": "http", "method": "GET", "headers": [(b"authorization", b"Bearer good")]})
     with pytest.raises(ChromogenError) as error:
         asyncio.run(door.admit(request, "VerifyAudit"))
     assert (error.value.reason, noted) == (ServiceReason.PERMISSION_DENIED, ["VerifyAudit"])
@@ -205,6 +205,21 @@ def test_connections_that_ask_for_nothing_are_closed_and_hold_up_nobody(monkeypa
         assert [found.recv(100) for found in silent] == [b""] * 60
         for found in silent:
             found.close()
+
+
+def test_what_is_sent_waits_for_no_acknowledgment(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[int] = []
+    send = connection._send_at_once
+
+    def looked_at(transport: asyncio.Transport) -> None:
+        send(transport)
+        connected = transport.get_extra_info("socket")
+        said.append(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(connection, "_send_at_once", looked_at)
+    with served() as port:
+        ask(port, "/healthz")
+    assert said == [1]
 
 
 def test_no_address_has_all_places(monkeypatch: pytest.MonkeyPatch) -> None:

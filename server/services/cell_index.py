@@ -1,0 +1,165 @@
+"""The cells of a result by squares of the slide, for a page that shows some of them: a file made once, beside others.
+
+A square's cells lie together and in random order, so that the first share of each square is a fair sample of the slide.
+Memory is flat in their number, making the file and reading it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.analyzers.analyzer import Analyzer
+from inference.cells.file import read_cells
+from inference.cells.values import CONFIDENCE, Cells
+from inference.criteria import Criteria
+
+SIDE_PX = 1024
+"""Of a square, in pixels of the largest level."""
+VERSION = 1
+SEED = 20231
+Records = npt.NDArray[Any]
+"""(n,) of a structured dtype: x, y (px of the largest level), row (of the file), group, and the schema's columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Square:
+    """Column and row of SIDE_PX, and where its records lie."""
+
+    column: int
+    row: int
+    begin: int
+    count: int
+
+
+class CellIndex:
+    """An index that lies in a file; opened by name, read by square."""
+
+    def __init__(self, path: Path) -> None:
+        said = json.loads(path.with_suffix(".json").read_text())
+        self.dtype = np.dtype([(name, kind) for name, kind in said["columns"]])
+        self.squares = tuple(Square(column=c, row=r, begin=b, count=n) for c, r, b, n in said["squares"])
+        self._at = {(s.column, s.row): s for s in self.squares}
+        self.n = sum(s.count for s in self.squares)
+        self._path = path
+
+    def square(self, column: int, row: int) -> Records:
+        """Empty where there is none."""
+        found = self._at.get((column, row))
+        return self._slice(found.begin, found.count) if found else np.empty(0, self.dtype)
+
+    def sample(self, most: int) -> Records:
+        """About `most` of all, or all: of each square the same share."""
+        share = min(1.0, most / max(self.n, 1))
+        parts = [self._slice(s.begin, int(np.ceil(s.count * share))) for s in self.squares]
+        return np.concatenate(parts) if parts else np.empty(0, self.dtype)
+
+    def parts(self) -> Iterator[Records]:
+        """All, a square at a time."""
+        return (self._slice(s.begin, s.count) for s in self.squares)
+
+    def of_rows(self, rows: npt.NDArray[np.int64]) -> Records:
+        """Those of some rows of the file."""
+        found = [part[np.isin(part["row"], rows)] for part in self.parts()]
+        return np.concatenate(found) if found else np.empty(0, self.dtype)
+
+    def _slice(self, begin: int, count: int) -> Records:
+        return np.fromfile(self._path, self.dtype, count, offset=begin * self.dtype.itemsize)
+
+
+def index_of(cells_file: Path, analyzer: Analyzer, criteria: Criteria, folder: Path) -> CellIndex:
+    """Made where it isn't there yet; two who make it at once write the same. Raises Refused CELLS_INVALID."""
+    status = cells_file.stat()
+    path = folder / f"{cells_file.parent.name}-{status.st_mtime_ns:x}-{status.st_size:x}-{VERSION}.cells"
+    if not path.with_suffix(".json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _make(path, cells_file, analyzer, criteria)
+    return CellIndex(path)
+
+
+def packed(records: Records) -> bytes:
+    """Column after column, the widest first: each begins where its numbers may."""
+    names = sorted(records.dtype.names or (), key=lambda name: -records.dtype[name].itemsize)
+    return b"".join(np.ascontiguousarray(records[name]).tobytes() for name in names)
+
+
+def columns_packed(index: CellIndex) -> list[tuple[str, str]]:
+    """Name and NumPy's type of each column, in the order of `packed`."""
+    names = sorted(index.dtype.names or (), key=lambda name: -index.dtype[name].itemsize)
+    return [(name, index.dtype[name].str) for name in names]
+
+
+def _make(path: Path, cells_file: Path, analyzer: Analyzer, criteria: Criteria) -> None:
+    schema = analyzer.schema
+    counts: dict[tuple[int, int], int] = {}
+    for cells in read_cells(cells_file, schema):
+        keys, numbers = np.unique(_keys(cells), return_counts=True)
+        for key, n in zip(keys.tolist(), numbers.tolist(), strict=True):
+            counts[key >> 32, key & 0xFFFFFFFF] = counts.get((key >> 32, key & 0xFFFFFFFF), 0) + n
+    columns = [("x", "<f4"), ("y", "<f4"), ("row", "<u4"), ("group", "|u1")]
+    columns += [(c.name, np.dtype(c.dtype).newbyteorder("<").str) for c in schema.columns if c.name != CONFIDENCE]
+    squares, begin = [], 0
+    for row, column in sorted(counts):
+        squares.append((column, row, begin, counts[row, column]))
+        begin += counts[row, column]
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    _fill(part, np.dtype(columns), squares, begin, _rows(cells_file, analyzer, criteria))
+    part.replace(path)
+    said = part.with_suffix(".said")
+    said.write_text(json.dumps({"columns": columns, "squares": squares}))
+    said.replace(path.with_suffix(".json"))
+
+
+def _rows(cells_file: Path, analyzer: Analyzer, criteria: Criteria) -> Iterator[tuple[Cells, npt.NDArray[np.uint8]]]:
+    for cells in read_cells(cells_file, analyzer.schema):
+        yield cells, analyzer.group_of(cells, criteria)
+
+
+def _fill(
+    part: Path,
+    dtype: np.dtype[Any],
+    squares: list[tuple[int, int, int, int]],
+    n: int,
+    batches: Iterator[tuple[Cells, npt.NDArray[np.uint8]]],
+) -> None:
+    """Each batch to its squares' places, then each square in random order."""
+    if n == 0:
+        part.write_bytes(b"")
+        return
+    out = np.memmap(part, dtype, "w+", shape=(n,))
+    following = {(row << 32) | column: begin for column, row, begin, _ in squares}
+    first = 0
+    for cells, groups in batches:
+        records = _records(cells, groups, dtype, first)
+        first += len(cells)
+        keys = _keys(cells)
+        order = np.argsort(keys, kind="stable")
+        found, begins, numbers = np.unique(keys[order], return_index=True, return_counts=True)
+        for key, begin, number in zip(found.tolist(), begins.tolist(), numbers.tolist(), strict=True):
+            at = following[key]
+            out[at : at + number] = records[order[begin : begin + number]]
+            following[key] = at + number
+    random = np.random.default_rng(SEED)
+    for _, _, begin, count in squares:
+        random.shuffle(out[begin : begin + count])
+    out.flush()
+
+
+def _records(cells: Cells, groups: npt.NDArray[np.uint8], dtype: np.dtype[Any], first: int) -> Records:
+    records = np.empty(len(cells), dtype)
+    records["x"], records["y"], records["group"] = cells.x, cells.y, groups
+    records["row"] = np.arange(first, first + len(cells))
+    for name in cells.schema.names:
+        if name in (dtype.names or ()):
+            records[name] = cells[name]
+    return records
+
+
+def _keys(cells: Cells) -> npt.NDArray[np.int64]:
+    column, row = (np.maximum(np.floor((v + 0.5) / SIDE_PX), 0).astype(np.int64) for v in (cells.x, cells.y))
+    return (row << 32) | column

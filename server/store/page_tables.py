@@ -1,0 +1,29 @@
+"""The tables of the pathologist's page: what was said beside results, and browsers that signed in."""
+
+from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Identity, String, Table, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from server.store.metadata import metadata
+
+comments = Table(
+    "comments",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("result_id", Uuid(as_uuid=False), nullable=False, index=True),
+    Column("subject", Text, nullable=False, comment="who, as the token names them"),
+    Column("said", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+)
+
+web_sessions = Table(
+    "web_sessions",
+    metadata,
+    Column("key", String(64), primary_key=True, comment="SHA-256 of what the browser holds"),
+    Column("lab", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="who, as the token names them"),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

@@ -1,0 +1,92 @@
+// The service by HTTP: JSON and binary answers, errors as they are told, and what happens where the session ended.
+
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.message || "the service didn't answer");
+    this.status = status;
+    this.reason = body.reason || "UNREACHABLE";
+    this.advice = body.advice || "";
+  }
+}
+
+let csrf = "";
+let whenSignedOut = () => {};
+
+export function onSignedOut(act) {
+  whenSignedOut = act;
+}
+
+async function call(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { message: "the service can't be reached: see to the network, then try again" });
+  }
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  const error = new ApiError(answer.status, said);
+  if (answer.status === 401) whenSignedOut(error);
+  throw error;
+}
+
+export async function get(path, options) {
+  return (await call(path, options)).json();
+}
+
+export async function bytes(path, options) {
+  return (await call(path, options)).arrayBuffer();
+}
+
+const sent = (body) => ({
+  method: "POST",
+  headers: { "content-type": "application/json", "x-csrf": csrf },
+  body: JSON.stringify(body ?? {}),
+});
+
+export async function post(path, body, options = {}) {
+  return (await call(path, { ...sent(body), ...options })).json();
+}
+
+export async function postBytes(path, body, options = {}) {
+  return (await call(path, { ...sent(body), ...options })).arrayBuffer();
+}
+
+export async function session() {
+  const found = await get("/data/session");
+  csrf = found.csrf;
+  return found;
+}
+
+export const ways = () => get("/sign-in/ways");
+
+// Histograms: a line of JSON, then the tables one after the other as uint32.
+export function readTables(buffer) {
+  const all = new Uint8Array(buffer);
+  const end = all.indexOf(10);
+  const said = JSON.parse(new TextDecoder().decode(all.subarray(0, end)));
+  const tables = {};
+  let at = end + 1;
+  for (const { name, shape } of said) {
+    const n = shape.reduce((a, b) => a * b, 1);
+    tables[name] = new Uint32Array(buffer.slice(at, at + 4 * n));
+    at += 4 * n;
+  }
+  return tables;
+}
+
+const ARRAYS = { "<f4": Float32Array, "<u4": Uint32Array, "<u2": Uint16Array, "|u1": Uint8Array };
+
+// Cells: column after column, as `columns` names them.
+export function readCells(buffer, columns) {
+  const width = columns.reduce((sum, [, kind]) => sum + ARRAYS[kind].BYTES_PER_ELEMENT, 0);
+  const n = buffer.byteLength / width;
+  const cells = { n };
+  let at = 0;
+  for (const [name, kind] of columns) {
+    cells[name] = new ARRAYS[kind](buffer, at, n);
+    at += n * ARRAYS[kind].BYTES_PER_ELEMENT;
+  }
+  return cells;
+}

@@ -1,0 +1,51 @@
+// What stands beside the scores: warnings, versions, where a result comes from.
+
+import { el, moment } from "./dom.js";
+
+const MEANT = {
+  OUT_OF_SCOPE: "the model was not validated on this stain or site",
+  TOO_FEW_NUCLEI: "too few nuclei for a sure score",
+  INTERVAL_MISSING: "the cells are gone: there is no interval",
+  NO_SPECIMEN: "the slide's file names no specimen",
+  CONTROL_FAILED: "control tissue failed",
+  NOT_IHC: "the slide doesn't look like an immunostain",
+};
+
+export function warnings(found) {
+  if (!found.result.warnings.length) return null;
+  return el("ul", { class: "warnings", "aria-label": "Warnings" }, found.result.warnings.map((name) =>
+    el("li", {}, el("strong", {}, name), MEANT[name] ? ` ${MEANT[name]}` : "")));
+}
+
+export function history(found, go) {
+  const rows = found.history.map((version) => {
+    const here = version.id === found.id;
+    const score = version.score?.value;
+    return el("li", { class: here ? "here" : "", "aria-current": here ? "true" : null },
+      here ? el("span", {}, "This one") : el("button", { type: "button", class: "link", onclick: () => go(version.id) }, "Open"),
+      el("span", {}, ` ${score === undefined || score === null ? "" : score.toFixed(1)} `, el("span", { class: `state ${version.state.toLowerCase()}` }, version.state.toLowerCase())),
+      el("span", { class: "dim" }, version.by ? `${version.by}: ${version.why} · ` : "as analysed · ", moment(version.created)));
+  });
+  return el("ol", { class: "history" }, rows);
+}
+
+export function provenance(found) {
+  const { result, profile, pyramid } = found;
+  const { model, slide } = result;
+  const rows = [
+    ["Profile", `${profile.label}: ${Object.entries(result.thresholds).map(([k, v]) => `${k} ${v}`).join(", ")}`],
+    ["Source of the profile", profile.source],
+    ["Model", `${model.name} ${model.version}`],
+    ["Model's SHA-256", model.sha256],
+    ["Engine", model.engine],
+    ["chromogen", result.software],
+    ["Slide", `${pyramid.width} × ${pyramid.height} px, ${pyramid.mpp} µm/px`],
+    ["Series", slide.series_uid ?? ""],
+    ["Tissue", `${result.tissue_mm2.toFixed(1)} mm²`],
+    ["Tiles", `${result.tiles.analysed} of ${result.tiles.planned}, ${result.tiles.unreadable} unreadable`],
+    ["Made", moment(result.created_at)],
+    ["Result", found.id],
+    ["Predecessor", found.predecessor ?? "none"],
+  ];
+  return el("dl", { class: "provenance" }, rows.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}

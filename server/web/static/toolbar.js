@@ -1,0 +1,121 @@
+// The tools over the slide: what the mouse does, which stain is shown, what is painted over it.
+
+import { el, fill } from "./dom.js";
+import { GRADE_NAMES, GRADES } from "./scoring.js";
+
+const TOOLS = [["pan", "Move", "V"], ["tumour", "Tumour region", "T"], ["exclude", "Exclude region", "X"], ["nucleus", "Nucleus", "C"]];
+const STAINS = [["original", "Original", "1"], ["haematoxylin", "Haematoxylin", "2"], ["dab", "DAB", "3"]];
+
+export class Toolbar {
+  constructor(acts) {
+    this.acts = acts;
+    this.tools = group("Tool", TOOLS, (tool) => this.use(tool));
+    this.stains = group("Stain shown", STAINS, (stain) => this.stain(stain));
+    this.window = el("span", { class: "window", hidden: true }, ["low", "high"].map((name) => {
+      const input = el("input", { type: "range", min: "0", max: "2", step: "0.05", "aria-label": `${name} end of the window, optical density` });
+      input.value = name === "low" ? "0.05" : "1";
+      input.addEventListener("change", () => this.stain(this.viewer.stain.stain));
+      this[name] = input;
+      return el("label", {}, name, input);
+    }));
+    this.opacity = el("input", { type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Nuclei, how strong" });
+    this.opacity.value = "1";
+    this.opacity.addEventListener("input", () => this.nuclei(Number(this.opacity.value)));
+    this.hot = el("button", { type: "button", hidden: true, onclick: () => this.goTo(this.hotSpot) }, "Hot spot");
+    this.card = el("div", { class: "card", hidden: true, role: "group", "aria-label": "The nucleus picked" });
+    this.element = el("div", { class: "tools" },
+      el("div", { class: "toolbar", role: "toolbar", "aria-label": "Slide" }, this.tools.element, this.stains.element, this.window,
+        el("label", { class: "opacity" }, "Nuclei", this.opacity), this.hot,
+        el("span", { class: "grow" }),
+        el("button", { type: "button", onclick: () => acts.undo(), "aria-keyshortcuts": "Z" }, "Undo"),
+        el("button", { type: "button", "aria-label": "Zoom in", onclick: () => this.viewer.zoom(1.6) }, "+"),
+        el("button", { type: "button", "aria-label": "Zoom out", onclick: () => this.viewer.zoom(0.625) }, "−"),
+        el("button", { type: "button", onclick: () => this.viewer.home(), "aria-keyshortcuts": "0" }, "Whole slide")),
+      this.card);
+    this.tools.press("pan");
+    this.stains.press("original");
+  }
+
+  attach(viewer) {
+    this.viewer = viewer;
+    viewer.use("pan");
+  }
+
+  use(tool) {
+    this.tools.press(tool);
+    this.viewer.use(tool);
+    if (tool !== "nucleus") this.picked(null);
+  }
+
+  stain(stain) {
+    this.stains.press(stain);
+    this.window.hidden = stain === "original";
+    const low = Number(this.low.value);
+    this.viewer.show({ stain, low, high: Math.max(Number(this.high.value), low + 0.05).toFixed(2) });
+  }
+
+  nuclei(opacity) {
+    this.opacity.value = String(opacity);
+    this.viewer.opacity = opacity;
+    this.viewer.draw();
+  }
+
+  spots(found, mpp) {
+    const spot = (at, name, colour) => at && { x: at.x_um / mpp, y: at.y_um / mpp, side: at.side_um / mpp, name, colour };
+    const shown = [spot(found?.hot_spot, "hot spot", "#b3121d"), spot(found?.cold_spot, "cold spot", "#1d4ed8")].filter(Boolean);
+    this.viewer.spots = shown;
+    this.hotSpot = shown[0];
+    this.hot.hidden = !this.hotSpot;
+    this.viewer.draw();
+  }
+
+  goTo(spot) {
+    if (spot) this.viewer.goTo({ x: spot.x, y: spot.y, width: spot.side, height: spot.side });
+  }
+
+  // The nucleus that was clicked, and what can be made of it.
+  picked(found) {
+    this.card.hidden = !found;
+    if (!found) {
+      if (this.viewer) this.viewer.picked = null;
+      this.viewer?.draw();
+      return;
+    }
+    const { cell, group, plain, byHand, groups, set } = found;
+    const { part, i } = cell;
+    const measured = ["hue", "value", "dab_od_centi"].filter((name) => part[name]).map((name) =>
+      name === "dab_od_centi" ? `OD ${(part[name][i] / 100).toFixed(2)}` : `${name} ${part[name][i]}`);
+    const first = plain - (plain % GRADES);
+    fill(this.card, el("p", {}, el("strong", {}, group < 0 ? "Excluded" : groups[group].title), byHand ? " (by hand)" : "", el("span", { class: "dim" }, ` ${measured.join(", ")}`)),
+      el("div", { class: "buttons" },
+        GRADE_NAMES.map((name, g) => groups[first + g] && el("button", { type: "button", class: "regrade", data: { grade: String(g) }, "aria-pressed": String(byHand && group === first + g), onclick: () => set(first + g) },
+          el("i", { class: `grade${g}` }), `${g} ${name}`)),
+        el("button", { type: "button", data: { act: "exclude" }, "aria-pressed": String(byHand && group < 0), onclick: () => set(null) }, "Exclude"),
+        group < 0 && !byHand ? el("button", { type: "button", data: { act: "include" }, onclick: () => set(plain) }, "Include") : null,
+        byHand ? el("button", { type: "button", data: { act: "back" }, onclick: () => set(undefined) }, "As measured") : null));
+  }
+
+  key(event) {
+    const key = event.key.toLowerCase();
+    const tool = TOOLS.find(([, , k]) => k.toLowerCase() === key);
+    const stain = STAINS.find(([, , k]) => k === key);
+    if (tool) this.use(tool[0]);
+    else if (stain) this.stain(stain[0]);
+    else if (key === "h") this.nuclei(this.viewer.opacity ? 0 : 1);
+    else if (key === "o") this.goTo(this.hotSpot);
+    else if (key === "0") this.viewer.home();
+    else if (key === "+" || key === "=") this.viewer.zoom(1.6);
+    else if (key === "-") this.viewer.zoom(0.625);
+    else if (key === "escape") this.use("pan");
+    else return false;
+    return true;
+  }
+}
+
+function group(label, options, chosen) {
+  const buttons = options.map(([name, title, key]) => el("button", { type: "button", data: { name }, "aria-pressed": "false", "aria-keyshortcuts": key, title: `${title} (${key})`, onclick: () => chosen(name) }, title));
+  return {
+    element: el("div", { class: "group", role: "group", "aria-label": label }, buttons),
+    press: (name) => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.name === name))),
+  };
+}
