@@ -28,6 +28,17 @@ NUMBER = ".headline .number"
 READ = "fetch(`/data/results/${document.querySelector('main').dataset.result}`).then((r) => r.json())"
 FAULTS = """axe.run().then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))
   .map((v) => [v.id, v.nodes[0].html]))"""
+PLACES = ((200, 0), (0, 255), (0, 80), (0, 10))
+"""Hue and value of a nucleus of each grade."""
+SCORED = """async ([counted, places, criteria, assay]) => {
+  const { scoresOf } = await import('/static/scoring.js');
+  return counted.map((grades) => {
+    const table = new Uint32Array(2 * 360 * 256);
+    const put = (c, hue, value, n) => { table[(c * 360 + hue) * 256 + value] = n * (1 + c); };
+    places.forEach(([hue, value], g) => [0, 1].forEach((c) => put(c, hue, value, grades[g])));
+    return [...scoresOf({ hue_value: table }, criteria, assay)].map(([region, { values }]) => [region, values]);
+  });
+}"""
 NUCLEI = "Number(document.querySelector('td[data-code=COUNT_NUCLEI][data-region=all]').dataset.value)"
 
 
@@ -135,22 +146,16 @@ def test_every_score_is_the_service_s_for_any_histogram(page: Any) -> None:
     )
     counted = [[0] * 4, [99, 1, 0, 0], [100, 1, 0, 0], [9, 1, 0, 0], [90, 10, 0, 0], [2, 1, 0, 0], [1, 1, 1, 0]]
     counted += [[1, 0, 1, 1], [0, 1, 1, 1], [33, 66, 0, 1], [49, 51, 0, 0], [1, 4, 0, 0], [3, 1, 2, 5], [7, 11, 13, 17]]
-    for grades in counted:
+    criteria = {"method": "hue_value", **assay.built_in.criteria.values()}
+    answers = page.evaluate(SCORED, [counted, PLACES, criteria, said["assay"]])
+    for grades, answer in zip(counted, answers, strict=True):
         histogram = Histograms.empty(NUCLEAR.histograms)
-        for compartment in range(2):
-            for grade, (hue, brightness) in enumerate(((200, 0), (0, 255), (0, 80), (0, 10))):
-                histogram["hue_value"][compartment, hue, brightness] = grades[grade] * (1 + compartment)
+        for grade, (hue, brightness) in enumerate(PLACES):
+            histogram["hue_value"][:, hue, brightness] = grades[grade], 2 * grades[grade]
         counts = NUCLEAR.counts(histogram, assay.built_in.criteria)
-        expected = {(r.region, r.measure): r.category or r.value for r in NUCLEAR.scores(assay.measures, counts, None)}
-        script = """async ([table, criteria, assay]) => {
-          const { scoresOf } = await import('/static/scoring.js');
-          const found = scoresOf({ hue_value: Uint32Array.from(table) }, criteria, assay);
-          return [...found].map(([region, { values }]) => [region, values]);
-        }"""
-        criteria = {"method": "hue_value", **assay.built_in.criteria.values()}
-        answer = page.evaluate(script, [histogram["hue_value"].reshape(-1).tolist(), criteria, said["assay"]])
+        rows = NUCLEAR.scores(assay.measures, counts, None)
         found = {(region, code): v for region, values in answer for code, v in values.items()}
-        assert found == expected, grades
+        assert found == {(r.region, r.measure): r.value if r.category is None else r.category for r in rows}, grades
 
 
 def test_a_region_is_left_out_and_a_nucleus_too_and_taken_back(page: Any) -> None:
