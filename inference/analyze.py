@@ -24,6 +24,7 @@ from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.infer import Engine, TileAnswer, in_order
+from inference.pattern import SIDE_UM, Pattern, fields_pattern
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide
 from inference.tile import Tile, TileShape, batches, pixels, plan
@@ -39,7 +40,8 @@ class Options:
 
     `shape` None takes the model's, or a smaller one for a small picture. `refuse_mismatch` refuses a slide of another
     kind of stain before any inference; else it is warned of. `outlines` are found too, where asked for. Only cells
-    `within` an area are taken, where one is named, and none within those of `without`.
+    `within` an area are taken, where one is named, and none within those of `without`; where `among` names areas, only
+    cells within one of those.
     """
 
     shape: TileShape | None = None
@@ -49,10 +51,13 @@ class Options:
     outlines: bool = False
     within: Area | None = None
     without: tuple[Area, ...] = ()
+    among: tuple[Area, ...] = ()
 
     def holds(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Mask:
         """Which points, px of the largest level, its areas let through, (n,)."""
         inside = np.ones(len(x), bool) if self.within is None else self.within.holds(x, y)
+        if self.among:
+            inside &= np.any([area.holds(x, y) for area in self.among], axis=0)
         for area in self.without:
             inside &= ~area.holds(x, y)
         return inside
@@ -80,7 +85,7 @@ def analyze(
     if options.outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     tissue = _tissue_in(slide, region, options)
-    mismatch = _mismatch(analyzer, tissue, refuse=options.refuse_mismatch)
+    mismatch = _mismatch(analyzer, slide, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, region, tissue)
     planned = time.perf_counter()
@@ -95,23 +100,62 @@ def analyze(
     return run.analysis(engine.facts, mismatch, run.seconds(began, planned))
 
 
+def not_analysed(
+    slide: Slide,
+    engine: Engine,
+    analyzer: Analyzer,
+    cells_file: Path,
+    options: Options,
+    progress: Progress = lambda _: None,
+    checkpoint: Checkpoint | None = None,
+) -> Analysis:
+    """What is left to say of a slide that isn't analysed: no tile, no cell, and a file without any."""
+    with CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp):
+        progress(1.0)
+    return Analysis(
+        slide=slide.facts,
+        model=engine.facts,
+        histograms=Histograms.empty(analyzer.histograms),
+        tissue_mm2=0.0,
+        tiles=TileCounts(planned=0, analysed=0, unreadable=0, overflowed=0),
+        seconds={"total": 0.0},
+        warnings=slide.facts.notes,
+    )
+
+
 def _tissue_in(slide: Slide, region: Region, options: Options) -> Tissue:
     """Raises Refused NO_TISSUE."""
-    tissue = find_tissue(slide, region, within=options.within, without=options.without)
+    tissue = find_tissue(slide, region, within=options.within, without=options.without, among=options.among)
     if tissue.area_mm2 == 0:
         raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
     return tissue
 
 
-def _mismatch(analyzer: Analyzer, tissue: Tissue, *, refuse: bool) -> Mismatch | None:
+def _mismatch(analyzer: Analyzer, slide: Slide, tissue: Tissue, *, refuse: bool) -> Mismatch | None:
     """Of the slide with the kind of assay. Raises it as Refused where that is asked for."""
-    found = analyzer.mismatch(tissue.overview)
+    found = analyzer.mismatch(tissue.overview) or analyzer.misplaced(_pattern(slide, tissue))
     if refuse and found is not None:
         if quality.background_coloured(tissue.overview):
             message = "glass isn't white or grey: the colours seem to be decoded wrongly; have the slide converted"
             raise Refused(Reason.WRONG_COLOUR_SPACE, message)
         raise Refused(found.reason, found.message)
     return found
+
+
+def _pattern(slide: Slide, tissue: Tissue) -> Pattern:
+    """Where brown lies in cells, by a few fields of the slide."""
+    size, mpp = slide.working.size, slide.working.mpp
+    per_px = size.width / tissue.overview.shape[1]
+
+    def read(x: int, y: int) -> tuple[Rgb, float]:
+        side = round(SIDE_UM / mpp)
+        box = Region(x=int(x * per_px), y=int(y * per_px), width=side, height=side).clipped(size)
+        try:
+            return slide.read(box), mpp
+        except FrameUnreadable:
+            return np.full((8, 8, 3), 255, np.uint8), mpp
+
+    return fields_pattern(tissue.overview, mpp * per_px, read)
 
 
 def working_region(slide: Slide, region: Region | None) -> Region:
@@ -130,6 +174,14 @@ def working_region(slide: Slide, region: Region | None) -> Region:
     x, y = int(region.x / working.scale), int(region.y / working.scale)
     right, bottom = (max(int(np.ceil(v / working.scale)), 1) for v in (region.right, region.bottom))
     return Region(x=x, y=y, width=right - x, height=bottom - y).clipped(working.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """The cells of one tile, in px of it, and whether there were more peaks than places."""
+
+    cells: Cells
+    overflowed: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,7 +210,7 @@ class _Run:
         """Every tile that no earlier attempt has done, in order."""
         before = 0 if noted is None else self.take_up(noted, writer)
         groups = list(batches(self.tiles[before:], batch))
-        answers = in_order(engine, self.read(groups), engine.model.counting_threshold)
+        answers = in_order(engine, self.read(groups), engine.model.counting_threshold, self.measured)
         for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
             self.keep(group, answer, writer, noted)
             progress(min(before + done * batch, len(self.tiles)) / len(self.tiles))
@@ -188,16 +240,20 @@ class _Run:
         self.sharpness[tile.index] = quality.sharpness(image)
         return image
 
+    def measured(self, answer: TileAnswer) -> "_Answered":
+        cells = self.analyzer.cells_of(answer, self.slide.working.mpp)
+        return _Answered(cells=cells, overflowed=int(answer.overflowed))
+
     def keep(
-        self, group: list[Tile], answers: list[TileAnswer], writer: CellWriter, noted: CheckpointFile | None
+        self, group: list[Tile], answers: "list[_Answered]", writer: CellWriter, noted: CheckpointFile | None
     ) -> None:
         """Cells of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
         for tile, answer in zip(group, answers, strict=True):
-            mine = owned(tile, self.analyzer.cells_of(answer), self.slide, self.tissue)
+            mine = owned(tile, answer.cells, self.slide, self.tissue)
             found = TileFound(
                 cells=mine.taken(self.options.holds(mine.x, mine.y)),
-                overflowed=int(answer.overflowed),
+                overflowed=answer.overflowed,
                 sharpness=self.sharpness.get(tile.index),
                 unreadable=self.unreadable.get(tile.index),
             )
@@ -288,6 +344,6 @@ def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
-    answers = in_order(engine, ([pixels(slide, tile, shape)] for tile in tiles), faintest)
-    found = (analyzer.cells_of(answer) for (answer,) in answers)
-    return joined([owned(tile, cells, slide, None) for tile, cells in zip(tiles, found, strict=True)])
+    read = ([pixels(slide, tile, shape)] for tile in tiles)
+    found = in_order(engine, read, faintest, lambda answer: analyzer.cells_of(answer, slide.working.mpp))
+    return joined([owned(tile, cells, slide, None) for tile, (cells,) in zip(tiles, found, strict=True)])

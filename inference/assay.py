@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from inference.analyzers import membrane
 from inference.analyzers.analyzer import Analyzer
+from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.analyzers.nuclear import (
     ALLRED_IS,
     ALLRED_PS,
@@ -72,6 +74,8 @@ class Assay:
     built_in: BuiltIn
     scope: Scope = field(default_factory=Scope)
     names: frozenset[str] = frozenset()
+    other_rules: Scope = field(default_factory=Scope)
+    """Sites whose slides are scored by rules that aren't the assay's."""
 
     @property
     def kind(self) -> str:
@@ -80,6 +84,12 @@ class Assay:
     def region(self, name: str) -> Region:
         """Raises KeyError."""
         return next(r for r in self.analyzer.regions if r.name == name)
+
+    def check_site(self, site_code: str, site_text: str) -> None:
+        """Raises Refused SITE_UNSUPPORTED where a site's slides are scored by other rules than the assay's."""
+        if (site_code or site_text) and self.other_rules.holds(site_code, site_text):
+            message = f"{self.marker} of this site is scored by other rules than those here: score it by eye"
+            raise Refused(Reason.SITE_UNSUPPORTED, message)
 
     def out_of_scope(self, site_code: str = "", site_text: str = "") -> bool:
         """Is the marker, or the site where one is given, something that the model card doesn't cover?"""
@@ -97,6 +107,23 @@ BUILT_IN = BuiltIn(
 )
 ENDOMETRIUM = Scope(sites=frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"}))
 """What the networks were trained on (docs/models)."""
+BREAST = Scope(sites=frozenset({"breast", "mamma", "mammary", "76752008", "t-04000", "c50", "c50.9"}))
+STOMACH = Scope(
+    sites=frozenset(
+        {
+            "stomach",
+            "gastric",
+            "gastroesophageal",
+            "gastro-oesophageal",
+            "cardia",
+            "69695003",
+            "t-57000",
+            "c16",
+            "c16.9",
+        }
+        | {"gastro-esophageal", "gastrooesophageal", "pylorus", "25271004", "t-63000"}
+    )
+)
 SCORES = (ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
 PERCENT_ALONE = (PERCENT_POSITIVE, *COUNTS)
 
@@ -239,5 +266,21 @@ for _assay in (
     ),
     _nuclear("KI67", "MIB1", measures=(H_SCORE, PERCENT_POSITIVE, KI67_GROUP, *SCORES)),
     _nuclear("P53", "TP53", measures=PERCENT_ALONE, clinical_region=ALL),
+    Assay(
+        marker="HER2",
+        names=frozenset({"HER2/neu", "ERBB2", "c-erbB-2", "HER-2"}),
+        analyzer=membrane.MEMBRANE,
+        model="membrane",
+        measures=membrane.MEASURES,
+        clinical_region=membrane.TUMOUR,
+        built_in=BuiltIn(
+            name="built-in-membrane",
+            revision=1,
+            criteria=MembraneCriteria(),
+            source="rendered cells (docs/models/membrane.md); not validated on patient material",
+        ),
+        scope=BREAST,
+        other_rules=STOMACH,
+    ),
 ):
     register(_assay)

@@ -3,11 +3,11 @@
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,24 +70,27 @@ class Engine(Protocol):
         ...
 
 
-_Answer = tuple[int, list[TileAnswer]]
-"""A group's place in the order, and what was found on its tiles."""
+Made = TypeVar("Made")
 
 
-def in_order(engine: Engine, groups: Iterator[list[Rgb]], faintest: float) -> Iterator[list[TileAnswer]]:
-    """Answers of groups of tiles of one shape, in their order; a worker holds one group's pixels at a time.
+def in_order(
+    engine: Engine, groups: Iterator[list[Rgb]], faintest: float, made: Callable[[TileAnswer], Made]
+) -> Iterator[list[Made]]:
+    """What is `made` of the answers of groups of tiles of one shape, in their order; a worker holds one group's pixels
+    at a time, and makes of each answer what is made of it.
 
     A worker takes its own tiles from `groups`, one worker at a time: a thread that only reads would be one busy thread
     more than there are cores, and push the networks off them.
     """
     source, taking = enumerate(groups), threading.Lock()
-    answered: dict[int, list[TileAnswer]] = {}
-    waiting: deque[Future[_Answer | None]] = deque()
+    answered: dict[int, list[Made]] = {}
+    waiting: deque[Future[tuple[int, list[Made]] | None]] = deque()
 
-    def answer() -> _Answer | None:
+    def answer() -> tuple[int, list[Made]] | None:
+        """A group's place in the order, and what was made of it."""
         with taking:
             taken = next(source, None)
-        return None if taken is None else (taken[0], _detect(engine, taken[1], faintest))
+        return None if taken is None else (taken[0], [made(a) for a in _detect(engine, taken[1], faintest)])
 
     with ThreadPoolExecutor(engine.workers, thread_name_prefix="infer") as pool:
         try:

@@ -52,12 +52,12 @@ PEN_HUES = (75.0, 195.0)
 PEN_SATURATION = 0.45
 
 
-def looks_like_he(picture: Rgb) -> bool:
-    """Is most of what is stained pink or purple-pink? On a picture of any resolution."""
+def looks_like_he(picture: Rgb, saturation_from: float = EOSIN_SATURATION) -> bool:
+    """Is most of what is stained pink or purple-pink, and so saturated at least? On a picture of any resolution."""
     stained = pink = 0
     for hue, saturation, density in _bands(picture):
         is_stained = density > STAINED_DENSITY
-        is_pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > EOSIN_SATURATION)
+        is_pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > saturation_from)
         stained, pink = stained + int(is_stained.sum()), pink + int((is_pink & is_stained).sum())
     return stained >= 20 and pink / stained > EOSIN_SHARE
 

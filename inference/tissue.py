@@ -57,14 +57,23 @@ class Tissue:
         return min(max(int((v + 0.5) * self.cells_per_px), 0), cells - 1)
 
 
-def find_tissue(slide: Slide, region: Region, *, within: Area | None = None, without: Sequence[Area] = ()) -> Tissue:
-    """The tissue of a slide inside a region of its working grid, within an area and without others."""
+def find_tissue(
+    slide: Slide,
+    region: Region,
+    *,
+    within: Area | None = None,
+    without: Sequence[Area] = (),
+    among: Sequence[Area] = (),
+) -> Tissue:
+    """The tissue of a slide inside a region of its working grid, within an area, among those named, without others."""
     overview, grid = slide.overview(MASK_MPP)
     mask = tissue_mask(overview, grid.mpp)
     per_px = slide.working.scale / grid.scale
     mask &= _box(mask.shape, region, per_px)
     if within is not None:
         mask &= within.drawn(mask.shape, 1 / grid.scale)
+    if among:
+        mask &= np.any([area.drawn(mask.shape, 1 / grid.scale) for area in among], axis=0)
     for left_out in without:
         mask &= ~_core(left_out.drawn(mask.shape, 1 / grid.scale))
     margin = max(round(MARGIN_UM / grid.mpp), 1)

@@ -1,4 +1,6 @@
-"""THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
+"""THE PATH of a case on one page: order, assay, retrieve, control, tile, infer, measure, score, store, report,
+route.
+"""
 
 import shutil
 import uuid
@@ -9,9 +11,10 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from inference.analyze import Options, Progress, analyze
+from inference.analyze import Options, Progress, analyze, not_analysed
 from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
+from inference.cells.file import add_columns
 from inference.cells.histograms import Histograms
 from inference.checkpoint import Checkpoint, forget
 from inference.control import ControlStatus
@@ -23,8 +26,10 @@ from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
+from server.control_gate import Asked, Gate, gate_of_order, of_control_slide
 from server.domain.choice import Chosen, choose
 from server.domain.clock import Clock, utc_now
+from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
@@ -39,6 +44,7 @@ from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
+DRIFT = ControlWarning.CONTROL_DRIFT
 SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
@@ -47,14 +53,15 @@ URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.
 class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
-    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send. `outlines` says whether those of nuclei are found too, where they can
-    be.
+    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `controls` what it asks of its
+    controls, `engine` what runs an assay's model; `reporting` makes what its routes send. `outlines` says whether those
+    of nuclei are found too, where they can be.
     """
 
     store: Store
     source: Callable[[str], SlideSource]
     rules: Callable[[str], ProfileRules]
+    controls: Callable[[str], ControlRules] = lambda _: ControlRules()
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
     reporting: Reporting
@@ -104,6 +111,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     order = claim.order
     asked = order.request
     assay = assay_of(asked.marker, "the order")
+    assay.check_site(asked.specimen.site_code, asked.specimen.site_text)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     query = SlideQuery(
         slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
@@ -113,6 +121,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
+    control = asked_control(order, assay, services, chosen)
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
@@ -124,6 +133,8 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
+            gate=lambda slide: gate_of_order(slide, engine, chosen.profile.criteria, control, services.store),
+            after=lambda gate, found: of_control_slide(gate, found, chosen.profile.criteria, control, services.store),
             options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
@@ -135,6 +146,20 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         told = reports.result or result
         rewrite_warnings(told, folder)
         return told, reports.deliveries
+
+
+def asked_control(order: Order, assay: Assay, services: CaseServices, chosen: Chosen) -> Asked:
+    """What its controls are asked of."""
+    asked = order.request
+    return Asked(
+        lab=asked.lab,
+        assay=assay,
+        specimen=asked.specimen,
+        preparation=chosen.choice.preparation,
+        rules=services.controls(asked.lab),
+        today=services.today(),
+        now=services.now(),
+    )
 
 
 def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequence[Dataset]) -> Chosen:
@@ -160,13 +185,17 @@ def score_slide(
     *,
     order: Order | None = None,
     chosen: Chosen | None = None,
+    gate: Callable[[Slide], Gate] = lambda _: Gate(),
+    after: Callable[[Gate, Histograms], Gate] = lambda gate, _: gate,
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
     """Analyse a slide and score it by a profile, of an order the one `chosen`.
 
-    Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
+    `gate` measures its controls before the case: where that withholds the score, the case isn't analysed and the result
+    has no rows. `after` judges those that are known only then. Leaves result.json, overlay.png and the cells
+    (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
@@ -174,20 +203,32 @@ def score_slide(
     options = options or Options()
     if needs_outlines(criteria):
         options = replace(options, outlines=True)
+    with stage("control"):
+        controls = gate(slide)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
+        asked = replace(options, without=(*options.without, *controls.areas))
+        look = analyze if controls.open else not_analysed
+        analysis = look(slide, engine, analyzer, cells_file, asked, progress, checkpoint)
+    controls = after(controls, analysis.histograms)
+    metrics.controlled(assay.marker, controls.control.status, drifted=DRIFT in controls.warnings)
     metrics.analysed(analysis)
+    check_scorable(assay, analysis.histograms, profile)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
+    add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
     specimen = order.request.specimen if order else Specimen()
+    rows = scores_of(assay, analysis.histograms, profile, fields, specimen, controls.control.status)
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
+    slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
-        id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
+        id=result_id(
+            order.id if order else None, profile, analysis.model.sha256, slide_named, order.run if order else 1
+        ),
         order_id=order.id if order else None,
         created_at=now().replace(microsecond=0),
         marker=assay.marker,
         clinical_region=assay.clinical_region,
         profile=profile,
-        scores=scores_of(assay, analysis.histograms, profile, fields, specimen),
+        scores=rows if controls.open else (),
         analysis=analysis,
         artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
@@ -195,8 +236,14 @@ def score_slide(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
+            *(remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp) if controls.open else ()),
+            *(() if options.among or not controls.open else assay.analyzer.whole_remarks),
+            *controls.warnings,
         ),
         choice=None if chosen is None else chosen.choice,
+        control=controls.control,
+        cores=controls.cores,
+        run=order.run if order else 1,
     )
     write_files(result, slide, fields, folder)
     return result
@@ -216,23 +263,60 @@ def scores_of(
 
     After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
     """
-    rows = _rows(assay, histograms.of_region(""), profile, fields)
-    for region in histograms.drawn:
-        of_region = _rows(assay, histograms.of_region(region), profile, (drawn or {}).get(region))
+    rows = _rows(assay, *_scored_part(assay, histograms, fields, drawn), profile)
+    for region in histograms.drawn if not is_drawn(assay, histograms) else ():
+        of_region = _rows(assay, histograms.of_region(region), (drawn or {}).get(region), profile)
         rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
     breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
     return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
 
-def _rows(assay: Assay, histograms: Histograms, profile: Profile, fields: Fields | None) -> tuple[Score, ...]:
+def is_drawn(assay: Assay, histograms: Histograms) -> bool:
+    """Has a person drawn what the assay's score is to be of?"""
+    return bool(assay.analyzer.whole_remarks) and assay.clinical_region in histograms.drawn
+
+
+def _scored_part(
+    assay: Assay, histograms: Histograms, fields: Fields | None, drawn: Mapping[str, Fields] | None
+) -> tuple[Histograms, Fields | None]:
+    """All cells; those of the region that was drawn, where the score is to be of one."""
+    if not is_drawn(assay, histograms):
+        return histograms.of_region(""), fields
+    return histograms.of_region(assay.clinical_region), (drawn or {}).get(assay.clinical_region)
+
+
+def remarks_of(
+    assay: Assay,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    mpp: float,
+    drawn: Mapping[str, Fields] | None = None,
+) -> tuple[str, ...]:
+    """What stands beside the scores, by the analyzer."""
+    histograms, fields = _scored_part(assay, histograms, fields, drawn)
+    counts = assay.analyzer.counts(histograms, profile.criteria)
+    return assay.analyzer.remarks(counts, None if fields is None else fields.counts, mpp)
+
+
+def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:
+    """Raises Refused by the analyzer's reason."""
+    found = assay.analyzer.unscorable(histograms, assay.analyzer.counts(histograms.of_region(""), profile.criteria))
+    if found is not None:
+        raise Refused(found.reason, found.message)
+
+
+def _rows(assay: Assay, histograms: Histograms, fields: Fields | None, profile: Profile) -> tuple[Score, ...]:
     counts = assay.analyzer.counts(histograms, profile.criteria)
     return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
 
 
-def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
-    """The same order, profile revision and model give the same identifier: a second attempt makes no second result.
+def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:
+    """The same run of an order, profile revision and model give the same identifier: a second attempt makes no second
+    result.
 
     Without an order, `slide` says which slide and region were scored.
     """
     subject = order_id or f"{slide}/{profile.criteria}"
-    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}/{profile.label}/{model_sha256}")))
+    again = "" if run == 1 else f"#{run}"
+    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}{again}/{profile.label}/{model_sha256}")))

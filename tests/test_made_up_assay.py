@@ -22,7 +22,7 @@ from chromogen.v1 import result_pb2, result_service_pb2, result_service_pb2_grpc
 from pydicom import Dataset, dcmread
 
 from inference.analysis import ModelFacts
-from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch
+from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.assay import Assay, BuiltIn, Scope, assay_of, register, unregister
 from inference.cells.file import read_cells
 from inference.cells.histograms import Histograms, HistogramSpec
@@ -112,7 +112,7 @@ class GlowCriteria:
         return {"glow_from": str(self.cut), "lamp": self.lamp}
 
 
-class MadeUpAnalyzer:
+class MadeUpAnalyzer(Usual):
     """`inference.analyzers.analyzer.Analyzer`: two regions by the number of lobes, bright or dim by the glow."""
 
     kind = "made_up"
@@ -130,7 +130,7 @@ class MadeUpAnalyzer:
     controls = ()
     file_stem = "cells"
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         c = answer.columns
         return made_cells(SCHEMA, c["x"], c["y"], confidence=c["sure"], lobes=c["lobes"], glow=c["glow"])
 

@@ -5,7 +5,7 @@ Cells fall into `groups`: by region and by what the criteria make of them. Count
 maps and pictures are made of, whether they come from the file or, exactly the same, from the histograms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from inference.criteria import Criteria
 from inference.errors import Reason
 from inference.infer import TileAnswer
 from inference.measures import Measure, Region, Score
+from inference.pattern import Pattern
 from inference.slide import Rgb
 
 Groups = npt.NDArray[np.uint8]
@@ -133,12 +134,31 @@ class Analyzer(Protocol):
         """
         ...
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
-        """The cells of one tile, in pixels of the tile, from what the model answered."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that every report of it says."""
+        ...
+
+    @property
+    def whole_remarks(self) -> tuple[str, ...]:
+        """Words that stand beside scores of the whole tissue, where nobody drew what is to be scored."""
+        ...
+
+    @property
+    def remark_words(self) -> frozenset[str]:
+        """All that `remarks` can say."""
+        ...
+
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
+        """The cells of one tile of `mpp` µm/px, in pixels of the tile, from what the model answered."""
         ...
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         """What is wrong where the low-power picture looks like a stain that this kind of assay isn't for."""
+        ...
+
+    def misplaced(self, pattern: Pattern) -> Mismatch | None:
+        """What is wrong where brown lies in other parts of cells than it is measured in."""
         ...
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
@@ -167,3 +187,35 @@ class Analyzer(Protocol):
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
         """What JSON says of this kind beside the rows."""
         ...
+
+    def remarks(self, counts: IntArray, fields: IntArray | None, mpp: float) -> tuple[str, ...]:
+        """Words (UPPER_SNAKE) that stand beside the scores of these counts, of a slide seen at `mpp` µm/px."""
+        ...
+
+    def unscorable(self, histograms: Histograms, counts: IntArray) -> Mismatch | None:
+        """Why what was found can't be scored at all."""
+        ...
+
+    def scored_columns(self, cells: Cells, criteria: Criteria) -> Mapping[str, npt.NDArray[Any]]:
+        """Columns, numbers or texts, that the file of a scored slide's cells has beside those of the schema."""
+        ...
+
+
+class Usual:
+    """What most kinds of assay answer; an analyzer may build on it."""
+
+    notes: tuple[str, ...] = ()
+    whole_remarks: tuple[str, ...] = ()
+    remark_words: frozenset[str] = frozenset()
+
+    def misplaced(self, pattern: Pattern) -> Mismatch | None:
+        return None
+
+    def remarks(self, counts: IntArray, fields: IntArray | None, mpp: float) -> tuple[str, ...]:
+        return ()
+
+    def unscorable(self, histograms: Histograms, counts: IntArray) -> Mismatch | None:
+        return None
+
+    def scored_columns(self, cells: Cells, criteria: Criteria) -> Mapping[str, npt.NDArray[Any]]:
+        return {}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import quality
-from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch
+from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.cells.by_hand import overruled
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
@@ -32,6 +32,7 @@ from inference.guideline import ER_STATUS, KI67_GROUP, PGR_STATUS, category_of
 from inference.infer import TileAnswer
 from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
 from inference.outline import OUTLINE, RAYS
+from inference.pattern import Pattern
 from inference.score import CountScore, score
 from inference.slide import Rgb
 
@@ -52,6 +53,7 @@ SCHEMA = CellSchema(
         Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
     ),
     optional=(
+        Column(name="nucleus", dtype="float32", meaning="probability of a nucleus of any kind", low=0, high=1),
         Column(name=OUTLINE, dtype="uint8", meaning="radii in 0.05 um along 24 rays from the centre", width=RAYS),
         Column(name="area_um2", dtype="float32", meaning="area within the outline", unit="um2", low=0),
         Column(
@@ -137,7 +139,7 @@ CONTROLS = (
 """Ours, where a laboratory has no ranges of its own."""
 
 
-class NuclearAnalyzer:
+class NuclearAnalyzer(Usual):
     """`inference.analyzers.analyzer.Analyzer` for nuclear stains."""
 
     kind = "nuclear"
@@ -159,7 +161,7 @@ class NuclearAnalyzer:
     controls = CONTROLS
     file_stem = "nuclei"
 
-    def cells_of(self, answer: TileAnswer) -> Cells:
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         c = answer.columns
         return made_cells(
             SCHEMA,
@@ -175,6 +177,12 @@ class NuclearAnalyzer:
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         """H&E: nothing of it is brown or blue."""
         return NOT_IHC if quality.looks_like_he(overview) else None
+
+    def misplaced(self, pattern: Pattern) -> Mismatch | None:
+        if pattern is Pattern.MEMBRANE:
+            message = "the stain lies on membranes, not in nuclei; check which slide was ordered"
+            return Mismatch(reason=Reason.NOT_NUCLEAR, message=message)
+        return None
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         grade = grades(cells["hue"], cells["value"], _densities(cells, criteria), _thresholds(criteria))

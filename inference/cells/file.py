@@ -4,7 +4,7 @@ Columns: `x_um`, `y_um` from the left and top edge of the slide, `x_px`, `y_px` 
 centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference.cells.by_hand import BY_HAND, with_by_hand
-from inference.cells.values import Cells, CellSchema, Column, shaped
+from inference.cells.values import Cells, CellSchema, Column, made_cells, shaped
 from inference.errors import Reason, Refused
 
 SCHEMA_KEY = b"chromogen.cells"
@@ -88,6 +88,34 @@ class CellWriter:
             self._part.unlink(missing_ok=True)  # gone already where all went well
 
 
+def add_columns(path: Path, schema: CellSchema, of: Callable[[Cells], Mapping[str, npt.NDArray[Any]]]) -> None:
+    """Write a file of cells anew with what `of` says of them, numbers or texts, beside its own columns; nothing changes
+    where it says nothing.
+    """
+    with _opened(path) as file:
+        kept = file.schema_arrow
+        extra = _table(of(made_cells(schema, [], [], **{name: [] for name in schema.names})))
+        if extra.num_columns == 0:
+            return
+        part = path.with_name(path.name + ".part")
+        wide = pa.schema([*kept, *extra.schema], metadata=kept.metadata)
+        with pq.ParquetWriter(part, wide, compression="zstd") as writer:
+            for batch in file.iter_batches(batch_size=ROWS):
+                added = _table(of(_cells(batch, schema)))
+                writer.write_table(pa.Table.from_arrays([*batch.columns, *added.columns], schema=wide))
+    part.replace(path)
+
+
+def _table(columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
+    arrays = {n: pa.array(v.tolist(), pa.string()) if v.dtype.kind == "U" else pa.array(v) for n, v in columns.items()}
+    return pa.table(arrays)
+
+
+def _cells(batch: pa.RecordBatch, schema: CellSchema) -> Cells:
+    x, y = (batch.column(name).to_numpy().astype(np.float64) for name in ("x_px", "y_px"))
+    return Cells(schema, x, y, {c.name: _numbers(batch.column(c.name), c) for c in schema.columns})
+
+
 def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
@@ -100,13 +128,12 @@ def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterat
         found = schema.having(file.schema_arrow.names)
         found = with_by_hand(found) if BY_HAND in file.schema_arrow.names else found
         for batch in file.iter_batches(batch_size=rows):
-            x, y = (batch.column(name).to_numpy().astype(np.float64) for name in ("x_px", "y_px"))
-            yield Cells(found, x, y, {c.name: _numbers(batch.column(c.name), c) for c in found.columns})
+            yield _cells(batch, found)
 
 
 def _numbers(values: pa.Array, column: Column) -> npt.NDArray[Any]:
     one = values if column.width == 1 else values.flatten()
-    return shaped(one.to_numpy(zero_copy_only=column.width == 1), column)
+    return shaped(one.to_numpy(zero_copy_only=column.width == 1 and column.dtype != "bool"), column)
 
 
 def columns_of(path: Path) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Joint histograms over the quantised columns of cells, by name: scores under any criteria follow from them exactly."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,22 @@ def at_region(name: str, region: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramSpec:
-    """Which whole-numbered columns a histogram counts over, and how many values each has (from 0)."""
+    """Which whole-numbered columns a histogram counts over, and how many values each has (from 0).
+
+    A column with `edges` is counted by how many of them it reaches.
+    """
 
     name: str
     columns: tuple[str, ...]
     shape: tuple[int, ...]
+    edges: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def values(self, cells: Cells, column: str) -> npt.NDArray[Any]:
+        """What each cell is counted as, along the axis of a column."""
+        found = cells[column]
+        if column in self.edges:
+            return np.asarray(np.digitize(found, self.edges[column]))
+        return np.asarray(found, np.intp) if found.dtype.kind == "b" else found
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +58,7 @@ class Histograms:
     def add(self, cells: Cells, specs: Sequence[HistogramSpec], *, region: str = "") -> None:
         """Count these cells too (in place)."""
         for spec in specs:
-            self.count(spec, tuple(cells[name] for name in spec.columns), region=region)
+            self.count(spec, tuple(spec.values(cells, name) for name in spec.columns), region=region)
 
     def count(self, spec: HistogramSpec, values: tuple[npt.NDArray[Any], ...], *, region: str = "") -> None:
         """Count cells by the values of the spec's columns, in its order (in place)."""

@@ -13,7 +13,11 @@ from inference.training.peaks import Calibration, find_peaks
 
 PIXELS_PER_PLACE = 64
 DETECTION, GRADING = "nuclei_detection", "staining_grading"
-FINGERPRINTS = {DETECTION: "detection_fingerprint", GRADING: "grading_fingerprint"}
+FINGERPRINTS = {
+    DETECTION: "detection_fingerprint",
+    GRADING: "grading_fingerprint",
+    "membrane_stains": "membrane_fingerprint",
+}
 """The output of each graph that says which graph answered."""
 
 

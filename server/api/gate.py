@@ -109,8 +109,12 @@ class _Passage:
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
     """One for a server."""
 
-    def __init__(self, authenticate: Authenticate, *, rate: Rate, rooms: Rooms, note_refusal: NoteRefusal) -> None:
+    def __init__(
+        self, authenticate: Authenticate, *, rate: Rate, rooms: Rooms, note_refusal: NoteRefusal, certificates: bool
+    ) -> None:
+        """`certificates`: clients show one (where none is asked for, to look for it takes longer than the token)."""
         self._authenticate, self._rate, self._rooms, self._note_refusal = authenticate, rate, rooms, note_refusal
+        self._certificates = certificates
         self._stopping = threading.Event()
         self._door = ThreadPoolExecutor(AUTHENTICATING_THREADS, thread_name_prefix="grpc-door")
         self._waiting = Waiting(MOST_PUBLIC_WAITING)
@@ -126,7 +130,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
         self._rooms.close()
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Every method takes bytes, as a stream: gRPC would else await a message before anyone is asked who he is."""
+        """Every method takes bytes, as a stream: gRPC would else await a message before anyone is asked who he is.
+
+        One answer is returned, and goes out with the status: written, it would go alone.
+        """
         found = await continuation(details)
         if found is None:
             return grpc.stream_stream_rpc_method_handler(self._unknown)
@@ -170,7 +177,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
     def _single(self, method: str, handler: Handler) -> Any:
         room, most = self._rooms.of(method), _most(method)
 
-        async def answer(_: object, context: grpc.aio.ServicerContext) -> None:
+        async def answer(_: object, context: grpc.aio.ServicerContext) -> bytes:
             async with self._passing(method, context, self._rooms.deadline_s) as passage:
                 call = await self._admitted(method, context, passage)
                 release = room.places.take(call.actor.lab)
@@ -183,9 +190,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
                 def work() -> bytes:
                     return handler.serialize(handler.behaviour(parsed(handler.parse, data, most), call))
 
-                await context.write(await outcome(room.pool, work, passage.left_s, release))
+                return await outcome(room.pool, work, passage.left_s, release)
+            return b""  # nobody waits for it
 
-        return grpc.stream_stream_rpc_method_handler(answer)
+        return grpc.stream_unary_rpc_method_handler(answer)
 
     def _streamed(self, method: str, handler: Handler) -> Any:
         room, most = self._rooms.streams, _most(method)
@@ -250,7 +258,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
 
     async def _caller(self, context: grpc.aio.ServicerContext) -> Caller:
         """On the loop where the keys are at hand, else in a thread: few callers at once wait for them, for seconds."""
-        metadata, certificate = tuple(context.invocation_metadata() or ()), _certificate(context)
+        metadata = tuple(context.invocation_metadata() or ())
+        certificate = _certificate(context) if self._certificates else None
         if not self._authenticate.may_wait(metadata):
             return self._authenticate(metadata, certificate)
         return await self._at_the_door(lambda: self._authenticate(metadata, certificate))

@@ -7,7 +7,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from server.domain.errors import Failed, ServiceReason
 
@@ -63,12 +63,11 @@ def _submitted(pool: ThreadPoolExecutor, work: Callable[[], T], release: Release
 
 
 async def _awaited(future: "Future[T]", within_s: float, late: str) -> T:
-    waiter: asyncio.Future[Any] = asyncio.wrap_future(future)
+    """What hasn't begun when nobody waits any more, never does. A timeout that `future` raises is its own."""
     try:
-        done, _ = await asyncio.wait({waiter}, timeout=max(within_s, 0))
-        if not done:
-            raise Failed(ServiceReason.DEADLINE_EXCEEDED, late, retryable=True)
-        result: T = waiter.result()
-        return result
-    finally:
-        waiter.cancel()  # what hasn't begun never does
+        async with asyncio.timeout(max(within_s, 0)) as limit:
+            return await asyncio.wrap_future(future)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise Failed(ServiceReason.DEADLINE_EXCEEDED, late, retryable=True) from None

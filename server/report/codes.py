@@ -16,6 +16,7 @@ from enum import StrEnum
 from inference.analyzers import nuclear
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay, assays
+from inference.control import ControlStatus
 from inference.guideline import ER_STATUS, PGR_STATUS
 from inference.guideline import NEGATIVE as NEGATIVE_STATUS
 from inference.guideline import POSITIVE as POSITIVE_STATUS
@@ -88,6 +89,11 @@ COMMENT = _own("COMMENT", "What a guideline's category means")
 USE = _own("INTENDED_USE", "Intended use")
 PROFILE = _own("PROFILE", "Profile and revision of the thresholds")
 MODEL_SHA256 = _own("MODEL_SHA256", "SHA-256 of the model")
+CONTROL_STATUS = _own("CONTROL_STATUS", "Status of the control: passed, failed, absent")
+CONTROL = _own("CONTROL", "Control tissue: what was expected and what was found")
+CONTROL_PASSED = _own("CONTROL_PASSED", "Control passed")
+CONTROL_FAILED = _own("CONTROL_FAILED", "Control failed")
+CONTROL_ABSENT = _own("CONTROL_ABSENT", "Control absent")
 REFUSAL = _own("REFUSAL", "Reason why there is no score")
 QUALITATIVE_EVALUATIONS = Code(
     value="C0034375", scheme=Scheme.UMLS, meaning="Qualitative Evaluations", source="DICOM PS3.16 TID 1500"
@@ -186,13 +192,21 @@ ORDERED: dict[str, tuple[Code, ...]] = {
 }
 """By what else a marker is ordered."""
 
+CONTROL_ANSWERS = {
+    ControlStatus.PASSED: CONTROL_PASSED,
+    ControlStatus.FAILED: CONTROL_FAILED,
+    ControlStatus.ABSENT: CONTROL_ABSENT,
+}
+
 _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
-_ANSWERS = {("HER2_SCORE", answer.meaning): answer for answer in HER2_SCORES} | {
+_ANSWERS = {(of, answer.meaning): answer for of in ("HER2_SCORE", "HER2_OTHER_SCORE") for answer in HER2_SCORES} | {
     (status.code, category): answer
     for status in (ER_STATUS, PGR_STATUS)
     for category, answer in ((POSITIVE_STATUS, ANSWER_POSITIVE), (NEGATIVE_STATUS, ANSWER_NEGATIVE))
 }
 """What public lists call a measure's categories."""
+_CODED = frozenset({"HER2_LOW", "HER2_REFLEX"})
+"""Measures whose categories are coded though no public list is known."""
 _STRUCTURES = {"nucleus": NUCLEUS, "cell": CELL}
 _STAINS = {"immunohistochemistry": IMMUNOHISTOCHEMISTRY}
 
@@ -231,8 +245,8 @@ def answer_of(row: Score) -> Code:
 
 
 def has_public_answers(measure: str) -> bool:
-    """Has a public list answers for a measure, by its code, even where it has none for each category?"""
-    return any(of == measure for of, _ in _ANSWERS)
+    """Are a measure's answers, by its code, coded: has a public list some, even where it has none for each category?"""
+    return measure in _CODED or any(of == measure for of, _ in _ANSWERS)
 
 
 def _answer(measure: str, category: str) -> Code:
@@ -292,7 +306,8 @@ def table() -> tuple[Code, ...]:
     named = [v for v in globals().values() if isinstance(v, Code)]
     listed = [c for v in globals().values() if isinstance(v, tuple) for c in v if isinstance(c, Code)]
     ordered = [c for those in ORDERED.values() for c in those if c not in named]
-    return (*named, *listed, *ordered, *PUBLIC.values(), *{c.value: c for c in _of_assays() if c not in named}.values())
+    own = {c.value: c for c in _of_assays() if c not in named and c not in listed}
+    return (*named, *listed, *ordered, *PUBLIC.values(), *own.values())
 
 
 def _of_assays() -> Iterator[Code]:

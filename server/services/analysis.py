@@ -17,7 +17,7 @@ from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Specimen
 from server.domain.profile import Profile, built_in, check_kind
-from server.pipeline import scores_of
+from server.pipeline import remarks_of, scores_of
 from server.services.profiles import ProfileService
 from server.services.wanted_slide import WantedSlide
 
@@ -101,7 +101,11 @@ class AnalysisService:
         return Found(
             cells=cells,
             scores=scores_of(assay, histograms, method.profile, None, Specimen()),
-            warnings=(*first, *(w.value for w, there in said.items() if there)),
+            warnings=(
+                *first,
+                *(w.value for w, there in said.items() if there),
+                *remarks_of(assay, histograms, method.profile, None, slide.facts.mpp),
+            ),
             model=engine.facts,
         )
 

@@ -5,7 +5,7 @@ and queued in the same transaction.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,15 +15,18 @@ import numpy as np
 import structlog
 
 from inference.cells.file import read_cells
+from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, Mask
 from inference.change import Edits, Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
+from server.control_gate import control_under
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, NOT_MADE, Nature
 from server.domain.change import Change, RegionClass
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
+from server.domain.control import ControlWarning
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
 from server.domain.order import Specimen
@@ -33,7 +36,7 @@ from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
-from server.pipeline import result_id, scores_of
+from server.pipeline import check_scorable, is_drawn, remarks_of, result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
 
@@ -78,6 +81,7 @@ class ResultService:
         view = self._results.get(actor, result_id)
         old = view.result
         check_kind(profile, old.assay)
+        check_scored(old)
         change = replace(old.change or NO_CHANGE, by=actor.subject, why=f"scored by profile {profile.label}")
         identity = identity_of(old, profile, change)
         try:
@@ -87,15 +91,21 @@ class ResultService:
                 raise
         assay, order = old.assay, self._results.order_of(actor, result_id)
         fields, drawn = known_fields(old, profile)
+        check_scorable(assay, old.analysis.histograms, profile)
         specimen = Specimen() if order is None else order.request.specimen
+        controls = control_under(old, profile.criteria)
+        status, histograms = controls.control.status, old.analysis.histograms
+        rows = scores_of(assay, histograms, profile, fields, specimen, status, drawn=drawn)
         made = replace(
             old,
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn=drawn),
+            scores=() if controls.control.withheld else rows,
+            control=controls.control,
+            cores=controls.cores,
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=warnings_of(old, interval_missing=fields is None),
+            warnings=(*warnings_of(old, old.analysis.histograms, profile, fields, drawn), *controls.warnings),
             predecessor=old.id,
             change=change,
             software=software_version(),
@@ -106,6 +116,7 @@ class ResultService:
     def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
+        _check_drawn(view.result)
         signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
         return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
 
@@ -141,8 +152,11 @@ class ResultService:
         return self._results.record(actor, entries, self._signed(actor, latter, ResultState.CORRECTED, signing))
 
     def _signed(self, actor: Caller, view: ResultView, state: ResultState, signing: Signing) -> Sequence[Delivery]:
-        """Nothing for a result without an order."""
+        """Nothing for a result without an order. Raises Refused RESULT_STATE where its score is withheld."""
         check_result_transition(view.state, state)
+        if view.result.control.withheld:
+            message = f"its score is withheld ({view.result.control.withheld}): there is nothing to sign; reject it"
+            raise Refused(ServiceReason.RESULT_STATE, message)
         order = self._results.order_of(actor, view.result.id)
         if order is None:
             return ()
@@ -163,6 +177,13 @@ class ResultService:
         while view.result.predecessor is not None:
             view = self._results.get(actor, view.result.predecessor)
         return view
+
+
+def _check_drawn(result: Result) -> None:
+    """Raises Refused RESULT_STATE where what is scored has to be drawn by a person, and nobody has."""
+    if set(result.assay.analyzer.whole_remarks) & set(result.warnings):
+        message = "the score is of the whole tissue, not of the invasive tumour alone: draw the tumour before signing"
+        raise Refused(ServiceReason.RESULT_STATE, message)
 
 
 def cells_file_of(result: Result) -> Path:
@@ -212,12 +233,28 @@ def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[
         return None, {}
 
 
-def warnings_of(old: Result, *, interval_missing: bool) -> tuple[str, ...]:
-    """Those of the old result, but for its profile's and artifacts'; a missing interval is said of each anew."""
+def check_scored(result: Result) -> None:
+    """Raises Refused RESULT_STATE where a control withholds the score: its cells were never counted."""
+    if result.control.withheld and result.predecessor is None:
+        message = f"its score is withheld ({result.control.withheld}): no cells were counted; order the slide anew"
+        raise Refused(ServiceReason.RESULT_STATE, message)
+
+
+def warnings_of(
+    old: Result, histograms: Histograms, profile: Profile, fields: Fields | None, drawn: Mapping[str, Fields]
+) -> tuple[str, ...]:
+    """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
+    missing interval, are said of each anew. That its control failed is for `control_under` to say.
+    """
+    assay = old.assay
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
-    kept = tuple(w for w in old.warnings if w not in anew)
-    has_intervals = any(measure.interval for measure in old.assay.measures)
-    return (*kept, Warning.INTERVAL_MISSING.value) if interval_missing and has_intervals else kept
+    anew.add(ControlWarning.CONTROL_FAILED.value)
+    said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.whole_remarks)
+    kept = tuple(w for w in old.warnings if w not in said_anew)
+    remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
+    whole = tuple(w for w in old.warnings if w in assay.analyzer.whole_remarks and not is_drawn(assay, histograms))
+    missing = fields is None and any(measure.interval for measure in assay.measures)
+    return (*kept, *remarks, *whole, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 
 def identity_of(result: Result, profile: Profile, change: Change | None) -> ResultId:
@@ -225,4 +262,5 @@ def identity_of(result: Result, profile: Profile, change: Change | None) -> Resu
     analysis, of_cells = result.analysis, ""
     if change is not None and change.of_cells:
         of_cells = hashlib.sha256(repr((change.regions, change.cells)).encode()).hexdigest()
-    return result_id(result.order_id, profile, analysis.model.sha256 + of_cells, analysis.slide.sha256 or "")
+    model = analysis.model.sha256 + of_cells
+    return result_id(result.order_id, profile, model, analysis.slide.sha256 or "", result.run)

@@ -17,6 +17,7 @@ from tests.models import DETECTION, GRADING, IHC_TILE, SHAPE
 
 ENSEMBLE = IHC_TILE.folder
 MODELS = (DETECTION, GRADING, ENSEMBLE)
+MEMBRANE = ("membrane", "membrane_stains")
 ON_A_PROCESSOR = {"backend", "default_model_filename", "instance_group", "optimization"}
 """What the CPU variant may say otherwise."""
 
@@ -152,7 +153,7 @@ def test_a_repository_of_two_models_is_checked_stamped_and_rendered_whole(copied
     main(["stamp", str(copied)])
     check(copied)
     render_cpu(copied, tmp_path / "cpu", side=256)
-    assert {path.name for path in (tmp_path / "cpu").iterdir()} == {*twin, *twin.values()}
+    assert {path.name for path in (tmp_path / "cpu").iterdir()} == {*twin, *twin.values(), *MEMBRANE}
     (copied / twin[GRADING] / RUNNING / "model.onnx").write_bytes(b"another graph")
     with pytest.raises(Refused, match=r"MODEL_INVALID: other_grading.*SHA-256 differs"):
         check(copied)

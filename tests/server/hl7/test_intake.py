@@ -236,7 +236,7 @@ def test_commit_and_application_acknowledgment_have_different_control_ids() -> N
         ((b"OML^O21^OML_O21", b"ADT^A01"), "AR", "200", "MESSAGE_TYPE_UNSUPPORTED"),
         ((b"ORC|NW", b"ORC|XO"), "AR", "200", "MESSAGE_TYPE_UNSUPPORTED"),
         ((b"14228-1^ER percent of nuclei, tissue", b"14228-9^percent"), "AE", "103", "ASSAY_UNSUPPORTED"),
-        ((b"14228-1^ER percent of nuclei, tissue", b"85319-2^HER2"), "AE", "103", "ASSAY_UNSUPPORTED"),
+        ((b"14228-1^ER percent of nuclei, tissue", b"X-CD3^CD3"), "AE", "103", "ASSAY_UNSUPPORTED"),
         ((b"SAC|||C-1", b"SAC|||"), "AE", "101", "FIELD_MISSING"),
         ((b"SAC|||C-1", b"SAC|||C-1\rSAC|||C-2"), "AE", "100", "MESSAGE_INVALID"),
         ((b"NOBODY", b"NOB\xd6DY"), "AE", "102", "CHARSET_UNDECODABLE"),

@@ -39,8 +39,7 @@ def test_every_name_of_an_assay_orders_it_capitals_signs_and_noise_aside(name: s
 @pytest.mark.parametrize(
     "procedure",
     [
-        ["85319-2", "HER2", "LN"],
-        ["", "HER2/neu"],
+        ["", "PD-L1"],
         ["CD3", "CD3", "L"],
         ["HE", "H&E", "L"],
         ["24317-0", "Hemogram", "LN"],

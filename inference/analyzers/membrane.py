@@ -1,0 +1,371 @@
+"""Membrane stains (HER2 of the breast): cells by how much of their membrane is stained, and how strongly."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference import quality
+from inference.analyzers import her2
+from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.her2 import CLASSES, LOWS, SCORES, Her2
+from inference.analyzers.membrane_cells import STEPS, Measured, measured_cells
+from inference.analyzers.membrane_criteria import MembraneCriteria
+from inference.cells.by_hand import overruled
+from inference.cells.histograms import Histograms, HistogramSpec
+from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
+from inference.control_kind import ControlKind
+from inference.criteria import Criteria
+from inference.errors import Reason
+from inference.infer import TileAnswer
+from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
+from inference.pattern import Pattern
+from inference.slide import Rgb
+
+TUMOUR = "tumour"
+REGIONS = (
+    Region(name=TUMOUR, code="TUMOUR", display="Tumour cells"),
+    Region(name=ALL, code="ALL_CELLS", display="All cells"),
+)
+MAP_ZERO, MAP_UNIT = 20, 1 / 150
+"""The graph's maps are densities in bytes: (byte - MAP_ZERO) x MAP_UNIT."""
+DENSITY_UNIT, DENSITIES = 0.005, 256
+PERCENTS = 101
+COMPLETE, NONE_BELOW = 85, 10
+"""Completeness in percent: complete from, none below."""
+
+WIDE_UM, NARROWEST_UM, ROUND = 3.2, 2.2, 0.85
+"""A tumour cell's nucleus is wide, or round and not small: narrow half axis by mean one. Others are spindles of the
+stroma and small lymphocytes."""
+RINGED, RINGED_NARROWEST_UM, RINGED_STEP = 0.5, 2.0, STEPS // 2
+"""One with a membrane round it is a tumour cell's also where it is smaller."""
+BLUSH, BLUSH_SHARE = 0.11, 0.35
+"""Density of a cytoplasm, and its share of the membrane's, from which the two can't be told apart."""
+COARSE_MPP = 0.375
+"""From here on the faint membranes of a 1+ can be missed."""
+EOSIN_SATURATION = 0.18
+"""A pale ground of a slide that holds no brown may be pinkish; eosin is stronger."""
+COARSE_GAIN = 1.07
+"""What is measured of a crest at 0.25 µm/px by what is measured at 0.5."""
+
+
+def _name(what: str, step: int) -> str:
+    return f"{what}_{step:02d}"
+
+
+COMPLETENESS = tuple(_name("completeness", k) for k in range(STEPS))
+DENSITY = tuple(_name("density", k) for k in range(STEPS))
+SCHEMA = CellSchema(
+    name="membrane",
+    version=1,
+    columns=(
+        Column(name="confidence", dtype="float32", meaning="how clearly a nucleus was found", low=0, high=1),
+        Column(name="tumour", dtype="bool", meaning="whether it is a tumour cell"),
+        Column(name="scorable", dtype="bool", meaning="whether its membrane can be judged"),
+        Column(name="blush", dtype="bool", meaning="whether its cytoplasm is stained"),
+        *(
+            Column(name=name, dtype="uint8", meaning="stained share of the contour", unit="%", low=0, high=100)
+            for name in COMPLETENESS
+        ),
+        *(
+            Column(name=name, dtype="uint8", meaning="mean crest of the stained part, 1/200 density", low=0, high=255)
+            for name in DENSITY
+        ),
+    ),
+)
+HISTOGRAMS = tuple(
+    HistogramSpec(
+        name=_name("stain", k),
+        columns=("tumour", "scorable", "blush", COMPLETENESS[k], DENSITY[k]),
+        shape=(2, 2, 2, 3, DENSITIES),
+        edges={COMPLETENESS[k]: (NONE_BELOW, COMPLETE)},
+    )
+    for k in range(STEPS)
+)
+NOT_SCORABLE, OTHER = len(CLASSES), len(CLASSES) + 1
+COLOURS = (
+    (60, 110, 220),
+    (250, 230, 120),
+    (250, 180, 60),
+    (235, 110, 60),
+    (200, 190, 30),
+    (220, 120, 0),
+    (160, 20, 20),
+)
+GROUPS = (
+    *(
+        Group(
+            name=f"{TUMOUR} {name}",
+            title=f"{TUMOUR}: {name.replace('_', ' ')}",
+            description=f"Tumour cells, membrane stained: {name.replace('_', ' ')}",
+            region=TUMOUR,
+            colour=colour,
+            filled=not name.endswith("incomplete"),
+        )
+        for name, colour in zip(CLASSES, COLOURS, strict=True)
+    ),
+    Group(
+        name=f"{TUMOUR} not scorable",
+        title=f"{TUMOUR}: not scorable",
+        description="Tumour cells whose membrane can't be judged",
+        region=TUMOUR,
+        colour=(150, 150, 150),
+        filled=False,
+    ),
+    Group(name="other", title="other", description="Other cells", region="other", colour=(120, 200, 120), filled=False),
+)
+SEGMENTS = (
+    MapSegment(
+        name="stained",
+        description="At least one tumour cell with a stained membrane",
+        region=TUMOUR,
+        groups=frozenset(range(1, len(CLASSES))),
+    ),
+    MapSegment(
+        name="intense complete",
+        description="At least one tumour cell with an intense complete membrane",
+        region=TUMOUR,
+        groups=frozenset({her2.INTENSE_C}),
+    ),
+)
+
+SCORE = Measure(code="HER2_SCORE", display="HER2 score", title="HER2", categories=SCORES)
+LOW = Measure(code="HER2_LOW", display="HER2-low", title="HER2-low", categories=LOWS)
+OTHER_SCORE = Measure(
+    code="HER2_OTHER_SCORE",
+    display="HER2 score on the other side of 10 %, which an interval spans",
+    title="or",
+    categories=(*SCORES, "none"),
+)
+REFLEX = Measure(code="HER2_REFLEX", display="HER2 reflex testing", categories=("in situ hybridisation", "none"))
+SHARES = tuple(
+    Measure(
+        code=f"HER2_SHARE_{name.upper()}",
+        display=f"Membrane {name.replace('_', ' ')}",
+        unit=PERCENT,
+        title=f"{name.replace('_', ' ').replace('complete', 'c.')} %",
+        interval=True,
+    )
+    for name in CLASSES
+)
+H_SCORE = Measure(code="HER2_HSCORE", display="Membrane H-score", unit=SCORE_UNIT, title="H-score")
+CELLS = Measure(code="COUNT_CELLS", display="Tumour cells scored", unit=ONE, title="cells", whole=True)
+LEFT_OUT = Measure(
+    code="COUNT_NOT_SCORABLE", display="Tumour cells that can't be judged", unit=ONE, title="left out", whole=True
+)
+OTHERS = Measure(code="COUNT_OTHER_CELLS", display="Other cells", unit=ONE, whole=True)
+MEASURES = (SCORE, LOW, OTHER_SCORE, REFLEX, *SHARES, H_SCORE, CELLS, LEFT_OUT, OTHERS)
+
+RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW = "RULE_SILENT", "NEAR_BOUNDARY", "RESOLUTION_LOW"
+NOT_VALIDATED, WHOLE_TISSUE = "NOT_VALIDATED", "WHOLE_TISSUE"
+LEAST_CELLS = 100
+MOST_BLUSH = 0.30
+NOTES = (
+    "HER2: not validated on patient material; research use only.",
+    "HER2: the floor of 1 % for intense complete staining, and the score of patterns on which the guideline is silent"
+    " (RULE_SILENT), are this software's and not the guideline's.",
+)
+
+
+class MembraneAnalyzer(Usual):
+    """`inference.analyzers.analyzer.Analyzer` for membrane stains."""
+
+    kind = "membrane"
+    schema = SCHEMA
+    structure = "cell"
+    stain = "immunohistochemistry"
+    histograms = HISTOGRAMS
+    regions = REGIONS
+    groups = GROUPS
+    segments = SEGMENTS
+    measures = MEASURES
+    legend = Legend(
+        marks=tuple((name.replace("_", " "), colour) for name, colour in zip(CLASSES, COLOURS, strict=True)),
+        note="disc complete or none, ring incomplete",
+        by="membrane",
+    )
+    criteria: tuple[type[Criteria], ...] = (MembraneCriteria,)
+    least_cells = LEAST_CELLS
+    file_stem = "cells"
+    controls = tuple(
+        ControlKind(name=score, measure=SCORE, region=TUMOUR, category=score) for score in reversed(SCORES)
+    )
+    notes = NOTES
+    remark_words = frozenset({RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW, NOT_VALIDATED})
+    whole_remarks = (WHOLE_TISSUE,)
+
+    def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
+        haematoxylin, dab = (_density(answer.maps[name]) for name in ("haematoxylin", "dab"))
+        return cells_of_measured(measured_cells(haematoxylin, dab * np.float32(gain(mpp)), mpp))
+
+    def mismatch(self, overview: Rgb) -> Mismatch | None:
+        if quality.looks_like_he(overview, EOSIN_SATURATION):
+            message = "the slide looks like H&E, not an immunostain; check which slide was ordered"
+            return Mismatch(reason=Reason.NOT_IHC, message=message)
+        return None
+
+    def misplaced(self, pattern: Pattern) -> Mismatch | None:
+        if pattern is Pattern.NUCLEAR:
+            message = "the stain lies in nuclei, not on membranes; check which slide was ordered"
+            return Mismatch(reason=Reason.NOT_MEMBRANE, message=message)
+        return None
+
+    def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
+        c = _criteria(criteria)
+        extent = np.digitize(cells[COMPLETENESS[c.step]], (NONE_BELOW, COMPLETE))
+        return overruled(cells, _group(cells["tumour"], cells["scorable"], extent, cells[DENSITY[c.step]], c))
+
+    def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
+        c = _criteria(criteria)
+        table = histograms[_name("stain", c.step)].sum(axis=2)
+        tumour, scorable, extent, density = np.indices(table.shape)
+        groups = _group(tumour, scorable, extent, density, c)
+        counted = np.bincount(groups.ravel(), table.ravel(), len(GROUPS)).astype(np.int64)
+        return np.asarray(counted + histograms.by_hand(len(GROUPS)), np.int64)
+
+    def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
+        return (*_rows(measures, counts, fields), *_rows_of_all(measures, counts))
+
+    def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
+        """The membrane H-score, 0 where a field has no tumour cell that can be judged."""
+        mine = fields[:, : len(CLASSES)]
+        weighted: npt.NDArray[np.float64] = mine @ her2.H_WEIGHTS / np.maximum(mine.sum(axis=1), 1)
+        return weighted
+
+    def spot_json(self, measures: Sequence[Measure], score: float) -> dict[str, Any]:
+        return {"membrane_h_score": score}
+
+    def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
+        return {}
+
+    def remarks(self, counts: IntArray, fields: IntArray | None, mpp: float) -> tuple[str, ...]:
+        found = _her2(counts, fields)
+        said = {
+            NOT_VALIDATED: True,
+            RULE_SILENT: found is not None and found.silent,
+            NEAR_BOUNDARY: found is not None and found.other is not None,
+            RESOLUTION_LOW: mpp > COARSE_MPP,
+        }
+        return tuple(word for word, there in said.items() if there)
+
+    def unscorable(self, histograms: Histograms, counts: IntArray) -> Mismatch | None:
+        """TOO_FEW_CELLS below 100, CYTOPLASMIC_BLUSH above 30 % of the tumour cells."""
+        table = histograms[_name("stain", 0)]
+        tumour, blushed, n = int(table[1].sum()), int(table[1, :, 1].sum()), int(counts[: len(CLASSES)].sum())
+        if tumour and blushed > MOST_BLUSH * tumour:
+            message = (
+                f"{100 * blushed / tumour:.0f} % of the tumour cells have stained cytoplasm: stain the slide again"
+            )
+            return Mismatch(reason=Reason.CYTOPLASMIC_BLUSH, message=message)
+        if n < LEAST_CELLS:
+            message = f"{n} tumour cells can be judged, {LEAST_CELLS} are needed: check the slide, or draw the tumour"
+            return Mismatch(reason=Reason.TOO_FEW_CELLS, message=message)
+        return None
+
+    def scored_columns(self, cells: Cells, criteria: Criteria) -> Mapping[str, npt.NDArray[Any]]:
+        """`completeness` 0 to 1, `membrane_od`, the true density of the stained part's crest, and `class`."""
+        c = _criteria(criteria)
+        extent = np.digitize(cells[COMPLETENESS[c.step]], (NONE_BELOW, COMPLETE))
+        kind = _classes(extent, cells[DENSITY[c.step]], c)
+        return {
+            "completeness": (cells[COMPLETENESS[c.step]] / 100).astype(np.float32),
+            "membrane_od": c.true(cells[DENSITY[c.step]] * DENSITY_UNIT).astype(np.float32),
+            "class": np.array(CLASSES)[kind],
+        }
+
+
+MEMBRANE = MembraneAnalyzer()
+
+
+def gain(mpp: float) -> float:
+    """By how much coarser pixels show less of a crest than those of 0.25 µm."""
+    return float(np.interp(mpp, (0.25, 0.5), (1.0, COARSE_GAIN)))
+
+
+def _density(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return (plane.astype(np.float32) - np.float32(MAP_ZERO)) * np.float32(MAP_UNIT)
+
+
+def cells_of_measured(m: Measured) -> Cells:
+    """Quantised once, as it is stored."""
+    percent = np.rint(m.completeness * 100).astype(np.uint8)
+    density = np.clip(np.rint(m.density / DENSITY_UNIT), 0, DENSITIES - 1).astype(np.uint8)
+    ringed = (m.completeness[:, RINGED_STEP] >= RINGED) & (m.narrow_um >= RINGED_NARROWEST_UM)
+    round_ = (m.narrow_um >= NARROWEST_UM) & (m.narrow_um >= ROUND * m.nucleus_um)
+    blush = (m.plasma >= BLUSH) & (m.plasma >= BLUSH_SHARE * (m.plasma + np.maximum(m.crest, 0)))
+    columns = {name: percent[:, k] for k, name in enumerate(COMPLETENESS)}
+    columns |= {name: density[:, k] for k, name in enumerate(DENSITY)}
+    return made_cells(
+        SCHEMA,
+        m.x,
+        m.y,
+        confidence=np.clip(m.response / 0.2, 0, 1),
+        tumour=(m.narrow_um >= WIDE_UM) | round_ | ringed,
+        scorable=~blush,
+        blush=blush,
+        **columns,
+    )
+
+
+def _criteria(criteria: Criteria) -> MembraneCriteria:
+    assert isinstance(criteria, MembraneCriteria), "a profile is chosen by its kind of criteria"
+    return criteria
+
+
+def _classes(extent: npt.NDArray[Any], density: npt.NDArray[Any], c: MembraneCriteria) -> npt.NDArray[np.int64]:
+    """The place in CLASSES; `extent` 0 none, 1 incomplete, 2 complete; `density` in DENSITY_UNIT."""
+    cuts = [c.shown(true) / DENSITY_UNIT for true in (c.moderate_from, c.intense_from)]
+    band = np.digitize(density, cuts)
+    return np.where(extent == 0, her2.NONE, 1 + band + 3 * (extent == 2)).astype(np.int64)
+
+
+def _group(
+    tumour: npt.NDArray[Any],
+    scorable: npt.NDArray[Any],
+    extent: npt.NDArray[Any],
+    density: npt.NDArray[Any],
+    c: MembraneCriteria,
+) -> Groups:
+    judged = np.where(scorable == 1, _classes(extent, density, c), NOT_SCORABLE)
+    return np.where(tumour == 1, judged, OTHER).astype(np.uint8)
+
+
+def _her2(counts: IntArray, fields: IntArray | None) -> Her2 | None:
+    by_class = slice(0, len(CLASSES))
+    return her2.her2_of(counts[by_class].tolist(), None if fields is None else fields[:, by_class])
+
+
+def _rows(measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> Iterator[Score]:
+    """Of the tumour cells, in the order that is wanted."""
+    by_class = counts[: len(CLASSES)].tolist()
+    n, found = sum(by_class), _her2(counts, fields)
+    categories = _categories(found)
+    values: dict[str, float | None] = {m.code: 100 * by_class[i] / n if n else None for i, m in enumerate(SHARES)}
+    values |= {H_SCORE.code: her2.membrane_h_score(by_class), CELLS.code: n}
+    values |= {LEFT_OUT.code: int(counts[NOT_SCORABLE])}
+    for measure in measures:
+        if measure.categorical:
+            yield scored(measure, TUMOUR, n, category=categories.get(measure.code))
+        elif measure is not OTHERS:
+            interval = None
+            if measure in SHARES and fields is not None and n:
+                interval = her2.share_interval(by_class, fields[:, : len(CLASSES)], (SHARES.index(measure),))
+            yield scored(measure, TUMOUR, n, values[measure.code], interval=interval)
+
+
+def _categories(found: Her2 | None) -> dict[str, str]:
+    if found is None:
+        return {}
+    reflex = "in situ hybridisation" if found.reflex else "none"
+    return {
+        SCORE.code: found.score,
+        LOW.code: found.low,
+        OTHER_SCORE.code: found.other or "none",
+        REFLEX.code: reflex,
+    }
+
+
+def _rows_of_all(measures: Sequence[Measure], counts: IntArray) -> Iterator[Score]:
+    if OTHERS in measures:
+        yield scored(OTHERS, ALL, int(counts.sum()), int(counts[OTHER]))
