@@ -4,6 +4,7 @@ Nothing connects before `bootstrap` is called.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
 from server.domain.clock import local_day
+from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
@@ -82,6 +84,10 @@ class Service:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
         return self.site.laboratory(laboratory).profiles
 
+    def controls(self, laboratory: str) -> ControlRules:
+        """What a laboratory asks of its controls. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).controls
+
     @property
     def pings(self) -> dict[str, Ping]:
         """Of every archive and receiver, by name; an archive as destination is that archive."""
@@ -94,6 +100,7 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            controls=self.controls,
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,
@@ -211,11 +218,19 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
     """Of a kind of its own, by what the site says of it. Raises Refused SETTING_INVALID."""
     match named:
         case ArchiveFolder():
-            return FolderArchive(named.folder)
+            return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
         case _:
             assert_never(named)
+
+
+def _folder(named: ArchiveFolder) -> FolderArchive:
+    """Our own is made where it isn't there; one that can't be made is away, as every folder."""
+    if named.own:
+        with suppress(OSError):
+            named.folder.mkdir(parents=True, exist_ok=True)
+    return FolderArchive(named.folder)
 
 
 def spool_of(settings: Settings) -> Spool:

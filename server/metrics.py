@@ -54,6 +54,15 @@ CASES = Counter(
     ["outcome", "reason"],
     registry=REGISTRY,
 )
+_CONTROLS = Counter(
+    "chromogen_controls_total", "Controls of cases by what they came to.", ["marker", "status"], registry=REGISTRY
+)
+_DRIFTS = Counter(
+    "chromogen_control_drifts_total",
+    "Controls that broke a rule of Westgard with those before them.",
+    ["marker"],
+    registry=REGISTRY,
+)
 ARTIFACTS_NOT_MADE = Counter(
     "chromogen_artifacts_not_made_total",
     "Artifacts of scored slides that couldn't be built, by kind and reason.",
@@ -98,6 +107,13 @@ def timed(stage: str) -> Iterator[None]:
         yield
     finally:
         _STAGES.labels(stage).observe(perf_counter() - began)
+
+
+def controlled(marker: str, status: str, *, drifted: bool) -> None:
+    """What the controls of a case came to."""
+    _CONTROLS.labels(marker, status).inc()
+    if drifted:
+        _DRIFTS.labels(marker).inc()
 
 
 def analysed(analysis: Analysis) -> None:
