@@ -22,6 +22,7 @@ from server.disk import check_room, keep_private
 from server.domain.clock import local_day
 from server.domain.errors import Failed
 from server.domain.job import JobKind
+from server.domain.patients import PatientRules
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
@@ -78,6 +79,10 @@ class Service:
         """The archives of a laboratory as one. Raises Refused LABORATORY_UNKNOWN."""
         return SeveralArchives([self.archives[name] for name in self.site.laboratory(laboratory).archives])
 
+    def patients(self, laboratory: str) -> PatientRules:
+        """How its orders' patients are compared with slides'. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).patients
+
     def rules(self, laboratory: str) -> ProfileRules:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
         return self.site.laboratory(laboratory).profiles
@@ -94,6 +99,7 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            patients=self.patients,
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,

@@ -29,6 +29,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
+from server.domain.patients import PatientRules
 from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
@@ -37,7 +38,7 @@ from server.report.codes import Tissue, coded, tissue_of
 from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
-from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
+from server.report.source import KEPT_HEADER, check_same_patient, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
 SLIDE_FOLDER = "slide"
@@ -56,6 +57,7 @@ class CaseServices:
     store: Store
     source: Callable[[str], SlideSource]
     rules: Callable[[str], ProfileRules]
+    patients: Callable[[str], PatientRules]
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
     reporting: Reporting
@@ -114,6 +116,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)
         source = read_source(slide_folder)
     check_same_specimen(order, source)
+    doubts = check_same_patient(order, source, services.patients(asked.lab))
     chosen = profile_for(order, assay, services, source)
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
@@ -126,6 +129,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
+            doubts=doubts,
             options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
@@ -162,11 +166,12 @@ def score_slide(
     *,
     order: Order | None = None,
     chosen: Chosen | None = None,
+    doubts: Sequence[str] = (),
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
-    """Analyse a slide and score it by a profile, of an order the one `chosen`.
+    """Analyse a slide and score it by a profile, of an order the one `chosen`; `doubts` are warnings of its own.
 
     Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
@@ -198,6 +203,7 @@ def score_slide(
         warnings=(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
+            *doubts,
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
             *remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp),
             *(() if options and options.among else assay.analyzer.whole_remarks),

@@ -14,6 +14,7 @@ from server.domain.artifact import NATURES, ArtifactKind, Nature
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
 from server.domain.order import Sender
+from server.domain.patients import PatientRules
 from server.domain.ports import ARCHIVE, LIS
 from server.domain.profile import ProfileRules
 from server.settings import Settings
@@ -47,6 +48,7 @@ class Laboratory:
     senders: tuple[str, ...] = ()
     listener: Address | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
+    patients: PatientRules = field(default_factory=PatientRules)
 
 
 def key_of(table: str, key: str) -> str:

@@ -15,6 +15,7 @@ from pydicom.datadict import tag_for_keyword
 from server.domain.artifact import NATURES, ArtifactKind, Nature
 from server.domain.choice import PARTS
 from server.domain.events import ANY, EventKind, Route
+from server.domain.patients import PatientRules
 from server.domain.profile import Expired, ProfileRules
 from server.settings import Settings
 from server.site import (
@@ -208,7 +209,15 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         senders=table.texts("senders", default=()),
         listener=_address(table, "listener"),
         profiles=_rules(table.inner("profiles")),
+        patients=_patients(table.inner("patients")),
     )
+
+
+def _patients(table: Table) -> PatientRules:
+    issuers = frozenset(table.texts("issuers", default=()))
+    found = PatientRules(issuers=issuers, required=table.flag("required", default=False))
+    table.end()
+    return found
 
 
 def _rules(table: Table) -> ProfileRules:
