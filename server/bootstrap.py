@@ -4,6 +4,7 @@ Nothing connects before `bootstrap` is called.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -217,11 +218,19 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
     """Of a kind of its own, by what the site says of it. Raises Refused SETTING_INVALID."""
     match named:
         case ArchiveFolder():
-            return FolderArchive(named.folder)
+            return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
         case _:
             assert_never(named)
+
+
+def _folder(named: ArchiveFolder) -> FolderArchive:
+    """Our own is made where it isn't there; one that can't be made is away, as every folder."""
+    if named.own:
+        with suppress(OSError):
+            named.folder.mkdir(parents=True, exist_ok=True)
+    return FolderArchive(named.folder)
 
 
 def spool_of(settings: Settings) -> Spool:

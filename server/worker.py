@@ -234,7 +234,7 @@ class Worker:
             except ChromogenError as error:
                 self._ended(claim, self._whose_fault(error))
             except OSError as error:
-                self._ended(claim, away(error) if error.errno in AWAY else _broke(error))
+                self._ended(claim, self._of_the_disk(error))
             except Exception as error:
                 self._ended(claim, _broke(error))
             finally:
@@ -273,6 +273,13 @@ class Worker:
         if trouble is None:
             return error
         return Failed(ServiceReason.ENGINE_UNREACHABLE, trouble.message, retryable=True)
+
+    def _of_the_disk(self, error: OSError) -> ChromogenError:
+        """Full or gone, as it says itself, or as a folder that vanished shows."""
+        if error.errno in AWAY:
+            return away(error)
+        trouble = self._trouble(Need.DISK) if Need.DISK in self._ready_checks else None
+        return _broke(error) if trouble is None else trouble
 
     def _renewed(self, claim: Claim) -> bool:
         try:
