@@ -16,7 +16,7 @@ from sqlalchemy import Engine as Database
 from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
-from server.archive.made import web_archive
+from server.archive.made import dimse_archive, web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
@@ -35,7 +35,7 @@ from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, Sr
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
+from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
@@ -221,6 +221,8 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
             return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
+        case DimseAddress():
+            return dimse_archive(named, spool)
         case _:
             assert_never(named)
 

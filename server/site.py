@@ -104,7 +104,36 @@ class WebArchive:
         return certificates_of(self.table, self.tls_ca, self.tls_cert)
 
 
-NamedArchive = ArchiveFolder | WebArchive
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimseAddress:
+    """An archive behind DIMSE: its `aet` at `host` and `port`, where it knows us as `our_aet`.
+
+    Slides are asked for by C-GET; with `listen` by C-MOVE, which sends them there: the archive has that address under
+    `our_aet`. By TLS where `tls_ca` is set. `table` is where it is set.
+    """
+
+    name: str
+    host: str
+    port: int
+    aet: str
+    our_aet: str
+    table: str
+    listen: Address | None = None
+    timeout_s: float = 60
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def move(self) -> bool:
+        return self.listen is not None
+
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        return certificates_of(self.table, self.tls_ca, self.tls_cert)
+
+
+NamedArchive = ArchiveFolder | WebArchive | DimseAddress
 """`server.bootstrap.archive_of` makes each."""
 
 
