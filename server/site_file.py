@@ -34,6 +34,7 @@ from server.site import (
     named,
     plain_site,
 )
+from server.site_controls import control_rules
 from server.site_table import Table, wrong
 
 AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
@@ -238,6 +239,7 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         listener=_address(table, "listener"),
         profiles=_rules(table.inner("profiles")),
         patients=_patients(table.inner("patients")),
+        controls=control_rules(table),
     )
 
 

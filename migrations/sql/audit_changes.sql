@@ -27,6 +27,9 @@ BEGIN
     ELSIF TG_TABLE_NAME = 'profile_states' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'profile.' || lower(NEW.state), 'profiles/' || NEW.name,
             NEW.revision::text);
+    ELSIF TG_TABLE_NAME = 'control_ranges' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, CASE WHEN NEW.retired THEN 'control.retire' ELSE 'control.set' END,
+            'control_ranges/' || NEW.id, concat_ws(' ', NEW.marker, NEW.kind));
     ELSE
         PERFORM chromogen_append(NEW.lab, chromogen_subject(),
             CASE NEW.state WHEN 'WAITING' THEN 'delivery.replay' ELSE 'delivery.' || lower(NEW.state) END,
@@ -50,6 +53,8 @@ CREATE CONSTRAINT TRIGGER comments_audit_insert AFTER INSERT ON comments
 CREATE CONSTRAINT TRIGGER profiles_audit_insert AFTER INSERT ON profiles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER profile_states_audit_insert AFTER INSERT ON profile_states
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER control_ranges_audit_insert AFTER INSERT ON control_ranges
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER jobs_audit_insert AFTER INSERT ON jobs
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();

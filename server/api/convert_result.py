@@ -13,6 +13,7 @@ from inference.geometry import Region
 from inference.measures import Score
 from inference.slide import SlideFacts
 from server.api import fields
+from server.api.convert_control import control_message
 from server.api.convert_profile import profile_message
 from server.domain.choice import ProfileChoice
 from server.domain.states import ResultState
@@ -48,6 +49,7 @@ def result_message(view: SummaryView) -> pb.Result:
         research_use_only=True,
         etag=view.etag,
         software_version=result.software,
+        control=control_message(result.control),
         profile_choice=None if result.choice is None else _choice(result.choice),
     )
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "order": "server.cli.order:order",
     "result": "server.cli.result:result",
     "profile": "server.cli.calibration:profile",
+    "control": "server.cli.control:control",
     "outbox": "server.cli.outbox:outbox",
     "audit": "server.cli.audit:audit",
 }

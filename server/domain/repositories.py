@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from server.domain.access import Caller
+from server.domain.control import ChartKey, ControlPoint, ControlRange
 from server.domain.job import Job, JobId, JobKind, Json
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Delivery, OrderView
@@ -204,4 +205,32 @@ class AuditRepository(Protocol):
 
     def verify(self, actor: Caller) -> AuditVerdict:
         """Computes the chain again."""
+        ...
+
+
+class ControlRepository(Protocol):
+    """Ranges that controls are judged by, and the controls themselves."""
+
+    def set(self, actor: Caller, wanted: ControlRange, request_id: str) -> ControlRange:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def retire(self, actor: Caller, number: int, reason: str, request_id: str) -> ControlRange:
+        """Raises Refused CONTROL_RANGE_UNKNOWN, REQUEST_ID_REUSED."""
+        ...
+
+    def ranges(self, actor: Caller, marker: str, limit: int, after: PageKey, *, all_: bool) -> Page[ControlRange]:
+        """The newest first; of each key the last alone, and none that is retired, unless `all_`."""
+        ...
+
+    def all_ranges(self, actor: Caller, marker: str) -> Sequence[ControlRange]:
+        """All of a marker that were ever set, the oldest first."""
+        ...
+
+    def charts(self, actor: Caller, marker: str) -> Sequence[ChartKey]:
+        """Those that there are controls of; of every marker for an empty one."""
+        ...
+
+    def points(self, actor: Caller, key: ChartKey, limit: int) -> Sequence[ControlPoint]:
+        """The newest of a chart, the oldest first."""
         ...

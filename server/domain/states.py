@@ -23,7 +23,7 @@ ORDER_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.RUNNING: frozenset(
         {OrderState.DONE, OrderState.REFUSED, OrderState.DEAD, OrderState.QUEUED, OrderState.CANCELLED}
     ),
-    OrderState.DONE: frozenset(),
+    OrderState.DONE: frozenset({OrderState.QUEUED}),  # begun anew, where a control withholds its score
     OrderState.REFUSED: frozenset({OrderState.QUEUED}),  # begun anew, by a person or by the LIS that orders again
     OrderState.DEAD: frozenset({OrderState.QUEUED}),
     OrderState.CANCELLED: frozenset({OrderState.QUEUED}),

@@ -49,6 +49,12 @@ ROLES: dict[str, frozenset[Role]] = {
     "ListCalibrations": _BENCH,
     "WatchCalibration": _BENCH,
     "AdoptCalibration": frozenset({LAB_ADMIN}),
+    # controls
+    "SetControlRange": frozenset({LAB_ADMIN}),
+    "ListControlRanges": _BENCH,
+    "RetireControlRange": frozenset({LAB_ADMIN}),
+    "ListControlCharts": _BENCH,
+    "GetControlChart": _BENCH,
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,

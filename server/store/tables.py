@@ -33,6 +33,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from server.domain.artifact import ArtifactKind
 from server.domain.order import Priority
 from server.domain.states import DeliveryState, JobState, OrderState
+from server.store.control_tables import control_ranges as control_ranges
 from server.store.metadata import metadata as metadata
 from server.store.page_tables import comments as comments
 from server.store.page_tables import web_sessions as web_sessions
@@ -52,6 +53,7 @@ def _state_in(*states: StrEnum) -> TextClause:
 APPEND_ONLY = (
     "profiles",
     "profile_states",
+    "control_ranges",
     "results",
     "scores",
     "histograms",

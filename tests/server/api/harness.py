@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from chromogen.v1 import (
     admin_service_pb2_grpc,
     analysis_service_pb2_grpc,
+    control_service_pb2_grpc,
     order_pb2,
     order_service_pb2,
     order_service_pb2_grpc,
@@ -98,6 +99,7 @@ class Caller:
         self.results = result_service_pb2_grpc.ResultServiceStub(own)
         self.profiles = profile_service_pb2_grpc.ProfileServiceStub(own)
         self.analysis = analysis_service_pb2_grpc.AnalysisServiceStub(own)
+        self.controls = control_service_pb2_grpc.ControlServiceStub(own)
         self.admin = admin_service_pb2_grpc.AdminServiceStub(own)
 
     def order(self, **more: Any) -> order_pb2.Order:
