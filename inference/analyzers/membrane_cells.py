@@ -26,6 +26,8 @@ from inference.analyzers.membrane_nuclei import Nuclei, blue, find_nuclei
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
 
+HALO = 96
+"""Of the model's tiles, px."""
 STEPS = 12
 THRESHOLDS = tuple(round(0.024 * 1.15**k, 4) for k in range(STEPS))
 """DAB densities of a crest, as pictures show it, from which it may count as stained."""
@@ -64,11 +66,13 @@ class Measured:
 
 
 def measured_cells(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
-    """Find and measure the cells of a tile of densities (h, w)."""
-    nuclei = find_nuclei(haematoxylin, dab, mpp)
+    """Find the cells of a tile of densities (h, w), and measure those whose nucleus lies HALO or more inside of it."""
+    found = find_nuclei(haematoxylin, dab, mpp)
+    mine = _in_core(found, haematoxylin.shape)
+    free = middles(dab.shape, found.x, found.y, mpp, mine)
+    nuclei = found.taken(mine)
     fine = blurred(dab, FINE_BLUR_UM / mpp)
     around = smoothed(sampled(fine, nuclei.x, nuclei.y, mpp), ALONG_PATH)
-    free = middles(dab.shape, nuclei.x, nuclei.y, mpp)
     at = contours(Polar(around, free))
     radius = RADIUS_UM[at]
     arc = arcs(radius)
@@ -89,6 +93,12 @@ def measured_cells(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
         haematoxylin=core,
         nuclear_dab=_at_centre(dab, nuclei, mpp),
     )
+
+
+def _in_core(nuclei: Nuclei, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Those that can belong to the tile: the others are another one's, and only bound these."""
+    inside = [(v >= HALO - 1) & (v < side - HALO + 1) for v, side in ((nuclei.x, shape[1]), (nuclei.y, shape[0]))]
+    return np.asarray(inside[0] & inside[1])
 
 
 def blurred(plane: Plane, sigma: float) -> Plane:
