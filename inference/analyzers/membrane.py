@@ -40,7 +40,7 @@ WIDE_UM, NARROWEST_UM, ROUND = 2.8, 2.0, 0.75
 stroma and small lymphocytes."""
 RINGED, RINGED_NARROWEST_UM, RINGED_STEP = 0.5, 2.0, STEPS // 2
 """One with a membrane round it is a tumour cell's also where it is smaller."""
-BLUSH, BLUSH_SHARE = 0.12, 0.5
+BLUSH, BLUSH_SHARE = 0.12, 0.42
 """Density of a cytoplasm, and its share of the membrane's, from which the two can't be told apart."""
 COARSE_MPP = 0.375
 """From here on the faint membranes of a 1+ can be missed."""

@@ -1,7 +1,7 @@
 """The density scale of a laboratory's membrane stains, fitted to slides and control cores whose HER2 score is known.
 
-Every scale is tried: counts under any follow from the histograms. The best ones give most scores right; the middle of
-the widest run of them is taken, so that a slide like those fitted to is as far from another score as it can be.
+Every scale is tried: counts under any follow from the histograms. Of those that give most scores right the ones are
+taken under which slides of neighbouring scores differ most in the share that parts them, and the middle of these.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.analyzers.her2 import CLASSES, SCORES, her2_of
+from inference.analyzers.her2 import CLASSES, FAINT_C, INTENSE_C, MODERATE_C, SCORES, her2_of
 from inference.analyzers.membrane import MEMBRANE
 from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, MembraneCriteria
 from inference.cells.histograms import Histograms
@@ -17,6 +17,10 @@ from inference.errors import Reason, Refused
 
 SCALES = tuple(np.round(np.geomspace(LEAST_SCALE, MOST_SCALE, 85), 4).tolist())
 LEAST_KNOWN = 2
+PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INTENSE_C,))
+"""The classes whose share parts each score from the next: stained at all, complete, intense and complete."""
+SAME = 0.02
+"""Shares that differ by less are as far apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,10 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     base = MembraneCriteria()
     losses = np.array([_loss(known, replace(base, od_scale=scale)) for scale in SCALES])
     first, last = _widest(losses == losses.min())
-    scale = float(np.sqrt(SCALES[first] * SCALES[last]))
+    apart = np.array([_apart(known, replace(base, od_scale=scale)) for scale in SCALES])
+    best = np.where(losses == losses.min(), apart, -np.inf)
+    inner, outer = _widest(best >= best.max() - SAME)
+    scale = float(np.sqrt(SCALES[inner] * SCALES[outer]))
     criteria = replace(base, od_scale=round(scale, 4))
     rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
     return ScaleFit(criteria=criteria, low=SCALES[first], high=SCALES[last], rows=rows)
@@ -74,6 +81,22 @@ def _loss(known: Sequence[Known], criteria: MembraneCriteria) -> int:
     """Steps between the scores, added up; no cells are as wrong as can be."""
     scores = [(score_of(one.histograms, criteria), one.score) for one in known]
     return sum(len(SCORES) if found is None else abs(SCORES.index(found) - SCORES.index(was)) for found, was in scores)
+
+
+def _apart(known: Sequence[Known], criteria: MembraneCriteria) -> float:
+    """How far slides of neighbouring scores are apart, each pair by the share that parts it, added up."""
+    shares = {score: [_shares(one.histograms, criteria) for one in known if one.score == score] for score in SCORES}
+    total = 0.0
+    for low, high, of in zip(SCORES, SCORES[1:], PARTING, strict=False):
+        if shares[low] and shares[high]:
+            total += float(np.mean([s[list(of)].sum() for s in shares[high]]))
+            total -= float(np.mean([s[list(of)].sum() for s in shares[low]]))
+    return total
+
+
+def _shares(histograms: Histograms, criteria: MembraneCriteria) -> "np.typing.NDArray[np.float64]":
+    counts = MEMBRANE.counts(histograms, criteria)[: len(CLASSES)]
+    return np.asarray(counts / max(int(counts.sum()), 1), np.float64)
 
 
 def _widest(best: "np.typing.NDArray[np.bool_]") -> tuple[int, int]:
