@@ -19,6 +19,7 @@ SCALES = tuple(np.round(np.geomspace(LEAST_SCALE, MOST_SCALE, 85), 4).tolist())
 LEAST_KNOWN = 2
 PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INTENSE_C,))
 """The classes whose share parts each score from the next: stained at all, complete, intense and complete."""
+CUTS = tuple(np.round(np.geomspace(0.04, 0.26, 22), 4).tolist())
 SAME = 0.02
 """Shares that differ by less are as far apart."""
 
@@ -67,9 +68,28 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     best = np.where(losses == losses.min(), apart, -np.inf)
     inner, outer = _widest(best >= best.max() - SAME)
     scale = float(np.sqrt(SCALES[inner] * SCALES[outer]))
-    criteria = replace(base, od_scale=round(scale, 4))
+    criteria = _with_stained(known, replace(base, od_scale=round(scale, 4)))
     rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
     return ScaleFit(criteria=criteria, low=SCALES[first], high=SCALES[last], rows=rows)
+
+
+def _with_stained(known: Sequence[Known], criteria: MembraneCriteria) -> MembraneCriteria:
+    """From which density a membrane counts as stained: where slides of 1+ and of 0 differ most, if there are both."""
+    if not {"0", "1+"} <= {one.score for one in known}:
+        return criteria
+    tried = [replace(criteria, stained_from=cut) for cut in CUTS]
+    losses = np.array([_loss(known, one) for one in tried])
+    apart = np.where(losses <= _loss(known, criteria), [_stained_apart(known, one) for one in tried], -np.inf)
+    if not np.isfinite(apart.max()):
+        return criteria
+    first, last = _widest(apart >= apart.max() - SAME)
+    return replace(criteria, stained_from=round(float(np.sqrt(CUTS[first] * CUTS[last])), 4))
+
+
+def _stained_apart(known: Sequence[Known], criteria: MembraneCriteria) -> float:
+    shares = {score: [_shares(o.histograms, criteria) for o in known if o.score == score] for score in ("0", "1+")}
+    stained = {score: np.mean([1 - s[0] for s in of]) for score, of in shares.items()}
+    return float(stained["1+"] - stained["0"])
 
 
 def score_of(histograms: Histograms, criteria: MembraneCriteria) -> str | None:
