@@ -37,7 +37,7 @@ Radii = npt.NDArray[np.uint8]
 _ANGLES = np.arange(RAYS) * (2 * np.pi / RAYS)
 COS, SIN = np.cos(_ANGLES), np.sin(_ANGLES)
 _TURNS = np.stack([COS, SIN]).astype(np.float32)
-_ABSORBED = -np.log10((np.arange(256) + 1) / 256).astype(np.float32)
+ABSORBED = -np.log10((np.arange(256) + 1) / 256).astype(np.float32)
 _WEDGE = 0.5 * np.sin(2 * np.pi / RAYS)
 _BEYOND = np.float32(-0.05)
 _NEVER = np.float32(-1e9)
@@ -94,7 +94,7 @@ def area_um2(radii: Radii) -> Floats:
 
 def _densities(image: Rgb) -> tuple[Floats, Floats]:
     """(h, w) each: haematoxylin and DAB together, slightly smoothed, and DAB alone."""
-    absorbed, of_each = cv2.LUT(image, _ABSORBED), unmixing().astype(np.float32)
+    absorbed, of_each = cv2.LUT(image, ABSORBED), unmixing().astype(np.float32)
     both = cv2.transform(absorbed, of_each[:, 0][None] + of_each[:, 1][None])
     dab = cv2.transform(absorbed, np.ascontiguousarray(of_each[:, 1])[None])
     return np.asarray(cv2.GaussianBlur(both, (3, 3), 0.5), np.float32), np.asarray(dab, np.float32)

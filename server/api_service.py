@@ -19,6 +19,7 @@ from inference.slide import Slide
 from server.api.admin import AdminServicer
 from server.api.analysis import AnalysisServicer
 from server.api.auth import authenticate_by
+from server.api.controls import ControlServicer
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
@@ -27,9 +28,11 @@ from server.bootstrap import Ping, Service
 from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
+from server.image_service import image_group
 from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
+from server.services.controls import ControlService
 from server.services.health import Dependency, Health
 from server.services.limits import Budget
 from server.services.orders import OrderService
@@ -41,6 +44,7 @@ from server.slides.opening import open_slide
 from server.store.admin_repository import PostgresAdminRepository
 from server.store.audit import PostgresAuditRepository
 from server.store.audit_log import RefusedCallLog
+from server.store.control_repository import PostgresControlRepository
 from server.store.order_repository import PostgresOrderRepository
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
@@ -116,12 +120,12 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
         return None
     note = RefusedCallLog(service.database)
     page = page_group(service, authenticate, note)
-    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(page, door))
+    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, page, door))
 
 
-def web_groups(page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
+def web_groups(service: Service, page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
     """What stands on the HTTP door beside health: one group for each kind of user."""
-    return (page,)
+    return (page, image_group(service, door, engine_of(service.settings, engine_secure(service.settings.engine))))
 
 
 def api_server(
@@ -143,9 +147,11 @@ def api_server(
 
 def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     """Raises Refused SETTING_INVALID."""
-    profiles = ProfileService(PostgresProfileRepository(service.database))
+    profiles = ProfileService(PostgresProfileRepository(service.database), service.clock.today)
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(PostgresResultRepository(service.database), service.reporting)
+    results = ResultService(
+        PostgresResultRepository(service.database), service.reporting, now=service.clock.now_in_seconds
+    )
     return Servicers(
         orders=OrderServicer(
             OrderService(
@@ -153,10 +159,11 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
             )
         ),
         results=ResultServicer(results, profiles),
-        profiles=ProfileServicer(profiles, results),
+        profiles=ProfileServicer(profiles, results, service.calibrations),
         analysis=AnalysisServicer(
             AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
         ),
+        controls=ControlServicer(ControlService(PostgresControlRepository(service.database))),
         admin=AdminServicer(
             AdminService(
                 PostgresAdminRepository(service.database),

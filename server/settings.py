@@ -119,7 +119,7 @@ class Grpc(_Group):
 
 class Web(_Group):
     """Where the HTTP door listens; empty `port`: nowhere. It has the API's certificate and takes its tokens; without a
-    certificate it is for loopback only.
+    certificate it is for loopback only. `open_images`: DeepLIIF's endpoints ask no token there, on loopback alone.
 
     `address` is how browsers reach it, such as https://chromogen.hospital.example; another host that is asked for isn't
     answered. Empty: by any name beyond loopback, and nobody can sign in by OIDC. Who signed in is signed out after
@@ -133,6 +133,7 @@ class Web(_Group):
     idle_s: Seconds = 1800
     session_s: Seconds = 43_200
     local_user: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    open_images: bool = False
 
 
 class Tls(_Group):

@@ -62,7 +62,7 @@ def with_outlines(nuclei: Cells, seed: int = 0) -> Cells:
     random, n = np.random.default_rng(seed), len(nuclei)
     radii = random.integers(40, 80, (n, RAYS)).astype(np.uint8)
     density = random.integers(0, DENSITIES, n, dtype=np.uint16)
-    more = {OUTLINE: radii, "area_um2": area_um2(radii), "nucleus_od_centi": density}
+    more = {"nucleus": nuclei["confidence"], OUTLINE: radii, "area_um2": area_um2(radii), "nucleus_od_centi": density}
     return Cells(WITH_OUTLINES, nuclei.x, nuclei.y, {**nuclei.columns, **more})
 
 

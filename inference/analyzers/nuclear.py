@@ -53,6 +53,7 @@ SCHEMA = CellSchema(
         Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
     ),
     optional=(
+        Column(name="nucleus", dtype="float32", meaning="probability of a nucleus of any kind", low=0, high=1),
         Column(name=OUTLINE, dtype="uint8", meaning="radii in 0.05 um along 24 rays from the centre", width=RAYS),
         Column(name="area_um2", dtype="float32", meaning="area within the outline", unit="um2", low=0),
         Column(

@@ -64,10 +64,11 @@ class OutliningEngine:
     def _with_outlines(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
         model, columns = self._engine.model, answer.columns
         assert model.finder is not None, "what has cells has a graph that finds them"
-        counted = columns[model.finder.probability] >= model.counting_threshold
-        seeds = Seeds(x=columns["x"], y=columns["y"], counted=counted)
+        nucleus = columns[model.finder.probability]
+        seeds = Seeds(x=columns["x"], y=columns["y"], counted=nucleus >= model.counting_threshold)
         found = outlines(tile, seeds, mpp=self._mpp, halo=model.tile.halo)
         more: dict[str, npt.NDArray[Any]] = {
+            "nucleus": nucleus,
             OUTLINE: found.radii,
             "area_um2": found.area_um2,
             "nucleus_od_centi": found.od_centi,

@@ -19,7 +19,7 @@ SCALES = tuple(np.round(np.geomspace(LEAST_SCALE, MOST_SCALE, 85), 4).tolist())
 LEAST_KNOWN = 2
 PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INTENSE_C,))
 """The classes whose share parts each score from the next: stained at all, complete, intense and complete."""
-CUTS = tuple(np.round(np.geomspace(0.04, 0.26, 22), 4).tolist())
+CUTS = tuple(np.round(np.geomspace(0.07, 0.14, 15), 4).tolist())
 SAME = 0.02
 """Shares that differ by less are as far apart."""
 

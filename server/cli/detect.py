@@ -52,34 +52,40 @@ def found_in(
     """`nuclei`, graded by the criteria, and `warnings` where there are any."""
     if slide.working.size.area > LARGEST_PX:
         raise Refused(Reason.REGION_INVALID, "the picture is too large for detect; use `chromogen score`")
-    cells = find_cells(slide, engine, NUCLEAR, FAINTEST, outlines=outlines)
+    cells = find_cells(slide, engine, NUCLEAR, FAINTEST, outlines=True)
     picture, _ = slide.overview(2.0)
     mismatch = NUCLEAR.mismatch(picture)
     said = {} if mismatch is None else {"warnings": [mismatch.reason.value]}
     kept = cells.taken(cells["confidence"] >= min_confidence)
-    found = nuclei(kept, criteria)
+    found = nuclei(kept, criteria, engine.model.counting_threshold)
     if outlines:
         for nucleus, more in zip(found, shapes(kept, slide.facts.mpp), strict=True):
             nucleus.update(more)
     return {"nuclei": found} | said
 
 
-def nuclei(cells: Cells, criteria: Criteria) -> list[dict[str, Any]]:
-    """One object a nucleus, under the names that programs know; `class` is its region."""
-    columns = (cells.x, cells.y, *(cells[name] for name in ("confidence", "hue", "value", "dab_od_centi")))
+def nuclei(cells: Cells, criteria: Criteria, counting: float) -> list[dict[str, Any]]:
+    """One object a nucleus, under the names that programs know; `class` is its region, `counting` says from which
+    probability on `score` counts it.
+    """
+    columns = (cells.x, cells.y, *(cells[name] for name in ("nucleus", "confidence", "hue", "value", "dab_od_centi")))
     groups = NUCLEAR.group_of(cells, criteria).tolist()
     return [
         {
             "x": round(x, 2),
             "y": round(y, 2),
             "class": NUCLEAR.groups[group].region,
+            "nucleus": round(nucleus, 5),
             "confidence": round(confidence, 5),
+            "counted": nucleus >= counting,
             "hue": hue,
             "value": value,
             "dab_od": centi / 100,
             "grade": group % GRADES,
         }
-        for x, y, confidence, hue, value, centi, group in zip(*(c.tolist() for c in columns), groups, strict=True)
+        for x, y, nucleus, confidence, hue, value, centi, group in zip(
+            *(c.tolist() for c in columns), groups, strict=True
+        )
     ]
 
 

@@ -138,3 +138,29 @@ def test_the_command_scores_the_drawn_tumour_alone(pixels: Rgb, tmp_path: Path) 
         p.name for p in (tmp_path / "out").iterdir()
     }
     assert "compartments" not in said
+
+
+def test_a_failed_control_is_no_score_and_never_a_0(pixels: Rgb, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "s.png"), pixels[..., ::-1])
+    core = [[0, 0], [400, 0], [400, 1040], [0, 1040], [0, 0]]
+    for expected, code in (("0", 2), ("3+", 0)):
+        drawn = {
+            "type": "Feature",
+            "properties": {"classification": {"name": f"control {expected}"}},
+            "geometry": {"type": "Polygon", "coordinates": [core]},
+        }
+        (tmp_path / "c.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [drawn]}))
+        command = [sys.executable, "-m", "server.cli.main", "score", "s.png", "--mpp", "0.5", "--marker", "HER2"]
+        done = subprocess.run(
+            [*command, "--control-file", "c.geojson", "--json"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        said = json.loads(done.stdout)
+        assert said["control"]["status"] == ("failed" if code else "passed")
+        assert said["control"]["cores"][0]["expected"] == expected
+        assert bool(said["scores"]) is (code == 0)
+        assert ("CONTROL_FAILED" in done.stderr) is (code == 2)

@@ -120,6 +120,7 @@ def made(n: int) -> Cells:
         value=random.integers(0, 256, n),
         dab_od_centi=random.integers(0, DENSITIES, n),
         nucleus_od_centi=random.integers(0, DENSITIES, n),
+        nucleus=random.uniform(0, 1, n),
         area_um2=random.uniform(5, 90, n),
         outline=random.integers(1, 140, (n, RAYS)),
     )
