@@ -100,6 +100,29 @@ def analyze(
     return run.analysis(engine.facts, mismatch, run.seconds(began, planned))
 
 
+def not_analysed(
+    slide: Slide,
+    engine: Engine,
+    analyzer: Analyzer,
+    cells_file: Path,
+    options: Options,
+    progress: Progress = lambda _: None,
+    checkpoint: Checkpoint | None = None,
+) -> Analysis:
+    """What is left to say of a slide that isn't analysed: no tile, no cell, and a file without any."""
+    with CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp):
+        progress(1.0)
+    return Analysis(
+        slide=slide.facts,
+        model=engine.facts,
+        histograms=Histograms.empty(analyzer.histograms),
+        tissue_mm2=0.0,
+        tiles=TileCounts(planned=0, analysed=0, unreadable=0, overflowed=0),
+        seconds={"total": 0.0},
+        warnings=slide.facts.notes,
+    )
+
+
 def _tissue_in(slide: Slide, region: Region, options: Options) -> Tissue:
     """Raises Refused NO_TISSUE."""
     tissue = find_tissue(slide, region, within=options.within, without=options.without, among=options.among)

@@ -14,7 +14,7 @@ from inference.cells.histograms import Histograms, histograms_of
 from inference.cells.values import Cells
 from inference.control_kind import ControlKind
 from inference.criteria import Criteria
-from inference.measures import NONE, Measure, Score, find, value_text
+from inference.measures import ALL, NONE, Measure, Score, find, value_text
 
 
 class ControlStatus(StrEnum):
@@ -38,7 +38,7 @@ class CoreFound:
     """What was found in a core: `expected` and `found` are names of kinds, `found` NONE where there are too few cells,
     `value` (a number in the measure's unit, or a category as text) of `measure`, that of `n` cells.
 
-    `low`, `high`: what was expected of a number.
+    `low`, `high`, `category`, `region`, `least_cells`: what was expected, as `ControlKind` has it.
     """
 
     expected: str
@@ -49,6 +49,9 @@ class CoreFound:
     value: float | str | None = None
     low: float | None = None
     high: float | None = None
+    category: str | None = None
+    region: str = ALL
+    least_cells: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,9 @@ def judged(
         value=None if row is None else (row.category if row.category is not None else row.value),
         low=kind.low,
         high=kind.high,
+        category=kind.category,
+        region=kind.region,
+        least_cells=kind.least_cells,
     )
 
 

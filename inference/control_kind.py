@@ -8,6 +8,9 @@ from inference.measures import ALL, Measure, Score
 PREFIX = "control "
 """Before the name of a kind of control, in classes of annotations."""
 
+BoxMm = tuple[float, float, float, float]
+"""x, y of the top-left corner from the slide's, width, height, in mm."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlKind:
@@ -49,6 +52,19 @@ class ControlKind:
         return row.value is not None and (
             (self.low is None or row.value >= self.low) and (self.high is None or row.value <= self.high)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a laboratory puts control tissue: in a box, or apart from the section by at least `apart_mm`.
+
+    `kinds` are names of kinds: of a box one; of pieces apart one for all, or one each, in the direction in which they
+    lie: from left to right, or from top to bottom.
+    """
+
+    kinds: tuple[str, ...]
+    box_mm: BoxMm | None = None
+    apart_mm: float | None = None
 
 
 def _invalid(message: str) -> Refused:

@@ -19,6 +19,7 @@ from inference.slide import Slide
 from server.api.admin import AdminServicer
 from server.api.analysis import AnalysisServicer
 from server.api.auth import authenticate_by
+from server.api.controls import ControlServicer
 from server.api.orders import OrderServicer
 from server.api.profiles import ProfileServicer
 from server.api.results import ResultServicer
@@ -31,6 +32,7 @@ from server.image_service import image_groups
 from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
+from server.services.controls import ControlService
 from server.services.health import Dependency, Health
 from server.services.limits import Budget
 from server.services.orders import OrderService
@@ -42,6 +44,7 @@ from server.slides.opening import open_slide
 from server.store.admin_repository import PostgresAdminRepository
 from server.store.audit import PostgresAuditRepository
 from server.store.audit_log import RefusedCallLog
+from server.store.control_repository import PostgresControlRepository
 from server.store.order_repository import PostgresOrderRepository
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
@@ -145,9 +148,11 @@ def api_server(
 
 def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     """Raises Refused SETTING_INVALID."""
-    profiles = ProfileService(PostgresProfileRepository(service.database))
+    profiles = ProfileService(PostgresProfileRepository(service.database), service.clock.today)
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(PostgresResultRepository(service.database), service.reporting)
+    results = ResultService(
+        PostgresResultRepository(service.database), service.reporting, now=service.clock.now_in_seconds
+    )
     return Servicers(
         orders=OrderServicer(
             OrderService(
@@ -155,10 +160,11 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
             )
         ),
         results=ResultServicer(results, profiles),
-        profiles=ProfileServicer(profiles, results),
+        profiles=ProfileServicer(profiles, results, service.calibrations),
         analysis=AnalysisServicer(
             AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
         ),
+        controls=ControlServicer(ControlService(PostgresControlRepository(service.database))),
         admin=AdminServicer(
             AdminService(
                 PostgresAdminRepository(service.database),

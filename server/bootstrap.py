@@ -4,8 +4,8 @@ Nothing connects before `bootstrap` is called.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -20,26 +20,34 @@ from server.archive.made import web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
+from server.domain.control import ControlRules
 from server.domain.errors import Failed
+from server.domain.job import JobKind
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
+from server.jobs import JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
-from server.report.reporters import ANN_REPORTER, SEG_REPORTER, SrReporter
+from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
+from server.services.calibrations import CalibrationService
 from server.settings import Settings
 from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
 from server.store.account_check import SERVICE, guard
+from server.store.clock import DatabaseClock
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
+from server.store.jobs import JobStore, PostgresJobRepository
 from server.store.migrate import migrate
 from server.store.notify import Notify
 from server.store.outbox import Patience, PostgresOutbox
+from server.store.profile_repository import PostgresProfileRepository
+from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
@@ -66,6 +74,7 @@ class Service:
     results_folder: Path
     database_url: str
     database: Database
+    clock: DatabaseClock
     private_postgres: private.PrivatePostgres | None
 
     def source(self, laboratory: str) -> SlideSource:
@@ -75,6 +84,10 @@ class Service:
     def rules(self, laboratory: str) -> ProfileRules:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
         return self.site.laboratory(laboratory).profiles
+
+    def controls(self, laboratory: str) -> ControlRules:
+        """What a laboratory asks of its controls. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).controls
 
     @property
     def pings(self) -> dict[str, Ping]:
@@ -88,25 +101,41 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            controls=self.controls,
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,
-            today=_today,
+            today=self.clock.today,
+            now=self.clock.now,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
             outlines=self.settings.worker.outlines,
         )
 
-    def worker(self, run_case: RunCase, engine_check: ReadyCheck = lambda: None) -> Worker:
+    @property
+    def jobs(self) -> JobRunner:
+        """What runs jobs of the background."""
+        return JobRunner(JobStore(self.database), {JobKind.CALIBRATION: self.calibrations.run})
+
+    @property
+    def calibrations(self) -> CalibrationService:
+        results, profiles = PostgresResultRepository(self.database), PostgresProfileRepository(self.database)
+        return CalibrationService(PostgresJobRepository(self.database), results, profiles)
+
+    def worker(
+        self, run_case: RunCase, engine_check: ReadyCheck = lambda: None, jobs: JobRunner | None = None
+    ) -> Worker:
         w = self.settings.worker
         times = {"lease_s": w.lease_s, "poll_s": w.poll_s, "grace_s": w.grace_s}
         checks = {Need.ENGINE: engine_check, Need.DISK: lambda: check_room(self.results_folder)}
-        return Worker(self.store, self.outbox, run_case, ready_checks=checks, **times)
+        return Worker(self.store, self.outbox, run_case, ready_checks=checks, background=jobs or self.jobs, **times)
 
     def work(self, run_case: RunCase, engine_check: ReadyCheck) -> bool:
         """Be a worker until SIGTERM or SIGINT; False where a case outlived its grace (see `Worker.run`)."""
-        worker = self.worker(run_case, engine_check)
-        return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=self.settings.worker.poll_s))
+        jobs = self.jobs
+        worker = self.worker(run_case, engine_check, jobs)
+        poll_s = self.settings.worker.poll_s
+        return worker.run(Dispatcher(self.database_url, worker.wake, poll_s=poll_s, wake_jobs=jobs.wake))
 
     def close(self) -> None:
         self.database.dispose()
@@ -183,6 +212,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         results_folder=data / "results",
         database_url=url,
         database=database,
+        clock=DatabaseClock(database),
         private_postgres=own,
     )
 
@@ -191,11 +221,19 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
     """Of a kind of its own, by what the site says of it. Raises Refused SETTING_INVALID."""
     match named:
         case ArchiveFolder():
-            return FolderArchive(named.folder)
+            return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
         case _:
             assert_never(named)
+
+
+def _folder(named: ArchiveFolder) -> FolderArchive:
+    """Our own is made where it isn't there; one that can't be made is away, as every folder."""
+    if named.own:
+        with suppress(OSError):
+            named.folder.mkdir(parents=True, exist_ok=True)
+    return FolderArchive(named.folder)
 
 
 def spool_of(settings: Settings) -> Spool:
@@ -217,7 +255,7 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
 
 def _reporting(site: Site, folder: Path) -> Reporting:
     """In the order in which artifacts are sent."""
-    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER], site.routes)
+    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER], site.routes)
 
 
 def _sinks(
@@ -242,8 +280,3 @@ def _sinks(
 
 def _patience(site: Site) -> Patience:
     return Patience(errors_of={to.name: to.errors for to in site.destinations if to.errors is not None})
-
-
-def _today() -> date:
-    """By this machine's clock and zone: profiles are valid by the laboratory's days."""
-    return datetime.now().astimezone().date()

@@ -35,6 +35,11 @@ USABLE = {
     ),
 }
 """By what a worker needs for every case."""
+CLOCK_AHEAD = Gauge(
+    "chromogen_clock_ahead_seconds",
+    "How far this machine's clock is before the database's.",
+    registry=REGISTRY,
+)
 THREAD_RESTARTS = Counter(
     "chromogen_thread_restarts_total",
     "Threads of this process that ended before they were told to, and were begun again.",
@@ -52,6 +57,15 @@ CASES = Counter(
     "Attempts of this worker by how they ended: DONE, REFUSED, QUEUED (again), DEAD (also of "
     "workers that it found gone), LOST.",
     ["outcome", "reason"],
+    registry=REGISTRY,
+)
+_CONTROLS = Counter(
+    "chromogen_controls_total", "Controls of cases by what they came to.", ["marker", "status"], registry=REGISTRY
+)
+_DRIFTS = Counter(
+    "chromogen_control_drifts_total",
+    "Controls that broke a rule of Westgard with those before them.",
+    ["marker"],
     registry=REGISTRY,
 )
 ARTIFACTS_NOT_MADE = Counter(
@@ -98,6 +112,13 @@ def timed(stage: str) -> Iterator[None]:
         yield
     finally:
         _STAGES.labels(stage).observe(perf_counter() - began)
+
+
+def controlled(marker: str, status: str, *, drifted: bool) -> None:
+    """What the controls of a case came to."""
+    _CONTROLS.labels(marker, status).inc()
+    if drifted:
+        _DRIFTS.labels(marker).inc()
 
 
 def analysed(analysis: Analysis) -> None:

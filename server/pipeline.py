@@ -1,4 +1,6 @@
-"""THE PATH of a case on one page: order, assay, retrieve, tile, infer, measure, score, store, report, route."""
+"""THE PATH of a case on one page: order, assay, retrieve, control, tile, infer, measure, score, store, report,
+route.
+"""
 
 import shutil
 import uuid
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from inference.analyze import Options, Progress, analyze
+from inference.analyze import Options, Progress, analyze, not_analysed
 from inference.analyzers.outlined import has_outlines, needs_outlines
 from inference.assay import Assay, assay_of
 from inference.cells.file import add_columns
@@ -24,8 +26,10 @@ from inference.measures import ALL, Score
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
+from server.control_gate import Asked, Gate, gate_of_order, of_control_slide
 from server.domain.choice import Chosen, choose
 from server.domain.clock import Clock, utc_now
+from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
@@ -40,6 +44,7 @@ from server.report.preparation import preparation_of
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
+DRIFT = ControlWarning.CONTROL_DRIFT
 SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 
@@ -48,14 +53,15 @@ URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.
 class CaseServices:
     """What the path of a case needs from outside; `cases` is the folder where each case's files are kept.
 
-    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `engine` what runs an assay's
-    model; `reporting` makes what its routes send. `outlines` says whether those of nuclei are found too, where they can
-    be.
+    `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `controls` what it asks of its
+    controls, `engine` what runs an assay's model; `reporting` makes what its routes send. `outlines` says whether those
+    of nuclei are found too, where they can be.
     """
 
     store: Store
     source: Callable[[str], SlideSource]
     rules: Callable[[str], ProfileRules]
+    controls: Callable[[str], ControlRules] = lambda _: ControlRules()
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
     reporting: Reporting
@@ -115,6 +121,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     chosen = profile_for(order, assay, services, source)
+    control = asked_control(order, assay, services, chosen)
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
         keep_header(slide.facts, source, folder)  # what reports need, checked before a tile is inferred
@@ -126,6 +133,8 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
+            gate=lambda slide: gate_of_order(slide, engine, chosen.profile.criteria, control, services.store),
+            after=lambda gate, found: of_control_slide(gate, found, chosen.profile.criteria, control, services.store),
             options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),
             now=services.now,
@@ -137,6 +146,20 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         told = reports.result or result
         rewrite_warnings(told, folder)
         return told, reports.deliveries
+
+
+def asked_control(order: Order, assay: Assay, services: CaseServices, chosen: Chosen) -> Asked:
+    """What its controls are asked of."""
+    asked = order.request
+    return Asked(
+        lab=asked.lab,
+        assay=assay,
+        specimen=asked.specimen,
+        preparation=chosen.choice.preparation,
+        rules=services.controls(asked.lab),
+        today=services.today(),
+        now=services.now(),
+    )
 
 
 def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequence[Dataset]) -> Chosen:
@@ -162,13 +185,17 @@ def score_slide(
     *,
     order: Order | None = None,
     chosen: Chosen | None = None,
+    gate: Callable[[Slide], Gate] = lambda _: Gate(),
+    after: Callable[[Gate, Histograms], Gate] = lambda gate, _: gate,
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
     """Analyse a slide and score it by a profile, of an order the one `chosen`.
 
-    Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
+    `gate` measures its controls before the case: where that withholds the score, the case isn't analysed and the result
+    has no rows. `after` judges those that are known only then. Leaves result.json, overlay.png and the cells
+    (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
     analyzer, criteria = assay.analyzer, profile.criteria
     cells_file = folder / f"{analyzer.file_stem}.parquet"
@@ -176,22 +203,32 @@ def score_slide(
     options = options or Options()
     if needs_outlines(criteria):
         options = replace(options, outlines=True)
+    with stage("control"):
+        controls = gate(slide)
     with stage("analyze"):
-        analysis = analyze(slide, engine, analyzer, cells_file, options, progress, checkpoint)
+        asked = replace(options, without=(*options.without, *controls.areas))
+        look = analyze if controls.open else not_analysed
+        analysis = look(slide, engine, analyzer, cells_file, asked, progress, checkpoint)
+    controls = after(controls, analysis.histograms)
+    metrics.controlled(assay.marker, controls.control.status, drifted=DRIFT in controls.warnings)
     metrics.analysed(analysis)
     check_scorable(assay, analysis.histograms, profile)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
     specimen = order.request.specimen if order else Specimen()
+    rows = scores_of(assay, analysis.histograms, profile, fields, specimen, controls.control.status)
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
+    slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
-        id=result_id(order.id if order else None, profile, analysis.model.sha256, repr((analysis.slide, options))),
+        id=result_id(
+            order.id if order else None, profile, analysis.model.sha256, slide_named, order.run if order else 1
+        ),
         order_id=order.id if order else None,
         created_at=now().replace(microsecond=0),
         marker=assay.marker,
         clinical_region=assay.clinical_region,
         profile=profile,
-        scores=scores_of(assay, analysis.histograms, profile, fields, specimen),
+        scores=rows if controls.open else (),
         analysis=analysis,
         artifacts=kept_files(cells_file, folder / KEPT_HEADER),
         software=software_version(),
@@ -199,10 +236,14 @@ def score_slide(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
-            *remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp),
-            *(() if options and options.among else assay.analyzer.whole_remarks),
+            *(remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp) if controls.open else ()),
+            *(() if options.among or not controls.open else assay.analyzer.whole_remarks),
+            *controls.warnings,
         ),
         choice=None if chosen is None else chosen.choice,
+        control=controls.control,
+        cores=controls.cores,
+        run=order.run if order else 1,
     )
     write_files(result, slide, fields, folder)
     return result
@@ -270,10 +311,12 @@ def _rows(assay: Assay, histograms: Histograms, fields: Fields | None, profile: 
     return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
 
 
-def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str) -> ResultId:
-    """The same order, profile revision and model give the same identifier: a second attempt makes no second result.
+def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:
+    """The same run of an order, profile revision and model give the same identifier: a second attempt makes no second
+    result.
 
     Without an order, `slide` says which slide and region were scored.
     """
     subject = order_id or f"{slide}/{profile.criteria}"
-    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}/{profile.label}/{model_sha256}")))
+    again = "" if run == 1 else f"#{run}"
+    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}{again}/{profile.label}/{model_sha256}")))

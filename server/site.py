@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
 from server.domain.order import Sender
@@ -47,6 +48,7 @@ class Laboratory:
     senders: tuple[str, ...] = ()
     listener: Address | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
+    controls: ControlRules = field(default_factory=ControlRules)
 
 
 def key_of(table: str, key: str) -> str:

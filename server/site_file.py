@@ -31,6 +31,7 @@ from server.site import (
     named,
     plain_site,
 )
+from server.site_controls import control_rules
 from server.site_table import Table, wrong
 
 RESERVED = frozenset({"database", "disk"})
@@ -208,6 +209,7 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         senders=table.texts("senders", default=()),
         listener=_address(table, "listener"),
         profiles=_rules(table.inner("profiles")),
+        controls=control_rules(table),
     )
 
 

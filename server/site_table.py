@@ -29,15 +29,19 @@ class Table:
             self._wrong(key, "is no text in quotes, or empty")
         return value
 
-    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """A list, none of it twice, not empty."""
+    def has(self, key: str) -> bool:
+        """Asks for nothing."""
+        return key in self._values
+
+    def texts(self, key: str, default: tuple[str, ...] | None = None, *, repeats: bool = False) -> tuple[str, ...]:
+        """A list, not empty; none of it twice, unless it may `repeats`."""
         if default is not None and key not in self._values:
             self._asked.add(key)
             return default
         value = self._value(key, None)
         if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
             self._wrong(key, "is no list of texts in quotes, or empty")
-        if len(set(value)) < len(value):
+        if len(set(value)) < len(value) and not repeats:
             self._wrong(key, "names one twice")
         return tuple(value)
 
@@ -53,6 +57,16 @@ class Table:
         if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
             self._wrong(key, f"is no {'whole ' if whole else ''}number from {least:g} to {most:g}")
         return value
+
+    def numbers(self, key: str, n: int, least: float, most: float) -> tuple[float, ...]:
+        """A list of n."""
+        value = self._value(key, None)
+        fits = isinstance(value, list) and len(value) == n
+        if not fits or any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
+            self._wrong(key, f"is no list of {n} numbers")
+        if not all(least <= v <= most for v in value):
+            self._wrong(key, f"holds a number that isn't from {least:g} to {most:g}")
+        return tuple(float(v) for v in value)
 
     def flag(self, key: str, *, default: bool) -> bool:
         value = self._value(key, default)

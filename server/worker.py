@@ -61,6 +61,14 @@ class Hints(Protocol):
     def run(self, stop: threading.Event) -> None: ...
 
 
+class Background(Protocol):
+    """Jobs beside the cases (`server.jobs.JobRunner`)."""
+
+    def step(self) -> bool: ...
+
+    def run(self, stop: threading.Event, poll_s: float) -> None: ...
+
+
 class Sending(Protocol):
     """The outbox as a worker runs it (`server.store.outbox.PostgresOutbox`)."""
 
@@ -82,9 +90,10 @@ class Worker:
         poll_s: float,
         grace_s: float = 25,
         ready_checks: Mapping[Need, ReadyCheck] | None = None,
+        background: Background | None = None,
     ) -> None:
         """`ready_checks` are asked before each claim: an order must not be computed for nothing."""
-        self._store, self._outbox, self._run_case = store, outbox, run_case
+        self._store, self._outbox, self._run_case, self._background = store, outbox, run_case, background
         self._ready_checks = dict(ready_checks or {})
         self._lease_s, self._poll_s, self._grace_s = lease_s, poll_s, grace_s
         self._asked: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
@@ -112,6 +121,9 @@ class Worker:
         """
         cases = lasting("cases", lambda _: self._work(), self._stop)
         others = [lasting("outbox", lambda stop: self._outbox.run(stop, self._poll_s), self._stop)]
+        if self._background is not None:
+            jobs = self._background
+            others.append(lasting("jobs", lambda stop: jobs.run(stop, self._poll_s), self._stop))
         if hints is not None:
             others.append(lasting("dispatcher", hints.run, self._stop))
         with _signals() as told:
@@ -134,6 +146,8 @@ class Worker:
         while True:
             while self.step():
                 done += 1
+            while self._background is not None and self._background.step():
+                pass
             if self._outbox.send_due() == 0 and not self._store.due(1):
                 return done
 
@@ -220,7 +234,7 @@ class Worker:
             except ChromogenError as error:
                 self._ended(claim, self._whose_fault(error))
             except OSError as error:
-                self._ended(claim, away(error) if error.errno in AWAY else _broke(error))
+                self._ended(claim, self._of_the_disk(error))
             except Exception as error:
                 self._ended(claim, _broke(error))
             finally:
@@ -259,6 +273,13 @@ class Worker:
         if trouble is None:
             return error
         return Failed(ServiceReason.ENGINE_UNREACHABLE, trouble.message, retryable=True)
+
+    def _of_the_disk(self, error: OSError) -> ChromogenError:
+        """Full or gone, as it says itself, or as a folder that vanished shows."""
+        if error.errno in AWAY:
+            return away(error)
+        trouble = self._trouble(Need.DISK) if Need.DISK in self._ready_checks else None
+        return _broke(error) if trouble is None else trouble
 
     def _renewed(self, claim: Claim) -> bool:
         try:

@@ -4,7 +4,7 @@ Similarity of keypoints, their assignment and Cohen's kappa as EndoNuke's annota
 2022, 7, 75); the difference of their H-scores as in EndoNet (Informatics 2023, 10(4), 90).
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,36 @@ class ObserverAgreement:
     kappa_grade: float
     kappa_grade_weighted: float
     h_score_difference: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Observed:
+    """A region (whatever tells it from others) by one annotator; `annotated` None where only a score was given."""
+
+    region: Hashable
+    annotator: str
+    annotated: Annotated | None
+    mpp: float
+
+
+def observers_of(observed: Sequence[Observed]) -> tuple[str, ...]:
+    """Both, where there are two; else none."""
+    names = tuple(dict.fromkeys(each.annotator for each in observed))
+    return names if len(names) == 2 else ()
+
+
+def agreement_of(observed: Sequence[Observed]) -> ObserverAgreement:
+    """Over the regions that both observers have annotated."""
+    regions: dict[Hashable, dict[str, Observed]] = {}
+    for each in observed:
+        regions.setdefault(each.region, {})[each.annotator] = each
+    first, second = observers_of(observed)
+    pairs = []
+    for of in regions.values():
+        ours, theirs = (of[who].annotated if who in of else None for who in (first, second))
+        if ours is not None and theirs is not None:
+            pairs.append(Pair(first=ours, second=theirs, mpp=of[first].mpp))
+    return observer_agreement(pairs)
 
 
 def observer_agreement(pairs: Sequence[Pair]) -> ObserverAgreement:

@@ -15,6 +15,10 @@ BEGIN
             concat_ws(' ', NEW.profile ->> 'name', NEW.profile ->> 'revision', 'orders/' || NEW.order_id));
     ELSIF TG_TABLE_NAME = 'signatures' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.' || lower(NEW.state), 'results/' || NEW.result_id, '');
+    ELSIF TG_TABLE_NAME = 'jobs' THEN
+        PERFORM chromogen_append(NEW.lab, CASE TG_OP WHEN 'INSERT' THEN NEW.subject ELSE chromogen_subject() END,
+            CASE TG_OP WHEN 'INSERT' THEN 'job.ask' ELSE 'job.' || lower(NEW.state) END, 'jobs/' || NEW.id,
+            concat_ws(' ', NEW.kind, nullif(NEW.reason, '')));
     ELSIF TG_TABLE_NAME = 'comments' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.comment', 'results/' || NEW.result_id, '');
     ELSIF TG_TABLE_NAME = 'profiles' THEN
@@ -23,6 +27,9 @@ BEGIN
     ELSIF TG_TABLE_NAME = 'profile_states' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'profile.' || lower(NEW.state), 'profiles/' || NEW.name,
             NEW.revision::text);
+    ELSIF TG_TABLE_NAME = 'control_ranges' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, CASE WHEN NEW.retired THEN 'control.retire' ELSE 'control.set' END,
+            'control_ranges/' || NEW.id, concat_ws(' ', NEW.marker, NEW.kind));
     ELSE
         PERFORM chromogen_append(NEW.lab, chromogen_subject(),
             CASE NEW.state WHEN 'WAITING' THEN 'delivery.replay' ELSE 'delivery.' || lower(NEW.state) END,
@@ -47,6 +54,12 @@ CREATE CONSTRAINT TRIGGER profiles_audit_insert AFTER INSERT ON profiles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER profile_states_audit_insert AFTER INSERT ON profile_states
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER control_ranges_audit_insert AFTER INSERT ON control_ranges
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER jobs_audit_insert AFTER INSERT ON jobs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER jobs_audit_update AFTER UPDATE ON jobs
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER outbox_audit_update AFTER UPDATE ON outbox
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION chromogen_audit();

@@ -18,10 +18,11 @@ BEGIN
         RETURN false;
     END IF;
     INSERT INTO results (id, lab, order_id, predecessor, created_at, marker, clinical_region, profile, slide, model,
-            tiles, seconds, tissue_mm2, analysis_warnings, warnings, software, choice)
+            tiles, seconds, tissue_mm2, analysis_warnings, warnings, software, choice, control,
+            run)
         VALUES (kept.id, kept.lab, kept.order_id, kept.predecessor, kept.created_at, kept.marker, kept.clinical_region,
             kept.profile, kept.slide, kept.model, kept.tiles, kept.seconds, kept.tissue_mm2, kept.analysis_warnings,
-            kept.warnings, kept.software, kept.choice);
+            kept.warnings, kept.software, kept.choice, kept.control, kept.run);
     INSERT INTO scores (result_id, lab, position, measure, code, scheme, display, region, value, category, unit,
             interval_low, interval_high, n, comment, rule)
         SELECT kept.id, kept.lab, position, measure, code, scheme, display, region, value, category, unit,

@@ -4,7 +4,8 @@ CREATE FUNCTION chromogen_check_correction() RETURNS trigger LANGUAGE plpgsql AS
 BEGIN
     IF NEW.state <> 'QUEUED'
         OR NOT (OLD.state = 'QUEUED' AND NEW.run = OLD.run AND NEW.repeats <> OLD.repeats
-            OR OLD.state IN ('REFUSED', 'DEAD', 'CANCELLED') AND NEW.run = OLD.run + 1)
+            OR NEW.run = OLD.run + 1 AND (OLD.state IN ('REFUSED', 'DEAD', 'CANCELLED')
+                OR EXISTS (SELECT FROM results WHERE id = OLD.result_id AND control ->> 'withheld' <> '')))
         OR NEW.patient ->> 'id' IS DISTINCT FROM OLD.patient ->> 'id'
         OR NEW.patient ->> 'id_authority' IS DISTINCT FROM OLD.patient ->> 'id_authority'
         OR NEW.specimen ->> 'id' IS DISTINCT FROM OLD.specimen ->> 'id'

@@ -24,6 +24,9 @@ CREATE TABLE profile_states (
     state varchar(16) NOT NULL,
     subject text NOT NULL,
     request_id text,
+    reason text NOT NULL DEFAULT '',
+    valid_from date,
+    valid_until date,
     at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT profile_states_lab_request_id_key UNIQUE (lab, request_id)
 );
@@ -35,4 +38,5 @@ COMMENT ON COLUMN profiles.criteria IS 'method, and its values';
 COMMENT ON COLUMN profile_states.id IS 'the last one of a revision is its state';
 COMMENT ON COLUMN profile_states.state IS 'DRAFT, ACTIVE, RETIRED; a revision without one is ACTIVE';
 COMMENT ON COLUMN profile_states.subject IS 'who, as the token names them';
+COMMENT ON COLUMN profile_states.valid_from IS 'in place of the revision''s own, from its activation on; so valid_until';
 COMMENT ON COLUMN profile_states.request_id IS 'of the call that made the revision';

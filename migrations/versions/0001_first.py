@@ -17,8 +17,8 @@ depends_on = None
 SQL = Path(__file__).parents[1] / "sql"
 
 TABLES = (
-    "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "audit",
-    "web_sessions",
+    "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "jobs",
+    "audit", "web_sessions", "control_ranges",
 )  # fmt: skip
 FUNCTIONS = ("session", "due", "abandoned", "take", "finish")
 TRIGGERS = (

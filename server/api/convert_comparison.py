@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chromogen.v1 import profile_service_pb2 as pb
 
-from server.services.comparison import Comparison, Difference, MeasureComparison
+from server.services.comparison import Change, Comparison, Difference, MeasureComparison
 
 
 def comparison_message(found: Comparison) -> pb.ProfileComparison:
@@ -23,6 +23,16 @@ def difference_messages(found: Iterable[Difference]) -> list[pb.MeasureDifferenc
             largest=apart.largest,
         )
         for apart in found
+    ]
+
+
+def change_messages(found: Iterable[Change]) -> list[pb.CategoryChange]:
+    """In their order."""
+    return [
+        pb.CategoryChange(
+            measure=one.measure.code, display=one.measure.display, results=one.results, changed_ids=one.changed
+        )
+        for one in found
     ]
 
 

@@ -80,6 +80,9 @@ def _specimen(asked: pb.Specimen) -> Specimen:
         clone=fields.text(asked.clone, "order.specimen.clone"),
         stainer=fields.text(asked.stainer, "order.specimen.stainer"),
         scanner=fields.text(asked.scanner, "order.specimen.scanner"),
+        staining_run=fields.text(asked.staining_run, "order.specimen.staining_run"),
+        role=fields.text(asked.role, "order.specimen.role", most=20),
+        control_kind=fields.text(asked.control_kind, "order.specimen.control_kind", most=20),
     )
 
 
@@ -120,6 +123,9 @@ def order_message(view: OrderView, *, with_patient: bool = False) -> pb.Order:
             clone=specimen.clone,
             stainer=specimen.stainer,
             scanner=specimen.scanner,
+            staining_run=specimen.staining_run,
+            role=specimen.role,
+            control_kind=specimen.control_kind,
         ),
         slide=pb.SlideReference(
             study_uid=slide.study_uid, series_uid=slide.series_uid, container_id=slide.container_id

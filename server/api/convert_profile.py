@@ -99,6 +99,9 @@ def profile_message(profile: Profile, view: ProfileView | None = None) -> pb.Pro
     )
     if view is not None:
         made.state, made.etag = STATE_NUMBERS[view.state], view.etag
+        made.state_reason, made.state_by = view.reason, view.said_by
+        if (said := fields.stamp(view.said_at)) is not None:
+            made.state_time.CopyFrom(said)
         if (created := fields.stamp(view.created_at)) is not None:
             made.create_time.CopyFrom(created)
     return made

@@ -9,9 +9,11 @@ from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
 from inference.cells.values import Cells
 from inference.criteria import Criteria
+from inference.geometry import Region
 from inference.measures import Score
 from inference.slide import SlideFacts
 from server.api import fields
+from server.api.convert_control import control_message
 from server.api.convert_profile import profile_message
 from server.domain.choice import ProfileChoice
 from server.domain.states import ResultState
@@ -47,6 +49,7 @@ def result_message(view: SummaryView) -> pb.Result:
         research_use_only=True,
         etag=view.etag,
         software_version=result.software,
+        control=control_message(result.control),
         profile_choice=None if result.choice is None else _choice(result.choice),
     )
 
@@ -145,3 +148,11 @@ def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Ce
 
 def square_messages(squares: Iterable[Square]) -> list[pb.CellSquare]:
     return [pb.CellSquare(x_um=square.x_um, y_um=square.y_um, counts=square.counts) for square in squares]
+
+
+def window_of(asked: pb.Window) -> Region:
+    """Raises Refused ARGUMENT_INVALID."""
+    region = Region(x=asked.x_px, y=asked.y_px, width=asked.width_px, height=asked.height_px)
+    if region.empty or region.x < 0 or region.y < 0:
+        fields.invalid("window needs x_px and y_px from 0, width_px and height_px from 1")
+    return region

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from chromogen.v1 import result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
-from inference.geometry import Region
 from server.api import fields, pages
 from server.api.convert_profile import revision_of
 from server.api.convert_result import (
@@ -15,6 +13,7 @@ from server.api.convert_result import (
     region_names,
     result_message,
     square_messages,
+    window_of,
 )
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
@@ -69,7 +68,7 @@ class ResultServicer:
     def ListCells(self, request: pb.ListCellsRequest, call: Call) -> Iterator[pb.ListCellsResponse]:
         """The first message names groups and regions, and holds no cells."""
         result_id, square_um = _id(request.result_id), _square_um(request)
-        window = _window(request.window) if request.HasField("window") else None
+        window = window_of(request.window) if request.HasField("window") else None
         region = fields.text(request.region, "region")
         result = self._service.get(call.actor, result_id).result
         analyzer, criteria = result.assay.analyzer, self._profile(request, result, call).criteria
@@ -129,13 +128,6 @@ def _filter(request: pb.ListResultsRequest) -> ResultFilter:
         created_from=fields.moment(request, "created_from"),
         created_until=fields.moment(request, "created_until"),
     )
-
-
-def _window(asked: result_pb2.Window) -> Region:
-    region = Region(x=asked.x_px, y=asked.y_px, width=asked.width_px, height=asked.height_px)
-    if region.empty or region.x < 0 or region.y < 0:
-        fields.invalid("window needs x_px and y_px from 0, width_px and height_px from 1")
-    return region
 
 
 def _square_um(request: pb.ListCellsRequest) -> float:

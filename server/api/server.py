@@ -12,6 +12,8 @@ from chromogen.v1 import (
     admin_service_pb2_grpc,
     analysis_service_pb2,
     analysis_service_pb2_grpc,
+    control_service_pb2,
+    control_service_pb2_grpc,
     order_service_pb2,
     order_service_pb2_grpc,
     profile_service_pb2,
@@ -26,6 +28,7 @@ from grpc_reflection.v1alpha.reflection import SERVICE_NAME, ReflectionServicer
 
 from server.api.admin import AdminServicer
 from server.api.analysis import AnalysisServicer
+from server.api.controls import ControlServicer
 from server.api.gate import LARGEST_IMAGE_CALL, Gate, NoteRefusal, Room, Rooms
 from server.api.health import HealthServicer
 from server.api.loop import LoopThread
@@ -58,6 +61,7 @@ _MODULES: tuple[Any, ...] = (
     result_service_pb2,
     profile_service_pb2,
     analysis_service_pb2,
+    control_service_pb2,
     admin_service_pb2,
 )
 
@@ -70,6 +74,7 @@ class Servicers:
     results: ResultServicer
     profiles: ProfileServicer
     analysis: AnalysisServicer
+    controls: ControlServicer
     admin: AdminServicer
 
 
@@ -230,6 +235,7 @@ def _add(server: grpc.aio.Server, servicers: Servicers, health: Health) -> None:
         (result_service_pb2_grpc.add_ResultServiceServicer_to_server, servicers.results),
         (profile_service_pb2_grpc.add_ProfileServiceServicer_to_server, servicers.profiles),
         (analysis_service_pb2_grpc.add_AnalysisServiceServicer_to_server, servicers.analysis),
+        (control_service_pb2_grpc.add_ControlServiceServicer_to_server, servicers.controls),
         (admin_service_pb2_grpc.add_AdminServiceServicer_to_server, servicers.admin),
         (health_pb2_grpc.add_HealthServicer_to_server, HealthServicer(health)),
     )

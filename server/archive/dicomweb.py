@@ -60,6 +60,15 @@ class DicomWebArchive:
             store_instance(self._web, path, header)
             self._check_there(header)
 
+    def retrieve(self, study_uid: str, sop_instance_uid: str, target: Path) -> None:
+        """One instance of a study, found by its list. Raises Refused SLIDE_NOT_FOUND, and as `fetch`."""
+        fields = [("SOPInstanceUID", sop_instance_uid)]
+        rows = self._web.rows("an object", f"/studies/{quote(study_uid)}/instances", fields) or []
+        found = next((row for row in rows if text_of(row, "00080018") == sop_instance_uid), None)
+        if found is None:
+            raise Refused(ServiceReason.SLIDE_NOT_FOUND, "the archive doesn't list the object that is asked for")
+        self._bring(listed({"0020000D": _value(study_uid), **found}), target)
+
     def ping(self) -> None:
         """Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED, ARCHIVE_ANSWER, all retryable."""
         if self._web.rows("a study", "/studies", [("limit", "1")]) is None:

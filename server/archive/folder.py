@@ -17,7 +17,10 @@ _Stamp = tuple[int, int]
 
 
 class FolderArchive:
-    """Finds slides below `root` by their headers, which are read once a file and again when it changes."""
+    """Finds slides below `root` by their headers, which are read once a file and again when it changes.
+
+    `root` is never made here: where a share isn't mounted, an empty folder in its place would have no slides.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -49,7 +52,6 @@ class FolderArchive:
         for path in objects:
             uid = _safe(read_instance_header(path).sop_instance_uid)
             try:
-                self._root.mkdir(parents=True, exist_ok=True)
                 _bring(path, self._root / f"{uid}.dcm", link=False)
             except OSError as error:
                 raise _unreachable("storing in the archive's folder failed", error) from None
@@ -68,6 +70,8 @@ class FolderArchive:
             if not self._root.is_dir():
                 raise NotADirectoryError
             files = {path: _stamp(path) for path in sorted(self._root.rglob("*")) if path.is_file()}
+            if self._headers and not files:  # a mount point without its share
+                raise FileNotFoundError
             found = {path: self._header(path, stamp) for path, stamp in files.items()}
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None

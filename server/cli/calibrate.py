@@ -13,16 +13,16 @@ from inference.assay import Assay, assay_of, criteria_values
 from inference.calibrate import Calibration
 from inference.calibrate import calibrate as calibrated
 from inference.calibration.fit import HueBy, Objective, Settings
-from inference.calibration.observers import ObserverAgreement, Pair, observer_agreement
+from inference.calibration.observers import Observed, agreement_of, observers_of
 from inference.calibration.sample import Sample
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import DensityThresholds, HueValueThresholds
-from server.cli.calibrate_json import calibration_json, observers_json
 from server.cli.manifest import ManifestRow, read_manifest
 from server.cli.progress import progress_bar
 from server.cli.regions import Gathered, gather
 from server.cli.table import aligned
+from server.report.calibration_json import calibration_json, observers_json, source_text
 
 METHODS = (HueValueThresholds.method, DensityThresholds.method)
 
@@ -61,10 +61,11 @@ def calibrate(
     found = calibrated(gathered.samples, settings)
     advice = (*gathered.advice, *found.advice)
     shown = {"marker": assay.marker, **calibration_json(found, advice, COMPARTMENTS)}
-    of_each = {who: calibrated(by_one(rows, gathered, who), settings) for who in annotators(rows)}
+    seen = observed(rows, gathered)
+    of_each = {who: calibrated(by_one(rows, gathered, who), settings) for who in observers_of(seen)}
     if of_each:
         thresholds = {who: criteria_values(one.chosen.fit.criteria) for who, one in of_each.items()}
-        shown["annotators"] = observers_json(agreement(rows, gathered), thresholds)
+        shown["annotators"] = observers_json(agreement_of(seen), thresholds)
     for path, one in {out: found, **{beside(out, who): one for who, one in of_each.items()}}.items():
         write_profile(path, assay, one)
     if as_json:
@@ -90,28 +91,15 @@ def read_text(path: Path) -> str:
         raise Refused(Reason.ANNOTATION_INVALID, f"{path} can't be read as text") from None
 
 
-def annotators(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
-    """Both, where there are two; else none."""
-    names = tuple(dict.fromkeys(row.annotator for row in rows))
-    return names if len(names) == 2 else ()
+def observed(rows: Sequence[ManifestRow], gathered: Gathered) -> list[Observed]:
+    return [
+        Observed(region=(row.image, row.region), annotator=row.annotator, annotated=sample.annotated, mpp=mpp)
+        for row, sample, mpp in zip(rows, gathered.samples, gathered.mpps, strict=True)
+    ]
 
 
 def by_one(rows: Sequence[ManifestRow], gathered: Gathered, annotator: str) -> list[Sample]:
     return [s for row, s in zip(rows, gathered.samples, strict=True) if row.annotator == annotator]
-
-
-def agreement(rows: Sequence[ManifestRow], gathered: Gathered) -> ObserverAgreement:
-    """Over the regions that both have annotated."""
-    regions: dict[object, dict[str, tuple[Sample, float]]] = {}
-    for row, sample, mpp in zip(rows, gathered.samples, gathered.mpps, strict=True):
-        regions.setdefault((row.image, row.region), {})[row.annotator] = sample, mpp
-    first, second = annotators(rows)
-    pairs = []
-    for of in regions.values():
-        ours, theirs = (of[who][0].annotated if who in of else None for who in (first, second))
-        if ours is not None and theirs is not None:
-            pairs.append(Pair(first=ours, second=theirs, mpp=of[first][1]))
-    return observer_agreement(pairs)
 
 
 def beside(out: Path, annotator: str) -> Path:
@@ -127,19 +115,11 @@ def write_profile(path: Path, assay: Assay, found: Calibration) -> None:
         "revision": 1,
         "marker": assay.marker,
         "thresholds": criteria_values(found.chosen.fit.criteria),
-        "source": source(found),
+        "source": source_text(found),
     }
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(profile, indent=2) + "\n")
     part.replace(path)
-
-
-def source(found: Calibration) -> str:
-    """Where the thresholds come from, as the profile says it."""
-    error = found.chosen.mean_error
-    trust = "no slide left out" if error is None else f"mean error on slides left out {error:.1f}"
-    counted = f"{found.slides} slides, {found.regions} regions, {found.n} nuclei"
-    return f"chromogen calibrate by {found.settings.by}: {counted}; {trust}"
 
 
 def show(shown: Mapping[str, Any], found: Calibration, out: Path) -> None:

@@ -15,6 +15,7 @@ import grpc
 from chromogen.v1 import (
     admin_service_pb2_grpc,
     analysis_service_pb2_grpc,
+    control_service_pb2_grpc,
     order_service_pb2_grpc,
     profile_service_pb2_grpc,
     result_service_pb2_grpc,
@@ -37,6 +38,7 @@ _STUBS: dict[str, Callable[[grpc.Channel], Any]] = {
     "results": result_service_pb2_grpc.ResultServiceStub,
     "profiles": profile_service_pb2_grpc.ProfileServiceStub,
     "analysis": analysis_service_pb2_grpc.AnalysisServiceStub,
+    "controls": control_service_pb2_grpc.ControlServiceStub,
     "admin": admin_service_pb2_grpc.AdminServiceStub,
 }
 
@@ -71,6 +73,7 @@ class Api:
     results: Any
     profiles: Any
     analysis: Any
+    controls: Any
     admin: Any
 
 

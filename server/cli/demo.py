@@ -6,6 +6,7 @@ import click
 
 from inference.measures import ALL, NONE, Score
 from server.cli.table import by_region, interval_text
+from server.demo.pacs import PacsAddress, address_of
 from server.demo.run import SIDE_PX, Outcome, run_demo
 from server.demo.web import run_web
 from server.observability import set_up
@@ -19,19 +20,37 @@ from server.observability import set_up
 @click.option("--h-score", type=click.FloatRange(0, 300), default=150.0, help="the drawn slide's H-score, about")
 @click.option("--keep", is_flag=True, help="leave the database, archive and case in OUT/service")
 @click.option(
+    "--archive",
+    "pacs",
+    metavar="URL",
+    callback=lambda _, __, text: None if text is None else _address(text),
+    help="a PACS to store the slide and its reports at: dicomweb://user:password@host:port/path, by TLS dicomwebs://",
+)
+@click.option(
     "--web",
     type=click.IntRange(0, 65535),
     metavar="PORT",
     help="leave the page running at this port of 127.0.0.1, with a demo user, until interrupted",
 )
-def demo(out: Path, seed: int, h_score: float, keep: bool, web: int | None) -> None:
+def demo(out: Path, seed: int, h_score: float, keep: bool, pacs: PacsAddress | None, web: int | None) -> None:
     """Draw a slide whose nuclei are known, order its score by HL7, and print what comes back beside the truth."""
     set_up(level="warning")
     if web is not None:
+        if pacs is not None:
+            raise click.UsageError("--web shows the demo on its own folder: leave --archive out")
         run_web(out, seed=seed, h_score=h_score, keep=keep, port=web, side=SIDE_PX, say=click.echo)
         return
-    outcome = run_demo(out, seed=seed, h_score=h_score, keep=keep, say=lambda line: click.echo(f"  {line}", err=True))
+    outcome = run_demo(
+        out, seed=seed, h_score=h_score, keep=keep, say=lambda line: click.echo(f"  {line}", err=True), pacs=pacs
+    )
     show(outcome, out)
+
+
+def _address(text: str) -> PacsAddress:
+    try:
+        return address_of(text)
+    except ValueError as error:  # its text doesn't repeat the password
+        raise click.BadParameter(str(error)) from None
 
 
 def show(outcome: Outcome, out: Path) -> None:

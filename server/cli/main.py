@@ -20,7 +20,8 @@ COMMANDS = {
     "check": "server.cli.check:check",
     "order": "server.cli.order:order",
     "result": "server.cli.result:result",
-    "profile": "server.cli.profile:profile",
+    "profile": "server.cli.calibration:profile",
+    "control": "server.cli.control:control",
     "outbox": "server.cli.outbox:outbox",
     "audit": "server.cli.audit:audit",
 }

@@ -14,6 +14,7 @@ from server.domain.result import Result
 from server.report.ann import build_ann
 from server.report.files import rewrite_warnings
 from server.report.identity import write
+from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import check_reportable, read_source
 from server.report.sr import build_sr
@@ -23,6 +24,7 @@ BUILDERS: dict[ArtifactKind, Callable[[Result, Sequence[Dataset]], Dataset | Non
     ArtifactKind.SR: lambda result, source: build_sr(result, None, source),
     ArtifactKind.ANN: build_ann,
     ArtifactKind.SEG: build_seg,
+    ArtifactKind.MAP: build_map,
 }
 
 
@@ -37,7 +39,9 @@ def source_of(slide: Path, facts: SlideFacts) -> list[Dataset]:
 
 
 def write_objects(result: Result, source: Sequence[Dataset], folder: Path) -> Result:
-    """sr.dcm, and, where there are cells, ann.dcm and seg.dcm. What can't be built is warned of: the score stands.
+    """sr.dcm, and, where there are cells, ann.dcm, seg.dcm and map.dcm.
+
+    What can't be built is warned of: the score stands.
 
     Raises Failed OUTPUT_NOT_WRITABLE.
     """

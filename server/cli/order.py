@@ -13,7 +13,7 @@ from chromogen.v1 import order_service_pb2 as pb
 from server.cli.client import Api, api, as_json_option, limit_option, pages, show, show_all, to_json
 from server.cli.progress import progress_bar
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.order import SEXES, Priority
+from server.domain.order import CONTROL_ROLE, SEXES, Priority
 from server.domain.states import OrderState
 
 FIELDS = {
@@ -75,6 +75,8 @@ def order() -> None:
 @click.option("--clone", default="", show_default=False, help="of the antibody; profiles are chosen by it")
 @click.option("--stainer", default="", show_default=False, help="what stained the slide, likewise")
 @click.option("--scanner", default="", show_default=False, help="what scanned it, likewise")
+@click.option("--staining-run", default="", show_default=False, help="its control slide counts for the case")
+@click.option("--control", "control_kind", default="", show_default=False, metavar="KIND", help="it is a control slide")
 @click.option("--priority", type=click.Choice([str(p) for p in Priority], case_sensitive=False), default="ROUTINE")
 @click.option("--request-id", help="UUID; the same again is the same order. A new one where left out")
 @click.option("--wait", is_flag=True, help="wait until the order ends; exit code 1 unless it is DONE")
@@ -106,6 +108,8 @@ def order_message(
     clone: str,
     stainer: str,
     scanner: str,
+    staining_run: str,
+    control_kind: str,
     **patient: Any,
 ) -> order_pb2.Order:
     """Of the options of `submit`; `site` is CODE^TEXT^SCHEME, `patient` those of `patient_message`."""
@@ -125,6 +129,9 @@ def order_message(
             clone=clone,
             stainer=stainer,
             scanner=scanner,
+            staining_run=staining_run,
+            role=CONTROL_ROLE if control_kind else "",
+            control_kind=control_kind,
         ),
         slide=order_pb2.SlideReference(container_id=container_id, series_uid=series_uid, study_uid=study_uid),
     )

@@ -31,7 +31,11 @@ FIELDS = {
     "valid_until": "valid until",
     "source": "source",
     "create_time": "made",
+    "state_by": "state by",
+    "state_time": "since",
+    "state_reason": "because",
 }
+ACTIVE = "active"
 COLUMNS = {"name": "profile", "revision": "rev", "state": "state", "marker": "marker", "lab": "lab", "source": "source"}
 COMPARED = ("result", "cells", "score", "first", "second")
 
@@ -98,36 +102,58 @@ def list_(marker: str, state: str | None, limit: int, as_json: bool) -> None:
         show_all(pages(server.profiles.ListProfiles, request, "profiles", limit), COLUMNS, as_json=as_json)
 
 
+reason_option = click.option("--reason", default="", show_default=False, help="why, up to 500 characters")
+
+
 @profile.command()
 @click.argument("revision", metavar="NAME/REVISION")
+@reason_option
+@click.option(
+    "--from", "valid_from", default="", show_default=False, metavar="YYYY-MM-DD", help="first day of validity"
+)
+@click.option("--until", "valid_until", default="", show_default=False, metavar="YYYY-MM-DD", help="last day of it")
 @as_json_option
-def activate(revision: str, as_json: bool) -> None:
+def activate(revision: str, reason: str, valid_from: str, valid_until: str, as_json: bool) -> None:
     """Use a revision for new orders."""
     named = revision_of(revision)
+    request = pb.ActivateProfileRequest(
+        name=named.name, revision=named.revision, reason=reason, valid_from=valid_from, valid_until=valid_until
+    )
     with api() as server:
-        answer = server.profiles.ActivateProfile(pb.ActivateProfileRequest(name=named.name, revision=named.revision))
-        show(answer.profile, FIELDS, as_json=as_json)
+        show(server.profiles.ActivateProfile(request).profile, FIELDS, as_json=as_json)
 
 
 @profile.command()
 @click.argument("revision", metavar="NAME/REVISION")
+@reason_option
 @as_json_option
-def retire(revision: str, as_json: bool) -> None:
+def retire(revision: str, reason: str, as_json: bool) -> None:
     """Use a revision no longer."""
     named = revision_of(revision)
+    request = pb.RetireProfileRequest(name=named.name, revision=named.revision, reason=reason)
     with api() as server:
-        answer = server.profiles.RetireProfile(pb.RetireProfileRequest(name=named.name, revision=named.revision))
-        show(answer.profile, FIELDS, as_json=as_json)
+        show(server.profiles.RetireProfile(request).profile, FIELDS, as_json=as_json)
 
 
 @profile.command()
-@click.argument("first", metavar="NAME/REVISION")
-@click.argument("second", metavar="NAME/REVISION")
-@click.argument("result_ids", nargs=-1, required=True, metavar="RESULT...")
+@click.argument("first")
+@click.argument("second")
+@click.argument("result_ids", nargs=-1, metavar="[RESULT...]")
+@click.option("--marker", default="", show_default=False, help="the stain of stored results; the second's else")
+@click.option("--most", type=click.IntRange(1, 200), default=200, help="how many stored results at most")
 @as_json_option
-def compare(first: str, second: str, result_ids: tuple[str, ...], as_json: bool) -> None:
-    """What two revisions make of stored results."""
-    request = pb.CompareProfilesRequest(first=revision_of(first), second=revision_of(second), result_ids=result_ids)
+def compare(first: str, second: str, result_ids: tuple[str, ...], marker: str, most: int, as_json: bool) -> None:
+    """What two revisions make of stored results: those named, or the laboratory's newest.
+
+    Both are NAME/REVISION; FIRST may be `active`: the active revision of the second's profile.
+    """
+    request = pb.CompareProfilesRequest(
+        first=None if first == ACTIVE else revision_of(first),
+        second=revision_of(second),
+        result_ids=result_ids,
+        marker=marker,
+        most_results=0 if result_ids else most,
+    )
     with api() as server:
         answer = server.profiles.CompareProfiles(request)
     if as_json:
@@ -139,6 +165,9 @@ def compare(first: str, second: str, result_ids: tuple[str, ...], as_json: bool)
             f"{apart.display}, second minus first: {apart.mean:+.1f} on average, {apart.largest:.1f} at most,"
             f" over {apart.results} results"
         )
+    for change in answer.changes:
+        names = f": {', '.join(change.changed_ids)}" if change.changed_ids else ""
+        click.echo(f"{change.display}: {len(change.changed_ids)} of {change.results} change category{names}")
 
 
 def _compared(one: pb.ProfileComparison) -> Iterator[tuple[str, ...]]:

@@ -1,18 +1,17 @@
 """The regions of a manifest as samples: the model's nuclei of each, and what was annotated there."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from inference.analyze import Options, Progress, analyze, working_region
 from inference.annotations import Mark, Names, read_csv, read_geojson
 from inference.assay import Assay
 from inference.calibration.cleaning import Cleaned, cleaned
 from inference.calibration.concerns import Advice, Concern
+from inference.calibration.doubts import differing, doubtful
 from inference.calibration.sample import Annotated, Sample, graded_sample
 from inference.cells.file import read_cells
 from inference.cells.values import Cells, joined, no_cells
@@ -30,7 +29,6 @@ from server.slides.scanner import scanner_of
 GEOJSON = (".geojson", ".json")
 MPP_DIFFERS = 0.05
 """Share by which a manifest's pixel size may differ from the slide's own."""
-MPP_VARIES = 0.02
 OFF_TISSUE = 0.02
 """Share of a region's annotated nuclei."""
 
@@ -49,15 +47,6 @@ class Analysed:
     def off_tissue(self, annotated: Annotated) -> int:
         x, y = ((annotated.xy[:, i] + 0.5) / self.scale - 0.5 for i in range(2))
         return int((~self.tissue.holds(x, y)).sum())
-
-
-DOUBTS = {
-    Concern.DUPLICATE_ANNOTATIONS: "nuclei are annotated twice; they count once",
-    Concern.CONTRADICTORY_ANNOTATIONS: "marks contradict another of the same nucleus and are left out; correct them",
-    Concern.OFF_TISSUE: "annotated nuclei lie off the tissue; check the coordinates",
-}
-NAMED = 3
-"""Lines that a warning names; it counts the others."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,7 +77,8 @@ def gather(rows: Sequence[ManifestRow], engine: Engine, assay: Assay, names: Nam
         except Refused as error:
             raise Refused(error.reason, f"{row.name}: {error.message}") from None
         progress(done / len(rows))
-    gathered.advice = [*_doubtful(gathered.doubts), *_differing(rows, gathered.mpps)]
+    scanners = map(scanner_of, dict.fromkeys(row.image for row in rows))
+    gathered.advice = [*doubtful(gathered.doubts), *differing(scanners, gathered.mpps)]
     return gathered
 
 
@@ -166,24 +156,3 @@ def read_marks(path: Path, names: Names) -> list[Mark]:
         raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
     read = read_geojson if path.suffix.lower() in GEOJSON else read_csv
     return read(text, names, path.name)
-
-
-def _doubtful(doubts: Mapping[Concern, Mapping[str, int]]) -> Iterator[Advice]:
-    """One warning for each concern, whatever the number of lines."""
-    for concern, lines in doubts.items():
-        more = f" and {len(lines) - NAMED} lines more" if len(lines) > NAMED else ""
-        text = f"{sum(lines.values())} {DOUBTS[concern]}: {', '.join(list(lines)[:NAMED])}{more}"
-        yield Advice(concern=concern, text=text)
-
-
-def _differing(rows: Sequence[ManifestRow], mpps: Sequence[float]) -> list[Advice]:
-    """Slides of different scanners or pixel sizes: criteria are for one scanner."""
-    said = []
-    scanners = sorted({s for s in (scanner_of(image) for image in dict.fromkeys(r.image for r in rows)) if s})
-    if len(scanners) > 1:
-        text = f"the slides are of different scanners ({'; '.join(scanners)}): calibrate each apart"
-        said.append(Advice(concern=Concern.SCANNERS_DIFFER, text=text))
-    if mpps and np.ptp(mpps) > MPP_VARIES * min(mpps):
-        text = f"pixels are of {min(mpps):g} to {max(mpps):g} µm: check mpp, and calibrate each scanner apart"
-        said.append(Advice(concern=Concern.PIXEL_SIZES_DIFFER, text=text))
-    return said

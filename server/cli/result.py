@@ -103,7 +103,7 @@ def cells(result_id: str, window: str | None, region: str, squares: float | None
     """Print cells as JSON lines: place, group, what was measured; or counts by group of each square."""
     request = pb.ListCellsRequest(result_id=result_id, region=region)
     if window:
-        request.window.CopyFrom(_window(window))
+        request.window.CopyFrom(window_of(window))
     if squares is not None:
         request.detail, request.square_um = pb.CELLS_DETAIL_SQUARES, squares
     with api() as server:
@@ -191,7 +191,7 @@ def revision_of(text: str) -> profile_service_pb2.ProfileRevision:
     return profile_service_pb2.ProfileRevision(name=name, revision=int(revision))
 
 
-def _window(text: str) -> result_pb2.Window:
+def window_of(text: str) -> result_pb2.Window:
     try:
         x, y, width, height = (int(v) for v in text.split(","))
     except ValueError:

@@ -11,7 +11,8 @@ import click
 from inference.analyze import Options
 from inference.analyzers.outlined import check_outlines
 from inference.area import check_inside, read_areas
-from inference.assay import USUAL_MARKER, assay_of
+from inference.assay import USUAL_MARKER, Assay, assay_of
+from inference.control import Core, classes, cores_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
@@ -20,9 +21,11 @@ from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import guideline_lines, score_lines
+from server.control_gate import gate_of
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
+from server.report.control_text import control_notes
 from server.settings import Engine
 from server.slides.opening import open_slide
 from server.slides.view import View
@@ -50,6 +53,11 @@ PEM = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path),
     help="GeoJSON polygons: score only what is drawn as `tumour`, nothing that is drawn as `exclude`",
 )
+@click.option(
+    "--control-file",
+    type=click.Path(path_type=Path),
+    help="GeoJSON polygons of control tissue: measured first, no score where it fails",
+)
 @click.option("--pyramid", metavar="N", help="of a DICOM slide with several: its number in the refusal, or Pyramid UID")
 @click.option("--optical-path", metavar="ID", help="of a DICOM slide with several; the first bright-field one else")
 @click.option("--focal-plane", type=int, metavar="N", help="of a DICOM slide with several, from 1; the middle one else")
@@ -76,6 +84,7 @@ def score(
     profile_file: Path | None,
     region: str | None,
     region_file: Path | None,
+    control_file: Path | None,
     pyramid: str | None,
     optical_path: str | None,
     focal_plane: int | None,
@@ -111,9 +120,19 @@ def score(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         options = drawn_regions(region_file, opened.facts.size) if region_file else Options()
         options = replace(options, region=box, outlines=outlines, refuse_mismatch=bool(assay.analyzer.whole_remarks))
+        cores = control_cores(control_file, assay, opened.facts.size) if control_file else []
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
-        result = score_slide(opened, runs, assay, profile, folder, options=options, progress=progress)
+        result = score_slide(
+            opened,
+            runs,
+            assay,
+            profile,
+            folder,
+            gate=lambda slide: gate_of(slide, runs, profile.criteria, cores, assay),
+            options=options,
+            progress=progress,
+        )
         if as_dicom:
             result = write_objects(result, source, folder)
         text = (folder / "result.json").read_text()
@@ -124,6 +143,21 @@ def score(
         click.echo(json.dumps(json.loads(text)))
     else:
         show(result, out)
+    if result.control.withheld:
+        raise Refused(
+            Reason.CONTROL_FAILED, f"{result.control.detail}: no score; stain the slide again with its control"
+        )
+
+
+def control_cores(path: Path, assay: Assay, size: Size) -> list[Core]:
+    """Of a file of `--control-file`. Raises Refused ANNOTATION_INVALID."""
+    kinds = assay.analyzer.controls
+    try:
+        areas = read_areas(path.read_text(encoding="utf-8-sig"), classes(kinds), path.name)
+    except (OSError, UnicodeDecodeError):
+        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
+    check_inside(areas, size, path.name)
+    return cores_of(areas, kinds)
 
 
 def drawn_regions(path: Path, size: Size) -> Options:
@@ -160,6 +194,8 @@ def show(result: Result, out: Path | None) -> None:
     click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
     for note in result.assay.analyzer.notes:
         click.echo(note)
+    for line in control_notes(result.control):
+        click.echo(line)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if out:

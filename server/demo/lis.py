@@ -37,10 +37,13 @@ def order_message(
     clone: str = "",
     stainer: str = "",
     scanner: str = "",
+    staining_run: str = "",
+    control_kind: str = "",
     at: datetime | None = None,
 ) -> bytes:
     """An OML^O21 (v2.5.1, UTF-8) for one slide of an invented patient. `site` is code, text, scheme; `lab` and
-    `application` who orders; `clone`, `stainer` and `scanner` what the LIS knows of the slide.
+    `application` who orders; `clone`, `stainer`, `scanner` and `staining_run` what the LIS knows of the slide;
+    `control_kind` of a control slide.
 
     `at` is now unless given.
     """
@@ -53,6 +56,7 @@ def order_message(
     uids = [("110180", "Study Instance UID", study_uid), ("112002", "Series Instance UID", series_uid)]
     observed = [segment("OBX", "", "ST", composed(c, t, "DCM"), "", u, *[""] * 5, "O") for c, t, u in uids if u]
     prepared = [("CLONE", clone), ("STAINER", stainer), ("SCANNER", scanner)]
+    prepared += [("STAINING_RUN", staining_run), ("CONTROL_KIND", control_kind)]
     observed += [
         segment("OBX", "", "ST", composed(name, "", PRIVATE_SCHEME), "", escape(value), *[""] * 5, "O")
         for name, value in prepared

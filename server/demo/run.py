@@ -23,9 +23,11 @@ from inference.geometry import Size
 from inference.measures import Score
 from server import settings
 from server.api.convert_result import score_in
+from server.archive.dicomweb import DicomWebArchive
 from server.bootstrap import Service, bootstrap
 from server.demo.api import order_and_result, serving
 from server.demo.lis import LAB, ReceivingLis, order_message
+from server.demo.pacs import NAME, PacsAddress, read_back, write_site
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, ServiceReason
@@ -40,7 +42,7 @@ SIDE_PX = 4096
 MPP = 0.5
 LEASE_S, SEND_TIMEOUT_S = 60.0, 30.0
 CASE_FILES = ("result.json", "nuclei.parquet", "nuclei.geojson", "overlay.png")
-MODALITIES = {"SR": "sr.dcm", "ANN": "ann.dcm", "SEG": "seg.dcm"}
+MODALITIES = {"SR": "sr.dcm", "ANN": "ann.dcm", "SEG": "seg.dcm", "OT": "map.dcm"}
 
 Say = Callable[[str], None]
 
@@ -54,20 +56,38 @@ class Outcome:
     files: tuple[Path, ...]
 
 
-def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side: int = SIDE_PX) -> Outcome:
+def run_demo(
+    out: Path,
+    *,
+    seed: int,
+    h_score: float,
+    keep: bool,
+    say: Say,
+    side: int = SIDE_PX,
+    pacs: PacsAddress | None = None,
+) -> Outcome:
     """Draw, order, score, report; leaves its files in `out`.
 
-    `keep` leaves the database and the archive in `out/service` too.
+    `keep` leaves the database and the archive in `out/service` too. With a PACS the slide is stored there, fetched from
+    there, and the reports stored there and read back.
     """
     out.mkdir(parents=True, exist_ok=True)
     say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
     identity, truth = make_slide(out, seed, h_score, side)
     with ExitStack() as stack:
         work = stack.enter_context(working_in(out, keep=keep))
-        fill_archive(out / "slide", work / "archive")
         lis = stack.enter_context(ReceivingLis(emptied(work / "received")))
+        site = None
+        if pacs is None:
+            fill_archive(out / "slide", work / "archive")
+        else:
+            secrets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chromogen-demo-pacs-")))
+            site = write_site(secrets, pacs, lis.port)
         say("starting PostgreSQL, the MLLP listener and the worker")
-        service = stack.enter_context(bootstrap(settings_for(work, lis.port)))
+        service = stack.enter_context(bootstrap(settings_for(work, lis.port, site)))
+        if pacs is not None:
+            say(f"storing the slide at {pacs.url}")
+            pacs_of(service).store(sorted((out / "slide").glob("level-*.dcm")))
         order = order_slide(service, identity, say)
         say(f"scoring order {order}")
         services = case_services_of(service, work)
@@ -75,7 +95,16 @@ def run_demo(out: Path, *, seed: int, h_score: float, keep: bool, say: Say, side
         with serving(service) as port:
             say("asking the gRPC API for the result")
             found, answered = order_and_result(port, order)
+        if pacs is not None:
+            say(f"reading the reports back from {pacs.url}")
         return collect(out, work, service, found, answered, truth, lis)
+
+
+def pacs_of(service: Service) -> DicomWebArchive:
+    """The demo's PACS."""
+    archive = service.archives[NAME]
+    assert isinstance(archive, DicomWebArchive)
+    return archive
 
 
 @contextmanager
@@ -115,15 +144,18 @@ def fill_archive(slide: Path, archive: Path) -> None:
         shutil.copytree(slide, target, dirs_exist_ok=True)
 
 
-def settings_for(work: Path, lis_port: int) -> settings.Settings:
-    """The demo's own, whatever the environment says; but the networks run where it says (CHROMOGEN_ENGINE_NAME)."""
+def settings_for(work: Path, lis_port: int, site: Path | None = None) -> settings.Settings:
+    """The demo's own, whatever the environment says; but the networks run where it says (CHROMOGEN_ENGINE_NAME).
+
+    `site` names a PACS and the LIS in place of the folder and the port.
+    """
     return settings.Settings(
         database=settings.Database(),
         data=settings.Data(folder=work),
-        archive=settings.Archive(folder=work / "archive", wait_s=0),
+        archive=settings.Archive(folder=None if site else work / "archive", wait_s=0),
         mllp=settings.Mllp(port=0),
-        lis=settings.Lis(host="127.0.0.1", port=lis_port),
-        site=settings.Site(),
+        lis=settings.Lis() if site else settings.Lis(host="127.0.0.1", port=lis_port),
+        site=settings.Site(file=site),
         worker=settings.Worker(),
         grpc=settings.Grpc(port=0, insecure=True, local_lab=LAB),
         tls=settings.Tls(),
@@ -186,10 +218,12 @@ def collect(
     (case,) = (work / "cases" / order.id).glob(f"{order.attempt}-*")
     made = [Path(shutil.copy(case / name, out / name)) for name in CASE_FILES]
     made.append(Path(shutil.copy(lis.received[-1], out / "oru.hl7")))
+    result = service.store.result(ResultId(answered.id))
+    if NAME in service.archives:
+        made += read_back(pacs_of(service), case, out)
     for path in (work / "archive").glob("*.dcm"):
         modality = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"]).Modality
         made.append(Path(shutil.copy(path, out / MODALITIES[modality])))
-    result = service.store.result(ResultId(answered.id))
     if [score_in(message) for message in answered.scores] != list(result.scores):
         raise Failed(ServiceReason.INTERNAL, "the API and the database tell different scores of the demo's slide")
     kept = (Artifact(kind=ArtifactKind.CELLS, path=out / "nuclei.parquet"),)  # the case's own are gone with `work`

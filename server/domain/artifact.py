@@ -14,6 +14,7 @@ class ArtifactKind(StrEnum):
     SR = "SR"
     ANN = "ANN"
     SEG = "SEG"
+    MAP = "MAP"
 
 
 class Nature(StrEnum):
@@ -31,6 +32,7 @@ NATURES = {
     ArtifactKind.SR: Nature.OBJECT,
     ArtifactKind.ANN: Nature.OBJECT,
     ArtifactKind.SEG: Nature.OBJECT,
+    ArtifactKind.MAP: Nature.OBJECT,
 }
 
 

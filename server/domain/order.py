@@ -86,9 +86,16 @@ class Patient:
     sex: str = ""
 
 
+CONTROL_ROLE = "Q"
+"""HL7 table 0369: a control specimen."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specimen:
-    """The specimen's identifiers, the coded body site, and how it was stained and scanned, where the order says so."""
+    """The specimen's identifiers, the coded body site, and how it was stained and scanned, where the order says so.
+
+    `role` is HL7 table 0369's; `control_kind` says of a control slide what it must be, such as `positive`.
+    """
 
     id: str = ""
     container_id: str = ""
@@ -98,6 +105,14 @@ class Specimen:
     clone: str = ""
     stainer: str = ""
     scanner: str = ""
+    staining_run: str = ""
+    role: str = ""
+    control_kind: str = ""
+
+    @property
+    def is_control(self) -> bool:
+        """Is the slide a control of its staining run, and no patient's?"""
+        return self.role == CONTROL_ROLE or bool(self.control_kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

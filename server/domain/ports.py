@@ -10,6 +10,7 @@ from inference.model import Resolution
 from inference.slide import Slide
 from server.domain.artifact import ArtifactKind
 from server.domain.cancellation import Cancellation, CancelOutcome
+from server.domain.control import ChartKey, ControlPoint, ControlRange, RunControl
 from server.domain.order import Order, OrderId, Request, SlideReference
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
@@ -126,7 +127,27 @@ class OrderView:
     updated_at: datetime
 
 
-class Store(Protocol):
+class ControlRecords(Protocol):
+    """What is kept of a laboratory's controls. Each method is one transaction."""
+
+    def control_ranges(self, lab: str, marker: str) -> Sequence[ControlRange]:
+        """All that were ever set, the oldest first: `server.domain.control.current` says which count."""
+        ...
+
+    def run_control(self, lab: str, marker: str, staining_run: str) -> RunControl | None:
+        """The newest of the control slides of a run, but for those that a pathologist rejected."""
+        ...
+
+    def control_pending(self, lab: str, marker: str, staining_run: str) -> bool:
+        """Does a control slide of the run wait, or is it being scored?"""
+        ...
+
+    def control_points(self, lab: str, key: ChartKey, limit: int) -> Sequence[ControlPoint]:
+        """The newest of a chart, the oldest first."""
+        ...
+
+
+class Store(ControlRecords, Protocol):
     """Orders, profiles, results and the outbox. Each method is one transaction, committed on return."""
 
     def accept(self, request: Request) -> tuple[Order, bool]:

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Protocol
 
 from server.domain.access import Caller
+from server.domain.control import ChartKey, ControlPoint, ControlRange
+from server.domain.job import Job, JobId, JobKind, Json
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.session import Session
-from server.domain.states import ProfileState
 from server.domain.views import (
     AuditEntry,
     AuditFilter,
@@ -33,6 +34,7 @@ from server.domain.views import (
     ResultView,
     Revision,
     SlideName,
+    StateChange,
     SummaryView,
 )
 from server.domain.work import Comment, WorkFilter, WorkItem
@@ -119,8 +121,22 @@ class ProfileRepository(Protocol):
         """By name, the latest revision first; the profile that ships before all others."""
         ...
 
-    def set_state(self, actor: Caller, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+    def set_state(self, actor: Caller, name: str, revision: int, change: StateChange) -> ProfileView:
         """Raises Refused PROFILE_STATE, ETAG_MISMATCH."""
+        ...
+
+
+class JobRepository(Protocol):
+    """Jobs of the background. Raises Refused JOB_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def create(self, actor: Caller, kind: JobKind, given: Json, request_id: str) -> Job:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def get(self, actor: Caller, job_id: JobId) -> Job: ...
+
+    def list(self, actor: Caller, kind: JobKind, limit: int, after: PageKey) -> Page[Job]:
+        """Newest first."""
         ...
 
 
@@ -189,4 +205,32 @@ class AuditRepository(Protocol):
 
     def verify(self, actor: Caller) -> AuditVerdict:
         """Computes the chain again."""
+        ...
+
+
+class ControlRepository(Protocol):
+    """Ranges that controls are judged by, and the controls themselves."""
+
+    def set(self, actor: Caller, wanted: ControlRange, request_id: str) -> ControlRange:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def retire(self, actor: Caller, number: int, reason: str, request_id: str) -> ControlRange:
+        """Raises Refused CONTROL_RANGE_UNKNOWN, REQUEST_ID_REUSED."""
+        ...
+
+    def ranges(self, actor: Caller, marker: str, limit: int, after: PageKey, *, all_: bool) -> Page[ControlRange]:
+        """The newest first; of each key the last alone, and none that is retired, unless `all_`."""
+        ...
+
+    def all_ranges(self, actor: Caller, marker: str) -> Sequence[ControlRange]:
+        """All of a marker that were ever set, the oldest first."""
+        ...
+
+    def charts(self, actor: Caller, marker: str) -> Sequence[ChartKey]:
+        """Those that there are controls of; of every marker for an empty one."""
+        ...
+
+    def points(self, actor: Caller, key: ChartKey, limit: int) -> Sequence[ControlPoint]:
+        """The newest of a chart, the oldest first."""
         ...

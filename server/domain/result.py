@@ -12,6 +12,7 @@ from inference.measures import ALL, Measure, Score, find
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.change import Change
 from server.domain.choice import ProfileChoice
+from server.domain.control import NO_CONTROL, CoreCells, ResultControl
 from server.domain.order import OrderId
 from server.domain.profile import Profile
 
@@ -26,7 +27,8 @@ class ResultSummary:
     `scores` are the rows that every report, message and answer says; `clinical_region` names the region that the
     marker's clinical score is about. `artifacts` are its files, the cells' among them. `software` is the version of
     chromogen that made it, empty where that wasn't kept. `choice` says why it is that profile; None where a person
-    named it.
+    named it. `control` says what its controls came to: where that withholds the score, there are no rows. `run` is the
+    order's.
     """
 
     id: ResultId
@@ -44,6 +46,8 @@ class ResultSummary:
     """What persons changed since the analysis, where they did."""
     software: str = ""
     choice: ProfileChoice | None = None
+    control: ResultControl = NO_CONTROL
+    run: int = 1
 
     @property
     def assay(self) -> Assay:
@@ -62,9 +66,10 @@ class ResultSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result(ResultSummary):
-    """Whole: `analysis` holds all that no profile changes."""
+    """Whole: `analysis` holds all that no profile changes, `cores` the cells of its control tissue."""
 
     analysis: Analysis
+    cores: tuple[CoreCells, ...] = ()
 
 
 def file_of(artifacts: Sequence[Artifact], kind: ArtifactKind) -> Path:

@@ -23,7 +23,7 @@ ORDER_TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     OrderState.RUNNING: frozenset(
         {OrderState.DONE, OrderState.REFUSED, OrderState.DEAD, OrderState.QUEUED, OrderState.CANCELLED}
     ),
-    OrderState.DONE: frozenset(),
+    OrderState.DONE: frozenset({OrderState.QUEUED}),  # begun anew, where a control withholds its score
     OrderState.REFUSED: frozenset({OrderState.QUEUED}),  # begun anew, by a person or by the LIS that orders again
     OrderState.DEAD: frozenset({OrderState.QUEUED}),
     OrderState.CANCELLED: frozenset({OrderState.QUEUED}),
@@ -72,6 +72,23 @@ class ProfileState(StrEnum):
     DRAFT = "DRAFT"
     ACTIVE = "ACTIVE"
     RETIRED = "RETIRED"
+
+
+class JobState(StrEnum):
+    """QUEUED waits for a worker; RUNNING holds a token; DONE has an outcome, FAILED a reason."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING}),
+    JobState.RUNNING: frozenset({JobState.DONE, JobState.FAILED, JobState.RUNNING}),  # again: a worker vanished
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset(),
+}
 
 
 class DeliveryState(StrEnum):

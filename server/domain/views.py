@@ -100,6 +100,9 @@ class ResultFilter:
     state: ResultState | None = None
     created_from: datetime | None = None
     created_until: datetime | None = None
+    marker: str = ""
+    first_only: bool = False
+    """Not those that were scored from another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +115,28 @@ class SlideName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileView:
-    """A revision and its state; `created_at` None for the profile that ships."""
+    """A revision, valid as its activation says, and its state; `created_at` None for the profile that ships.
+
+    `said_by` put it into that state at `said_at`, for a `reason`.
+    """
 
     profile: Profile
     state: ProfileState
     created_at: datetime | None = None
+    etag: str = ""
+    said_by: str = ""
+    said_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """Something to be said of a revision; dates are valid in place of its own while it is ACTIVE."""
+
+    state: ProfileState
+    reason: str = ""
+    valid_from: date | None = None
+    valid_until: date | None = None
     etag: str = ""
 
 

@@ -18,12 +18,15 @@ from server.hl7.er7 import UTF8, segment
 from server.report.codes import (
     ALGORITHM_NAME,
     ALGORITHM_VERSION,
+    CONTROL,
+    CONTROL_STATUS,
     MODEL_SHA256,
     PROFILE,
     REFUSAL,
     SPECIMEN_CONTAINER_IDENTIFIER,
     Code,
 )
+from server.report.control_text import control_notes, is_said
 from server.report.identity import algorithm_version
 from server.report.quantities import Form, Quantity, quantities, regions
 
@@ -55,16 +58,16 @@ def build_oru(
 ) -> bytes:
     """The result for the LIS that ordered it, in the order's character set (UTF-8 where that lacks a sign).
 
-    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). Raises Failed
-    INTERNAL if hl7apy refuses the text.
+    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). Where a control
+    withholds the score it says why, OBR-25 X, and no quantity. Raises Failed INTERNAL if hl7apy refuses the text.
     """
-    at, missing = (
-        result.created_at,
-        [f"Not made, so not in the archive: {name}. The score stands." for name in not_made],
-    )
-    observations = [*_scores(result, status), *_provenance(result, order, status)]
+    at, withheld = result.created_at, result.control.withheld
+    missing = [f"Not made, so not in the archive: {name}. The score stands." for name in not_made]
+    observations = [*_scores(result, status), *_control(result, status), *_provenance(result, order, status)]
+    if withheld:
+        observations.insert(0, _observation(REFUSAL, withheld, Status.REJECTED, kind="ST"))
     lines = [
-        *patient_and_order(order, status, at),
+        *patient_and_order(order, Status.REJECTED if withheld else status, at),
         *(segment("NTE", str(i), "L", composed(note)) for i, note in enumerate([*_notes(result), *missing], start=1)),
         *_numbered(observations),
         *specimen(order),
@@ -152,8 +155,20 @@ def _notes(result: Result) -> Iterator[str]:
         yield explained(result.profile, result.choice)
     yield from result.assay.analyzer.notes
     yield from (f"Warning: {w}" for w in result.warnings)
-    if result.analysis.n == 0:
+    yield from control_notes(result.control)
+    if result.analysis.n == 0 and not result.control.withheld:
         yield f"No {result.assay.analyzer.file_stem}: no score. This is not a score of 0."
+
+
+def _control(result: Result, status: Status) -> Iterator[str]:
+    """Its status, and of each core what was found, where there was a control or should have been."""
+    control = result.control
+    if not is_said(control):
+        return
+    yield _observation(CONTROL_STATUS, control.status.value, status, kind="ST")
+    for core in control.cores:
+        said = f"expected {core.expected}, found {core.found}, {'passed' if core.passed else 'failed'}"
+        yield _observation(CONTROL, composed(said), status, kind="ST")
 
 
 def _scores(result: Result, status: Status) -> Iterator[str]:

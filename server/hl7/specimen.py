@@ -11,7 +11,7 @@ from server.hl7.structure import SEGMENTS_AT_MOST
 # OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
 STUDY_UID_CODE, SERIES_UID_CODE = ("110180", "DCM"), ("112002", "DCM")
 # OBX-3 of the observations that say how the slide was stained and scanned; schemes that its codes may be of.
-PREPARATION = ("CLONE", "STAINER", "SCANNER")
+PREPARATION = ("CLONE", "STAINER", "SCANNER", "STAINING_RUN", "CONTROL_KIND")
 PREPARATION_SCHEMES = frozenset({"99CHROMOGEN", "L", ""})
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _UID_LENGTH = 64
@@ -21,7 +21,8 @@ WITHDRAWN = frozenset({"D", "X", "W"})
 
 
 def specimen_of(message: Message, obr: Segment | None) -> Specimen:
-    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8, and what OBX say of clone, stainer and scanner.
+    """SPM-2 (placer's identifier before the filler's), SAC-3, SPM-8, SPM-11, and what OBX say of its preparation and of
+    what control it is.
 
     Without SPM the site of OBR-15.4 of old versions.
     """
@@ -38,6 +39,7 @@ def specimen_of(message: Message, obr: Segment | None) -> Specimen:
         site_code=code,
         site_text=text,
         site_scheme=scheme,
+        role="" if spm is None else spm.get(11).upper(),
         **{name.lower(): _prepared(message, name) for name in PREPARATION},
     )
 

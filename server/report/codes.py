@@ -16,6 +16,7 @@ from enum import StrEnum
 from inference.analyzers import nuclear
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay, assays
+from inference.control import ControlStatus
 from inference.guideline import ER_STATUS, PGR_STATUS
 from inference.guideline import NEGATIVE as NEGATIVE_STATUS
 from inference.guideline import POSITIVE as POSITIVE_STATUS
@@ -88,6 +89,11 @@ COMMENT = _own("COMMENT", "What a guideline's category means")
 USE = _own("INTENDED_USE", "Intended use")
 PROFILE = _own("PROFILE", "Profile and revision of the thresholds")
 MODEL_SHA256 = _own("MODEL_SHA256", "SHA-256 of the model")
+CONTROL_STATUS = _own("CONTROL_STATUS", "Status of the control: passed, failed, absent")
+CONTROL = _own("CONTROL", "Control tissue: what was expected and what was found")
+CONTROL_PASSED = _own("CONTROL_PASSED", "Control passed")
+CONTROL_FAILED = _own("CONTROL_FAILED", "Control failed")
+CONTROL_ABSENT = _own("CONTROL_ABSENT", "Control absent")
 REFUSAL = _own("REFUSAL", "Reason why there is no score")
 QUALITATIVE_EVALUATIONS = Code(
     value="C0034375", scheme=Scheme.UMLS, meaning="Qualitative Evaluations", source="DICOM PS3.16 TID 1500"
@@ -185,6 +191,12 @@ ORDERED: dict[str, tuple[Code, ...]] = {
     ),
 }
 """By what else a marker is ordered."""
+
+CONTROL_ANSWERS = {
+    ControlStatus.PASSED: CONTROL_PASSED,
+    ControlStatus.FAILED: CONTROL_FAILED,
+    ControlStatus.ABSENT: CONTROL_ABSENT,
+}
 
 _BREAST_SITES = (("SCT", "76752008"), ("SNM", "76752008"), ("SRT", "T-04000"), ("SNM3", "T-04000"))
 _ANSWERS = {(of, answer.meaning): answer for of in ("HER2_SCORE", "HER2_OTHER_SCORE") for answer in HER2_SCORES} | {

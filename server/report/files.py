@@ -41,6 +41,8 @@ def kept_files(cells: Path, header: Path) -> tuple[Artifact, ...]:
 def title_of(result: Result) -> str:
     """What an overlay says of a result: the assay's first measure, and how many cells it is of."""
     measure, analyzer = result.assay.measures[0], result.assay.analyzer
+    if result.control.withheld:
+        return f"{result.control.withheld}: no score, profile {result.profile.label}"
     first = result.score(measure) or result.score(measure, result.clinical_region)
     n = 0 if first is None else first.n
     return (

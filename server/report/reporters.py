@@ -10,11 +10,12 @@ from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report.ann import build_ann
 from server.report.keep import keep_beside_cells
+from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import kept_source
 from server.report.sr import SrReporter
 
-__all__ = ["ANN_REPORTER", "SEG_REPORTER", "CellsReporter", "SrReporter"]
+__all__ = ["ANN_REPORTER", "MAP_REPORTER", "SEG_REPORTER", "CellsReporter", "SrReporter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +39,5 @@ ANN_REPORTER = CellsReporter(kind=ArtifactKind.ANN, make=build_ann)
 """Every cell as an annotation."""
 SEG_REPORTER = CellsReporter(kind=ArtifactKind.SEG, make=build_seg)
 """The map at low power."""
+MAP_REPORTER = CellsReporter(kind=ArtifactKind.MAP, make=build_map)
+"""The score over the slide, at low power."""

@@ -14,12 +14,10 @@ from inference.slide import SlideFacts
 from server.domain.profile import Profile
 from server.domain.result import Result
 from server.report.choice_json import choice_json
+from server.report.control_text import control_json
 from server.report.quantities import number_of
 
 Json = dict[str, Any]
-
-ABSENT_CONTROL: Json = {"status": "absent", "cores": []}
-"""No control tissue was looked at."""
 
 
 def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> Json:
@@ -42,7 +40,7 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
         "scores": scores_json(result),
         **assay.analyzer.extra_json(result.scores),
         "heterogeneity": None if heterogeneity is None else heterogeneity_json(heterogeneity, assay),
-        "control": ABSENT_CONTROL,
+        "control": control_json(result.control),
         **({"notes": list(assay.analyzer.notes)} if assay.analyzer.notes else {}),
         "warnings": list(result.warnings),
         "tissue_mm2": round(analysis.tissue_mm2, 4),

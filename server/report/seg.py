@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from highdicom import CoordinateSystemNames, PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom import Dataset
 
@@ -22,13 +21,11 @@ from inference.slide import SlideFacts
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.identity import concept, derived_uid
+from server.report.low_power import pixel_measures, plane_orientation, plane_position, square_pixels, squares_of
 from server.report.source import SlideGeometry, geometry, main_image
 
 SERIES_NUMBER = 9103
 CELL_UM = 32.0
-SECTION_MM = 0.004
-"""Thickness given where the slide names none: a usual section."""
-
 LARGEST_LEVEL_PX = 16_000_000
 """Pixels of a level that is painted, a byte each and segment."""
 TILE = 512
@@ -65,9 +62,9 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
         segment_descriptions=[
             _description(result, number, segment) for number, segment in enumerate(analyzer.segments, start=1)
         ],
-        pixel_measures=_measures(image, slide, canvas.scale),
-        plane_orientation=_orientation(slide),
-        plane_positions=[_position(slide, canvas.scale)],
+        pixel_measures=pixel_measures(image, slide, canvas.scale),
+        plane_orientation=plane_orientation(slide),
+        plane_positions=[plane_position(slide, canvas.scale)],
         **_tiling(level),
         content_label=f"{analyzer.file_stem.upper()}_MAP",
         content_description=identity.RESEARCH_USE_ONLY,
@@ -95,7 +92,7 @@ def _level(facts: SlideFacts, side: int) -> _Canvas | None:
 def _painted(found: Map, side: int, level: _Canvas) -> Map:
     """Each pixel of a level as the square is that its centre lies in: (rows, columns, segments)."""
     rows, columns = (
-        _square((np.arange(count) + 0.5) * level.scale - 0.5, side, squares)
+        squares_of((np.arange(count) + 0.5) * level.scale - 0.5, side, squares)
         for count, squares in zip((level.size.height, level.size.width), found.shape[:2], strict=True)
     )
     return found[rows][:, columns]
@@ -105,7 +102,7 @@ def cell_pixels(slide: SlideGeometry) -> int:
     """Pixels of the largest image along the side of one pixel of the map, so that it is as near 32 µm as whole pixels
     give.
     """
-    return max(round(CELL_UM / 1000 / slide.spacing[1]), 1)
+    return square_pixels(slide, CELL_UM)
 
 
 def density_map(result: Result, slide: SlideGeometry, side: int) -> Map:
@@ -113,17 +110,12 @@ def density_map(result: Result, slide: SlideGeometry, side: int) -> Map:
     analyzer: Analyzer = result.assay.analyzer
     found = np.zeros((-(-slide.rows // side), -(-slide.columns // side), len(analyzer.segments)), np.uint8)
     for cells in read_cells(result.cells_file, analyzer.schema):
-        row, column = _square(cells.y, side, found.shape[0]), _square(cells.x, side, found.shape[1])
+        row, column = squares_of(cells.y, side, found.shape[0]), squares_of(cells.x, side, found.shape[1])
         group_of = analyzer.group_of(cells, result.profile.criteria)
         for place, segment in enumerate(analyzer.segments):
             chosen = np.isin(group_of, list(segment.groups))
             found[row[chosen], column[chosen], place] = 1
     return found
-
-
-def _square(v: npt.NDArray[np.floating], side: int, count: int) -> npt.NDArray[np.int64]:
-    """Squares of coordinates that count from the first pixel's centre; one beyond the edge is put in the last."""
-    return np.clip(np.floor((v + 0.5) / side), 0, count - 1).astype(np.int64)
 
 
 def _description(result: Result, number: int, segment: MapSegment) -> SegmentDescription:
@@ -141,27 +133,3 @@ def _description(result: Result, number: int, segment: MapSegment) -> SegmentDes
     )
     described.SegmentDescription = segment.description
     return described
-
-
-def _measures(image: Dataset, slide: SlideGeometry, scale: float) -> PixelMeasuresSequence:
-    shared = (image.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    measures = (shared.get("PixelMeasuresSequence") or [Dataset()])[0]
-    return PixelMeasuresSequence(
-        pixel_spacing=[round(spacing * scale, 12) for spacing in slide.spacing],
-        slice_thickness=float(measures.get("SliceThickness") or SECTION_MM),
-    )
-
-
-def _orientation(slide: SlideGeometry) -> PlaneOrientationSequence:
-    cosines = [*slide.along_row.tolist(), *slide.along_column.tolist()]
-    return PlaneOrientationSequence(CoordinateSystemNames.SLIDE, image_orientation=cosines)
-
-
-def _position(slide: SlideGeometry, scale: float) -> PlanePositionSequence:
-    """The centre of the first pixel painted: (scale - 1) / 2 pixels of the large image from the centre of its first."""
-    centre = np.array([(scale - 1) / 2])
-    return PlanePositionSequence(
-        CoordinateSystemNames.SLIDE,
-        image_position=slide.to_slide(centre, centre)[0].round(6).tolist(),
-        pixel_matrix_position=(1, 1),
-    )

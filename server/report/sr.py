@@ -21,6 +21,7 @@ from server.domain.events import Event, EventKind, Signing
 from server.domain.order import Order
 from server.domain.result import Result, ResultId
 from server.report import codes, identity
+from server.report.control_text import control_notes, is_said
 from server.report.identity import concept, derived_uid
 from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
 from server.report.quantities import Quantity, notes_of, quantities, regions
@@ -156,7 +157,8 @@ def _person(subject: str) -> str:
 
 def _content(result: Result, images: Sequence[Dataset]) -> Dataset:
     said = [q for q in quantities(result) if q.number is not None or q.answer is not None]
-    groups = [_group(result, images, region, [q for q in said if q.region == region]) for region in regions(result)]
+    about = regions(result) or (result.clinical_region,)  # a score that is withheld has no row, and a report a group
+    groups = [_group(result, images, region, [q for q in said if q.region == region]) for region in about]
     report = sr.MeasurementReport(
         observation_context=_context(result, images[0]),
         procedure_reported=concept(codes.stain_of(result.assay.analyzer)),
@@ -208,7 +210,10 @@ def _group(
         finding_sites=[sr.FindingSite(anatomic_location=concept(codes.region_of(analyzer, region)))],
         algorithm_id=_algorithm(result),
         measurements=[_measurement(q) for q in (*counts_first, *_tissue(result, region)) if q.answer is None],
-        qualitative_evaluations=[_evaluation(q) for q in said if q.answer is not None],
+        qualitative_evaluations=[
+            *_control_status(result, region),
+            *(_evaluation(q) for q in said if q.answer is not None),
+        ],
         source_images=[sr.SourceImageForMeasurementGroup.from_source_image(image) for image in images],
     )
 
@@ -233,6 +238,14 @@ def _algorithm(result: Result) -> sr.AlgorithmIdentification:
     )
 
 
+def _control_status(result: Result, region: str) -> list[sr.QualitativeEvaluation]:
+    """In the group of the clinical region: what a score's reader must know, or why there is none."""
+    if region != result.clinical_region or not is_said(result.control):
+        return []
+    answer = codes.CONTROL_ANSWERS[result.control.status]
+    return [sr.QualitativeEvaluation(name=concept(codes.CONTROL_STATUS), value=concept(answer))]
+
+
 def _measurement(q: Quantity) -> sr.Measurement:
     assert q.number is not None
     return sr.Measurement(name=concept(q.code), value=q.number, unit=concept(q.code.unit or codes.ONE))
@@ -254,8 +267,9 @@ def _evaluations(result: Result) -> Dataset:
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
     notes = [(codes.USE, note) for note in result.assay.analyzer.notes]
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
+    refusal = [(codes.REFUSAL, result.control.withheld)] if result.control.withheld else []
     comments = [(codes.COMMENT, note) for row in result.scores for note in [" ".join(notes_of(row))] if note]
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *notes, *about, *comments, *warnings]
+    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *notes, *refusal, *_control(result), *about, *comments, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)
@@ -263,6 +277,13 @@ def _evaluations(result: Result) -> Dataset:
         ]
     )
     return container
+
+
+def _control(result: Result) -> list[tuple[codes.Code, str]]:
+    """A line each: its status, what each core was, and why there is no score."""
+    if not is_said(result.control):
+        return []
+    return [(codes.CONTROL, note) for note in control_notes(result.control)]
 
 
 def _requested(order: Order, image: Dataset) -> Dataset:

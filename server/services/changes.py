@@ -10,6 +10,7 @@ from inference.analyzers.outlined import as_in_file
 from inference.change import changed
 from inference.criteria import Criteria
 from inference.errors import Reason
+from server.control_gate import control_under
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, Artifact, ArtifactKind, Nature
 from server.domain.change import CellChange, Change, DrawnRegion, check_limits
@@ -26,6 +27,7 @@ from server.report.identity import software_version
 from server.services.results import (
     NO_CHANGE,
     cells_file_of,
+    check_scored,
     edits_of,
     identity_of,
     known_fields,
@@ -65,6 +67,7 @@ class ChangeService:
             raise Refused(
                 ServiceReason.RESULT_STATE, f"a result that is {view.state} can't be changed: open the newest"
             )
+        check_scored(view.result)
         change = Change(by=actor.subject, why=wanted.why, regions=wanted.regions, cells=wanted.cells)
         made = self._made(actor, view, change, wanted.criteria)
         try:
@@ -105,11 +108,15 @@ class ChangeService:
         specimen = Specimen() if order is None else order.request.specimen
         counted = self._counted(self.original(actor, view.result.id).result, made)
         fields, drawn = known_fields(counted, made.profile)
-        histograms = counted.analysis.histograms
+        histograms, controls = counted.analysis.histograms, control_under(view.result, made.profile.criteria)
+        status = controls.control.status
+        rows = scores_of(assay, histograms, made.profile, fields, specimen, status, drawn=drawn)
         return replace(
             counted,
-            scores=scores_of(assay, histograms, made.profile, fields, specimen, drawn=drawn),
-            warnings=warnings_of(view.result, histograms, made.profile, fields, drawn),
+            scores=() if controls.control.withheld else rows,
+            warnings=(*warnings_of(view.result, histograms, made.profile, fields, drawn), *controls.warnings),
+            control=controls.control,
+            cores=controls.cores,
         )
 
     def _counted(self, root: Result, made: Result) -> Result:

@@ -37,6 +37,15 @@ class Difference:
     largest: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Of the `results` that have a category of a measure under both, those (`changed`) whose is another."""
+
+    measure: Measure
+    results: int
+    changed: tuple[ResultId, ...]
+
+
 def compared(result: Result, first: Profile, second: Profile) -> Comparison:
     """Of all cells together, but for what is of one region alone.
 
@@ -68,6 +77,22 @@ def differences(comparisons: Sequence[Comparison]) -> list[Difference]:
             apart.setdefault(row.measure.code, []).append(second - first)
             named.setdefault(row.measure.code, row.measure)
     return [_difference(named[code], values) for code, values in apart.items()]
+
+
+def changes(comparisons: Sequence[Comparison]) -> list[Change]:
+    """A measure with categories at a time, in the order of the comparisons."""
+    seen: dict[str, list[tuple[ResultId, bool]]] = {}
+    named: dict[str, Measure] = {}
+    for comparison in comparisons:
+        for row in (row for row in comparison.measures if row.measure.categorical):
+            first, second = (None if s is None else s.category for s in (row.first, row.second))
+            if first is not None and second is not None:
+                seen.setdefault(row.measure.code, []).append((comparison.result_id, first != second))
+                named.setdefault(row.measure.code, row.measure)
+    return [
+        Change(measure=named[code], results=len(of), changed=tuple(name for name, other in of if other))
+        for code, of in seen.items()
+    ]
 
 
 def _value(row: Score | None) -> float | None:

@@ -45,6 +45,16 @@ ROLES: dict[str, frozenset[Role]] = {
     "RetireProfile": frozenset({LAB_ADMIN}),
     "CompareProfiles": _BENCH,
     "CalibrateProfile": frozenset({LAB_ADMIN}),
+    "GetCalibration": _BENCH,
+    "ListCalibrations": _BENCH,
+    "WatchCalibration": _BENCH,
+    "AdoptCalibration": frozenset({LAB_ADMIN}),
+    # controls
+    "SetControlRange": frozenset({LAB_ADMIN}),
+    "ListControlRanges": _BENCH,
+    "RetireControlRange": frozenset({LAB_ADMIN}),
+    "ListControlCharts": _BENCH,
+    "GetControlChart": _BENCH,
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,

@@ -20,11 +20,13 @@ from inference.cells.values import Cells, Mask
 from inference.change import Edits, Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
+from server.control_gate import control_under
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, NOT_MADE, Nature
 from server.domain.change import Change, RegionClass
 from server.domain.choice import ProfileWarning
 from server.domain.clock import Clock, utc_now
+from server.domain.control import ControlWarning
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
 from server.domain.order import Specimen
@@ -79,6 +81,7 @@ class ResultService:
         view = self._results.get(actor, result_id)
         old = view.result
         check_kind(profile, old.assay)
+        check_scored(old)
         change = replace(old.change or NO_CHANGE, by=actor.subject, why=f"scored by profile {profile.label}")
         identity = identity_of(old, profile, change)
         try:
@@ -90,14 +93,19 @@ class ResultService:
         fields, drawn = known_fields(old, profile)
         check_scorable(assay, old.analysis.histograms, profile)
         specimen = Specimen() if order is None else order.request.specimen
+        controls = control_under(old, profile.criteria)
+        status, histograms = controls.control.status, old.analysis.histograms
+        rows = scores_of(assay, histograms, profile, fields, specimen, status, drawn=drawn)
         made = replace(
             old,
             id=identity,
             created_at=self._now(),
             profile=profile,
-            scores=scores_of(assay, old.analysis.histograms, profile, fields, specimen, drawn=drawn),
+            scores=() if controls.control.withheld else rows,
+            control=controls.control,
+            cores=controls.cores,
             artifacts=tuple(a for a in old.artifacts if NATURES[a.kind] is Nature.KEPT),
-            warnings=warnings_of(old, old.analysis.histograms, profile, fields, drawn),
+            warnings=(*warnings_of(old, old.analysis.histograms, profile, fields, drawn), *controls.warnings),
             predecessor=old.id,
             change=change,
             software=software_version(),
@@ -144,8 +152,11 @@ class ResultService:
         return self._results.record(actor, entries, self._signed(actor, latter, ResultState.CORRECTED, signing))
 
     def _signed(self, actor: Caller, view: ResultView, state: ResultState, signing: Signing) -> Sequence[Delivery]:
-        """Nothing for a result without an order."""
+        """Nothing for a result without an order. Raises Refused RESULT_STATE where its score is withheld."""
         check_result_transition(view.state, state)
+        if view.result.control.withheld:
+            message = f"its score is withheld ({view.result.control.withheld}): there is nothing to sign; reject it"
+            raise Refused(ServiceReason.RESULT_STATE, message)
         order = self._results.order_of(actor, view.result.id)
         if order is None:
             return ()
@@ -222,14 +233,22 @@ def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[
         return None, {}
 
 
+def check_scored(result: Result) -> None:
+    """Raises Refused RESULT_STATE where a control withholds the score: its cells were never counted."""
+    if result.control.withheld and result.predecessor is None:
+        message = f"its score is withheld ({result.control.withheld}): no cells were counted; order the slide anew"
+        raise Refused(ServiceReason.RESULT_STATE, message)
+
+
 def warnings_of(
     old: Result, histograms: Histograms, profile: Profile, fields: Fields | None, drawn: Mapping[str, Fields]
 ) -> tuple[str, ...]:
     """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
-    missing interval, are said of each anew.
+    missing interval, are said of each anew. That its control failed is for `control_under` to say.
     """
     assay = old.assay
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
+    anew.add(ControlWarning.CONTROL_FAILED.value)
     said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.whole_remarks)
     kept = tuple(w for w in old.warnings if w not in said_anew)
     remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
@@ -243,4 +262,5 @@ def identity_of(result: Result, profile: Profile, change: Change | None) -> Resu
     analysis, of_cells = result.analysis, ""
     if change is not None and change.of_cells:
         of_cells = hashlib.sha256(repr((change.regions, change.cells)).encode()).hexdigest()
-    return result_id(result.order_id, profile, analysis.model.sha256 + of_cells, analysis.slide.sha256 or "")
+    model = analysis.model.sha256 + of_cells
+    return result_id(result.order_id, profile, model, analysis.slide.sha256 or "", result.run)

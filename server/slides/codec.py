@@ -9,6 +9,7 @@ lossless JPEG among them, are decoded whole and averaged over boxes, which is th
 """
 
 from enum import StrEnum
+from io import BytesIO
 from typing import cast
 
 import cv2
@@ -16,10 +17,11 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
+from PIL import Image
 
 from inference.geometry import Size
 from inference.slide import Rgb
-from server.slides.codestream import SOI, Colour, codestream, colour_of_jpeg2000, with_colour
+from server.slides.codestream import SOI, Colour, chroma_factors, codestream, colour_of_jpeg2000, with_colour
 
 SHRINKS = (1, 2, 4, 8)
 BYTES_PER_PIXEL = 3
@@ -104,7 +106,7 @@ def _whole(data: bytes, encoding: Encoding, colour: Colour, frame: Size) -> Rgb:
         return _jpeg(with_colour(data, colour), frame, 1)
     if encoding is Encoding.JPEG2000:
         _check_j2k_size(data, frame)
-        rgb = imagecodecs.jpeg2k_decode(codestream(data))  # its boxes would have it converted to RGB
+        rgb = _jpeg2000(codestream(data))  # its boxes would have it converted to RGB
     elif encoding is Encoding.JPEG_LS:
         rgb = imagecodecs.jpegls_decode(_checked_jls(data, frame))
     else:
@@ -112,7 +114,17 @@ def _whole(data: bytes, encoding: Encoding, colour: Colour, frame: Size) -> Rgb:
         rgb = on_white(rgb)
     if rgb.shape != (frame.height, frame.width, 3) or rgb.dtype != np.uint8:
         raise Undecodable(f"decoded to {rgb.shape} of {rgb.dtype}")
-    return cast(Rgb, rgb)
+    return rgb
+
+
+def _jpeg2000(stream: bytes) -> npt.NDArray[np.uint8]:
+    """imagecodecs spreads chroma of half the width (4:2:2) or of half both sides (4:2:0) alone;
+    Pillow any.
+    """
+    if chroma_factors(stream) in ((1, 1), (2, 1), (2, 2)):
+        return np.asarray(imagecodecs.jpeg2k_decode(stream))
+    with Image.open(BytesIO(stream)) as picture:
+        return np.asarray(picture)
 
 
 def on_white(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

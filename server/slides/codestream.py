@@ -119,8 +119,19 @@ def colour_of_jpeg2000(data: bytes, declared: Colour) -> Colour:
     return declared
 
 
+def chroma_factors(stream: bytes) -> tuple[int, int]:
+    """Columns and rows of a JPEG 2000 codestream's first component for one sample of its second and third; (1, 1) where
+    these two differ.
+
+    SIZ gives precision and the two sampling factors of each component, from byte 42 of the stream on.
+    """
+    factors = stream[43:51]
+    if len(factors) < 8 or 0 in (*factors[0:2], *factors[3:5]) or factors[3:5] != factors[6:8]:
+        return 1, 1
+    return factors[3] // factors[0], factors[4] // factors[1]
+
+
 def _is_subsampled(stream: bytes) -> bool:
-    """SIZ gives precision and the two sampling factors of each component, from byte 42 of the stream on."""
     factors = stream[43:51]
     return len(factors) == 8 and len({factors[0:2], factors[3:5], factors[6:8]}) > 1
 

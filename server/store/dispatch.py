@@ -16,6 +16,7 @@ import structlog
 from procrastinate import exceptions
 from procrastinate.worker import Worker as JobWorker
 
+from server.store import jobs
 from server.store.database import libpq_url
 from server.store.orders import QUEUE, TASK
 
@@ -33,8 +34,12 @@ WakeWorker = Callable[[], "Future[None]"]
 class Dispatcher:
     """Runs procrastinate's worker in an event loop of its own until `stop`."""
 
-    def __init__(self, url: str, wake: WakeWorker, *, poll_s: float) -> None:
+    def __init__(
+        self, url: str, wake: WakeWorker, *, poll_s: float, wake_jobs: Callable[[], object] | None = None
+    ) -> None:
+        """`wake_jobs` tells whoever runs jobs of the background that there may be one, and returns at once."""
         self._url, self._wake, self._poll_s = libpq_url(url), wake, poll_s
+        self._wake_jobs = wake_jobs
         _hush()
 
     def run(self, stop: threading.Event) -> None:
@@ -55,11 +60,16 @@ class Dispatcher:
         async def case(order_id: str) -> None:
             await asyncio.wrap_future(self._wake())
 
+        @app.task(name=jobs.TASK)
+        async def job() -> None:
+            if self._wake_jobs is not None:
+                self._wake_jobs()
+
         async with app.open_async():
             await _sweep(app)
             worker = JobWorker(
                 app,
-                queues=[QUEUE],
+                queues=[QUEUE] if self._wake_jobs is None else [QUEUE, jobs.QUEUE],
                 fetch_job_polling_interval=self._poll_s,
                 delete_jobs="always",
                 install_signal_handlers=False,
@@ -116,8 +126,9 @@ class Sweeper:
 
 async def _sweep(app: procrastinate.App) -> None:
     """Jobs of workers that went silent are put in again; what order they meant is in our table."""
-    for job in await app.job_manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALLED_S):
-        await app.job_manager.retry_job(job)
+    for queue in (QUEUE, jobs.QUEUE):
+        for job in await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=STALLED_S):
+            await app.job_manager.retry_job(job)
 
 
 def _hush() -> None:

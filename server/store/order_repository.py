@@ -9,6 +9,7 @@ from server.domain.order import Order, OrderId, Request, Sender
 from server.domain.ports import OrderView
 from server.domain.states import OrderState, check_transition
 from server.domain.views import OrderFilter, Page, PageKey, check_etag, order_etag
+from server.store import controls
 from server.store import orders as rows
 from server.store.audit_log import note
 from server.store.cancel import cancel, locked
@@ -66,10 +67,9 @@ class PostgresOrderRepository(Scoped):
     def retry(self, actor: Caller, order_id: OrderId, etag: str) -> OrderView:
         with self._transaction(actor) as connection:
             view = _locked(connection, actor, order_id, etag)
-            if view.state not in RETRYABLE:
-                raise Refused(
-                    ServiceReason.ORDER_STATE, f"an order that is {view.state} can't be retried: only REFUSED and DEAD"
-                )
+            if view.state not in RETRYABLE and not controls.is_withheld(connection, view.result_id):
+                allowed = "only REFUSED and DEAD, and DONE whose score is withheld"
+                raise Refused(ServiceReason.ORDER_STATE, f"an order that is {view.state} can't be retried: {allowed}")
             check_transition(view.state, OrderState.QUEUED)
             rows.begin_anew(connection, order_id, view.order.request.priority)
             return rows.view(connection, order_id)

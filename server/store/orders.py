@@ -32,6 +32,7 @@ from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, OrderView
 from server.domain.result import ResultId
 from server.domain.states import ENDED_WITHOUT_RESULT, LIVE, OrderState, check_transition
+from server.store import controls
 from server.store.audit_log import note
 from server.store.order_row import (
     SAID_ANEW,
@@ -70,7 +71,7 @@ def accept(connection: Connection, request: Request) -> tuple[Order, bool]:
     """The order of this request and whether it is new; a new one has its job in. A repeat waits for the first to
     commit.
 
-    A new message for an order that ended without a result begins it anew; it says what is so now, also of one that
+    A new message for an order that ended without a score begins it anew; it says what is so now, also of one that
     waits. One that is more urgent makes one so that waits or runs. Raises Refused as `check_same`, where the message is
     new and its number is not.
     """
@@ -91,7 +92,7 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
     check_same(first.request, request)
     heard = {"repeats": [*row["repeats"], message][-REPEATS_KEPT:]}
     said = {name: value for name, value in columns_of(request).items() if name in SAID_ANEW and value != row[name]}
-    if row["state"] in ENDED_WITHOUT_RESULT:
+    if row["state"] in ENDED_WITHOUT_RESULT or controls.is_withheld(connection, row["result_id"]):
         return begin_anew(connection, first.id, request.priority, heard | said)
     urged = row["state"] in LIVE and request.priority.rank < row["rank"]
     corrections = said if row["state"] == OrderState.QUEUED else {}
@@ -115,13 +116,15 @@ def _repeated(connection: Connection, row: RowMapping, request: Request) -> Orde
 def begin_anew(
     connection: Connection, order_id: OrderId, priority: Priority, heard: Mapping[str, Any] | None = None
 ) -> Order:
-    """QUEUED with all its attempts before it, its job in: of an order that ended without a result.
+    """QUEUED with all its attempts before it, its job in: of an order that ended without a result, or with one whose
+    score is withheld.
 
     `heard` are columns more.
     """
-    fresh = {"state": OrderState.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": "", "ending": None}
+    fresh = {"state": OrderState.QUEUED, "attempt": 0, "progress": 0.0, "reason": "", "detail": ""}
+    nothing = dict.fromkeys(("ending", "result_id"))
     times = dict.fromkeys(("begun_at", "due_at", "updated_at"), func.now())
-    values = {**fresh, "run": orders.c.run + 1, **times, **urgency_columns(priority), **(heard or {})}
+    values = {**fresh, **nothing, "run": orders.c.run + 1, **times, **urgency_columns(priority), **(heard or {})}
     row = (
         connection.execute(update(orders).where(orders.c.id == order_id).values(values).returning(orders))
         .mappings()

@@ -11,7 +11,7 @@ from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, Profile, shipped_profiles
 from server.domain.states import PROFILE_TRANSITIONS, ProfileState
-from server.domain.views import Page, PageKey, ProfileFilter, ProfileView, Revision, check_etag, etag_of
+from server.domain.views import Page, PageKey, ProfileFilter, ProfileView, Revision, StateChange, check_etag, etag_of
 from server.store import profiles as rows
 from server.store.profiles import state_of
 from server.store.scope import Scoped, of_lab
@@ -25,7 +25,7 @@ class PostgresProfileRepository(Scoped):
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
-                return _repeated(earlier, profile)
+                return _repeated(connection, earlier, profile)
             if profile.name in _shipped() or _latest(connection, actor, profile.name) is not None:
                 raise Refused(
                     ServiceReason.PROFILE_CONFLICT,
@@ -37,13 +37,14 @@ class PostgresProfileRepository(Scoped):
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             if (earlier := _of_request(connection, actor, request_id)) is not None:
-                before = _before(connection, actor, earlier)
-                return _repeated(earlier, None if before is None else _revised(before, name, revision))
+                before = _before(connection, earlier)
+                return _repeated(connection, earlier, None if before is None else _revised(before, name, revision))
             latest = _latest(connection, actor, name)
             if latest is None:
                 raise _unknown()
             check_etag(etag, latest.etag)
-            return _add(connection, actor, _revised(latest.profile, name, revision), request_id)
+            written = _written(connection, latest.profile, latest.profile.revision)
+            return _add(connection, actor, _revised(written, name, revision), request_id)
 
     def get(self, actor: Caller, name: str, revision: int | None) -> ProfileView:
         with self._transaction(actor) as connection:
@@ -58,7 +59,7 @@ class PostgresProfileRepository(Scoped):
         last = found[limit - 1].profile if len(found) > limit else None
         return Page(items=tuple(found[:limit]), next=None if last is None else (last.name, str(last.revision)))
 
-    def set_state(self, actor: Caller, name: str, revision: int, state: ProfileState, etag: str) -> ProfileView:
+    def set_state(self, actor: Caller, name: str, revision: int, change: StateChange) -> ProfileView:
         with self._transaction(actor) as connection:
             _lock(connection, actor)
             view = _get(connection, actor, name, revision)
@@ -67,10 +68,11 @@ class PostgresProfileRepository(Scoped):
                     ServiceReason.PROFILE_STATE,
                     "a profile that ships stays active; one of the laboratory's comes first",
                 )
-            check_etag(etag, view.etag)
-            if state not in PROFILE_TRANSITIONS[view.state]:
-                raise Refused(ServiceReason.PROFILE_STATE, f"a revision that is {view.state} cannot become {state}")
-            _say(connection, actor, view.profile, state, None)
+            check_etag(change.etag, view.etag)
+            if change.state not in PROFILE_TRANSITIONS[view.state]:
+                message = f"a revision that is {view.state} cannot become {change.state}"
+                raise Refused(ServiceReason.PROFILE_STATE, message)
+            _say(connection, actor, view.profile, change, None)
             return _get(connection, actor, name, revision)
 
 
@@ -121,15 +123,14 @@ def _key(after: PageKey) -> tuple[str, int]:
 
 def _add(connection: Connection, actor: Caller, profile: Profile, request_id: str) -> ProfileView:
     rows.add(connection, profile)
-    _say(connection, actor, profile, ProfileState.DRAFT, request_id)
+    _say(connection, actor, profile, StateChange(state=ProfileState.DRAFT), request_id)
     return _get(connection, actor, profile.name, profile.revision)
 
 
-def _say(connection: Connection, actor: Caller, profile: Profile, state: ProfileState, request_id: str | None) -> None:
+def _say(connection: Connection, actor: Caller, profile: Profile, change: StateChange, request_id: str | None) -> None:
     of = {"lab": profile.key.lab, "name": profile.name, "revision": profile.revision}
-    connection.execute(
-        insert(profile_states), of | {"state": state, "subject": actor.subject, "request_id": request_id}
-    )
+    said = {name: getattr(change, name) for name in ("state", "reason", "valid_from", "valid_until")}
+    connection.execute(insert(profile_states), of | said | {"subject": actor.subject, "request_id": request_id})
 
 
 def _get(connection: Connection, actor: Caller, name: str, revision: int | None) -> ProfileView:
@@ -162,11 +163,18 @@ def _of_request(connection: Connection, actor: Caller, request_id: str) -> Profi
     return None if row is None else _get(connection, actor, row["name"], row["revision"])
 
 
-def _before(connection: Connection, actor: Caller, view: ProfileView) -> Profile | None:
+def _before(connection: Connection, view: ProfileView) -> Profile | None:
     """The revision that one was made of; None for the first."""
     if view.profile.revision == 1:
         return None
-    return _get(connection, actor, view.profile.name, view.profile.revision - 1).profile
+    return _written(connection, view.profile, view.profile.revision - 1)
+
+
+def _written(connection: Connection, profile: Profile, revision: int) -> Profile:
+    """A revision of the same profile as it was made, whatever its activation says."""
+    c = profiles.c
+    same = (c.lab == profile.key.lab, c.name == profile.name, c.revision == revision)
+    return rows.profile_of(connection.execute(select(profiles).where(*same)).mappings().one())
 
 
 def _revised(profile: Profile, name: str, revision: Revision) -> Profile:
@@ -182,9 +190,9 @@ def _revised(profile: Profile, name: str, revision: Revision) -> Profile:
     )
 
 
-def _repeated(earlier: ProfileView, wanted: Profile | None) -> ProfileView:
+def _repeated(connection: Connection, earlier: ProfileView, wanted: Profile | None) -> ProfileView:
     """The first answer again, to the same content. Raises Refused REQUEST_ID_REUSED."""
-    if earlier.profile != wanted:
+    if _written(connection, earlier.profile, earlier.profile.revision) != wanted:
         raise Refused(
             ServiceReason.REQUEST_ID_REUSED, "request_id was used for another request: give each request its own"
         )
@@ -197,7 +205,9 @@ def _rows() -> Select[Any]:
         profile_states.c.name == profiles.c.name,
         profile_states.c.revision == profiles.c.revision,
     )
-    return select(profiles, state_of().label("state"), last.correlate(profiles).scalar_subquery().label("said"))
+    said = last.correlate(profiles).scalar_subquery().label("said")
+    how = (rows.last_said(column).label(f"said_{column}") for column in ("subject", "at", "reason"))
+    return select(profiles, state_of().label("state"), said, *rows.activated(), *how)
 
 
 def _of(row: RowMapping) -> ProfileView:
@@ -207,6 +217,9 @@ def _of(row: RowMapping) -> ProfileView:
         state=ProfileState(row["state"]),
         created_at=row["created_at"].astimezone(UTC),
         etag=etag_of(profile.key.lab, profile.label, row["said"]),
+        said_by=row["said_subject"] or "",
+        said_at=None if row["said_at"] is None else row["said_at"].astimezone(UTC),
+        reason=row["said_reason"] or "",
     )
 
 

@@ -45,7 +45,7 @@ def add(connection: Connection, profile: Profile) -> None:
 def fitting(connection: Connection, lab: str, marker: str) -> list[Profile]:
     """All active revisions for the laboratory and marker, or for any, oldest first; but for those that ship."""
     statement = (
-        select(profiles)
+        select(profiles, *activated())
         .where(profiles.c.lab.in_((lab, ANY)), profiles.c.marker.in_((marker, ANY)), state_of() == ProfileState.ACTIVE)
         .order_by(profiles.c.name, profiles.c.revision)
     )
@@ -54,9 +54,19 @@ def fitting(connection: Connection, lab: str, marker: str) -> list[Profile]:
 
 def state_of() -> ColumnElement[str]:
     """The state of a row of `profiles`: what was last said of it, or ACTIVE."""
+    return func.coalesce(last_said("state"), ProfileState.ACTIVE.value)
+
+
+def activated() -> tuple[ColumnElement[date], ...]:
+    """The validity that its activation gave a row of `profiles`, as `profile_of` reads it."""
+    return last_said("valid_from").label("active_from"), last_said("valid_until").label("active_until")
+
+
+def last_said(column: str) -> ColumnElement[Any]:
+    """Of what was last said of a row of `profiles`."""
     same = (getattr(profile_states.c, part) == getattr(profiles.c, part) for part in ("lab", "name", "revision"))
-    last = select(profile_states.c.state).where(*same).order_by(profile_states.c.id.desc()).limit(1)
-    return func.coalesce(last.correlate(profiles).scalar_subquery(), ProfileState.ACTIVE.value)
+    last = select(profile_states.c[column]).where(*same).order_by(profile_states.c.id.desc()).limit(1)
+    return last.correlate(profiles).scalar_subquery()
 
 
 def to_json(profile: Profile) -> dict[str, Any]:
@@ -94,13 +104,14 @@ def _one(connection: Connection, profile: Profile) -> Profile:
 
 
 def profile_of(row: RowMapping) -> Profile:
+    """As it was written; valid as its activation says, where the row has that (`activated`)."""
     return Profile(
         name=row["name"],
         revision=row["revision"],
         key=ProfileKey(**{part: row[part] for part in KEY}),
         criteria=criteria_from_json(row["criteria"]),
-        valid_from=row["valid_from"],
-        valid_until=row["valid_until"],
+        valid_from=row.get("active_from") or row["valid_from"],
+        valid_until=row.get("active_until") or row["valid_until"],
         source=row["source"],
     )
 

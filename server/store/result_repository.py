@@ -181,4 +181,6 @@ def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
         (wanted.state, _is),
         (wanted.created_from, lambda v: c.created_at >= v),
         (wanted.created_until, lambda v: c.created_at < v),
+        (wanted.marker, lambda v: c.marker == v),
+        (wanted.first_only, lambda _: c.predecessor.is_(None)),
     )

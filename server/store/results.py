@@ -3,7 +3,7 @@
 import math
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC
 from typing import Any
@@ -18,20 +18,25 @@ from inference.geometry import Size
 from inference.measures import Score
 from inference.slide import Level, SlideFacts
 from server.domain.artifact import Artifact
+from server.domain.control import CoreCells
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import Result, ResultId, ResultSummary
 from server.report import choice_json
-from server.store import artifacts, changes, profiles
+from server.store import artifacts, changes, control_json, profiles
 from server.store.artifacts import Origin
 from server.store.tables import histograms, results, scores
+
+CORE = "control/"
+"""Before the number of a core and the name, in names of histograms of control tissue."""
 
 
 def add(connection: Connection, result: Result, lab: str) -> None:
     """Keep a result with its scores, histograms and files."""
     connection.execute(insert(results), header(result, lab))
     of = {"result_id": result.id, "lab": lab}
-    connection.execute(insert(scores), [row | of for row in score_rows(result)])
+    if result.scores:  # a score that is withheld has no row
+        connection.execute(insert(scores), [row | of for row in score_rows(result)])
     packed_ones = zip(histogram_rows(result), packed_counts(result), strict=True)
     connection.execute(insert(histograms), [row | of | {"counts": counts} for row, counts in packed_ones])
     artifacts.add(connection, artifacts.rows_of(origin_of(result, lab), result.artifacts))
@@ -57,6 +62,8 @@ def header(result: Result, lab: str) -> dict[str, Any]:
         "analysis_warnings": list(analysis.warnings),
         "warnings": list(result.warnings),
         "software": result.software,
+        "control": control_json.control_to_json(result.control),
+        "run": result.run,
         "change": None if result.change is None else changes.to_json(result.change),
         "choice": None if result.choice is None else choice_json.choice_json(result.choice),
     }
@@ -101,11 +108,18 @@ def _score_row(position: int, score: Score) -> dict[str, Any]:
 
 def histogram_rows(result: Result) -> list[dict[str, Any]]:
     """Name and shape of each; `packed_counts` are the same ones'."""
-    return [{"name": name, "shape": list(table.shape)} for name, table in result.analysis.histograms.tables.items()]
+    return [{"name": name, "shape": list(table.shape)} for name, table in _tables(result)]
 
 
 def packed_counts(result: Result) -> list[bytes]:
-    return [packed(table) for table in result.analysis.histograms.tables.values()]
+    return [packed(table) for _, table in _tables(result)]
+
+
+def _tables(result: Result) -> Iterator[tuple[str, IntArray]]:
+    """The case's histograms by name, then those of each core of its controls."""
+    yield from result.analysis.histograms.tables.items()
+    for i, core in enumerate(result.cores):
+        yield from ((f"{CORE}{i}/{name}", table) for name, table in core.histograms.tables.items())
 
 
 def origin_of(result: Result, lab: str) -> Origin:
@@ -122,13 +136,24 @@ def get(connection: Connection, result_id: ResultId) -> Result:
     if row is None:
         raise Refused(ServiceReason.RESULT_UNKNOWN, f"no result {result_id}")
     [summary] = summaries(connection, [row])
-    analysis = Analysis(**_named(summary.analysis), histograms=_histograms(connection, result_id))
-    return Result(**(_named(summary) | {"analysis": analysis}))
+    tables = _histograms(connection, result_id)
+    own = Histograms({name: table for name, table in tables.items() if not name.startswith(CORE)})
+    analysis = Analysis(**_named(summary.analysis), histograms=own)
+    return Result(**(_named(summary) | {"analysis": analysis, "cores": _cores(summary, tables)}))
 
 
-def _histograms(connection: Connection, result_id: ResultId) -> Histograms:
+def _cores(summary: ResultSummary, tables: Mapping[str, IntArray]) -> tuple[CoreCells, ...]:
+    """Those that were measured on its slide, with the histograms of each."""
+    of = [(found, f"{CORE}{i}/") for i, found in enumerate(summary.control.own.cores)]
+    return tuple(
+        CoreCells(found, Histograms({k.removeprefix(at): t for k, t in tables.items() if k.startswith(at)}))
+        for found, at in of
+    )
+
+
+def _histograms(connection: Connection, result_id: ResultId) -> dict[str, IntArray]:
     found = connection.execute(select(histograms).where(histograms.c.result_id == result_id)).mappings()
-    return Histograms({row["name"]: unpacked(row["counts"], tuple(row["shape"])) for row in found})
+    return {row["name"]: unpacked(row["counts"], tuple(row["shape"])) for row in found}
 
 
 def summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[ResultSummary]:
@@ -170,6 +195,8 @@ def _summary(row: RowMapping, scored: Sequence[Score], kept: Sequence[Artifact])
         warnings=tuple(row["warnings"]),
         predecessor=None if predecessor is None else ResultId(predecessor),
         software=row["software"],
+        control=control_json.control_from_json(row["control"]),
+        run=row["run"],
         change=changes.from_json(row["change"]),
         choice=None if row["choice"] is None else choice_json.choice_in(row["choice"]),
     )

@@ -9,13 +9,14 @@ from sqlalchemy import Connection, Engine, exc
 
 from server import metrics
 from server.domain.cancellation import Cancellation, CancelOutcome
+from server.domain.control import ChartKey, ControlPoint, ControlRange, RunControl
 from server.domain.errors import OUTAGES, Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, OrderState
-from server.store import abandoned, cancel, finish, orders, outbox, profiles, results
+from server.store import abandoned, cancel, controls, finish, orders, outbox, profiles, results
 from server.store.abandoned import Abandoned
 from server.store.database import called, transaction
 from server.store.migrate import Tables
@@ -49,8 +50,8 @@ class PostgresStore:
     ) -> None:
         """`stat_only`: of a worker that is kept for urgent orders; to it no other is due.
 
-        An order whose slide isn't there waits `slide_wait_s` before it is refused; one that an outage stopped
-        `outage_wait_s` before that counts as an attempt.
+        An order whose slide, or the score of its run's control slide, isn't there waits `slide_wait_s` before it is
+        refused; one that an outage stopped `outage_wait_s` before that counts as an attempt.
         """
         self._engine, self._max_attempts = engine, max_attempts
         self._least_urgent = Priority.STAT if stat_only else Priority.ROUTINE
@@ -134,7 +135,7 @@ class PostgresStore:
             return reached
 
     def _waits(self, claim: Claim, state: OrderState, reason: str, detail: str) -> bool:
-        if reason == ServiceReason.SLIDE_NOT_FOUND:
+        if reason in (ServiceReason.SLIDE_NOT_FOUND, ServiceReason.CONTROL_PENDING):
             longest_s, pause_s = self._slide_wait_s, None
         elif state is OrderState.QUEUED and reason in OUTAGES:
             longest_s, pause_s = self._outage_wait_s, orders.OUTAGE_PAUSE_S
@@ -199,6 +200,22 @@ class PostgresStore:
     def result(self, result_id: ResultId) -> Result:
         with transaction(self._engine) as connection:
             return results.get(connection, result_id)
+
+    def control_ranges(self, lab: str, marker: str) -> list[ControlRange]:
+        with transaction(self._engine, lab=lab) as connection:
+            return controls.ranges(connection, lab, marker)
+
+    def run_control(self, lab: str, marker: str, staining_run: str) -> RunControl | None:
+        with transaction(self._engine, lab=lab) as connection:
+            return controls.run_control(connection, lab, marker, staining_run)
+
+    def control_pending(self, lab: str, marker: str, staining_run: str) -> bool:
+        with transaction(self._engine, lab=lab) as connection:
+            return controls.pending(connection, lab, marker, staining_run)
+
+    def control_points(self, lab: str, key: ChartKey, limit: int) -> list[ControlPoint]:
+        with transaction(self._engine, lab=lab) as connection:
+            return controls.points(connection, lab, key, limit)
 
     def _of(self, claim: Claim) -> AbstractContextManager[Connection]:
         return transaction(self._engine, lab=claim.order.request.lab, subject=WORKER)

@@ -32,7 +32,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from server.domain.artifact import ArtifactKind
 from server.domain.order import Priority
-from server.domain.states import DeliveryState, OrderState
+from server.domain.states import DeliveryState, JobState, OrderState
+from server.store.control_tables import control_ranges as control_ranges
 from server.store.metadata import metadata as metadata
 from server.store.page_tables import comments as comments
 from server.store.page_tables import web_sessions as web_sessions
@@ -52,6 +53,7 @@ def _state_in(*states: StrEnum) -> TextClause:
 APPEND_ONLY = (
     "profiles",
     "profile_states",
+    "control_ranges",
     "results",
     "scores",
     "histograms",
@@ -217,9 +219,39 @@ profile_states = Table(
     Column("state", String(16), nullable=False, comment="DRAFT, ACTIVE, RETIRED; a revision without one is ACTIVE"),
     Column("subject", Text, nullable=False, comment="who, as the token names them"),
     Column("request_id", Text, comment="of the call that made the revision"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("valid_from", Date, comment="in place of the revision's own, from its activation on; so valid_until"),
+    Column("valid_until", Date),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("lab", "request_id"),
     Index("profile_states_last_idx", "lab", "name", "revision", "id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid(as_uuid=False), primary_key=True),
+    Column("lab", Text, nullable=False),
+    Column("kind", String(16), nullable=False, comment="CALIBRATION"),
+    Column("subject", Text, nullable=False, comment="who asked for it, as the token names them"),
+    Column("request_id", Text, nullable=False),
+    Column("given", JSONB, nullable=False, comment="what was asked for"),
+    Column("state", String(16), nullable=False, server_default=JobState.QUEUED),
+    Column("progress", Double, nullable=False, server_default="0"),
+    Column("outcome", JSONB(none_as_null=True), comment="what came of it; null unless DONE"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("token", Uuid(as_uuid=False), comment="who runs it; null unless RUNNING"),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("lab", "request_id"),
+    CheckConstraint(
+        f"(state = '{JobState.RUNNING}') = (token IS NOT NULL AND lease_until IS NOT NULL)", name="running_has_token"
+    ),
+    Index("jobs_due_idx", "created_at", "id", postgresql_where=_state_in(JobState.QUEUED, JobState.RUNNING)),
+    Index("jobs_lab_created_idx", "lab", "created_at", "id"),
 )
 
 audit = Table(

@@ -22,6 +22,7 @@ from server.demo.slide_header import SlideIdentity
 from server.domain.result import Result
 from server.report.ann import Coordinates, build_ann
 from server.report.identity import write
+from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, read_source
 from server.report.sr import Document, Signature, build_sr
@@ -41,7 +42,18 @@ CATEGORY = Score(
     n=3,
     category="very bright",
 )
-KINDS = ["sr", "sr-no-order", "sr-no-nuclei", "sr-signed", "sr-category", "ann-2D", "ann-3D", "ann-2D-outlines", "seg"]
+KINDS = [
+    "sr",
+    "sr-no-order",
+    "sr-no-nuclei",
+    "sr-signed",
+    "sr-category",
+    "ann-2D",
+    "ann-3D",
+    "ann-2D-outlines",
+    "seg",
+    "map",
+]
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -74,6 +86,8 @@ def build(kind: str, result: Result, tmp_path: Path) -> Dataset | None:
             return build_sr(replace(result, scores=(*result.scores, CATEGORY)), made_order(), [header])
         case "seg":
             return build_seg(result, [header])
+        case "map":
+            return build_map(result, [header])
         case "ann-2D-outlines":
             return build_ann(made_result(tmp_path, outlines=True), [header])
         case _:

@@ -9,18 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import hl7
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from google.protobuf import json_format, message_factory
 
 from inference.draw import draw_slide
 from inference.geometry import Size
+from server.api.server import services
 from server.cli.main import chromogen
 from server.demo.lis import ReceivingLis
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
@@ -61,6 +65,22 @@ class Hospital:
         token = self.folder / f"token-{role}-{lab}"
         token.write_text(self.issuer.token(role, lab=lab, subject=f"{role}-1"))
         return self.environment | {"CHROMOGEN_CLIENT_TOKEN_FILE": str(token)}
+
+    def call(self, name: str, given: dict[str, Any], *, role: str, lab: str) -> dict[str, Any]:
+        """As grpcurl: a method by its name, JSON in, the (last) answer as JSON."""
+        own = self.client_environment(role, lab)
+        service, _, short = name.partition("/")
+        method = next(s for s in services() if s.full_name == service).methods_by_name[short]
+        kinds = (message_factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type))
+        request_kind, answer_kind = kinds
+        files = {key: Path(own[f"CHROMOGEN_CLIENT_{key}"]).read_bytes() for key in ("CA", "KEY", "CERT", "TOKEN_FILE")}
+        credentials = grpc.ssl_channel_credentials(files["CA"], files["KEY"], files["CERT"])
+        with grpc.secure_channel(own["CHROMOGEN_CLIENT_SERVER"], credentials) as channel:
+            stub = channel.unary_stream(f"/{name}", request_kind.SerializeToString, answer_kind.FromString)
+            token = [("authorization", f"Bearer {files['TOKEN_FILE'].decode()}")]
+            *_, last = stub(json_format.ParseDict(given, request_kind()), metadata=token, timeout=60)
+        found: dict[str, Any] = json_format.MessageToDict(last, preserving_proto_field_name=True)
+        return found
 
     def submit(self, number: str, lab: str = "LAB-A") -> dict[str, object]:
         return self.answer("order", "submit", *self.ordering(number), role="lis", lab=lab)
@@ -243,6 +263,34 @@ def test_the_guide_s_example_runs(hospital: Hospital) -> None:
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "ORDER_STATE_REFUSED 0% SLIDE_NOT_FOUND"
+
+
+def test_the_admin_s_way_of_the_guide_runs_and_the_next_order_is_scored_by_it(hospital: Hospital) -> None:
+    """docs/calibration.md: regions in, calibrated, adopted, compared, activated."""
+    known = {"RESULT": str(hospital.submit("P-CAL-1", "LAB-D")["result_id"])}
+    text = (ROOT / "docs" / "calibration.md").read_text()
+    called = []
+    for given, name in re.findall(r"grpcurl \$AUTH -d '(.*?)'[\s\\]+\$SERVER (\S+)", text, re.DOTALL):
+        for variable, value in (known | {"UUID": str(uuid.uuid4())}).items():
+            given = given.replace(f"${variable}", value)
+        said = hospital.call(name, json.loads(given), role="lab-admin", lab="LAB-D")
+        called.append(name.rpartition("/")[2])
+        if called[-1] == "CalibrateProfile":
+            known["CALIBRATION"] = said["calibration"]["id"]
+        if called[-1] == "WatchCalibration":
+            assert said["calibration"]["state"] == "CALIBRATION_STATE_DONE"
+        if called[-1] == "CompareProfiles":
+            assert [c["result_id"] for c in said["comparisons"]] == [known["RESULT"]]
+    assert called == [
+        "CalibrateProfile",
+        "WatchCalibration",
+        "AdoptCalibration",
+        "CompareProfiles",
+        "ActivateProfile",
+    ]
+    before = len(hospital.lis.received)
+    assert hospital.submit("P-CAL-2", "LAB-D")["state"] == "ORDER_STATE_DONE"
+    assert _observed(_received(hospital, before + 1)[-1], "PROFILE") == "er-lab/1"
 
 
 def test_who_has_no_client_certificate_is_not_spoken_to(hospital: Hospital) -> None:

@@ -43,6 +43,7 @@ def test_the_demo_scores_a_drawn_slide_near_its_truth(tmp_path: Path, h_score: f
         "oru.hl7",
         "sr.dcm",
         "ann.dcm",
+        "map.dcm",
         "seg.dcm",
         "nuclei.parquet",
         "overlay.png",

@@ -56,7 +56,16 @@ def out(slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_objects_stand_beside_the_other_files(out: Path) -> None:
-    names = {"result.json", "nuclei.parquet", "nuclei.geojson", "overlay.png", "sr.dcm", "ann.dcm", "seg.dcm"}
+    names = {
+        "result.json",
+        "nuclei.parquet",
+        "nuclei.geojson",
+        "overlay.png",
+        "sr.dcm",
+        "ann.dcm",
+        "seg.dcm",
+        "map.dcm",
+    }
     assert {path.name for path in out.iterdir()} == names
 
 

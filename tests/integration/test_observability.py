@@ -152,7 +152,7 @@ def test_an_order_is_seen_in_the_metrics_and_is_one_trace_from_its_acceptance_to
         assert found["chromogen_database_up", labels()] == 1
         working = stack.enter_context(process("work", folder, settings, "working"))
         (waits,) = store.orders()
-        until(lambda: len(lis.received) == 1 and len(list((folder / "archive").glob("*.dcm"))) == 3, 90)
+        until(lambda: len(lis.received) == 1 and len(list((folder / "archive").glob("*.dcm"))) == 4, 90)
         assert str(store.order(waits.order.id).state) == "DONE"
         until(lambda: "DONE" in scraped(working["metrics_port"])[0], 10)
         more, found = scraped(working["metrics_port"])
@@ -161,7 +161,7 @@ def test_an_order_is_seen_in_the_metrics_and_is_one_trace_from_its_acceptance_to
         for stage in ("retrieve", "analyze", "report", "store"):
             assert found["chromogen_stage_seconds_count", labels(stage=stage)] == 1
         assert found["chromogen_analysis_seconds_total", labels(part="total")] > 0
-        for destination, kind in (("lis", "ORU"), ("archive", "SR"), ("archive", "ANN"), ("archive", "SEG")):
+        for destination, kind in (("lis", "ORU"), *(("archive", kind) for kind in ("SR", "ANN", "SEG", "MAP"))):
             assert found["chromogen_deliveries_total", labels(destination=destination, kind=kind, outcome="SENT")] == 1
         (model,) = (dict(own) for name, own in found if name == "chromogen_model_info")
         assert (model["name"], model["engine"], len(model["sha256"])) == ("chromogen-nuclei", "local", 64)

@@ -97,6 +97,6 @@ def test_r4_and_r5_a_case_whose_worker_is_killed_twice_and_stopped_once_goes_on_
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar_one() == 1
         kinds = connection.exec_driver_sql("SELECT kind FROM outbox ORDER BY id").scalars().all()
-    assert kinds == ["SR", "ANN", "SEG"]
+    assert kinds == ["SR", "ANN", "SEG", "MAP"]
     assert store.order(order.id).attempt == 3  # the stop cost none
     until(lambda: not checkpoints(), 10)

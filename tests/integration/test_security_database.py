@@ -32,6 +32,7 @@ from server.store.database import connect, transaction
 from server.store.store import PostgresStore
 from server.store.tables import metadata
 from tests.server.store.invented import BUILT_IN, request, result
+from tests.server.store.used import add_used_rows
 
 pytestmark = pytest.mark.postgres
 
@@ -214,6 +215,8 @@ def test_s5_every_table_of_a_laboratory_is_fenced_and_the_fence_is_forced(engine
 
 
 def test_s5_a_laboratory_sees_its_own_rows_alone_in_every_table(two_labs: sa.Engine) -> None:
+    for lab in ("A", "B"):
+        add_used_rows(two_labs, lab)
     for table in metadata.tables:
         check_seen(two_labs, table)
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from chromogen.v1 import (
     admin_service_pb2_grpc,
     analysis_service_pb2_grpc,
+    control_service_pb2_grpc,
     order_pb2,
     order_service_pb2,
     order_service_pb2_grpc,
@@ -98,6 +99,7 @@ class Caller:
         self.results = result_service_pb2_grpc.ResultServiceStub(own)
         self.profiles = profile_service_pb2_grpc.ProfileServiceStub(own)
         self.analysis = analysis_service_pb2_grpc.AnalysisServiceStub(own)
+        self.controls = control_service_pb2_grpc.ControlServiceStub(own)
         self.admin = admin_service_pb2_grpc.AdminServiceStub(own)
 
     def order(self, **more: Any) -> order_pb2.Order:
@@ -138,14 +140,15 @@ class Api:
     def stranger(self, token: str | None = None) -> Caller:
         return Caller(self.channel, token)
 
-    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300) -> Result:
+    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, **more: Any) -> Result:
         """An order of this laboratory that a worker has finished; its result."""
         order_id = self.caller("lis", lab=lab).order().id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
         made = made_result(self.folder, n=n, seed=seed)
         kept = kept_files(made.cells_file, self.folder / KEPT_HEADER)
-        made = replace(made, order_id=OrderId(order_id), id=ResultId(str(uuid.uuid4())), artifacts=kept)
+        identity = {"order_id": OrderId(order_id), "id": ResultId(str(uuid.uuid4()))}
+        made = replace(made, artifacts=kept, **identity, **more)
         self.service.store.finish(claim, made, [])
         return made
 

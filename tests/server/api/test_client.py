@@ -18,10 +18,11 @@ from structlog.testing import capture_logs
 from server import settings
 from server.api_service import start
 from server.bootstrap import Service
+from server.cli.calibration import read_regions
 from server.cli.client import api, pages
 from server.cli.main import COMMANDS, chromogen
 from server.cli.order import follow
-from server.domain.errors import ChromogenError, ServiceReason
+from server.domain.errors import ChromogenError, Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import ResultId
 from server.domain.states import OrderState
@@ -160,6 +161,7 @@ def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Ser
     assert run("profile", "list").stdout.count("od") >= 2
     compared = run("profile", "compare", "built-in/1", "od/1", result_id).stdout
     assert "H-score, second minus first" in compared
+    assert "Estrogen receptor status: " in run("profile", "compare", "active", "od/1", "--marker", "ER").stdout
     again = str(answer("result", "rescore", result_id, "od/1")["id"])
     assert answer("result", "sign", result_id)["signed_by"] == "local"
     assert (
@@ -253,3 +255,40 @@ def test_a_watch_that_the_server_ends_for_idleness_is_begun_again(api_service: S
         ending.start()
         assert follow(stubs, order.id, quiet=True).state == order_pb2.ORDER_STATE_CANCELLED  # type: ignore[arg-type]
         ending.join()
+
+
+def test_a_profile_is_calibrated_adopted_and_activated_by_commands(api_service: Service, tmp_path: Path) -> None:
+    _, result_id = scored(api_service, tmp_path, "C-CAL", 47)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"result,annotation,slide,h_score_epithelium,h_score_stroma\n{result_id},,S1,150,150\n")
+    asked = answer("profile", "calibrate", "er-cli", str(manifest), "--marker", "ER", "--no-wait")
+    assert asked["state"] == "CALIBRATION_STATE_QUEUED"
+    while api_service.jobs.step():
+        pass
+    found = run("profile", "calibration", str(asked["id"]))
+    assert "left-out" not in found.stdout
+    assert "ONE_SLIDE" in found.stderr
+    assert str(asked["id"]) in run("profile", "calibrations").stdout
+    draft = answer("profile", "adopt", str(asked["id"]), "--scanner", "GT450")
+    assert (draft["name"], draft["scanner"], draft["state"]) == ("er-cli", "GT450", "PROFILE_STATE_DRAFT")
+    made = answer("profile", "activate", "er-cli/1", "--until", "2099-12-31", "--reason", "tried")
+    assert (made["valid_until"], made["state_reason"]) == ("2099-12-31", "tried")
+    assert answer("profile", "retire", "er-cli/1", "--reason", "over")["state_reason"] == "over"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("result,annotation\n", "names no region"),
+        ("result\nx\n", "lacks annotation"),
+        ("result,annotation,more\nx,y,z\n", "unknown columns: more"),
+        ("result,annotation\nx\n", "more or fewer fields"),
+        ("result,annotation,h_score_all\nx,,high\n", "isn't a number"),
+        ("result,annotation\nx,missing.csv\n", "can't be read"),
+    ],
+)
+def test_a_manifest_of_results_that_is_wrong_is_told_by_its_line(tmp_path: Path, text: str, said: str) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(text)
+    with pytest.raises(Refused, match=said):
+        read_regions(manifest, {})

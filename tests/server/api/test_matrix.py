@@ -10,6 +10,7 @@ import pytest
 from chromogen.v1 import admin_pb2, profile_pb2, result_pb2
 from chromogen.v1 import admin_service_pb2 as admin
 from chromogen.v1 import analysis_service_pb2 as analysis
+from chromogen.v1 import control_service_pb2 as controls
 from chromogen.v1 import order_service_pb2 as orders
 from chromogen.v1 import profile_service_pb2 as profiles
 from chromogen.v1 import result_service_pb2 as results
@@ -114,6 +115,14 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     api.caller("pathologist", lab=lab).results.SignResult(results.SignResultRequest(result_id=result.id))
     delivery = api.caller("operator", lab=lab).admin.ListDeliveries(admin.ListDeliveriesRequest()).deliveries[0]
     result_id, request_id = result.id, str(uuid.uuid4())
+    wanted = controls.SetControlRangeRequest(request_id=str(uuid.uuid4()), range=control_range())
+    set_by_them = admin_of_theirs.controls.SetControlRange(wanted).range.id
+    fit = profiles.CalibrateProfileRequest(
+        request_id=str(uuid.uuid4()), name="fitted", marker="ER", result_ids=[result_id], h_scores=[150]
+    )
+    calibration_id = admin_of_theirs.profiles.CalibrateProfile(fit).calibration.id
+    while api.service.jobs.step():
+        pass
     image = analysis.Image(data=b"\x89PNG\r\n\x1a\n", mpp=0.5)
     requests: list[Message] = [
         order_request(),
@@ -143,9 +152,20 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
             second=profiles.ProfileRevision(name="built-in", revision=1),
             result_ids=[result_id],
         ),
-        profiles.CalibrateProfileRequest(name="theirs"),
+        profiles.CalibrateProfileRequest(
+            request_id=str(uuid.uuid4()), name="theirs", marker="ER", result_ids=[result_id], h_scores=[150]
+        ),
+        profiles.GetCalibrationRequest(calibration_id=calibration_id),
+        profiles.ListCalibrationsRequest(),
+        profiles.WatchCalibrationRequest(calibration_id=calibration_id),
+        profiles.AdoptCalibrationRequest(request_id=str(uuid.uuid4()), calibration_id=calibration_id),
         analysis.AnalyzeImageRequest(image=image, profile=revision),
         analysis.AnalyzeFieldsRequest(image=image, profile=revision),
+        controls.SetControlRangeRequest(request_id=request_id, range=control_range()),
+        controls.ListControlRangesRequest(),
+        controls.RetireControlRangeRequest(request_id=request_id, id=set_by_them, reason="because"),
+        controls.ListControlChartsRequest(),
+        controls.GetControlChartRequest(key=controls.ControlChartKey(marker="ER", kind="positive", measure="HSCORE")),
         admin.ListLabsRequest(),
         admin.ListDestinationsRequest(),
         admin.ListArchivesRequest(),
@@ -158,7 +178,11 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     return {method: by_type[described(method).input_type.full_name] for method in METHODS}
 
 
-HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "CalibrateProfile"}
+def control_range() -> controls.ControlRange:
+    return controls.ControlRange(marker="ER", kind="positive", measure="HSCORE", low=100)
+
+
+HARMLESS = {"CreateOrder", "CreateProfile", "ListArchives", "VerifyAudit", "SetControlRange"}
 """Those that make something of one's own, or know no laboratory: they may be answered, of one's own."""
 
 

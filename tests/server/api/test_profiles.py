@@ -187,8 +187,3 @@ def test_of_results_without_cells_there_is_nothing_to_compare(api: Api, lab: str
     answer = caller.profiles.CompareProfiles(request)
     assert not any(m.HasField("first_value") or m.HasField("second_value") for m in answer.comparisons[0].measures)
     assert not answer.differences
-
-
-def test_calibration_says_that_it_is_not_there(api: Api, lab: str) -> None:
-    answer = told(lambda: api.caller("lab-admin", lab=lab).profiles.CalibrateProfile(pb.CalibrateProfileRequest()))
-    assert (answer.code, answer.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")

@@ -1,6 +1,7 @@
 """The folder archive: whole files or none, again gives the same."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_it_answers_where_its_folder_is_there(tmp_path):
 
 
 def test_objects_are_stored_under_their_uid_once(root, kit, tmp_path):
-    archive = FolderArchive(tmp_path / "new")
+    archive = FolderArchive(made(tmp_path / "new"))
     source = kit.level(kit.picture(64, 64), series="5").write(tmp_path / "sr.dcm")
     archive.store([source, source])
     kept = tmp_path / "new" / "2.25.4711.5.1.dcm"
@@ -109,6 +110,31 @@ def test_objects_are_stored_under_their_uid_once(root, kit, tmp_path):
     assert kept.read_bytes() == source.read_bytes()
     assert kept.stat().st_ino == before.st_ino != source.stat().st_ino
     assert archive.fetch(SlideQuery(slide=SlideReference(series_uid="2.25.4711.5")), tmp_path / "spool").is_dir()
+
+
+def test_a_folder_that_is_not_there_is_away_and_never_made(root, tmp_path):
+    """Else an archive that comes back later would seem to be there, without its slides (issue 12, 3)."""
+    with pytest.raises(Failed, match="ARCHIVE_UNREACHABLE") as caught:
+        FolderArchive(tmp_path / "new").store([root / "case" / "base.dcm"])
+    assert caught.value.retryable
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_mount_point_that_lost_its_share_is_away_and_holds_no_slides(root, tmp_path):
+    archive = FolderArchive(root)
+    archive.fetch(SERIES, tmp_path / "spool")
+    shutil.move(root, tmp_path / "share")
+    root.mkdir()
+    with pytest.raises(Failed, match="ARCHIVE_UNREACHABLE"):
+        archive.fetch(SERIES, tmp_path / "spool")
+    root.rmdir()
+    shutil.move(tmp_path / "share", root)
+    archive.fetch(SERIES, tmp_path / "spool")
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def test_what_is_not_dicom_is_not_stored(tmp_path):
@@ -125,7 +151,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full(root, tmp_path, monkey
 
     monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(Failed, match="No space left") as caught:
-        FolderArchive(tmp_path / "new").store([root / "case" / "base.dcm"])
+        FolderArchive(made(tmp_path / "new")).store([root / "case" / "base.dcm"])
     assert caught.value.retryable
     assert list((tmp_path / "new").iterdir()) == []
 

@@ -13,7 +13,8 @@ from server.domain.events import Event, EventKind, Reporter, Signing
 from server.domain.result import Result, ResultId
 from server.report.ann import build_ann
 from server.report.identity import derived_uid, write
-from server.report.reporters import ANN_REPORTER, SEG_REPORTER
+from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER
+from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER
 from server.report.sr import SrReporter, build_sr
@@ -21,7 +22,12 @@ from tests.made import made_header, made_order, made_result
 
 SIGNED_AT = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
 EARLIER = ResultId("00000000-0000-4000-8000-000000000001")
-REPORTERS: list[Callable[[Path], Reporter]] = [SrReporter, lambda _: ANN_REPORTER, lambda _: SEG_REPORTER]
+REPORTERS: list[Callable[[Path], Reporter]] = [
+    SrReporter,
+    lambda _: ANN_REPORTER,
+    lambda _: SEG_REPORTER,
+    lambda _: MAP_REPORTER,
+]
 
 
 def reported(tmp_path: Path, n: int = 100) -> Result:
@@ -53,12 +59,13 @@ def replaced_by(artifact: Artifact) -> str:
     return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
 
 
-def test_a_preliminary_result_makes_all_three_beside_its_cells(tmp_path: Path) -> None:
+def test_a_preliminary_result_makes_all_four_beside_its_cells(tmp_path: Path) -> None:
     result, header = reported(tmp_path), made_header()
     made = {
         ArtifactKind.SR: build_sr(result, made_order(), [header]),
         ArtifactKind.ANN: build_ann(result, [header]),
         ArtifactKind.SEG: build_seg(result, [header]),
+        ArtifactKind.MAP: build_map(result, [header]),
     }
     for reporter in (make(tmp_path / "elsewhere") for make in REPORTERS):
         artifact = reporter.build(preliminary(result))

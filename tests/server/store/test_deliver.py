@@ -45,7 +45,7 @@ def test_an_oru_goes_to_its_receiver_byte_for_byte(deliver: Deliverer, near: Nei
     assert near.messages == [b"MSH|\xe9\r"]
 
 
-@pytest.mark.parametrize("kind", [ArtifactKind.SR, ArtifactKind.ANN, ArtifactKind.SEG])
+@pytest.mark.parametrize("kind", [ArtifactKind.SR, ArtifactKind.ANN, ArtifactKind.SEG, ArtifactKind.MAP])
 def test_dicom_objects_go_to_the_archive(
     deliver: Deliverer, near: Neighbours, tmp_path: Path, kind: ArtifactKind
 ) -> None:

@@ -54,7 +54,7 @@ class Patient(_message.Message):
     def __init__(self, id: _Optional[str] = ..., id_authority: _Optional[str] = ..., family_name: _Optional[str] = ..., given_name: _Optional[str] = ..., birth_date: _Optional[str] = ..., sex: _Optional[str] = ...) -> None: ...
 
 class Specimen(_message.Message):
-    __slots__ = ("id", "container_id", "site_code", "site_scheme", "site_text", "clone", "stainer", "scanner")
+    __slots__ = ("id", "container_id", "site_code", "site_scheme", "site_text", "clone", "stainer", "scanner", "staining_run", "role", "control_kind")
     ID_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     SITE_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,9 @@ class Specimen(_message.Message):
     CLONE_FIELD_NUMBER: _ClassVar[int]
     STAINER_FIELD_NUMBER: _ClassVar[int]
     SCANNER_FIELD_NUMBER: _ClassVar[int]
+    STAINING_RUN_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_KIND_FIELD_NUMBER: _ClassVar[int]
     id: str
     container_id: str
     site_code: str
@@ -71,7 +74,10 @@ class Specimen(_message.Message):
     clone: str
     stainer: str
     scanner: str
-    def __init__(self, id: _Optional[str] = ..., container_id: _Optional[str] = ..., site_code: _Optional[str] = ..., site_scheme: _Optional[str] = ..., site_text: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ...) -> None: ...
+    staining_run: str
+    role: str
+    control_kind: str
+    def __init__(self, id: _Optional[str] = ..., container_id: _Optional[str] = ..., site_code: _Optional[str] = ..., site_scheme: _Optional[str] = ..., site_text: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., staining_run: _Optional[str] = ..., role: _Optional[str] = ..., control_kind: _Optional[str] = ...) -> None: ...
 
 class SlideReference(_message.Message):
     __slots__ = ("study_uid", "series_uid", "container_id")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63hromogen/v1/profile.proto\x12\x0c\x63hromogen.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n\x08\x43riteria\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x34\n\x07numbers\x18\x02 \x03(\x0b\x32#.chromogen.v1.Criteria.NumbersEntry\x12\x30\n\x05texts\x18\x03 \x03(\x0b\x32!.chromogen.v1.Criteria.TextsEntry\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd9\x02\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0b\n\x03lab\x18\x03 \x01(\t\x12\x0e\n\x06marker\x18\x04 \x01(\t\x12\r\n\x05\x63lone\x18\x05 \x01(\t\x12\x0f\n\x07stainer\x18\x06 \x01(\t\x12\x0f\n\x07scanner\x18\x07 \x01(\t\x12(\n\x08\x63riteria\x18\x08 \x01(\x0b\x32\x16.chromogen.v1.Criteria\x12\x12\n\nvalid_from\x18\t \x01(\t\x12\x13\n\x0bvalid_until\x18\n \x01(\t\x12\x0e\n\x06source\x18\x0b \x01(\t\x12)\n\x05state\x18\x0c \x01(\x0e\x32\x1a.chromogen.v1.ProfileState\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x13\n\x0bpathologist\x18\x0f \x01(\t*{\n\x0cProfileState\x12\x1d\n\x19PROFILE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROFILE_STATE_DRAFT\x10\x01\x12\x18\n\x14PROFILE_STATE_ACTIVE\x10\x02\x12\x19\n\x15PROFILE_STATE_RETIRED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63hromogen/v1/profile.proto\x12\x0c\x63hromogen.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n\x08\x43riteria\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x34\n\x07numbers\x18\x02 \x03(\x0b\x32#.chromogen.v1.Criteria.NumbersEntry\x12\x30\n\x05texts\x18\x03 \x03(\x0b\x32!.chromogen.v1.Criteria.TextsEntry\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb1\x03\n\x07Profile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0b\n\x03lab\x18\x03 \x01(\t\x12\x0e\n\x06marker\x18\x04 \x01(\t\x12\r\n\x05\x63lone\x18\x05 \x01(\t\x12\x0f\n\x07stainer\x18\x06 \x01(\t\x12\x0f\n\x07scanner\x18\x07 \x01(\t\x12(\n\x08\x63riteria\x18\x08 \x01(\x0b\x32\x16.chromogen.v1.Criteria\x12\x12\n\nvalid_from\x18\t \x01(\t\x12\x13\n\x0bvalid_until\x18\n \x01(\t\x12\x0e\n\x06source\x18\x0b \x01(\t\x12)\n\x05state\x18\x0c \x01(\x0e\x32\x1a.chromogen.v1.ProfileState\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0e \x01(\t\x12\x13\n\x0bpathologist\x18\x0f \x01(\t\x12\x14\n\x0cstate_reason\x18\x10 \x01(\t\x12\x10\n\x08state_by\x18\x11 \x01(\t\x12.\n\nstate_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*{\n\x0cProfileState\x12\x1d\n\x19PROFILE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROFILE_STATE_DRAFT\x10\x01\x12\x18\n\x14PROFILE_STATE_ACTIVE\x10\x02\x12\x19\n\x15PROFILE_STATE_RETIRED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CRITERIA_NUMBERSENTRY']._serialized_options = b'8\001'
   _globals['_CRITERIA_TEXTSENTRY']._loaded_options = None
   _globals['_CRITERIA_TEXTSENTRY']._serialized_options = b'8\001'
-  _globals['_PROFILESTATE']._serialized_start=652
-  _globals['_PROFILESTATE']._serialized_end=775
+  _globals['_PROFILESTATE']._serialized_start=740
+  _globals['_PROFILESTATE']._serialized_end=863
   _globals['_CRITERIA']._serialized_start=78
   _globals['_CRITERIA']._serialized_end=302
   _globals['_CRITERIA_NUMBERSENTRY']._serialized_start=210
@@ -45,5 +45,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CRITERIA_TEXTSENTRY']._serialized_start=258
   _globals['_CRITERIA_TEXTSENTRY']._serialized_end=302
   _globals['_PROFILE']._serialized_start=305
-  _globals['_PROFILE']._serialized_end=650
+  _globals['_PROFILE']._serialized_end=738
 # @@protoc_insertion_point(module_scope)

@@ -46,7 +46,7 @@ class Criteria(_message.Message):
     def __init__(self, method: _Optional[str] = ..., numbers: _Optional[_Mapping[str, float]] = ..., texts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Profile(_message.Message):
-    __slots__ = ("name", "revision", "lab", "marker", "clone", "stainer", "scanner", "criteria", "valid_from", "valid_until", "source", "state", "create_time", "etag", "pathologist")
+    __slots__ = ("name", "revision", "lab", "marker", "clone", "stainer", "scanner", "criteria", "valid_from", "valid_until", "source", "state", "create_time", "etag", "pathologist", "state_reason", "state_by", "state_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,9 @@ class Profile(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     PATHOLOGIST_FIELD_NUMBER: _ClassVar[int]
+    STATE_REASON_FIELD_NUMBER: _ClassVar[int]
+    STATE_BY_FIELD_NUMBER: _ClassVar[int]
+    STATE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: int
     lab: str
@@ -77,4 +80,7 @@ class Profile(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     etag: str
     pathologist: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., lab: _Optional[str] = ..., marker: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., criteria: _Optional[_Union[Criteria, _Mapping]] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[ProfileState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., pathologist: _Optional[str] = ...) -> None: ...
+    state_reason: str
+    state_by: str
+    state_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., lab: _Optional[str] = ..., marker: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., criteria: _Optional[_Union[Criteria, _Mapping]] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[_Union[ProfileState, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., etag: _Optional[str] = ..., pathologist: _Optional[str] = ..., state_reason: _Optional[str] = ..., state_by: _Optional[str] = ..., state_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -22,56 +22,76 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from chromogen.v1 import calibration_pb2 as chromogen_dot_v1_dot_calibration__pb2
 from chromogen.v1 import profile_pb2 as chromogen_dot_v1_dot_profile__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"chromogen/v1/profile_service.proto\x12\x0c\x63hromogen.v1\x1a\x1a\x63hromogen/v1/profile.proto\"R\n\x14\x43reateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x07profile\x18\x02 \x01(\x0b\x32\x15.chromogen.v1.Profile\"?\n\x15\x43reateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"3\n\x11GetProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"<\n\x12GetProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"w\n\x13ListProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06marker\x18\x03 \x01(\t\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.chromogen.v1.ProfileState\"X\n\x14ListProfilesResponse\x12\'\n\x08profiles\x18\x01 \x03(\x0b\x32\x15.chromogen.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\x1c\x43reateProfileRevisionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x08\x63riteria\x18\x03 \x01(\x0b\x32\x16.chromogen.v1.Criteria\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x12\n\nvalid_from\x18\x05 \x01(\t\x12\x13\n\x0bvalid_until\x18\x06 \x01(\t\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"G\n\x1d\x43reateProfileRevisionResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"F\n\x16\x41\x63tivateProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"A\n\x17\x41\x63tivateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"D\n\x14RetireProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"?\n\x15RetireProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"1\n\x0fProfileRevision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"\x89\x01\n\x16\x43ompareProfilesRequest\x12,\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12-\n\x06second\x18\x02 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x12\n\nresult_ids\x18\x03 \x03(\t\"\xca\x01\n\x11MeasureComparison\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x18\n\x0b\x66irst_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0csecond_value\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0e\x66irst_category\x18\x06 \x01(\t\x12\x17\n\x0fsecond_category\x18\x07 \x01(\tB\x0e\n\x0c_first_valueB\x0f\n\r_second_value\"h\n\x11ProfileComparison\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\r\n\x05\x63\x65lls\x18\x02 \x01(\x03\x12\x31\n\x08measures\x18\x03 \x03(\x0b\x32\x1f.chromogen.v1.MeasureComparison\"e\n\x11MeasureDifference\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0f\n\x07results\x18\x03 \x01(\x05\x12\x0c\n\x04mean\x18\x04 \x01(\x01\x12\x0f\n\x07largest\x18\x05 \x01(\x01\"\x85\x01\n\x17\x43ompareProfilesResponse\x12\x34\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32\x1f.chromogen.v1.ProfileComparison\x12\x34\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x1f.chromogen.v1.MeasureDifference\"a\n\x17\x43\x61librateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nresult_ids\x18\x03 \x03(\t\x12\x10\n\x08h_scores\x18\x04 \x03(\x01\"_\n\x18\x43\x61librateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\x12\x1b\n\x13leave_one_out_error\x18\x02 \x01(\x01\x32\x81\x06\n\x0eProfileService\x12X\n\rCreateProfile\x12\".chromogen.v1.CreateProfileRequest\x1a#.chromogen.v1.CreateProfileResponse\x12O\n\nGetProfile\x12\x1f.chromogen.v1.GetProfileRequest\x1a .chromogen.v1.GetProfileResponse\x12U\n\x0cListProfiles\x12!.chromogen.v1.ListProfilesRequest\x1a\".chromogen.v1.ListProfilesResponse\x12p\n\x15\x43reateProfileRevision\x12*.chromogen.v1.CreateProfileRevisionRequest\x1a+.chromogen.v1.CreateProfileRevisionResponse\x12^\n\x0f\x41\x63tivateProfile\x12$.chromogen.v1.ActivateProfileRequest\x1a%.chromogen.v1.ActivateProfileResponse\x12X\n\rRetireProfile\x12\".chromogen.v1.RetireProfileRequest\x1a#.chromogen.v1.RetireProfileResponse\x12^\n\x0f\x43ompareProfiles\x12$.chromogen.v1.CompareProfilesRequest\x1a%.chromogen.v1.CompareProfilesResponse\x12\x61\n\x10\x43\x61librateProfile\x12%.chromogen.v1.CalibrateProfileRequest\x1a&.chromogen.v1.CalibrateProfileResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"chromogen/v1/profile_service.proto\x12\x0c\x63hromogen.v1\x1a\x1e\x63hromogen/v1/calibration.proto\x1a\x1a\x63hromogen/v1/profile.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"R\n\x14\x43reateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x07profile\x18\x02 \x01(\x0b\x32\x15.chromogen.v1.Profile\"?\n\x15\x43reateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"3\n\x11GetProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"<\n\x12GetProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"w\n\x13ListProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06marker\x18\x03 \x01(\t\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.chromogen.v1.ProfileState\"X\n\x14ListProfilesResponse\x12\'\n\x08profiles\x18\x01 \x03(\x0b\x32\x15.chromogen.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb1\x01\n\x1c\x43reateProfileRevisionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x08\x63riteria\x18\x03 \x01(\x0b\x32\x16.chromogen.v1.Criteria\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x12\n\nvalid_from\x18\x05 \x01(\t\x12\x13\n\x0bvalid_until\x18\x06 \x01(\t\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"G\n\x1d\x43reateProfileRevisionResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"\x7f\n\x16\x41\x63tivateProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nvalid_from\x18\x05 \x01(\t\x12\x13\n\x0bvalid_until\x18\x06 \x01(\t\"A\n\x17\x41\x63tivateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"T\n\x14RetireProfileRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"?\n\x15RetireProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\"1\n\x0fProfileRevision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\"\x94\x02\n\x16\x43ompareProfilesRequest\x12,\n\x05\x66irst\x18\x01 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12-\n\x06second\x18\x02 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\x12\x12\n\nresult_ids\x18\x03 \x03(\t\x12\x0e\n\x06marker\x18\x04 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcreated_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmost_results\x18\x07 \x01(\x05\"\xca\x01\n\x11MeasureComparison\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x18\n\x0b\x66irst_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0csecond_value\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0e\x66irst_category\x18\x06 \x01(\t\x12\x17\n\x0fsecond_category\x18\x07 \x01(\tB\x0e\n\x0c_first_valueB\x0f\n\r_second_value\"h\n\x11ProfileComparison\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\r\n\x05\x63\x65lls\x18\x02 \x01(\x03\x12\x31\n\x08measures\x18\x03 \x03(\x0b\x32\x1f.chromogen.v1.MeasureComparison\"e\n\x11MeasureDifference\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0f\n\x07results\x18\x03 \x01(\x05\x12\x0c\n\x04mean\x18\x04 \x01(\x01\x12\x0f\n\x07largest\x18\x05 \x01(\x01\"X\n\x0e\x43\x61tegoryChange\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0f\n\x07\x64isplay\x18\x02 \x01(\t\x12\x0f\n\x07results\x18\x03 \x01(\x05\x12\x13\n\x0b\x63hanged_ids\x18\x04 \x03(\t\"\xe2\x01\n\x17\x43ompareProfilesResponse\x12\x34\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32\x1f.chromogen.v1.ProfileComparison\x12\x34\n\x0b\x64ifferences\x18\x02 \x03(\x0b\x32\x1f.chromogen.v1.MeasureDifference\x12-\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1c.chromogen.v1.CategoryChange\x12,\n\x05\x66irst\x18\x04 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\"\xcf\x01\n\x17\x43\x61librateProfileRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nresult_ids\x18\x03 \x03(\t\x12\x10\n\x08h_scores\x18\x04 \x03(\x01\x12\x0e\n\x06marker\x18\x05 \x01(\t\x12\n\n\x02\x62y\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x0e\n\x06hue_by\x18\x08 \x01(\t\x12\x30\n\x07regions\x18\t \x03(\x0b\x32\x1f.chromogen.v1.CalibrationRegion\"\x8f\x01\n\x18\x43\x61librateProfileResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile\x12\x1b\n\x13leave_one_out_error\x18\x02 \x01(\x01\x12.\n\x0b\x63\x61libration\x18\x03 \x01(\x0b\x32\x19.chromogen.v1.Calibration\"/\n\x15GetCalibrationRequest\x12\x16\n\x0e\x63\x61libration_id\x18\x01 \x01(\t\"H\n\x16GetCalibrationResponse\x12.\n\x0b\x63\x61libration\x18\x01 \x01(\x0b\x32\x19.chromogen.v1.Calibration\"@\n\x17ListCalibrationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"d\n\x18ListCalibrationsResponse\x12/\n\x0c\x63\x61librations\x18\x01 \x03(\x0b\x32\x19.chromogen.v1.Calibration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x17WatchCalibrationRequest\x12\x16\n\x0e\x63\x61libration_id\x18\x01 \x01(\t\"J\n\x18WatchCalibrationResponse\x12.\n\x0b\x63\x61libration\x18\x01 \x01(\x0b\x32\x19.chromogen.v1.Calibration\"\xb4\x01\n\x17\x41\x64optCalibrationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63\x61libration_id\x18\x02 \x01(\t\x12\r\n\x05\x63lone\x18\x03 \x01(\t\x12\x0f\n\x07stainer\x18\x04 \x01(\t\x12\x0f\n\x07scanner\x18\x05 \x01(\t\x12\x13\n\x0bpathologist\x18\x06 \x01(\t\x12\x12\n\nvalid_from\x18\x07 \x01(\t\x12\x13\n\x0bvalid_until\x18\x08 \x01(\t\"B\n\x18\x41\x64optCalibrationResponse\x12&\n\x07profile\x18\x01 \x01(\x0b\x32\x15.chromogen.v1.Profile2\x89\t\n\x0eProfileService\x12X\n\rCreateProfile\x12\".chromogen.v1.CreateProfileRequest\x1a#.chromogen.v1.CreateProfileResponse\x12O\n\nGetProfile\x12\x1f.chromogen.v1.GetProfileRequest\x1a .chromogen.v1.GetProfileResponse\x12U\n\x0cListProfiles\x12!.chromogen.v1.ListProfilesRequest\x1a\".chromogen.v1.ListProfilesResponse\x12p\n\x15\x43reateProfileRevision\x12*.chromogen.v1.CreateProfileRevisionRequest\x1a+.chromogen.v1.CreateProfileRevisionResponse\x12^\n\x0f\x41\x63tivateProfile\x12$.chromogen.v1.ActivateProfileRequest\x1a%.chromogen.v1.ActivateProfileResponse\x12X\n\rRetireProfile\x12\".chromogen.v1.RetireProfileRequest\x1a#.chromogen.v1.RetireProfileResponse\x12^\n\x0f\x43ompareProfiles\x12$.chromogen.v1.CompareProfilesRequest\x1a%.chromogen.v1.CompareProfilesResponse\x12\x61\n\x10\x43\x61librateProfile\x12%.chromogen.v1.CalibrateProfileRequest\x1a&.chromogen.v1.CalibrateProfileResponse\x12[\n\x0eGetCalibration\x12#.chromogen.v1.GetCalibrationRequest\x1a$.chromogen.v1.GetCalibrationResponse\x12\x61\n\x10ListCalibrations\x12%.chromogen.v1.ListCalibrationsRequest\x1a&.chromogen.v1.ListCalibrationsResponse\x12\x63\n\x10WatchCalibration\x12%.chromogen.v1.WatchCalibrationRequest\x1a&.chromogen.v1.WatchCalibrationResponse0\x01\x12\x61\n\x10\x41\x64optCalibration\x12%.chromogen.v1.AdoptCalibrationRequest\x1a&.chromogen.v1.AdoptCalibrationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chromogen.v1.profile_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEPROFILEREQUEST']._serialized_start=80
-  _globals['_CREATEPROFILEREQUEST']._serialized_end=162
-  _globals['_CREATEPROFILERESPONSE']._serialized_start=164
-  _globals['_CREATEPROFILERESPONSE']._serialized_end=227
-  _globals['_GETPROFILEREQUEST']._serialized_start=229
-  _globals['_GETPROFILEREQUEST']._serialized_end=280
-  _globals['_GETPROFILERESPONSE']._serialized_start=282
-  _globals['_GETPROFILERESPONSE']._serialized_end=342
-  _globals['_LISTPROFILESREQUEST']._serialized_start=344
-  _globals['_LISTPROFILESREQUEST']._serialized_end=463
-  _globals['_LISTPROFILESRESPONSE']._serialized_start=465
-  _globals['_LISTPROFILESRESPONSE']._serialized_end=553
-  _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_start=556
-  _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_end=733
-  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_start=735
-  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_end=806
-  _globals['_ACTIVATEPROFILEREQUEST']._serialized_start=808
-  _globals['_ACTIVATEPROFILEREQUEST']._serialized_end=878
-  _globals['_ACTIVATEPROFILERESPONSE']._serialized_start=880
-  _globals['_ACTIVATEPROFILERESPONSE']._serialized_end=945
-  _globals['_RETIREPROFILEREQUEST']._serialized_start=947
-  _globals['_RETIREPROFILEREQUEST']._serialized_end=1015
-  _globals['_RETIREPROFILERESPONSE']._serialized_start=1017
-  _globals['_RETIREPROFILERESPONSE']._serialized_end=1080
-  _globals['_PROFILEREVISION']._serialized_start=1082
-  _globals['_PROFILEREVISION']._serialized_end=1131
-  _globals['_COMPAREPROFILESREQUEST']._serialized_start=1134
-  _globals['_COMPAREPROFILESREQUEST']._serialized_end=1271
-  _globals['_MEASURECOMPARISON']._serialized_start=1274
-  _globals['_MEASURECOMPARISON']._serialized_end=1476
-  _globals['_PROFILECOMPARISON']._serialized_start=1478
-  _globals['_PROFILECOMPARISON']._serialized_end=1582
-  _globals['_MEASUREDIFFERENCE']._serialized_start=1584
-  _globals['_MEASUREDIFFERENCE']._serialized_end=1685
-  _globals['_COMPAREPROFILESRESPONSE']._serialized_start=1688
-  _globals['_COMPAREPROFILESRESPONSE']._serialized_end=1821
-  _globals['_CALIBRATEPROFILEREQUEST']._serialized_start=1823
-  _globals['_CALIBRATEPROFILEREQUEST']._serialized_end=1920
-  _globals['_CALIBRATEPROFILERESPONSE']._serialized_start=1922
-  _globals['_CALIBRATEPROFILERESPONSE']._serialized_end=2017
-  _globals['_PROFILESERVICE']._serialized_start=2020
-  _globals['_PROFILESERVICE']._serialized_end=2789
+  _globals['_CREATEPROFILEREQUEST']._serialized_start=145
+  _globals['_CREATEPROFILEREQUEST']._serialized_end=227
+  _globals['_CREATEPROFILERESPONSE']._serialized_start=229
+  _globals['_CREATEPROFILERESPONSE']._serialized_end=292
+  _globals['_GETPROFILEREQUEST']._serialized_start=294
+  _globals['_GETPROFILEREQUEST']._serialized_end=345
+  _globals['_GETPROFILERESPONSE']._serialized_start=347
+  _globals['_GETPROFILERESPONSE']._serialized_end=407
+  _globals['_LISTPROFILESREQUEST']._serialized_start=409
+  _globals['_LISTPROFILESREQUEST']._serialized_end=528
+  _globals['_LISTPROFILESRESPONSE']._serialized_start=530
+  _globals['_LISTPROFILESRESPONSE']._serialized_end=618
+  _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_start=621
+  _globals['_CREATEPROFILEREVISIONREQUEST']._serialized_end=798
+  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_start=800
+  _globals['_CREATEPROFILEREVISIONRESPONSE']._serialized_end=871
+  _globals['_ACTIVATEPROFILEREQUEST']._serialized_start=873
+  _globals['_ACTIVATEPROFILEREQUEST']._serialized_end=1000
+  _globals['_ACTIVATEPROFILERESPONSE']._serialized_start=1002
+  _globals['_ACTIVATEPROFILERESPONSE']._serialized_end=1067
+  _globals['_RETIREPROFILEREQUEST']._serialized_start=1069
+  _globals['_RETIREPROFILEREQUEST']._serialized_end=1153
+  _globals['_RETIREPROFILERESPONSE']._serialized_start=1155
+  _globals['_RETIREPROFILERESPONSE']._serialized_end=1218
+  _globals['_PROFILEREVISION']._serialized_start=1220
+  _globals['_PROFILEREVISION']._serialized_end=1269
+  _globals['_COMPAREPROFILESREQUEST']._serialized_start=1272
+  _globals['_COMPAREPROFILESREQUEST']._serialized_end=1548
+  _globals['_MEASURECOMPARISON']._serialized_start=1551
+  _globals['_MEASURECOMPARISON']._serialized_end=1753
+  _globals['_PROFILECOMPARISON']._serialized_start=1755
+  _globals['_PROFILECOMPARISON']._serialized_end=1859
+  _globals['_MEASUREDIFFERENCE']._serialized_start=1861
+  _globals['_MEASUREDIFFERENCE']._serialized_end=1962
+  _globals['_CATEGORYCHANGE']._serialized_start=1964
+  _globals['_CATEGORYCHANGE']._serialized_end=2052
+  _globals['_COMPAREPROFILESRESPONSE']._serialized_start=2055
+  _globals['_COMPAREPROFILESRESPONSE']._serialized_end=2281
+  _globals['_CALIBRATEPROFILEREQUEST']._serialized_start=2284
+  _globals['_CALIBRATEPROFILEREQUEST']._serialized_end=2491
+  _globals['_CALIBRATEPROFILERESPONSE']._serialized_start=2494
+  _globals['_CALIBRATEPROFILERESPONSE']._serialized_end=2637
+  _globals['_GETCALIBRATIONREQUEST']._serialized_start=2639
+  _globals['_GETCALIBRATIONREQUEST']._serialized_end=2686
+  _globals['_GETCALIBRATIONRESPONSE']._serialized_start=2688
+  _globals['_GETCALIBRATIONRESPONSE']._serialized_end=2760
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_start=2762
+  _globals['_LISTCALIBRATIONSREQUEST']._serialized_end=2826
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_start=2828
+  _globals['_LISTCALIBRATIONSRESPONSE']._serialized_end=2928
+  _globals['_WATCHCALIBRATIONREQUEST']._serialized_start=2930
+  _globals['_WATCHCALIBRATIONREQUEST']._serialized_end=2979
+  _globals['_WATCHCALIBRATIONRESPONSE']._serialized_start=2981
+  _globals['_WATCHCALIBRATIONRESPONSE']._serialized_end=3055
+  _globals['_ADOPTCALIBRATIONREQUEST']._serialized_start=3058
+  _globals['_ADOPTCALIBRATIONREQUEST']._serialized_end=3238
+  _globals['_ADOPTCALIBRATIONRESPONSE']._serialized_start=3240
+  _globals['_ADOPTCALIBRATIONRESPONSE']._serialized_end=3306
+  _globals['_PROFILESERVICE']._serialized_start=3309
+  _globals['_PROFILESERVICE']._serialized_end=4470
 # @@protoc_insertion_point(module_scope)

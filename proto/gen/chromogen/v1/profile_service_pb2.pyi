@@ -1,4 +1,8 @@
+import datetime
+
+from chromogen.v1 import calibration_pb2 as _calibration_pb2
 from chromogen.v1 import profile_pb2 as _profile_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -80,14 +84,20 @@ class CreateProfileRevisionResponse(_message.Message):
     def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
 
 class ActivateProfileRequest(_message.Message):
-    __slots__ = ("name", "revision", "etag")
+    __slots__ = ("name", "revision", "etag", "reason", "valid_from", "valid_until")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: int
     etag: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
+    reason: str
+    valid_from: str
+    valid_until: str
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ...) -> None: ...
 
 class ActivateProfileResponse(_message.Message):
     __slots__ = ("profile",)
@@ -96,14 +106,16 @@ class ActivateProfileResponse(_message.Message):
     def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
 
 class RetireProfileRequest(_message.Message):
-    __slots__ = ("name", "revision", "etag")
+    __slots__ = ("name", "revision", "etag", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     revision: int
     etag: str
-    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., etag: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., etag: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RetireProfileResponse(_message.Message):
     __slots__ = ("profile",)
@@ -120,14 +132,22 @@ class ProfileRevision(_message.Message):
     def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class CompareProfilesRequest(_message.Message):
-    __slots__ = ("first", "second", "result_ids")
+    __slots__ = ("first", "second", "result_ids", "marker", "created_from", "created_until", "most_results")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
     RESULT_IDS_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FROM_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    MOST_RESULTS_FIELD_NUMBER: _ClassVar[int]
     first: ProfileRevision
     second: ProfileRevision
     result_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, first: _Optional[_Union[ProfileRevision, _Mapping]] = ..., second: _Optional[_Union[ProfileRevision, _Mapping]] = ..., result_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    marker: str
+    created_from: _timestamp_pb2.Timestamp
+    created_until: _timestamp_pb2.Timestamp
+    most_results: int
+    def __init__(self, first: _Optional[_Union[ProfileRevision, _Mapping]] = ..., second: _Optional[_Union[ProfileRevision, _Mapping]] = ..., result_ids: _Optional[_Iterable[str]] = ..., marker: _Optional[str] = ..., created_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., most_results: _Optional[int] = ...) -> None: ...
 
 class MeasureComparison(_message.Message):
     __slots__ = ("measure", "display", "unit", "first_value", "second_value", "first_category", "second_category")
@@ -171,30 +191,124 @@ class MeasureDifference(_message.Message):
     largest: float
     def __init__(self, measure: _Optional[str] = ..., display: _Optional[str] = ..., results: _Optional[int] = ..., mean: _Optional[float] = ..., largest: _Optional[float] = ...) -> None: ...
 
+class CategoryChange(_message.Message):
+    __slots__ = ("measure", "display", "results", "changed_ids")
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_IDS_FIELD_NUMBER: _ClassVar[int]
+    measure: str
+    display: str
+    results: int
+    changed_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, measure: _Optional[str] = ..., display: _Optional[str] = ..., results: _Optional[int] = ..., changed_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class CompareProfilesResponse(_message.Message):
-    __slots__ = ("comparisons", "differences")
+    __slots__ = ("comparisons", "differences", "changes", "first")
     COMPARISONS_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     comparisons: _containers.RepeatedCompositeFieldContainer[ProfileComparison]
     differences: _containers.RepeatedCompositeFieldContainer[MeasureDifference]
-    def __init__(self, comparisons: _Optional[_Iterable[_Union[ProfileComparison, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[MeasureDifference, _Mapping]]] = ...) -> None: ...
+    changes: _containers.RepeatedCompositeFieldContainer[CategoryChange]
+    first: ProfileRevision
+    def __init__(self, comparisons: _Optional[_Iterable[_Union[ProfileComparison, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[MeasureDifference, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[CategoryChange, _Mapping]]] = ..., first: _Optional[_Union[ProfileRevision, _Mapping]] = ...) -> None: ...
 
 class CalibrateProfileRequest(_message.Message):
-    __slots__ = ("request_id", "name", "result_ids", "h_scores")
+    __slots__ = ("request_id", "name", "result_ids", "h_scores", "marker", "by", "method", "hue_by", "regions")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     RESULT_IDS_FIELD_NUMBER: _ClassVar[int]
     H_SCORES_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    HUE_BY_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     result_ids: _containers.RepeatedScalarFieldContainer[str]
     h_scores: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., result_ids: _Optional[_Iterable[str]] = ..., h_scores: _Optional[_Iterable[float]] = ...) -> None: ...
+    marker: str
+    by: str
+    method: str
+    hue_by: str
+    regions: _containers.RepeatedCompositeFieldContainer[_calibration_pb2.CalibrationRegion]
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., result_ids: _Optional[_Iterable[str]] = ..., h_scores: _Optional[_Iterable[float]] = ..., marker: _Optional[str] = ..., by: _Optional[str] = ..., method: _Optional[str] = ..., hue_by: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[_calibration_pb2.CalibrationRegion, _Mapping]]] = ...) -> None: ...
 
 class CalibrateProfileResponse(_message.Message):
-    __slots__ = ("profile", "leave_one_out_error")
+    __slots__ = ("profile", "leave_one_out_error", "calibration")
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     LEAVE_ONE_OUT_ERROR_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     profile: _profile_pb2.Profile
     leave_one_out_error: float
-    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., leave_one_out_error: _Optional[float] = ...) -> None: ...
+    calibration: _calibration_pb2.Calibration
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., leave_one_out_error: _Optional[float] = ..., calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ...) -> None: ...
+
+class GetCalibrationRequest(_message.Message):
+    __slots__ = ("calibration_id",)
+    CALIBRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    calibration_id: str
+    def __init__(self, calibration_id: _Optional[str] = ...) -> None: ...
+
+class GetCalibrationResponse(_message.Message):
+    __slots__ = ("calibration",)
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    calibration: _calibration_pb2.Calibration
+    def __init__(self, calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ...) -> None: ...
+
+class ListCalibrationsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListCalibrationsResponse(_message.Message):
+    __slots__ = ("calibrations", "next_page_token")
+    CALIBRATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    calibrations: _containers.RepeatedCompositeFieldContainer[_calibration_pb2.Calibration]
+    next_page_token: str
+    def __init__(self, calibrations: _Optional[_Iterable[_Union[_calibration_pb2.Calibration, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchCalibrationRequest(_message.Message):
+    __slots__ = ("calibration_id",)
+    CALIBRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    calibration_id: str
+    def __init__(self, calibration_id: _Optional[str] = ...) -> None: ...
+
+class WatchCalibrationResponse(_message.Message):
+    __slots__ = ("calibration",)
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    calibration: _calibration_pb2.Calibration
+    def __init__(self, calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ...) -> None: ...
+
+class AdoptCalibrationRequest(_message.Message):
+    __slots__ = ("request_id", "calibration_id", "clone", "stainer", "scanner", "pathologist", "valid_from", "valid_until")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CLONE_FIELD_NUMBER: _ClassVar[int]
+    STAINER_FIELD_NUMBER: _ClassVar[int]
+    SCANNER_FIELD_NUMBER: _ClassVar[int]
+    PATHOLOGIST_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    calibration_id: str
+    clone: str
+    stainer: str
+    scanner: str
+    pathologist: str
+    valid_from: str
+    valid_until: str
+    def __init__(self, request_id: _Optional[str] = ..., calibration_id: _Optional[str] = ..., clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., pathologist: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ...) -> None: ...
+
+class AdoptCalibrationResponse(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: _profile_pb2.Profile
+    def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...

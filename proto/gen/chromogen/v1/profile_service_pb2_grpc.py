@@ -75,6 +75,26 @@ class ProfileServiceStub:
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.CalibrateProfileRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.CalibrateProfileResponse.FromString,
                 _registered_method=True)
+        self.GetCalibration = channel.unary_unary(
+                '/chromogen.v1.ProfileService/GetCalibration',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationResponse.FromString,
+                _registered_method=True)
+        self.ListCalibrations = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ListCalibrations',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsResponse.FromString,
+                _registered_method=True)
+        self.WatchCalibration = channel.unary_stream(
+                '/chromogen.v1.ProfileService/WatchCalibration',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCalibrationRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCalibrationResponse.FromString,
+                _registered_method=True)
+        self.AdoptCalibration = channel.unary_unary(
+                '/chromogen.v1.ProfileService/AdoptCalibration',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.FromString,
+                _registered_method=True)
 
 
 class ProfileServiceServicer:
@@ -131,7 +151,35 @@ class ProfileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CalibrateProfile(self, request, context):
-        """Fit criteria to annotated regions. Not built yet: answers UNIMPLEMENTED with the reason NOT_IMPLEMENTED.
+        """Fit criteria to annotated regions of stored results, in the background. The profile needn't exist yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCalibration(self, request, context):
+        """One calibration.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCalibrations(self, request, context):
+        """Calibrations, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchCalibration(self, request, context):
+        """The calibration now, and again at each change, until it is DONE or FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdoptCalibration(self, request, context):
+        """Make the criteria of a calibration that is DONE the next revision of its profile, or the first, as a DRAFT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +227,26 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.CalibrateProfile,
                     request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.CalibrateProfileRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_profile__service__pb2.CalibrateProfileResponse.SerializeToString,
+            ),
+            'GetCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCalibration,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationResponse.SerializeToString,
+            ),
+            'ListCalibrations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCalibrations,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsResponse.SerializeToString,
+            ),
+            'WatchCalibration': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCalibration,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCalibrationRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCalibrationResponse.SerializeToString,
+            ),
+            'AdoptCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptCalibration,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +466,114 @@ class ProfileService:
             '/chromogen.v1.ProfileService/CalibrateProfile',
             chromogen_dot_v1_dot_profile__service__pb2.CalibrateProfileRequest.SerializeToString,
             chromogen_dot_v1_dot_profile__service__pb2.CalibrateProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/GetCalibration',
+            chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCalibrations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ListCalibrations',
+            chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/WatchCalibration',
+            chromogen_dot_v1_dot_profile__service__pb2.WatchCalibrationRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.WatchCalibrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/AdoptCalibration',
+            chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,12 +19,23 @@ class ResultState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RESULT_STATE_REJECTED: _ClassVar[ResultState]
     RESULT_STATE_CORRECTED: _ClassVar[ResultState]
     RESULT_STATE_SUPERSEDED: _ClassVar[ResultState]
+
+class ControlStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONTROL_STATUS_UNSPECIFIED: _ClassVar[ControlStatus]
+    CONTROL_STATUS_PASSED: _ClassVar[ControlStatus]
+    CONTROL_STATUS_FAILED: _ClassVar[ControlStatus]
+    CONTROL_STATUS_ABSENT: _ClassVar[ControlStatus]
 RESULT_STATE_UNSPECIFIED: ResultState
 RESULT_STATE_PRELIMINARY: ResultState
 RESULT_STATE_FINAL: ResultState
 RESULT_STATE_REJECTED: ResultState
 RESULT_STATE_CORRECTED: ResultState
 RESULT_STATE_SUPERSEDED: ResultState
+CONTROL_STATUS_UNSPECIFIED: ControlStatus
+CONTROL_STATUS_PASSED: ControlStatus
+CONTROL_STATUS_FAILED: ControlStatus
+CONTROL_STATUS_ABSENT: ControlStatus
 
 class Interval(_message.Message):
     __slots__ = ("low", "high")
@@ -126,8 +137,50 @@ class ProfileChoice(_message.Message):
     alternatives: _containers.RepeatedCompositeFieldContainer[ProfileAlternative]
     def __init__(self, clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., by_slide: _Optional[_Iterable[str]] = ..., alternatives: _Optional[_Iterable[_Union[ProfileAlternative, _Mapping]]] = ...) -> None: ...
 
+class ControlCore(_message.Message):
+    __slots__ = ("expected", "found", "passed", "measure", "value", "category", "low", "high", "expected_category", "n")
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    expected: str
+    found: str
+    passed: bool
+    measure: str
+    value: float
+    category: str
+    low: float
+    high: float
+    expected_category: str
+    n: int
+    def __init__(self, expected: _Optional[str] = ..., found: _Optional[str] = ..., passed: _Optional[bool] = ..., measure: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., expected_category: _Optional[str] = ..., n: _Optional[int] = ...) -> None: ...
+
+class Control(_message.Message):
+    __slots__ = ("status", "cores", "withheld", "detail", "staining_run", "run_result_id", "is_slide")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    STAINING_RUN_FIELD_NUMBER: _ClassVar[int]
+    RUN_RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    IS_SLIDE_FIELD_NUMBER: _ClassVar[int]
+    status: ControlStatus
+    cores: _containers.RepeatedCompositeFieldContainer[ControlCore]
+    withheld: str
+    detail: str
+    staining_run: str
+    run_result_id: str
+    is_slide: bool
+    def __init__(self, status: _Optional[_Union[ControlStatus, str]] = ..., cores: _Optional[_Iterable[_Union[ControlCore, _Mapping]]] = ..., withheld: _Optional[str] = ..., detail: _Optional[str] = ..., staining_run: _Optional[str] = ..., run_result_id: _Optional[str] = ..., is_slide: _Optional[bool] = ...) -> None: ...
+
 class Result(_message.Message):
-    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region", "profile_choice")
+    __slots__ = ("id", "lab", "order_id", "predecessor_id", "create_time", "profile", "model", "slide", "scores", "tissue_mm2", "warnings", "state", "signed_by", "sign_time", "reason", "research_use_only", "etag", "software_version", "marker", "clinical_region", "profile_choice", "control")
     ID_FIELD_NUMBER: _ClassVar[int]
     LAB_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +202,7 @@ class Result(_message.Message):
     MARKER_FIELD_NUMBER: _ClassVar[int]
     CLINICAL_REGION_FIELD_NUMBER: _ClassVar[int]
     PROFILE_CHOICE_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
     id: str
     lab: str
     order_id: str
@@ -170,7 +224,8 @@ class Result(_message.Message):
     marker: str
     clinical_region: str
     profile_choice: ProfileChoice
-    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ..., profile_choice: _Optional[_Union[ProfileChoice, _Mapping]] = ...) -> None: ...
+    control: Control
+    def __init__(self, id: _Optional[str] = ..., lab: _Optional[str] = ..., order_id: _Optional[str] = ..., predecessor_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., slide: _Optional[_Union[SlideFacts, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., tissue_mm2: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., state: _Optional[_Union[ResultState, str]] = ..., signed_by: _Optional[str] = ..., sign_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., research_use_only: _Optional[bool] = ..., etag: _Optional[str] = ..., software_version: _Optional[str] = ..., marker: _Optional[str] = ..., clinical_region: _Optional[str] = ..., profile_choice: _Optional[_Union[ProfileChoice, _Mapping]] = ..., control: _Optional[_Union[Control, _Mapping]] = ...) -> None: ...
 
 class CellGroup(_message.Message):
     __slots__ = ("name", "title", "region")

@@ -85,3 +85,11 @@ def observers_json(agreement: ObserverAgreement, thresholds: Mapping[str, Mappin
 def rounded(value: float | None) -> float | None:
     """JSON has no NaN: what isn't defined is null."""
     return None if value is None or math.isnan(value) else round(float(value), DIGITS)
+
+
+def source_text(found: Calibration) -> str:
+    """Where the thresholds come from, as the profile says it."""
+    error = found.chosen.mean_error
+    trust = "no slide left out" if error is None else f"mean error on slides left out {error:.1f}"
+    counted = f"{found.slides} slides, {found.regions} regions, {found.n} nuclei"
+    return f"chromogen calibrate by {found.settings.by}: {counted}; {trust}"

@@ -1,0 +1,106 @@
+"""How long a DICOM slide takes to open, and how much memory that takes, by its number of frames.
+
+    python -m tests.benchmarks.opening [--repeat 3] [--frames 400 180000]
+
+One JSON line a number of frames and way of giving their places: in order (TILED_FULL), read by our index, or each with
+a place of its own (TILED_SPARSE), read by wsidicom. Each in a process of its own, the best of `--repeat`; libraries are
+imported before. Aim: 400 frames under 10 ms, 180,000 under 3 s.
+"""
+
+import argparse
+import gc
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset, dcmread
+
+from inference.geometry import Size
+from server.demo.slide_file import SlideIdentity, encode, write_dicom_slide
+from tests.benchmarks.measure import Figures, in_process, peak_mb, report
+from tests.opened import open_framed
+
+FRAME = 64
+
+
+class Same:
+    """Frames that are all the same: only their number counts."""
+
+    frame = FRAME
+
+    def __init__(self, frames: int) -> None:
+        self.columns = isqrt(2 * frames)
+        while frames % self.columns:
+            self.columns -= 1
+        self.count = frames // self.columns
+        self.size = Size(width=self.columns * FRAME, height=self.count * FRAME)
+
+    def rows(self) -> Iterator[Sequence[bytes]]:
+        data = encode(np.full((FRAME, FRAME, 3), 240, np.uint8), 80)
+        for _ in range(self.count):
+            yield [data] * self.columns
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--frames", type=int, nargs="+", default=[400, 180_000])
+    args = parser.parse_args()
+    for frames in args.frames:
+        for sparse in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                path = written(Path(folder), frames, sparse=sparse)
+                best = min((in_process(opened, path) for _ in range(args.repeat)), key=lambda found: found["ms"])
+                places = "each its own" if sparse else "in order"
+                report("opening", frames=frames, places=places, file_mb=path.stat().st_size // 2**20, **best)
+
+
+def written(folder: Path, frames: int, *, sparse: bool) -> Path:
+    same = Same(frames)
+    (path,) = write_dicom_slide(folder, same, mpp=0.5, identity=SlideIdentity(key=f"opening/{frames}"), levels=1)
+    if sparse:
+        header = dcmread(path)
+        header.DimensionOrganizationType = "TILED_SPARSE"
+        places = ((column, row) for row in range(same.count) for column in range(same.columns))
+        header.PerFrameFunctionalGroupsSequence = [
+            _placed(column * FRAME + 1, row * FRAME + 1) for column, row in places
+        ]
+        header.save_as(path)
+    return path
+
+
+def _placed(x: int, y: int) -> Dataset:
+    position, group = Dataset(), Dataset()
+    position.ColumnPositionInTotalImagePixelMatrix, position.RowPositionInTotalImagePixelMatrix = x, y
+    group.PlanePositionSlideSequence = [position]
+    return group
+
+
+def opened(path: str) -> Figures:
+    """Milliseconds of the first opening and of later ones, of a processor too, and the peak of memory above what it was
+    before, MB; in a process of its own.
+    """
+    import server.slides.wsidicom_image  # noqa: F401
+
+    gc.collect()
+    before = peak_mb()
+    first_ms, _ = _timed(Path(path))
+    added = peak_mb() - before
+    ms, cpu_ms = min(_timed(Path(path)) for _ in range(5))
+    return {"first_ms": first_ms, "ms": ms, "cpu_ms": cpu_ms, "added_mb": added}
+
+
+def _timed(path: Path) -> tuple[float, float]:
+    begun, worked = time.perf_counter(), time.process_time()
+    slide = open_framed(path)
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - worked
+    slide.close()
+    return round(1000 * seconds, 2), round(1000 * cpu_seconds, 2)
+
+
+if __name__ == "__main__":
+    main()
