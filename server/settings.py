@@ -154,8 +154,9 @@ class Oidc(_Group):
     `refresh_s`.
 
     `ca` is the authority (PEM) of that address's certificate, and of the issuer's; empty: those that the system trusts.
-    `client_id` is ours at the issuer, for people who sign in at the page (code flow with PKCE); `client_secret_file`
-    holds its secret, where it has one.
+    A token that was made to live longer than `lifetime_s` is refused, and one whose number (jti) or subject stands on a
+    line of the file `revoked`, which may change at any time. `client_id` is ours at the issuer, for people who sign in
+    at the page (code flow with PKCE); `client_secret_file` holds its secret, where it has one.
     """
 
     issuer: str = ""
@@ -166,6 +167,8 @@ class Oidc(_Group):
     client_secret_file: Path | None = None
     refresh_s: Seconds = 300
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30
+    lifetime_s: Annotated[float, Field(ge=1, le=31_536_000)] = 43_200
+    revoked: Path | None = None
 
 
 class Client(_Group):
