@@ -217,7 +217,8 @@ def score_slide(
     controls = after(controls, analysis.histograms)
     metrics.controlled(assay.marker, controls.control.status, drifted=DRIFT in controls.warnings)
     metrics.analysed(analysis)
-    check_scorable(assay, analysis.histograms, profile)
+    if controls.open and not controls.control.is_slide:
+        check_scorable(assay, analysis.histograms, profile)
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
     specimen = order.request.specimen if order else Specimen()
