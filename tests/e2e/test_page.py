@@ -296,6 +296,9 @@ def test_the_demo_says_where_everybody_begins_and_leaves_nothing_behind(running:
     tmp_path.chmod(0o711)
     with demo(command, tmp_path / "o") as started:
         assert requests.get(f"{started.address}/", timeout=5).status_code == 200
+        no_task = f"{started.address}/api/batch/infer/{'0' * 32}"
+        assert requests.get(no_task, timeout=5).json()["reason"] == "TASK_UNKNOWN"  # DeepLIIF's endpoints stand open
+        assert requests.get(no_task, timeout=5, headers={"host": "elsewhere.example"}).status_code == 400
         token = Path(started.until(r"token\s+auditor\s+(\S+)", 5)[1])
         assert token.stat().st_mode & 0o077 == 0
         assert started.stop() == 0
