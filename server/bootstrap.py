@@ -215,7 +215,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         reporting=reporting,
         archives=archives,
         receivers=receivers,
-        open_slide=partial(open_slide, icc=settings.icc.use),
+        open_slide=partial(open_slide, icc=settings.icc.use, untried=settings.slides.names),
         results_folder=data / "results",
         database_url=url,
         database=database,
