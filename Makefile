@@ -15,12 +15,12 @@ $(VENV)/bin/python:
 
 # What it takes to run.
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable .
+	$(PIP) --editable '.[formats]'
 	touch $@
 
 # What it takes to test and check, torch too.
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) --editable '.[dev,train]'
+	$(PIP) --editable '.[dev,train,formats]'
 	touch $@
 
 install: $(VENV)/.dev

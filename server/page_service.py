@@ -74,7 +74,7 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
         WorkOperations(
             work=WorkService(work),
             orders=OrderService(orders),
-            results=ResultService(results, service.reporting),
+            results=ResultService(results, service.reporting, now=service.clock.now_in_seconds),
             changes=changes,
             cells=cells,
         ),
