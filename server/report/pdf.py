@@ -21,6 +21,7 @@ from inference.slide import Rgb
 from server.domain.order import Order
 from server.domain.result import Result
 from server.domain.views import ResultView
+from server.report.control_text import control_notes
 from server.report.quantities import regions
 
 WIDTH, HEIGHT = A4
@@ -197,7 +198,7 @@ def _said(report: Report) -> Iterator[tuple[str, str]]:
     model, slide, tiles = result.analysis.model, result.analysis.slide, result.analysis.tiles
     values = criteria_values(result.profile.criteria)
     yield "Profile", f"{result.profile.label}: " + ", ".join(f"{name} {value}" for name, value in values.items())
-    yield "Controls", "no control tissue was measured on this slide"
+    yield "Controls", " ".join(control_notes(result.control)) or "no control tissue was measured"
     yield "Warnings", ", ".join(result.warnings) or "none"
     if result.change is not None:
         regions_, cells = len(result.change.regions), len(result.change.cells)
