@@ -15,5 +15,8 @@ def add_used_rows(engine: sa.Engine, lab: str) -> None:
         chosen = connection.exec_driver_sql("SELECT id FROM results LIMIT 1").scalar_one()
         job = {"id": str(uuid.uuid4()), "kind": "CALIBRATION", "request_id": "1", "given": {}}
         rows = {"jobs": job, "comments": {"result_id": chosen, "said": "-"}, "web_sessions": {"key": lab, "roles": []}}
+        validation = {"id": str(uuid.uuid4()), "name": "er", "revision": 1, "marker": "ER", "model_sha256": "0"}
+        rows["validations"] = validation | {"found": {}, "request_id": "1"}
+        rows["validation_signatures"] = {"validation_id": validation["id"]}
         for table, row in rows.items():
             connection.execute(sa.insert(metadata.tables[table]), row | told)
