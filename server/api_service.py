@@ -147,9 +147,11 @@ def api_server(
 
 def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     """Raises Refused SETTING_INVALID."""
-    profiles = ProfileService(PostgresProfileRepository(service.database))
+    profiles = ProfileService(PostgresProfileRepository(service.database), service.clock.today)
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(PostgresResultRepository(service.database), service.reporting)
+    results = ResultService(
+        PostgresResultRepository(service.database), service.reporting, now=service.clock.now_in_seconds
+    )
     return Servicers(
         orders=OrderServicer(
             OrderService(

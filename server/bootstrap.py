@@ -20,7 +20,6 @@ from server.archive.made import web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
-from server.domain.clock import local_day
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
@@ -42,6 +41,7 @@ from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
 from server.store.account_check import SERVICE, guard
+from server.store.clock import DatabaseClock
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.jobs import JobStore, PostgresJobRepository
@@ -77,6 +77,7 @@ class Service:
     results_folder: Path
     database_url: str
     database: Database
+    clock: DatabaseClock
     private_postgres: private.PrivatePostgres | None
 
     def source(self, laboratory: str) -> SlideSource:
@@ -107,7 +108,8 @@ class Service:
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,
-            today=local_day,
+            today=self.clock.today,
+            now=self.clock.now,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
             outlines=self.settings.worker.outlines,
@@ -217,6 +219,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         results_folder=data / "results",
         database_url=url,
         database=database,
+        clock=DatabaseClock(database),
         private_postgres=own,
     )
 
