@@ -1,7 +1,6 @@
 """A laboratory validates a profile: computed over signed or scored slides, signed by two; then it lifts the mark."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -133,11 +132,11 @@ def test_two_people_sign_and_the_mark_is_lifted_for_that_profile_marker_and_mode
 
 
 @pytest.fixture
-def pr_profile(api: Api, shared_lab: str) -> Iterator[pb.ProfileRevision]:
+def pr_profile(api: Api, shared_lab: str) -> pb.ProfileRevision:
     admin, name = api.caller("lab-admin", lab=shared_lab), f"pr-{uuid.uuid4().hex[:6]}"
     made = profile_pb2.Profile(name=name, marker="PR", criteria=hue_value())
     admin.profiles.CreateProfile(pb.CreateProfileRequest(request_id=str(uuid.uuid4()), profile=made))
-    yield pb.ProfileRevision(name=name, revision=1)
+    return pb.ProfileRevision(name=name, revision=1)
 
 
 def test_what_says_nothing_of_the_profile_is_refused(
