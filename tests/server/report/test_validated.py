@@ -29,7 +29,8 @@ def test_each_report_says_that_the_laboratory_validated_it(result: Result) -> No
     assert notes[0] == f"{said}: a pathologist decides."
     assert not any("esearch use only" in note for note in notes)
     report = build_sr(result, None, [made_header()])
-    assert said in str(report)
+    assert said in [str(e.value) for e in report.iterall() if e.keyword == "TextValue"]
+    assert report.SeriesDescription.endswith("Validated")
     assert RESEARCH_USE_ONLY not in str(report)
     assert result_json(result)["research_use_only"] is False
 

@@ -18,5 +18,7 @@ def add_used_rows(engine: sa.Engine, lab: str) -> None:
         validation = {"id": str(uuid.uuid4()), "name": "er", "revision": 1, "marker": "ER", "model_sha256": "0"}
         rows["validations"] = validation | {"found": {}, "request_id": "1"}
         rows["validation_signatures"] = {"validation_id": validation["id"]}
+        expected = {"marker": "ER", "kind": "positive", "measure": "HSCORE", "least_cells": 1}
+        rows["control_ranges"] = expected | {"request_id": "1"}
         for table, row in rows.items():
             connection.execute(sa.insert(metadata.tables[table]), row | told)
