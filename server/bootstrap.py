@@ -16,13 +16,14 @@ from sqlalchemy import Engine as Database
 from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
-from server.archive.made import web_archive
+from server.archive.made import dimse_archive, web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
+from server.domain.patients import PatientRules
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
@@ -36,7 +37,7 @@ from server.services.calibrations import CalibrationService
 from server.services.profiles import ProfileService
 from server.services.validations import ValidationService
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
+from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
@@ -84,6 +85,10 @@ class Service:
         """The archives of a laboratory as one. Raises Refused LABORATORY_UNKNOWN."""
         return SeveralArchives([self.archives[name] for name in self.site.laboratory(laboratory).archives])
 
+    def patients(self, laboratory: str) -> PatientRules:
+        """How its orders' patients are compared with slides'. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).patients
+
     def rules(self, laboratory: str) -> ProfileRules:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
         return self.site.laboratory(laboratory).profiles
@@ -104,6 +109,7 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            patients=self.patients,
             controls=self.controls,
             open_slide=self.open_slide,
             engine=engine,
@@ -215,7 +221,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         reporting=reporting,
         archives=archives,
         receivers=receivers,
-        open_slide=partial(open_slide, icc=settings.icc.use),
+        open_slide=partial(open_slide, icc=settings.icc.use, untried=settings.slides.names),
         results_folder=data / "results",
         database_url=url,
         database=database,
@@ -231,6 +237,8 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
             return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
+        case DimseAddress():
+            return dimse_archive(named, spool)
         case _:
             assert_never(named)
 

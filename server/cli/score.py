@@ -10,13 +10,12 @@ import click
 
 from inference.analyze import Options
 from inference.analyzers.outlined import check_outlines
-from inference.area import check_inside, read_areas
-from inference.assay import USUAL_MARKER, Assay, assay_of
-from inference.control import Core, classes, cores_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
-from inference.geometry import Region, Size
+from inference.geometry import Region
 from inference.model import read_model, shipped_models
+from server.cli.drawn import control_cores, drawn_regions
 from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
@@ -26,12 +25,11 @@ from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
 from server.report.control_text import control_notes
-from server.settings import Engine
+from server.settings import Engine, Slides
 from server.slides.opening import open_slide
 from server.slides.view import View
 from server.tls import engine_secure
 
-TUMOUR_CLASS, EXCLUDE_CLASS = "tumour", "exclude"
 PEM = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -76,6 +74,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
+@click.option("--untried", envvar="CHROMOGEN_SLIDES_UNTRIED", default="", help="formats to read that were never tried")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -92,6 +91,7 @@ def score(
     out: Path | None,
     as_dicom: bool,
     outlines: bool,
+    untried: str,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
@@ -112,7 +112,13 @@ def score(
     if as_dicom and out is None:
         raise click.UsageError("--dicom writes objects: name their folder by --out")
     with ExitStack() as stack:
-        opened = open_slide(slide, read_model(shipped_models(), assay.model).resolution, mpp=mpp, view=view)
+        opened = open_slide(
+            slide,
+            read_model(shipped_models(), assay.model).resolution,
+            mpp=mpp,
+            view=view,
+            untried=Slides(untried=untried).names,
+        )
         stack.callback(opened.close)
         source = source_of(slide, opened.facts) if as_dicom else []
         if out:
@@ -147,28 +153,6 @@ def score(
         raise Refused(
             Reason.CONTROL_FAILED, f"{result.control.detail}: no score; stain the slide again with its control"
         )
-
-
-def control_cores(path: Path, assay: Assay, size: Size) -> list[Core]:
-    """Of a file of `--control-file`. Raises Refused ANNOTATION_INVALID."""
-    kinds = assay.analyzer.controls
-    try:
-        areas = read_areas(path.read_text(encoding="utf-8-sig"), classes(kinds), path.name)
-    except (OSError, UnicodeDecodeError):
-        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
-    check_inside(areas, size, path.name)
-    return cores_of(areas, kinds)
-
-
-def drawn_regions(path: Path, size: Size) -> Options:
-    """Of a file of `--region-file`. Raises Refused ANNOTATION_INVALID."""
-    try:
-        areas = read_areas(path.read_text(encoding="utf-8-sig"), (TUMOUR_CLASS, EXCLUDE_CLASS), path.name)
-    except (OSError, UnicodeDecodeError):
-        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
-    check_inside(areas, size, path.name)
-    tumour, exclude = (tuple(a for a in areas if a.name == name) for name in (TUMOUR_CLASS, EXCLUDE_CLASS))
-    return Options(among=tumour, without=exclude)
 
 
 def parse_region(text: str) -> Region:

@@ -47,6 +47,11 @@ def routes() -> Iterator[BaseRoute]:
             yield Route(f"/static/{path.relative_to(FOLDER).as_posix()}", _answer(path), methods=["GET"])
 
 
+def answer_of(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Of one of the page's files, for a place that another module has."""
+    return _answer(FOLDER / name)
+
+
 def _answer(path: Path) -> Callable[[Request], Awaitable[Response]]:
     """A file and its tag: a browser that has it is told so."""
     data, kind = path.read_bytes(), KINDS[path.suffix]
