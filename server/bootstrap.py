@@ -31,6 +31,7 @@ from server.hl7.sender import MllpSink
 from server.jobs import JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
+from server.report.rejection import RejectionReporter
 from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
@@ -270,7 +271,10 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
 
 def _reporting(site: Site, folder: Path) -> Reporting:
     """In the order in which artifacts are sent."""
-    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER], site.routes)
+    return Reporting(
+        [OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER, RejectionReporter()],
+        site.routes,
+    )
 
 
 def _sinks(
