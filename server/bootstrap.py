@@ -35,6 +35,8 @@ from server.report.rejection import RejectionReporter
 from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
+from server.services.profiles import ProfileService
+from server.services.validations import ValidationService
 from server.settings import Settings
 from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
@@ -51,6 +53,7 @@ from server.store.outbox import Patience, PostgresOutbox
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
+from server.store.validations import PostgresValidationRepository
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
 
@@ -123,6 +126,10 @@ class Service:
     def jobs(self) -> JobRunner:
         """What runs jobs of the background."""
         return JobRunner(JobStore(self.database), {JobKind.CALIBRATION: self.calibrations.run})
+
+    def validations(self, profiles: ProfileService) -> ValidationService:
+        kept, results = PostgresValidationRepository(self.database), PostgresResultRepository(self.database)
+        return ValidationService(kept, results, profiles, self.rules)
 
     @property
     def calibrations(self) -> CalibrationService:
