@@ -28,12 +28,14 @@ from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, Sli
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
-from server.jobs import JobRunner
+from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
 from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
+from server.services.cohorts import CohortService
+from server.services.results import ResultService
 from server.settings import Settings
 from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
@@ -113,7 +115,22 @@ class Service:
     @property
     def jobs(self) -> JobRunner:
         """What runs jobs of the background."""
-        return JobRunner(JobStore(self.database), {JobKind.CALIBRATION: self.calibrations.run})
+        return JobRunner(JobStore(self.database), self._handlers)
+
+    @property
+    def _handlers(self) -> Mapping[JobKind, Handler]:
+        cohorts = self.cohorts
+        return {
+            JobKind.CALIBRATION: self.calibrations.run,
+            JobKind.COHORT: cohorts.preview,
+            JobKind.COHORT_CONFIRM: cohorts.do,
+        }
+
+    @property
+    def cohorts(self) -> CohortService:
+        results, profiles = PostgresResultRepository(self.database), PostgresProfileRepository(self.database)
+        rescoring = ResultService(results, self.reporting)
+        return CohortService(PostgresJobRepository(self.database), results, profiles, rescoring)
 
     @property
     def calibrations(self) -> CalibrationService:

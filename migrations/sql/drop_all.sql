@@ -1,4 +1,4 @@
-DROP TABLE web_sessions, comments, control_ranges, jobs, outbox, signatures, artifacts, histograms, scores, results,
+DROP TABLE web_sessions, comments, control_ranges, rescore_requests, jobs, outbox, signatures, artifacts, histograms, scores, results,
     profile_states, profiles, orders, audit CASCADE;
 
 DO $$

@@ -49,6 +49,9 @@ ROLES: dict[str, frozenset[Role]] = {
     "ListCalibrations": _BENCH,
     "WatchCalibration": _BENCH,
     "AdoptCalibration": frozenset({LAB_ADMIN}),
+    "RescoreCohort": _BENCH,
+    "GetCohort": _BENCH,
+    "ConfirmCohort": _BENCH,
     # controls
     "SetControlRange": frozenset({LAB_ADMIN}),
     "ListControlRanges": _BENCH,
