@@ -3,6 +3,7 @@ FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BUF := $(VENV)/node/node_modules/.bin/buf
+NODE_PEERS := @bufbuild/buf@1.75.0 axe-core@4.14.1 oidc-provider@9.13.3
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: install demo test check bench soak golden proto pictures format peers clean
@@ -14,12 +15,12 @@ $(VENV)/bin/python:
 
 # What it takes to run.
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable .
+	$(PIP) --editable '.[formats]'
 	touch $@
 
 # What it takes to test and check, torch too.
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) --editable '.[dev,train]'
+	$(PIP) --editable '.[dev,train,formats]'
 	touch $@
 
 install: $(VENV)/.dev
@@ -60,15 +61,16 @@ proto: $(VENV)/.dev
 
 # Programs of Debian and npm that tests talk to; where they can't be installed their tests are skipped and say so.
 peers:
-	@missing=""; for p in dciodvfy:dicom3tools dcmdump:dcmtk Orthanc:orthanc \
+	@missing=""; for p in dciodvfy:dicom3tools dcmdump:dcmtk chromium:chromium Orthanc:orthanc \
 	    /usr/share/orthanc/plugins/libOrthancDicomWeb.so:orthanc-dicomweb; do \
 	  command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	  else echo "not installed:$$missing; their tests are skipped (sudo apt-get install$$missing)"; fi; fi
-	@test -x $(BUF) || { command -v npm >/dev/null && npm install --silent --no-audit --no-fund --prefix $(VENV)/node @bufbuild/buf@1.75.0; } \
-	  || echo "not installed: buf; its tests are skipped (npm)"
+	@test -x $(BUF) -a -d $(VENV)/node/node_modules/oidc-provider || { command -v npm >/dev/null \
+	  && npm install --silent --no-audit --no-fund --prefix $(VENV)/node $(NODE_PEERS); } \
+	  || echo "not installed: buf, axe-core, oidc-provider; their tests are skipped (npm)"
 
 clean:
 	rm -rf $(VENV) demo-out dist

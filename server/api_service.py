@@ -28,7 +28,7 @@ from server.bootstrap import Ping, Service
 from server.domain.access import Authenticate
 from server.domain.errors import ServiceReason
 from server.domain.repositories import AuditRepository
-from server.image_service import image_group
+from server.image_service import image_groups
 from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
@@ -125,7 +125,8 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
 
 def web_groups(service: Service, page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
     """What stands on the HTTP door beside health: one group for each kind of user."""
-    return (page, image_group(service, door, engine_of(service.settings, engine_secure(service.settings.engine))))
+    engine = engine_of(service.settings, engine_secure(service.settings.engine))
+    return (page, *image_groups(service, door, page.door or door, engine))
 
 
 def api_server(
@@ -147,9 +148,11 @@ def api_server(
 
 def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     """Raises Refused SETTING_INVALID."""
-    profiles = ProfileService(PostgresProfileRepository(service.database))
+    profiles = ProfileService(PostgresProfileRepository(service.database), service.clock.today)
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(PostgresResultRepository(service.database), service.reporting)
+    results = ResultService(
+        PostgresResultRepository(service.database), service.reporting, now=service.clock.now_in_seconds
+    )
     return Servicers(
         orders=OrderServicer(
             OrderService(

@@ -16,14 +16,14 @@ from sqlalchemy import Engine as Database
 from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
-from server.archive.made import web_archive
+from server.archive.made import dimse_archive, web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
-from server.domain.clock import local_day
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
+from server.domain.patients import PatientRules
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
@@ -37,11 +37,12 @@ from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
 from server.services.results import ResultService
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
+from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
 from server.store.account_check import SERVICE, guard
+from server.store.clock import DatabaseClock
 from server.store.database import address_of, as_role, connect, transaction
 from server.store.dispatch import Dispatcher
 from server.store.jobs import JobStore, PostgresJobRepository
@@ -76,11 +77,16 @@ class Service:
     results_folder: Path
     database_url: str
     database: Database
+    clock: DatabaseClock
     private_postgres: private.PrivatePostgres | None
 
     def source(self, laboratory: str) -> SlideSource:
         """The archives of a laboratory as one. Raises Refused LABORATORY_UNKNOWN."""
         return SeveralArchives([self.archives[name] for name in self.site.laboratory(laboratory).archives])
+
+    def patients(self, laboratory: str) -> PatientRules:
+        """How its orders' patients are compared with slides'. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).patients
 
     def rules(self, laboratory: str) -> ProfileRules:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
@@ -102,11 +108,13 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            patients=self.patients,
             controls=self.controls,
             open_slide=self.open_slide,
             engine=engine,
             reporting=self.reporting,
-            today=local_day,
+            today=self.clock.today,
+            now=self.clock.now,
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
             outlines=self.settings.worker.outlines,
@@ -227,6 +235,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         results_folder=data / "results",
         database_url=url,
         database=database,
+        clock=DatabaseClock(database),
         private_postgres=own,
     )
 
@@ -238,6 +247,8 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
             return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
+        case DimseAddress():
+            return dimse_archive(named, spool)
         case _:
             assert_never(named)
 

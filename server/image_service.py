@@ -1,4 +1,4 @@
-"""Wires DeepLIIF's endpoints to a service: who may call them, where images lie meanwhile."""
+"""Wires DeepLIIF's endpoints and the page for one image to a service: who may call them, where images lie meanwhile."""
 
 from starlette.requests import Request
 
@@ -7,21 +7,38 @@ from server.domain.access import Caller, Role
 from server.domain.errors import Refused, ServiceReason
 from server.services.image_tasks import ImageTasks
 from server.services.images import EngineOf, ImageService
-from server.settings import Settings, is_loopback
+from server.settings import Settings, Web, is_loopback
 from server.web.deepliif import Admit, Endpoints
 from server.web.door import Door
 from server.web.groups import RouteGroup
+from server.web.image_pages import ImagePages
 
 LOCAL_SUBJECT = "local"
 
 
-def image_group(service: Service, door: Door, engine: EngineOf) -> RouteGroup:
-    """Begins to work on images that wait. Raises Refused SETTING_INVALID."""
-    images = ImageService(engine)
+def image_groups(service: Service, door: Door, page: Door, engine: EngineOf) -> tuple[RouteGroup, ...]:
+    """Of DeepLIIF's endpoints, and of the page for one image, whose callers `page` lets in. Begins to work on images
+    that wait.
+
+    Raises Refused SETTING_INVALID.
+    """
+    wanted, images = service.settings.web, ImageService(engine)
     tasks = ImageTasks(service.settings.data.folder / "images", images)
-    admit = admission(service.settings, door)
+    admit, terms = admission(service.settings, door), terms_of(wanted)
     tasks.start()
-    return Endpoints(images, tasks, admit).group()
+    pages = ImagePages(tasks, page.admit, kept_s=wanted.images_kept_s, terms=terms)
+    return Endpoints(images, tasks, admit).group(), pages.group()
+
+
+def terms_of(wanted: Web) -> str:
+    """Raises Refused SETTING_INVALID where the file isn't there."""
+    if wanted.terms_file is None:
+        return ""
+    try:
+        return wanted.terms_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        message = "CHROMOGEN_WEB_TERMS_FILE can't be read as UTF-8 text"
+        raise Refused(ServiceReason.SETTING_INVALID, message) from None
 
 
 def admission(settings: Settings, door: Door) -> Admit:

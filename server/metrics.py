@@ -35,6 +35,11 @@ USABLE = {
     ),
 }
 """By what a worker needs for every case."""
+CLOCK_AHEAD = Gauge(
+    "chromogen_clock_ahead_seconds",
+    "How far this machine's clock is before the database's.",
+    registry=REGISTRY,
+)
 THREAD_RESTARTS = Counter(
     "chromogen_thread_restarts_total",
     "Threads of this process that ended before they were told to, and were begun again.",

@@ -12,6 +12,7 @@ from server.domain.access import Authenticate, Caller, Role
 from server.domain.errors import Refused, ServiceReason
 from server.domain.session import Lifetime
 from server.services.changes import ChangeService
+from server.services.downloads import DownloadService
 from server.services.limits import Rate
 from server.services.opened import OpenedResults
 from server.services.orders import OrderService
@@ -28,6 +29,7 @@ from server.store.work_repository import PostgresWorkRepository
 from server.web import files
 from server.web.browser import AuthenticateBrowser
 from server.web.door import Door, NoteRefusal
+from server.web.downloads import DownloadOperations
 from server.web.groups import RouteGroup
 from server.web.oidc import Issuer
 from server.web.sign_in import BACK, SignIn, VerifyIdToken, Ways
@@ -49,9 +51,10 @@ def page_group(service: Service, by_token: Authenticate, note_refusal: NoteRefus
     browser = AuthenticateBrowser(sessions, by_token, secure=secure)
     sign_in = SignIn(sessions, browser, ways_of(wanted), secure=secure)
     work, slide = operations_of(service)
+    downloads = DownloadOperations(downloads=DownloadService(work.results, work.orders, work.work, slide.tiles))
     return RouteGroup(
         door=Door(browser, rate=Rate(PAGE_RATE), note_refusal=note_refusal),
-        operations=(*sign_in.operations(), *work.all(), *slide.all()),
+        operations=(*sign_in.operations(), *work.all(), *slide.all(), *downloads.all()),
         routes=(*sign_in.routes(), *files.routes()),
         largest_bodies={"/data/results/": LARGEST_CHANGE},
     )
@@ -71,7 +74,7 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
         WorkOperations(
             work=WorkService(work),
             orders=OrderService(orders),
-            results=ResultService(results, service.reporting),
+            results=ResultService(results, service.reporting, now=service.clock.now_in_seconds),
             changes=changes,
             cells=cells,
         ),

@@ -120,6 +120,7 @@ class Grpc(_Group):
 class Web(_Group):
     """Where the HTTP door listens; empty `port`: nowhere. It has the API's certificate and takes its tokens; without a
     certificate it is for loopback only. `open_images`: DeepLIIF's endpoints ask no token there, on loopback alone.
+    Images that people lay on the page are kept for `images_kept_s`; `terms_file` (plain text) is shown to each once.
 
     `address` is how browsers reach it, such as https://chromogen.hospital.example; another host that is asked for isn't
     answered. Empty: by any name beyond loopback, and nobody can sign in by OIDC. Who signed in is signed out after
@@ -134,6 +135,8 @@ class Web(_Group):
     session_s: Seconds = 43_200
     local_user: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
     open_images: bool = False
+    images_kept_s: Annotated[float, Field(gt=0, le=31_536_000)] = 604_800
+    terms_file: Path | None = None
 
 
 class Tls(_Group):
@@ -151,8 +154,9 @@ class Oidc(_Group):
     `refresh_s`.
 
     `ca` is the authority (PEM) of that address's certificate, and of the issuer's; empty: those that the system trusts.
-    `client_id` is ours at the issuer, for people who sign in at the page (code flow with PKCE); `client_secret_file`
-    holds its secret, where it has one.
+    A token that was made to live longer than `lifetime_s` is refused, and one whose number (jti) or subject stands on a
+    line of the file `revoked`, which may change at any time. `client_id` is ours at the issuer, for people who sign in
+    at the page (code flow with PKCE); `client_secret_file` holds its secret, where it has one.
     """
 
     issuer: str = ""
@@ -163,6 +167,8 @@ class Oidc(_Group):
     client_secret_file: Path | None = None
     refresh_s: Seconds = 300
     leeway_s: Annotated[float, Field(ge=0, le=300)] = 30
+    lifetime_s: Annotated[float, Field(ge=1, le=31_536_000)] = 43_200
+    revoked: Path | None = None
 
 
 class Client(_Group):

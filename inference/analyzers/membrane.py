@@ -35,12 +35,12 @@ PERCENTS = 101
 COMPLETE, NONE_BELOW = 85, 10
 """Completeness in percent: complete from, none below."""
 
-WIDE_UM, NARROWEST_UM, ROUND = 3.2, 2.2, 0.85
+WIDE_UM, NARROWEST_UM, ROUND = 2.8, 2.0, 0.75
 """A tumour cell's nucleus is wide, or round and not small: narrow half axis by mean one. Others are spindles of the
 stroma and small lymphocytes."""
 RINGED, RINGED_NARROWEST_UM, RINGED_STEP = 0.5, 2.0, STEPS // 2
 """One with a membrane round it is a tumour cell's also where it is smaller."""
-BLUSH, BLUSH_SHARE = 0.11, 0.35
+BLUSH, BLUSH_SHARE = 0.12, 0.42
 """Density of a cytoplasm, and its share of the membrane's, from which the two can't be told apart."""
 COARSE_MPP = 0.375
 """From here on the faint membranes of a 1+ can be missed."""

@@ -4,6 +4,7 @@ some, half way to the neighbours where there are none.
 Everything is done for all nuclei of a tile at once: (n, RAYS, RADII) arrays.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 RAYS = 64
 FIRST_UM, STEP_UM, RADII = 2.1, 0.3, 52
@@ -31,7 +33,7 @@ BEYOND = 0.35
 OFF_MIDDLE = 0.8
 """Cost of a radius half or twice as large as the way to the middle between nuclei."""
 WIDEST_UM = 11.0
-AT_ONCE = 256
+AT_ONCE, THREADS = 128, 2
 """Nuclei whose paths are sought together: what fits a processor's cache."""
 
 
@@ -61,8 +63,8 @@ def remapped(plane: Plane, x: Floats, y: Floats, nearest: bool = False) -> Float
     return out
 
 
-def middles(shape: tuple[int, ...], x: Floats, y: Floats, mpp: float) -> Floats:
-    """(n, RAYS): µm from each nucleus to where another one is nearer."""
+def middles(shape: tuple[int, ...], x: Floats, y: Floats, mpp: float, of: Mask | slice = slice(None)) -> Floats:
+    """(n, RAYS): µm from each nucleus, or each `of` them, to where another one is nearer."""
     factor = 4 if mpp <= 0.31 else 2
     rows, columns = (-(-side // factor) for side in shape[:2])
     away = np.full((rows, columns), 255, np.uint8)
@@ -71,9 +73,9 @@ def middles(shape: tuple[int, ...], x: Floats, y: Floats, mpp: float) -> Floats:
     away[row, column] = 0
     _, label = cv2.distanceTransformWithLabels(away, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     nearest = np.asarray(label, np.float32)
-    centre = [np.asarray((v + 0.5) / factor - 0.5, np.float32) for v in (x, y)]
+    centre = [np.asarray((v[of] + 0.5) / factor - 0.5, np.float32) for v in (x, y)]
     around = sampled(nearest, centre[0], centre[1], mpp * factor, nearest=True)
-    other = around != nearest[row, column][:, None, None]
+    other = around != nearest[row, column][of][:, None, None]
     first = np.where(other.any(axis=2), other.argmax(axis=2), RADII - 1)
     free = RADIUS_UM[first] - STEP_UM / 2
     usual = np.median(free, axis=1, keepdims=True)
@@ -104,10 +106,13 @@ def smoothed(values: Floats, rays: float) -> Floats:
 
 def contours(polar: Polar, half_ridge: float = HALF_RIDGE) -> npt.NDArray[np.int64]:
     """The place in RADIUS_UM of the contour on each ray, (n, RAYS)."""
-    parts = [
-        _paths(_costs(polar.dab[i : i + AT_ONCE], polar.free[i : i + AT_ONCE], half_ridge))
-        for i in range(0, len(polar.dab), AT_ONCE)
-    ]
+    firsts = range(0, len(polar.dab), AT_ONCE)
+
+    def some(i: int) -> npt.NDArray[np.int64]:
+        return _paths(_costs(polar.dab[i : i + AT_ONCE], polar.free[i : i + AT_ONCE], half_ridge))
+
+    with ThreadPoolExecutor(THREADS) as pool:  # a lone field is done the sooner
+        parts = list(pool.map(some, firsts))
     return np.concatenate(parts) if parts else np.zeros((0, RAYS), np.int64)
 
 
@@ -127,28 +132,35 @@ def _paths(cost: Floats) -> npt.NDArray[np.int64]:
     """The cheapest closed path: half a turn more at either end, of which the middle turn is kept."""
     half = RAYS // 2
     rays = np.concatenate([np.arange(half, RAYS), np.arange(RAYS), np.arange(half)])
-    n = len(cost)
-    total = cost[:, rays[0]].copy()
-    came = np.zeros((len(rays), n, RADII), np.int8)
+    totals = np.empty((len(rays), *cost[:, 0].shape), np.float32)
+    totals[0] = cost[:, rays[0]]
     for i, ray in enumerate(rays[1:], 1):
-        best, step = total.copy(), np.zeros((n, RADII), np.int8)
-        for by in range(1, STEEPEST + 1):
-            _relax(best, step, total, by)
-            _relax(best, step, total, -by)
-        came[i] = step
-        total = best + cost[:, ray]
-    at, every = total.argmin(axis=1), np.arange(n)
-    found = np.zeros((n, len(rays)), np.int64)
-    for i in range(len(rays) - 1, -1, -1):
+        np.add(_reached(totals[i - 1]), cost[:, ray], out=totals[i])
+    return _traced(totals)[:, half : half + RAYS]
+
+
+def _reached(total: Floats) -> Floats:
+    """The least cost to come to each radius (n, RADII), from as far as STEEPEST steps, one step after another."""
+    best = total
+    for _ in range(STEEPEST):
+        outward, inward = best[:, :-1] + np.float32(BEND), best[:, 1:] + np.float32(BEND)
+        best = best.copy()
+        np.minimum(best[:, 1:], outward, out=best[:, 1:])
+        np.minimum(best[:, :-1], inward, out=best[:, :-1])
+    return best
+
+
+def _traced(totals: Floats) -> npt.NDArray[np.int64]:
+    """Back from the cheapest end: the radius on each ray, (n, rays)."""
+    steps = np.array(sorted(range(-STEEPEST, STEEPEST + 1), key=abs))
+    rays, n, _ = totals.shape
+    found = np.empty((n, rays), np.int64)
+    at, every = totals[-1].argmin(axis=1), np.arange(n)[:, None]
+    for i in range(rays - 1, -1, -1):
         found[:, i] = at
-        at = at + came[i, every, at]
-    return found[:, half : half + RAYS]
-
-
-def _relax(best: Floats, step: npt.NDArray[np.int8], total: Floats, by: int) -> None:
-    """Come from `by` radii farther out (in place)."""
-    here, there = (slice(None, -by), slice(by, None)) if by > 0 else (slice(-by, None), slice(None, by))
-    offered = total[:, there] + np.float32(BEND * abs(by))
-    better = offered < best[:, here]
-    np.copyto(best[:, here], offered, where=better)
-    np.copyto(step[:, here], np.int8(by), where=better)
+        if i:
+            before = at[:, None] + steps
+            offered = totals[i - 1][every, np.clip(before, 0, RADII - 1)] + np.float32(BEND) * np.abs(steps)
+            offered[(before < 0) | (before >= RADII)] = np.inf
+            at = before[every[:, 0], offered.argmin(axis=1)]
+    return found

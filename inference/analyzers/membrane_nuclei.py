@@ -33,6 +33,9 @@ class Nuclei:
     response: Floats
     width_um: Floats
 
+    def taken(self, which: npt.NDArray[np.bool_]) -> "Nuclei":
+        return Nuclei(x=self.x[which], y=self.y[which], response=self.response[which], width_um=self.width_um[which])
+
 
 def coarsening(mpp: float) -> int:
     """Pixels that make one of the grid nuclei are sought on, of about 1 µm; it divides the stride of the tiles."""

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference.geometry import Region
+from inference.geometry import Region, Size
 from inference.multiplex import separated
-from inference.multiplex.png import PngWriter
+from inference.multiplex.png import PngWriter, ViewWriter
 from inference.multiplex.raster import Nuclei, raster
 from inference.multiplex.segmentation import Gates, overlaid, read, refined
 from inference.slide import Rgb, Slide
@@ -22,6 +22,10 @@ OVERLAID, REFINED = "SegOverlaid", "SegRefined"
 SEPARATED = (HEMA, DAPI, LAP2, MARKER, SEG)
 READ = (OVERLAID, REFINED)
 """What is read from the map by the gates."""
+ORIGINAL = "Original"
+"""The image itself, without whatever else its file held."""
+LARGEST_VIEW = 2048
+"""Pixels of the longer side of a view, which a browser shows."""
 
 BAND_PX = 1 << 21
 TALLEST_UM = 15.0
@@ -109,13 +113,17 @@ def write_pictures(
     folder: Path,
     wanted: Collection[str],
     progress: Progress = lambda _: None,
+    *,
+    views: Path | None = None,
 ) -> Counts:
     """Each wanted picture as NAME.png in the folder, all of the image's size; what passes the gates is counted.
+
+    In the folder `views` each is left once more, at most LARGEST_VIEW a side.
 
     Raises FrameUnreadable.
     """
     size, positive, total = image.facts.size, 0, 0
-    with _writers(folder, wanted, size.width, size.height) as write:
+    with _writers(folder, wanted, size, views) as write:
         for band, around in _bands(image):
             layers = layers_of(around)
             found = read(layers.seg, layers.marker, gates)
@@ -124,7 +132,7 @@ def write_pictures(
             positive += int((counted & found.positive).sum())
             total += int(counted.sum())
             classes = found.classes
-            drawn = {OVERLAID: overlaid(layers.image, classes), REFINED: refined(classes)}
+            drawn = {ORIGINAL: layers.image, OVERLAID: overlaid(layers.image, classes), REFINED: refined(classes)}
             write({name: picture[rows] for name, picture in (layers.others | drawn).items()})
             progress(band.bottom / size.height)
     return Counts(positive=positive, negative=total - positive)
@@ -141,18 +149,26 @@ def _bands(image: Slide) -> Iterator[tuple[Region, Region]]:
         yield band, replace(band, y=top, height=bottom - top)
 
 
+def shrink_of(size: Size) -> int:
+    """How many pixels of the image are one of a view, along each side."""
+    return -(-max(size.width, size.height) // LARGEST_VIEW)
+
+
 @contextmanager
 def _writers(
-    folder: Path, wanted: Collection[str], width: int, height: int
+    folder: Path, wanted: Collection[str], size: Size, views: Path | None
 ) -> Iterator[Callable[[dict[str, Rgb]], None]]:
     """Writes rows of the wanted ones, two at once: zlib takes most of the time, and lets others run."""
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="png"))
-        files = {
-            name: stack.enter_context(PngWriter(folder / f"{name}.png", width=width, height=height)) for name in wanted
-        }
+        files: list[tuple[str, PngWriter | ViewWriter]] = []
+        for name in wanted:
+            whole = PngWriter(folder / f"{name}.png", width=size.width, height=size.height)
+            files.append((name, stack.enter_context(whole)))
+            if views is not None:
+                files.append((name, stack.enter_context(ViewWriter(views / f"{name}.png", size, shrink_of(size)))))
 
         def write(pictures: dict[str, Rgb]) -> None:
-            list(pool.map(lambda name: files[name].write(pictures[name]), files))
+            list(pool.map(lambda file: file[1].write(pictures[file[0]]), files))
 
         yield write

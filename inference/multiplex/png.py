@@ -8,8 +8,10 @@ import zlib
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 
+from inference.geometry import Size
 from inference.slide import Rgb
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -52,3 +54,32 @@ class PngWriter:
 
     def _chunk(self, name: bytes, data: bytes) -> None:
         self._file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
+
+
+class ViewWriter:
+    """A context as PngWriter, for a picture that is `shrink` times as large: squares of pixels are averaged to one.
+
+    Pixels beyond the last whole square are left out.
+    """
+
+    def __init__(self, path: Path, size: Size, shrink: int) -> None:
+        self._shrink, self._width, self._left = shrink, size.width // shrink, size.height // shrink
+        self._file = PngWriter(path, width=self._width, height=self._left)
+        self._waiting: Rgb = np.empty((0, self._width * shrink, 3), np.uint8)
+
+    def write(self, rows: Rgb) -> None:
+        """The next rows of the large picture."""
+        self._waiting = np.concatenate([self._waiting, rows[:, : self._width * self._shrink]])
+        n = min(len(self._waiting) // self._shrink, self._left)
+        if n:
+            ready, self._waiting = np.split(self._waiting, [n * self._shrink])
+            self._file.write(np.asarray(cv2.resize(ready, (self._width, n), interpolation=cv2.INTER_AREA), np.uint8))
+            self._left -= n
+
+    def __enter__(self) -> "ViewWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.__exit__(kind, error, trace)

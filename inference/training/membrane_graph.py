@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.analyzers.membrane import MAP_UNIT, MAP_ZERO, SCHEMA
+from inference.analyzers.membrane_cells import HALO
 from inference.model import RUNNING, Dtype, Graph, Model, Resolution, Role, Runtime, Tensor
 from inference.stain import unmixing
 from inference.tile import TileShape
@@ -24,7 +25,7 @@ from inference.training.manifest import write_graph, write_model
 
 GRAPH, FOLDER, NAME = "membrane_stains", "membrane", "chromogen-membrane"
 RESOLUTION = Resolution(working=0.25, finest=0.2, coarsest=0.625)
-TILE = TileShape(core=2048, halo=96, stride=32)
+TILE = TileShape(core=2048, halo=HALO, stride=32)
 PIXELS_PER_PLACE = 64
 OUTPUTS = ("haematoxylin", "dab")
 MULTIPLY_ADDS = 8

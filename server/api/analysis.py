@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from chromogen.v1 import analysis_service_pb2 as pb
 from chromogen.v1 import profile_service_pb2, result_pb2
 
+from inference.live import Running
 from server.api import fields
 from server.api.convert_profile import revision_of
 from server.api.convert_result import cells_message, group_messages, model_message, score_messages
@@ -38,17 +39,21 @@ class AnalysisServicer:
     ) -> Iterator[pb.AnalyzeFieldsResponse]:
         """Marker and profile of the first field count for all."""
         method: Method | None = None
+        running: Running | None = None
         for request in requests:
             call.go_on()
             began = time.perf_counter()
             method = method or self._method(request, call)
-            found = self._analyzed(request, method, call)
+            running = running or self._service.running(method)
+            found = self._analyzed(request, method, call, running)
             yield pb.AnalyzeFieldsResponse(
                 field_id=request.field_id,
                 scores=score_messages(found.scores),
                 cells=_cells(request, found, method),
                 groups=group_messages(method.assay.analyzer) if request.with_cells else (),
                 warnings=found.warnings,
+                running=score_messages(found.running),
+                fields=running.fields,
                 seconds=time.perf_counter() - began,
             )
 
@@ -56,9 +61,15 @@ class AnalysisServicer:
         revision = revision_of(asked.profile, "profile") if asked.HasField("profile") else None
         return self._service.method(call.actor, fields.text(asked.marker, "marker"), revision)
 
-    def _analyzed(self, asked: pb.AnalyzeImageRequest | pb.AnalyzeFieldsRequest, method: Method, call: Call) -> Found:
+    def _analyzed(
+        self,
+        asked: pb.AnalyzeImageRequest | pb.AnalyzeFieldsRequest,
+        method: Method,
+        call: Call,
+        running: Running | None = None,
+    ) -> Found:
         picture = Picture(data=asked.image.data, mpp=asked.image.mpp)
-        return self._service.analyze(picture, method, call.go_on)
+        return self._service.analyze(picture, method, call.go_on, running)
 
 
 def _cells(

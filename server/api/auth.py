@@ -8,8 +8,9 @@ import hmac
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -18,6 +19,7 @@ from server.api.keys import ALGORITHMS, KeySet, reader_of
 from server.api.known_tokens import KnownTokens
 from server.domain.access import ACROSS_LABS, ALL_LABS, Authenticate, Caller, Metadata, Role
 from server.domain.errors import ChromogenError, Refused, ServiceReason
+from server.reloading import Renewed
 from server.settings import Settings
 
 LAB_CLAIM, ROLES_CLAIM = "lab", "roles"
@@ -51,12 +53,15 @@ class AuthenticateByToken:
     audience: str
     keys: KeySet
     leeway_s: float = 30
+    lifetime_s: float = 12 * 3600
+    revoked: Callable[[], frozenset[str]] = frozenset
 
     known: KnownTokens = field(default_factory=lambda: KnownTokens(time.time), repr=False, compare=False)
 
     def __call__(self, metadata: Metadata, certificate: bytes | None) -> Caller:
         token = token_of(metadata)
         claims = self.claims_of(token)
+        self._check_standing(claims)
         _check_bound(claims, certificate)
         return caller_of(claims)
 
@@ -72,6 +77,13 @@ class AuthenticateByToken:
     def claims_of(self, token: str) -> Mapping[str, Any]:
         """Verified. Raises as a call does."""
         return self._known_claims(token) or self._verified(token)
+
+    def _check_standing(self, claims: Mapping[str, Any]) -> None:
+        """Of one that is known, too: it may have been revoked a moment ago."""
+        if not {claims.get("jti"), claims["sub"]}.isdisjoint(self.revoked()):
+            raise _invalid("the token, or its subject, was revoked")
+        if claims["exp"] - claims["iat"] > self.lifetime_s:
+            raise _invalid(f"the token was made to live longer than {self.lifetime_s:g} s (CHROMOGEN_OIDC_LIFETIME_S)")
 
     def _known_claims(self, token: str) -> Mapping[str, Any] | None:
         """Of one that was verified a moment ago, by a key that its issuer still publishes."""
@@ -115,7 +127,14 @@ def authenticate_by(settings: Settings) -> Authenticate:
     given = [bool(v) for v in (oidc.issuer, oidc.audience, oidc.jwks)]
     if all(given):
         keys = KeySet(reader_of(oidc.jwks, oidc.ca), refresh_s=oidc.refresh_s)
-        return AuthenticateByToken(issuer=oidc.issuer, audience=oidc.audience, keys=keys, leeway_s=oidc.leeway_s)
+        return AuthenticateByToken(
+            issuer=oidc.issuer,
+            audience=oidc.audience,
+            keys=keys,
+            leeway_s=oidc.leeway_s,
+            lifetime_s=oidc.lifetime_s,
+            revoked=revoked_in(oidc.revoked),
+        )
     if any(given):
         raise Refused(
             ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS belong together: set all three"
@@ -125,6 +144,20 @@ def authenticate_by(settings: Settings) -> Authenticate:
             ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS are not set: nobody could call"
         )
     return AuthenticateLocal(lab=settings.grpc.local_lab)
+
+
+def revoked_in(file: Path | None) -> Callable[[], frozenset[str]]:
+    """Numbers and subjects of tokens that are taken no more, as the file says now. Raises Refused SETTING_INVALID."""
+    if file is None:
+        return frozenset
+
+    def read() -> frozenset[str]:
+        try:
+            return frozenset(filter(None, map(str.strip, file.read_text(encoding="utf-8").splitlines())))
+        except (OSError, UnicodeDecodeError):
+            raise Refused(ServiceReason.SETTING_INVALID, f"CHROMOGEN_OIDC_REVOKED: {file} can't be read") from None
+
+    return Renewed("CHROMOGEN_OIDC_REVOKED", (file,), read).newest
 
 
 def token_of(metadata: Metadata) -> str:

@@ -7,18 +7,22 @@ from typing import Any
 
 import click
 
+from inference.analyzers.membrane import MEMBRANE
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.annotations import read_names
 from inference.assay import Assay, assay_of, criteria_values
 from inference.calibrate import Calibration
 from inference.calibrate import calibrate as calibrated
 from inference.calibration.fit import HueBy, Objective, Settings
+from inference.calibration.membrane import fit_scale
 from inference.calibration.observers import Observed, agreement_of, observers_of
 from inference.calibration.sample import Sample
+from inference.criteria import Criteria
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import DensityThresholds, HueValueThresholds
 from server.cli.calibration_plots import write_plots
+from server.cli.her2_manifest import gather_known, read_her2_manifest
 from server.cli.manifest import ManifestRow, read_manifest
 from server.cli.progress import progress_bar
 from server.cli.regions import Gathered, gather
@@ -61,6 +65,13 @@ def calibrate(
     region is fitted by its graded nuclei where it has any, else by its scores. With two annotators a profile of each is
     written too.
     """
+    if (membranes := assay_of(marker, "--marker")).analyzer is MEMBRANE:
+        if plots:
+            raise Refused(
+                Reason.ASSAY_UNSUPPORTED, f"--plots draws nuclear stains, not {membranes.marker}: leave it out"
+            )
+        calibrate_membranes(manifest, membranes, out, as_json=as_json)
+        return
     assay = nuclear(assay_of(marker, "--marker"))
     names = read_names(read_text(classes), classes.name) if classes else {}
     rows = read_manifest(manifest, assay.analyzer)
@@ -86,6 +97,33 @@ def calibrate(
         show(shown, found, out)
     for said in advice:
         click.echo(f"warning: {said.concern}: {said.text}", err=True)
+
+
+def calibrate_membranes(manifest: Path, assay: Assay, out: Path, *, as_json: bool) -> None:
+    """Fit the density scale to slides of known HER2 score."""
+    rows, engine = read_her2_manifest(manifest), make_engine("local", model=assay.model)
+    with progress_bar("calibrating") as progress:
+        known = gather_known(rows, engine, assay, progress)
+    fit = fit_scale(known)
+    said = [f"{row.name} is {row.known}, and found {row.found or 'without cells'}" for row in fit.wrong]
+    counted = f"chromogen calibrate: {len(known)} slides and cores of known score, {len(fit.wrong)} of them found other"
+    write(out, assay, fit.criteria, f"{counted}; scales from {fit.low:g} to {fit.high:g} do as well")
+    shown = {
+        "marker": assay.marker,
+        "thresholds": criteria_values(fit.criteria),
+        "as_well": [fit.low, fit.high],
+        "slides": [{"slide": row.name, "known": row.known, "found": row.found} for row in fit.rows],
+        "warnings": ["SCORES_DIFFER"] if said else [],
+    }
+    if as_json:
+        click.echo(json.dumps(shown))
+    else:
+        for line in aligned(["slide", "known", "found"], [[r.name, r.known, r.found or "none"] for r in fit.rows]):
+            click.echo(line)
+        click.echo(f"od_scale {fit.criteria.od_scale:g}; {fit.low:g} to {fit.high:g} do as well")
+        click.echo(f"written to {out}; research use only, not validated on patient material")
+    for line in said:
+        click.echo(f"warning: SCORES_DIFFER: {line}", err=True)
 
 
 def nuclear(assay: Assay) -> Assay:
@@ -121,13 +159,17 @@ def beside(out: Path, annotator: str) -> Path:
 
 
 def write_profile(path: Path, assay: Assay, found: Calibration) -> None:
+    write(path, assay, found.chosen.fit.criteria, source_text(found))
+
+
+def write(path: Path, assay: Assay, criteria: Criteria, source: str) -> None:
     """As `--profile` takes it; the thresholds are for raw colours, as where a profile names none."""
     profile = {
         "name": path.stem,
         "revision": 1,
         "marker": assay.marker,
-        "thresholds": criteria_values(found.chosen.fit.criteria),
-        "source": source_text(found),
+        "thresholds": criteria_values(criteria),
+        "source": source,
     }
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(profile, indent=2) + "\n")

@@ -13,6 +13,7 @@ COMMANDS = {
     "detect": "server.cli.detect:detect",
     "evaluate": "server.cli.evaluate:evaluate",
     "calibrate": "server.cli.calibrate:calibrate",
+    "live": "server.cli.live:live",
     "demo": "server.cli.demo:demo",
     "serve": "server.cli.serve:serve",
     "work": "server.cli.serve:work",

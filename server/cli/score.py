@@ -10,13 +10,12 @@ import click
 
 from inference.analyze import Options
 from inference.analyzers.outlined import check_outlines
-from inference.area import check_inside, read_areas
-from inference.assay import USUAL_MARKER, Assay, assay_of
-from inference.control import Core, classes, cores_of
+from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
-from inference.geometry import Region, Size
+from inference.geometry import Region
 from inference.model import read_model, shipped_models
+from server.cli.drawn import control_cores, drawn_regions
 from server.cli.objects import source_of, write_objects
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
@@ -31,7 +30,6 @@ from server.slides.opening import open_slide
 from server.slides.view import View
 from server.tls import engine_secure
 
-TUMOUR_CLASS, EXCLUDE_CLASS = "tumour", "exclude"
 PEM = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -147,28 +145,6 @@ def score(
         raise Refused(
             Reason.CONTROL_FAILED, f"{result.control.detail}: no score; stain the slide again with its control"
         )
-
-
-def control_cores(path: Path, assay: Assay, size: Size) -> list[Core]:
-    """Of a file of `--control-file`. Raises Refused ANNOTATION_INVALID."""
-    kinds = assay.analyzer.controls
-    try:
-        areas = read_areas(path.read_text(encoding="utf-8-sig"), classes(kinds), path.name)
-    except (OSError, UnicodeDecodeError):
-        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
-    check_inside(areas, size, path.name)
-    return cores_of(areas, kinds)
-
-
-def drawn_regions(path: Path, size: Size) -> Options:
-    """Of a file of `--region-file`. Raises Refused ANNOTATION_INVALID."""
-    try:
-        areas = read_areas(path.read_text(encoding="utf-8-sig"), (TUMOUR_CLASS, EXCLUDE_CLASS), path.name)
-    except (OSError, UnicodeDecodeError):
-        raise Refused(Reason.ANNOTATION_INVALID, f"{path.name} can't be read: is it there, and text?") from None
-    check_inside(areas, size, path.name)
-    tumour, exclude = (tuple(a for a in areas if a.name == name) for name in (TUMOUR_CLASS, EXCLUDE_CLASS))
-    return Options(among=tumour, without=exclude)
 
 
 def parse_region(text: str) -> Region:

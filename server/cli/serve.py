@@ -56,6 +56,8 @@ def serve() -> None:
         sweeping.start()
         anchoring = lasting("audit_heads", HeadLog(service.database).run, stopped)
         anchoring.start()
+        ticking = lasting("clock", service.clock.run, stopped)
+        ticking.start()
         ports = listening.start()
         warn_of_plain_text(listening)
         log.info(
@@ -69,7 +71,7 @@ def serve() -> None:
         listening.stop()
         if api is not None:
             api.stop()
-        for thread in (sweeping, anchoring):
+        for thread in (sweeping, anchoring, ticking):
             thread.join(STOP_S)
     log.info("stopped")
 

@@ -56,6 +56,11 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.NOT_IHC: Advice(_STATE, "check which slide was ordered: an immunostain is needed"),
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give criteria that the stain is scored by, each number in its range"),
+    _R.NOT_MEMBRANE: Advice(_STATE, "check which slide was ordered: a membrane stain is needed"),
+    _R.NOT_NUCLEAR: Advice(_STATE, "check which slide was ordered: a nuclear stain is needed"),
+    _R.TOO_FEW_CELLS: Advice(_STATE, "name a region with more tumour, or order another slide"),
+    _R.CYTOPLASMIC_BLUSH: Advice(_STATE, "have the slide stained again: the cytoplasm is stained too"),
+    _R.SITE_UNSUPPORTED: Advice(_INVALID, "order a stain that is scored for this site"),
     _R.OUTLINES_MISSING: Advice(_STATE, "order the slide again, by a profile that grades by outlines or with them on"),
     _R.OUTLINES_UNSUPPORTED: Advice(_INVALID, "ask for outlines of nuclear stains alone"),
     _R.CELLS_INVALID: Advice(

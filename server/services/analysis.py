@@ -9,6 +9,7 @@ from inference.assay import USUAL_MARKER, Assay, assay_of
 from inference.cells.histograms import histograms_of
 from inference.cells.values import Cells
 from inference.infer import Engine
+from inference.live import Running
 from inference.measures import Score
 from inference.model import Resolution
 from inference.quality import Warning
@@ -53,12 +54,13 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a picture holds; its scores have no intervals."""
+    """What a picture holds; its scores have no intervals. `running` are those over all fields of its stream so far."""
 
     cells: Cells
     scores: tuple[Score, ...]
     warnings: tuple[str, ...]
     model: ModelFacts
+    running: tuple[Score, ...] = ()
 
 
 class AnalysisService:
@@ -79,8 +81,16 @@ class AnalysisService:
         check_kind(profile, assay)
         return Method(assay=assay, profile=profile)
 
-    def analyze(self, picture: Picture, method: Method, go_on: Callable[[], None]) -> Found:
-        """`go_on` raises where nobody waits any more, which is asked between two tiles.
+    def running(self, method: Method) -> Running:
+        """What a microscope shows, from its first field on."""
+        assay, criteria = method.assay, method.profile.criteria
+        return Running(analyzer=assay.analyzer, criteria=criteria, measures=assay.measures)
+
+    def analyze(
+        self, picture: Picture, method: Method, go_on: Callable[[], None], running: Running | None = None
+    ) -> Found:
+        """`go_on` raises where nobody waits any more, which is asked between two tiles. A field of a stream is taken
+        into its `running` score.
 
         Raises Refused FIELD_MISSING, MESSAGE_TOO_LARGE, ARGUMENT_INVALID, and as `open_image` and the engine do.
         """
@@ -90,6 +100,8 @@ class AnalysisService:
         try:
             cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
             overview, _ = slide.overview(OVERVIEW_MPP)
+            if running is not None:
+                running.add_field(slide, cells)
         finally:
             slide.close()
         mismatch, histograms = assay.analyzer.mismatch(overview), histograms_of(cells, assay.analyzer.histograms)
@@ -107,6 +119,7 @@ class AnalysisService:
                 *remarks_of(assay, histograms, method.profile, None, slide.facts.mpp),
             ),
             model=engine.facts,
+            running=() if running is None else running.scores(),
         )
 
 

@@ -146,7 +146,7 @@ def _fill(
             following[key] = at + number
     random = np.random.default_rng(SEED)
     for _, _, begin, count in squares:
-        random.shuffle(out[begin : begin + count])
+        out[begin : begin + count] = out[begin : begin + count][random.permutation(count)]
     out.flush()
 
 

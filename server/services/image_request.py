@@ -20,7 +20,8 @@ Query = Mapping[str, str]
 class ImageRequest:
     """`mpp` of the image, µm/px. Gates: `probability` 0-254 of the map, sizes in px, `marker_gate` 0-255.
 
-    `slim` wants the classified nuclei alone; with `raw` nothing is read from the map: no overlay, no counts.
+    `slim` wants the classified nuclei alone; with `raw` nothing is read from the map: no overlay, no counts. `nuclei`
+    asks for them as GeoJSON too.
     """
 
     mpp: float
@@ -31,6 +32,7 @@ class ImageRequest:
     slim: bool = False
     raw: bool = False
     marker: str = ""
+    nuclei: bool = False
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -55,6 +57,7 @@ def asked(query: Query) -> ImageRequest:
         slim="slim" in query,
         raw="nopost" in query,
         marker=query.get("marker", ""),
+        nuclei="nuclei" in query,
     )
 
 

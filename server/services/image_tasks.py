@@ -129,6 +129,16 @@ class ImageTasks:
         except (OSError, ValueError):
             return 0.0
 
+    def comment(self, task: Task) -> str:
+        """Of whoever looked last; empty where there is none."""
+        path = self.folder(task) / COMMENT
+        return path.read_text() if path.exists() else ""
+
+    def note_comment(self, task: Task, text: str) -> None:
+        part = self.folder(task) / f"{COMMENT}.part"
+        part.write_text(text)
+        part.replace(self.folder(task) / COMMENT)
+
     def forget(self, task: Task) -> None:
         shutil.rmtree(self.folder(task), ignore_errors=True)
 
@@ -160,7 +170,7 @@ class ImageTasks:
             if task.attempts >= MOST_ATTEMPTS:
                 raise Failed(ServiceReason.WORKER_LOST, f"{MOST_ATTEMPTS} processes ended while they worked on it")
             running = Running(progress=lambda share: _note(folder, share))
-            self._service.infer(ImageRequest(**task.request), folder, running, nuclei=task.kept_s > 0)
+            self._service.infer(ImageRequest(**task.request), folder, running, shown=task.kept_s > 0)
         except ChromogenError as error:
             _write(folder / FAILED, {"reason": str(error.reason), "message": error.message})
         except Exception as error:
@@ -169,7 +179,7 @@ class ImageTasks:
                 folder / FAILED, {"reason": str(ServiceReason.INTERNAL), "message": "something unforeseen went wrong"}
             )
         finally:
-            remove_sent(folder, all_of_it=not task.kept_s)
+            remove_sent(folder)
 
     def _remove_left(self) -> None:
         """What arrived at a process that is gone."""
@@ -195,12 +205,11 @@ class ImageTasks:
             return None
 
 
-def remove_sent(folder: Path, *, all_of_it: bool) -> None:
-    """What was sent and its decoded pixels, once an image is done; people's images are shown, so theirs stay."""
+def remove_sent(folder: Path) -> None:
+    """What was sent, with all that its file held beside pixels, and its decoded pixels, once an image is done."""
     for name in (IMAGE, SEG_IMAGE, MARKER_IMAGE):
         shutil.rmtree(folder / f"{name}-pixels", ignore_errors=True)
-        if all_of_it:
-            (folder / name).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
 
 
 def _note(folder: Path, share: float) -> None:

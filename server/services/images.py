@@ -1,5 +1,6 @@
 """One image taken apart, its nuclei found and counted, whichever door it comes by: pictures and counts in a folder."""
 
+import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -7,22 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.assay import USUAL_MARKER, Assay, assay_of
+import numpy as np
+
+from inference.assay import USUAL_MARKER, Assay, assay_of, criteria_values
+from inference.cells.values import Cells, Mask
 from inference.errors import Reason
 from inference.geojson import detections
 from inference.infer import Engine
 from inference.multiplex.bands import (
+    ORIGINAL,
     Counts,
     Progress,
     auto_marker,
     given_layers,
     least_px,
     separated_layers,
+    shrink_of,
     write_pictures,
 )
 from inference.multiplex.nuclei import found_in, on_map
 from inference.multiplex.segmentation import Gates
-from inference.slide import FrameUnreadable, Slide
+from inference.outline import OUTLINE, RAYS, UNIT_UM
+from inference.slide import FrameUnreadable, Slide, SlideFacts
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.services.image_request import AUTO, ImageRequest
 from server.services.wanted_slide import WantedSlide
@@ -30,7 +37,8 @@ from server.slides.whole_picture import open_whole
 
 IMAGE, SEG_IMAGE, MARKER_IMAGE = "img", "seg_img", "marker_img"
 """Names of the files that are sent."""
-ANSWER, NUCLEI = "answer.json", "nuclei.geojson"
+ANSWER, NUCLEI, COLUMNS, VIEWS = "answer.json", "nuclei.geojson", "nuclei.json", "views"
+SHOWN = ("compartment", "hue", "value", "dab_od_centi", "nucleus_od_centi")
 TOO_COARSE = "TOO_COARSE"
 BYTES_PER_PX = 24
 """On disk: the pixels, and seven pictures of them."""
@@ -53,8 +61,9 @@ class ImageService:
     def __init__(self, engine: EngineOf) -> None:
         self._engine = engine
 
-    def infer(self, asked: ImageRequest, folder: Path, running: Running, *, nuclei: bool = False) -> None:
-        """With `nuclei` those that are counted are left as GeoJSON too.
+    def infer(self, asked: ImageRequest, folder: Path, running: Running, *, shown: bool = False) -> None:
+        """Where it is `shown` to people the image itself, views in VIEWS, the nuclei as GeoJSON (those that are
+        counted) and as columns are left too.
 
         Raises Refused as `open_whole`, ASSAY_UNSUPPORTED, OUTLINES_UNSUPPORTED, OUTPUT_NOT_WRITABLE; Failed
         ENGINE_FAILED.
@@ -66,19 +75,23 @@ class ImageService:
             cells = found_in(WantedSlide(image, running.go_on), engine)
             counting = engine.model.counting_threshold
             on = on_map(cells, assay.built_in.criteria, counting=counting, mpp=asked.mpp)
-            shown = cells["nucleus"] >= counting
-            gates, layers = gates_of(asked, image, None), separated_layers(image, on, shown)
+            counted = cells["nucleus"] >= counting
+            gates, layers = gates_of(asked, image, None), separated_layers(image, on, counted)
+            pictures, views = (*asked.pictures, *((ORIGINAL,) if shown else ())), folder / VIEWS if shown else None
+            if views is not None:
+                views.mkdir(exist_ok=True)
             counts = _written(
-                image, lambda: write_pictures(image, layers, gates, folder, asked.pictures, running.progress)
+                image,
+                lambda: write_pictures(image, layers, gates, folder, pictures, running.progress, views=views),
             )
             said = [] if (m := assay.analyzer.mismatch(image.overview(OVERVIEW_MPP)[0])) is None else [str(m.reason)]
             said += [TOO_COARSE] if asked.mpp > engine.model.resolution.coarsest else []
         finally:
             image.close()
-        if nuclei:
-            counted = cells.taken(shown)
-            features = detections(counted, assay.analyzer, assay.built_in.criteria, mpp=asked.mpp)
-            (folder / NUCLEI).write_text('{"type":"FeatureCollection","features":[' + ",".join(features) + "]}\n")
+        if shown or asked.nuclei:
+            leave_nuclei(folder, cells, counted, assay, image.facts)
+        if shown:
+            leave_columns(folder, cells, assay, image.facts)
         _answer(folder, asked.pictures, None if asked.raw else scoring(counts, gates), said)
 
     def postprocess(self, asked: ImageRequest, folder: Path, running: Running) -> None:
@@ -95,6 +108,31 @@ class ImageService:
             image, lambda: write_pictures(image, layers, gates, folder, asked.read_alone, running.progress)
         )
         _answer(folder, asked.read_alone, scoring(counts, gates), [])
+
+
+def leave_nuclei(folder: Path, cells: Cells, counted: Mask, assay: Assay, facts: SlideFacts) -> None:
+    """Those that are counted as NUCLEI, for QuPath."""
+    features = detections(cells.taken(counted), assay.analyzer, assay.built_in.criteria, mpp=facts.mpp)
+    (folder / NUCLEI).write_text('{"type":"FeatureCollection","features":[' + ",".join(features) + "]}\n")
+
+
+def leave_columns(folder: Path, cells: Cells, assay: Assay, facts: SlideFacts) -> None:
+    """Every candidate as COLUMNS, for the page: in px of its view, its radii as base64 (uint8)."""
+    shrink = shrink_of(facts.size)
+    columns: dict[str, Any] = {name: cells[name].tolist() for name in SHOWN}
+    columns |= {"nucleus": np.round(cells["nucleus"], 4).tolist(), "area_um2": np.round(cells["area_um2"], 2).tolist()}
+    columns |= {name: np.round((v + 0.5) / shrink, 2).tolist() for name, v in (("x", cells.x), ("y", cells.y))}
+    radii = base64.b64encode(np.ascontiguousarray(cells[OUTLINE]).tobytes()).decode()
+    told = columns | {
+        "radii": radii,
+        "rays": RAYS,
+        "px_per_unit": UNIT_UM / facts.mpp / shrink,
+        "criteria": criteria_values(assay.built_in.criteria),
+        "size": [facts.size.width, facts.size.height],
+        "mpp": facts.mpp,
+        "shrink": shrink,
+    }
+    (folder / COLUMNS).write_text(json.dumps(told))
 
 
 def opened(folder: Path, name: str, asked: ImageRequest) -> Slide:

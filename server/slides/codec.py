@@ -48,6 +48,7 @@ class Encoding(StrEnum):
     JPEG_LS = "JPEG_LS"
     PNG = "PNG"
     RAW = "RAW"
+    RAW_PLANAR = "RAW_PLANAR"
 
 
 def decode(data: bytes, encoding: Encoding, colour: Colour, frame: Size, shrink: int) -> Rgb:
@@ -102,6 +103,8 @@ def _jpeg(data: bytes, frame: Size, shrink: int) -> Rgb:
 def _whole(data: bytes, encoding: Encoding, colour: Colour, frame: Size) -> Rgb:
     if encoding is Encoding.RAW:
         return _raw(data, frame)
+    if encoding is Encoding.RAW_PLANAR:
+        return _raw_planar(data, frame)
     if encoding is Encoding.JPEG_LOSSLESS:
         return _jpeg(with_colour(data, colour), frame, 1)
     if encoding is Encoding.JPEG2000:
@@ -144,6 +147,12 @@ def _raw(data: bytes, frame: Size) -> Rgb:
     if len(data) < expected:
         raise Undecodable(f"{len(data)} of {expected} bytes")
     return np.frombuffer(data, np.uint8, expected).reshape(frame.height, frame.width, 3)
+
+
+def _raw_planar(data: bytes, frame: Size) -> Rgb:
+    """Red of the whole frame, then green, then blue (PS3.3, C.7.6.3.1.3)."""
+    planes = _raw(data, frame).reshape(BYTES_PER_PIXEL, frame.height, frame.width)
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
 def _check_j2k_size(data: bytes, frame: Size) -> None:

@@ -132,8 +132,9 @@ def guarded(path: Path, read: Callable[[], T]) -> T:
 
 
 def code_string(value: object) -> str:
-    """A coded value as text; empty where it is none, so that a message never shows a damaged one."""
-    return str(value) if _CODE_STRING.fullmatch(str(value)) else ""
+    """A coded value as text, in upper case; empty where it is none, so that a message never shows a damaged one."""
+    text = "" if value is None else str(value).strip().upper()
+    return text if _CODE_STRING.fullmatch(text) else ""
 
 
 def _beginning(path: Path) -> Dataset:

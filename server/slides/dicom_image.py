@@ -52,7 +52,14 @@ ENCODINGS: dict[str, Encoding] = {
 # Photometric interpretations (PS3.3, C.7.6.3.1.2) by encoding: what they say of the decoded samples.
 COLOURS: dict[Encoding, dict[str, Colour]] = {
     Encoding.RAW: {"RGB": Colour.RGB, "YBR_FULL": Colour.YCBCR},
-    Encoding.JPEG: {"RGB": Colour.RGB, "YBR_FULL_422": Colour.YCBCR, "YBR_FULL": Colour.YCBCR},
+    Encoding.RAW_PLANAR: {"RGB": Colour.RGB, "YBR_FULL": Colour.YCBCR},
+    Encoding.JPEG: {
+        "RGB": Colour.RGB,
+        "YBR_FULL_422": Colour.YCBCR,
+        "YBR_FULL": Colour.YCBCR,
+        "YBR_PARTIAL_422": Colour.YCBCR,  # retired, and said of JPEG that is full range
+        "YBR_PARTIAL_420": Colour.YCBCR,
+    },
     Encoding.JPEG_LOSSLESS: {"RGB": Colour.RGB},
     Encoding.JPEG2000: {
         "RGB": Colour.RGB,
@@ -115,7 +122,7 @@ def wsidicom_takes(header: LevelHeader) -> bool:
 
 def read_image(header: LevelHeader, numbers: Numbers | None = None) -> DicomImage:
     """Index the frames of a level. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE."""
-    encoding = ENCODINGS[header.syntax]
+    encoding = encoding_of(header)
     colour = colour_of(header, encoding)
     file = FrameFile(header.who.path)
     try:
@@ -160,6 +167,11 @@ def _numbers_by_position(header: LevelHeader, dataset: Dataset) -> Numbers:
             raise damaged(header.who.path, "has frames beside its grid")
         numbers[y // layout.frame.height, x // layout.frame.width] = number
     return numbers
+
+
+def encoding_of(header: LevelHeader) -> Encoding:
+    """Of a syntax in ENCODINGS."""
+    return Encoding.RAW_PLANAR if header.planar else ENCODINGS[header.syntax]
 
 
 def _index(header: LevelHeader, file: FrameFile) -> FrameIndex:

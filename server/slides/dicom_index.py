@@ -20,6 +20,7 @@ UNDEFINED = 0xFFFFFFFF
 _PIXEL_DATA, _ITEM = b"\xe0\x7f\x10\x00", b"\xfe\xff\x00\xe0"
 _STARTS = (b"\xff\xd8", b"\xff\x4f")  # SOI of JPEG and JPEG-LS, SOC of JPEG 2000
 _HEADER = 8
+_LOOKED_AT = 16
 
 
 class NoPixels(Exception):
@@ -62,7 +63,7 @@ def read_index(
         return FrameIndex(starts, starts + frame_bytes, False)
     basic, first = _basic_offsets(file, start)
     offsets = _extended_offsets(header) or basic
-    if len(offsets) == frames and all(a < b for a, b in pairwise(offsets)):
+    if len(offsets) == frames and all(a < b for a, b in pairwise(offsets)) and _meet_items(file, first, offsets):
         return _from_offsets(file, first, offsets)
     return _from_items(file, first, frames)
 
@@ -87,6 +88,14 @@ def _basic_offsets(file: FrameFile, at: int) -> tuple[tuple[int, ...], int]:
 def _extended_offsets(header: Dataset) -> tuple[int, ...]:
     table = header.get("ExtendedOffsetTable", b"")
     return struct.unpack(f"<{len(table) // 8}Q", table[: len(table) // 8 * 8])
+
+
+def _meet_items(file: FrameFile, first: int, offsets: tuple[int, ...]) -> bool:
+    """Whether an item begins at the last offset and at some others: writers count from other places than the standard
+    says, to the payload or from the file's beginning, and then all are off.
+    """
+    some = {*offsets[:: max(1, len(offsets) // _LOOKED_AT)], offsets[-1]}
+    return all(file.read(first + offset, len(_ITEM)) == _ITEM for offset in some)
 
 
 def _from_offsets(file: FrameFile, first: int, offsets: tuple[int, ...]) -> FrameIndex:

@@ -114,10 +114,10 @@ def _read(path: Path) -> LevelHeader:
         if not syntax.is_valid:
             raise damaged(path, "names no transfer syntax")
         first = _first_group(stream, syntax, path.stat().st_size)
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    layout = _layout(path, dataset)
+    frames = int(dataset.get("NumberOfFrames") or (layout.rows * layout.columns if first is None else 1))
     if frames * 8 > path.stat().st_size:
         raise damaged(path, f"claims {frames} frames in {path.stat().st_size} bytes")
-    layout = _layout(path, dataset)
     if layout.rows * layout.columns > 64 * frames + 1_000_000:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")
     paths = read_optical_paths(dataset)
@@ -143,7 +143,7 @@ def _read(path: Path) -> LevelHeader:
         specimens=tuple(str(s.get("SpecimenIdentifier") or "") for s in items(dataset, "SpecimenDescriptionSequence")),
         dataset=dataset,
     )
-    if (header.samples, header.bits, header.planar) != (3, 8, False):
+    if (header.samples, header.bits) != (3, 8):
         raise wrong_colour(header)
     return header
 

@@ -45,6 +45,18 @@ _JPEG2000 = {
     COMPRESSION.APERIO_JP2000_YCBC,
 }
 
+_PACKED = {
+    COMPRESSION.NONE,
+    COMPRESSION.LZW,
+    COMPRESSION.PACKBITS,
+    COMPRESSION.DEFLATE,
+    COMPRESSION.ADOBE_DEFLATE,
+    COMPRESSION.LZMA,
+    COMPRESSION.ZSTD,
+    COMPRESSION.ZSTD_DEPRECATED,
+}
+_SUBSAMPLING = 530  # YCbCrSubSampling; (2, 2) where it isn't given (TIFF 6.0, section 21)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiffFrames:
@@ -162,8 +174,16 @@ def _check(path: Path, page: TiffPage) -> None:
     apart = page.planarconfig != PLANARCONFIG.CONTIG
     if page.imagedepth != 1 or (apart and (samples == 4 or page.compression in (COMPRESSION.JPEG, *_JPEG2000))):
         raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} stores its colours in separate planes: convert it")
+    if page.compression in _PACKED and page.photometric == PHOTOMETRIC.YCBCR and _subsampling(page) != (1, 1):
+        message = "stores its colours as YCbCr with fewer samples of chroma, not by JPEG: convert it"
+        raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} {message}")
     if _frame_size(page).area > LARGEST_FRAME or page.jpegheader:
         raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} is not tiled: convert it to a tiled TIFF or DICOM")
+
+
+def _subsampling(page: TiffPage) -> tuple[int, ...]:
+    tag = page.tags.get(_SUBSAMPLING)
+    return (2, 2) if tag is None else tuple(tag.value)
 
 
 def _has_alpha(page: TiffPage) -> bool:
@@ -196,7 +216,9 @@ def _frames(file: FrameFile, page: TiffPage) -> TiffFrames:
 
 
 def _colour(page: TiffPage) -> Colour:
-    """What decoded samples are; JPEG 2000 streams undo their own transform, but for Aperio's older kind."""
-    if page.compression == COMPRESSION.JPEG:
+    """What decoded samples are; JPEG 2000 streams undo their own transform, but for Aperio's older kind; samples that
+    are stored as they are, or packed without loss, are what the page says.
+    """
+    if page.compression == COMPRESSION.JPEG or page.compression in _PACKED:
         return Colour.YCBCR if page.photometric == PHOTOMETRIC.YCBCR else Colour.RGB
     return Colour.YCBCR if page.compression == COMPRESSION.APERIO_JP2000_YCBC else Colour.RGB

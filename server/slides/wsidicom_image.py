@@ -33,7 +33,7 @@ from inference.slide import Rgb
 from server.slides.codec import Undecodable, box_average, decode, rgb_of_ycbcr
 from server.slides.codestream import Colour
 from server.slides.dicom_header import guarded
-from server.slides.dicom_image import ENCODINGS, Numbers, colour_of, notes_of, numbers_in_order
+from server.slides.dicom_image import ENCODINGS, Numbers, colour_of, encoding_of, notes_of, numbers_in_order
 from server.slides.dicom_level import LevelHeader, damaged, wrong_colour
 from server.slides.frames import Frames, Layout
 from server.slides.scattered import ScatteredFrames
@@ -261,9 +261,9 @@ def _check_frames(part: LevelHeader, reader: WsiDicomReader) -> None:
 def _decoder(header: LevelHeader) -> Decode:
     if not Codec.is_supported(header.syntax, header.samples, header.bits, header.photometric):
         raise _unsupported(header.who.path, header)
-    encoding = ENCODINGS.get(header.syntax)
-    if encoding is None:
+    if header.syntax not in ENCODINGS:
         return _by_wsidicom(header)
+    encoding = encoding_of(header)
     colour = colour_of(header, encoding)
     return lambda data, shrink: decode(data, encoding, colour, header.layout.frame, shrink)
 

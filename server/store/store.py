@@ -112,11 +112,14 @@ class PostgresStore:
     def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing.
 
-        Nothing is half-written.
+        Nothing is half-written. A value of our own that the database can't hold is no fault of the order's.
         """
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         given = finish.given(claim, result, list(zip(deliveries, digests, strict=True)))
-        done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
+        try:
+            done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
+        except Refused as error:
+            raise Failed(ServiceReason.DATABASE_FAILED, error.message) from None
         if done is None or not done["done"]:
             raise orders.lost(claim)
 
@@ -138,7 +141,8 @@ class PostgresStore:
         if reason in (ServiceReason.SLIDE_NOT_FOUND, ServiceReason.CONTROL_PENDING):
             longest_s, pause_s = self._slide_wait_s, None
         elif state is OrderState.QUEUED and reason in OUTAGES:
-            longest_s, pause_s = self._outage_wait_s, orders.OUTAGE_PAUSE_S
+            longest_s = self._outage_wait_s
+            pause_s = None if reason == ServiceReason.DATABASE_FAILED else orders.OUTAGE_PAUSE_S
         else:
             return False
         with self._of(claim) as connection:

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from server.domain.access import Caller
 from server.services.image_request import ImageRequest, asked
 from server.services.image_tasks import ImageTasks, State, Task, remove_sent
-from server.services.images import ANSWER, IMAGE, MARKER_IMAGE, SEG_IMAGE, ImageService, Running
+from server.services.images import ANSWER, IMAGE, MARKER_IMAGE, NUCLEI, SEG_IMAGE, ImageService, Running
 from server.web.groups import RouteGroup
 from server.web.uploads import received
 
@@ -95,7 +95,7 @@ class Endpoints:
     def _in_turn(self, work: Callable[[ImageRequest, Path, Running], None], wanted: ImageRequest, folder: Path) -> None:
         with self._turn:
             work(wanted, folder, Running())
-        remove_sent(folder, all_of_it=True)
+        remove_sent(folder)
 
     def _sent_whole(self, task: Task) -> None:
         """Only what is kept for people stays."""
@@ -104,7 +104,7 @@ class Endpoints:
 
 
 async def answer(folder: Path) -> AsyncIterator[bytes]:
-    """`{"images": {name: base64 PNG}, "scoring": {...}}`, piece by piece."""
+    """`{"images": {name: base64 PNG}, "nuclei": GeoJSON where asked for, "scoring": {...}, "warnings": [...]}`."""
     said = json.loads((folder / ANSWER).read_text())
     pictures = said.pop("pictures")
     for place, name in enumerate(pictures):
@@ -113,8 +113,10 @@ async def answer(folder: Path) -> AsyncIterator[bytes]:
             while piece := await file.read(_PIECE):
                 yield base64.b64encode(piece)
         yield b'"'
-    rest = json.dumps(said)
-    yield b"}" + (b"," + rest[1:].encode() if said else b"}")
+    yield b"}"
+    if (folder / NUCLEI).exists():
+        yield b',"nuclei":' + (folder / NUCLEI).read_bytes()
+    yield b"," + json.dumps(said)[1:].encode()
 
 
 async def _wrapped(before: bytes, pieces: AsyncIterator[bytes], after: bytes) -> AsyncIterator[bytes]:

@@ -40,6 +40,7 @@ def main() -> None:
     run("calibration", *repeat)
     run("fields")
     run("outlines", *repeat)
+    run("page", "--nuclei", "50000" if args.quick else "1000000")
     run("jobs")
     run("messages")
     run("audit", "--rows", "20000" if args.quick else "1000000")

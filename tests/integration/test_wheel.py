@@ -103,3 +103,32 @@ def test_its_migrations_make_the_tables(installed: Installed, database_url: str)
     down_and_up = f"revert({database_url!r}, 'base'); migrate({database_url!r}); print('made')"
     made = installed.python("-c", f"from server.store.migrate import migrate, revert; {down_and_up}")
     assert made.strip() == "made"
+
+
+OPEN = """
+import http.client
+from server.services.health import Health
+from server.settings import Settings, Web
+from server.web.files import routes
+from server.web.groups import RouteGroup
+from server.web.server import WebServer
+
+page = WebServer(Settings(web=Web(port=0)), Health(()), None, None, lambda _: [RouteGroup(routes=tuple(routes()))])
+port = page.start()
+for path in ("/", "/case/x", "/static/main.js", "/static/page.css", "/static/vendor/openseadragon.js",
+             "/static/vendor/openseadragon.LICENSE.txt"):
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    client.request("GET", path)
+    answer = client.getresponse()
+    print(path, answer.status, len(answer.read()))
+    client.close()
+page.stop()
+"""
+
+
+def test_the_page_opens_from_it_with_all_its_files(installed: Installed) -> None:
+    answers = [line.split() for line in installed.python("-c", OPEN).splitlines()]
+    assert [status for _, status, _ in answers] == ["200"] * 6
+    assert all(int(size) > 500 for _, _, size in answers)
+    shipped, written = (folder / "server" / "web" / "static" for folder in (installed.folder, ROOT))
+    assert sorted(p.name for p in shipped.rglob("*")) == sorted(p.name for p in written.rglob("*"))

@@ -168,6 +168,7 @@ export class Case {
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Measure"), regions.map((region) => el("th", { scope: "col" }, region)))),
       el("tbody", {}, measures.map((measure) => el("tr", {}, el("th", { scope: "row" }, measure.title || measure.display),
         regions.map((region) => {
+          if (measure.regions.length && !measure.regions.includes(region)) return el("td");
           const found = value(region, measure.code);
           const row = kept(region, measure.code);
           const changed = moved && row && said(row) !== found;

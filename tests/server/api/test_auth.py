@@ -1,6 +1,7 @@
 """G-7: who is let in. Every token here but the first ones is refused, each for one fault."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -10,7 +11,7 @@ from chromogen.v1 import order_service_pb2 as pb
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from server.api.auth import AuthenticateByToken, AuthenticateLocal, thumbprint
+from server.api.auth import AuthenticateByToken, AuthenticateLocal, revoked_in, thumbprint
 from server.api.keys import KeySet
 from server.api.known_tokens import KnownTokens
 from server.domain.access import Caller, Role
@@ -114,6 +115,7 @@ FAULTY: dict[str, Faulty] = {
     "an operator of all laboratories who is a pathologist too": lambda i: i.token("operator", "pathologist", lab="*"),
     "a subject with a line break": lambda i: i.sign(i.claims("lis", subject="a\nb")),
     "an endless subject": lambda i: i.sign(i.claims("lis", subject="a" * 500)),
+    "made to live a week": lambda i: i.sign(i.claims("lis", exp=now() + 7 * 86_400)),
     "no JSON inside": lambda i: "e30.e30.e30",
     "nothing like a token": lambda i: "x",
     "too long": lambda i: i.sign(i.claims("lis", more="x" * 9000)),
@@ -244,3 +246,26 @@ def test_few_tokens_are_remembered() -> None:
     for number in range(1100):
         known.add(str(number), {"exp": 10}, kid="k", algorithm="ES256", key=None)
     assert [known.get(str(number)) is not None for number in (0, 99, 100, 1099)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("line", ["token-7", "lis", "  lis  "])
+def test_a_revoked_token_is_refused_though_it_was_known_a_moment_ago(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setattr("server.reloading.LOOK_S", 0)
+    file = tmp_path / "revoked"
+    file.write_text("another\n\n")
+    keys = KeySet(issuer.jwks, refresh_s=300)
+    authenticate = AuthenticateByToken(issuer=ISSUER, audience=AUDIENCE, keys=keys, revoked=revoked_in(file))
+    token = issuer.sign(issuer.claims("lis", subject="lis", jti="token-7"))
+    given = [("authorization", f"Bearer {token}")]
+    assert authenticate(given, None).subject == "lis"
+    file.write_text(f"another\n{line}\n")
+    with pytest.raises(Refused, match="revoked") as refused:
+        authenticate(given, None)
+    assert refused.value.reason == ServiceReason.TOKEN_INVALID
+
+
+def test_a_list_of_revoked_tokens_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="CHROMOGEN_OIDC_REVOKED"):
+        revoked_in(tmp_path / "none")

@@ -73,6 +73,7 @@ def test_a_truncated_frame_does_not_decode(kit, encoding, share):
         Encoding.JPEG_LS: imagecodecs.jpegls_encode,
         Encoding.PNG: imagecodecs.png_encode,
         Encoding.RAW: np.ndarray.tobytes,
+        Encoding.RAW_PLANAR: np.ndarray.tobytes,
     }[encoding](rgb)
     assert decode(whole, encoding, Colour.RGB, SQUARE, 1).shape == (64, 64, 3)
     with pytest.raises(Undecodable):

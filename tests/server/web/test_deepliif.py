@@ -135,6 +135,14 @@ def test_slim_gives_one_picture_and_nopost_no_counts(plugin: Plugin, png: bytes)
     assert "scoring" not in raw
 
 
+def test_nuclei_come_as_qupath_reads_them_where_asked_for(plugin: Plugin, png: bytes) -> None:
+    answer = plugin.post("/api/infer?mpp=0.5&slim&nuclei", {"img": png}).body
+    features = answer["nuclei"]["features"]
+    assert len(features) == pytest.approx(answer["scoring"]["num_total"], rel=0.02)
+    assert {feature["properties"]["objectType"] for feature in features} == {"detection"}
+    assert all(0 <= x <= SIDE + 14 for f in features for x, _ in f["geometry"]["coordinates"][0][:1])
+
+
 def test_a_marker_gate_only_adds_positive_nuclei(plugin: Plugin, png: bytes) -> None:
     without, low, auto = (
         plugin.post(f"/api/infer?resolution=20x&slim&marker_thresh={gate}", {"img": png}).body["scoring"]

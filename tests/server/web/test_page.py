@@ -32,6 +32,7 @@ OF_A_RESULT = {
     ("GET", "/cells/sample"): None,
     ("GET", "/cells/0/0"): None,
     ("GET", "/tiles/0/0/0"): None,
+    ("GET", "/download/cells.csv"): None,
     ("POST", "/preview"): {},
     ("POST", "/change"): {"why": "because", "cells": [[0, None]]},
     ("POST", "/comment"): {"text": "seen"},
@@ -112,7 +113,7 @@ def test_the_work_list_is_looked_through_a_page_at_a_time(page: Page, lab: str) 
 
 def test_every_address_of_a_result_is_asked_here() -> None:
     names = {(method, path) for method, path in OF_A_RESULT}
-    assert len(names) == 14
+    assert len(names) == 15
     assert permissions.PAGE.keys() <= permissions.ROLES.keys()
 
 

@@ -61,17 +61,21 @@ class AnalyzeFieldsRequest(_message.Message):
     def __init__(self, field_id: _Optional[int] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_cells: _Optional[bool] = ..., marker: _Optional[str] = ...) -> None: ...
 
 class AnalyzeFieldsResponse(_message.Message):
-    __slots__ = ("field_id", "scores", "cells", "groups", "warnings", "seconds")
+    __slots__ = ("field_id", "scores", "cells", "groups", "warnings", "seconds", "running", "fields")
     FIELD_ID_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     CELLS_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
     field_id: int
     scores: _containers.RepeatedCompositeFieldContainer[_result_pb2.Score]
     cells: _result_pb2.Cells
     groups: _containers.RepeatedCompositeFieldContainer[_result_pb2.CellGroup]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     seconds: float
-    def __init__(self, field_id: _Optional[int] = ..., scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ...) -> None: ...
+    running: _containers.RepeatedCompositeFieldContainer[_result_pb2.Score]
+    fields: int
+    def __init__(self, field_id: _Optional[int] = ..., scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ..., running: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., fields: _Optional[int] = ...) -> None: ...

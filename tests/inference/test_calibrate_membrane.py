@@ -1,0 +1,62 @@
+"""The density scale of a laboratory, from slides whose HER2 score is known."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from inference.analyze import Options, analyze
+from inference.analyzers.membrane import MEMBRANE
+from inference.calibration.membrane import Known, fit_scale, score_of
+from inference.cells.histograms import Histograms
+from inference.draw.her2 import Her2Drawing, Plan
+from inference.draw.scanner import Scanner
+from inference.engines.local import LocalEngine
+from inference.errors import Reason, Refused
+from inference.model import read_model, shipped_models
+from inference.picture import PictureSlide
+
+MIXES = {
+    "0": {"none": 1.0},
+    "1+": {"none": 0.4, "faint_incomplete": 0.6},
+    "2+": {"none": 0.3, "faint_incomplete": 0.2, "moderate_complete": 0.5},
+    "3+": {"none": 0.2, "moderate_complete": 0.2, "intense_complete": 0.6},
+}
+SHOWN = 0.5
+
+
+def counted(mix: dict[str, float], seed: int, engine: LocalEngine) -> Histograms:
+    plan = Plan(side_um=230, mix=mix, cell_um=14, tumour_share=0.9)
+    drawing = Her2Drawing(plan, Scanner(mpp=0.25, density_scale=SHOWN, noise=1.0), seed)
+    slide = PictureSlide(drawing.pixels(), engine.model.resolution, mpp=0.25)
+    with tempfile.TemporaryDirectory() as folder:
+        return analyze(slide, engine, MEMBRANE, Path(folder) / "cells.parquet", Options()).histograms
+
+
+@pytest.fixture(scope="module")
+def known() -> list[Known]:
+    engine = LocalEngine(read_model(shipped_models(), "membrane"), threads=1)
+    return [
+        Known(name=f"slide {score}", histograms=counted(mix, 20 + i, engine), score=score)
+        for i, (score, mix) in enumerate(MIXES.items())
+    ]
+
+
+def test_a_scanner_that_shows_half_the_density_is_scaled_back(known: list[Known]) -> None:
+    fit = fit_scale(known)
+    assert fit.wrong == ()
+    assert 1.5 < fit.criteria.od_scale < 2.9
+    assert fit.low <= fit.criteria.od_scale <= fit.high
+    unscaled = [score_of(one.histograms, type(fit.criteria)()) for one in known]
+    assert unscaled != [one.score for one in known]
+
+
+def test_slides_of_one_score_tell_nothing(known: list[Known]) -> None:
+    with pytest.raises(Refused) as refused:
+        fit_scale([known[3], known[3]])
+    assert refused.value.reason == Reason.CALIBRATION_IMPOSSIBLE
+
+
+def test_a_slide_that_is_no_scores_is_named(known: list[Known]) -> None:
+    swapped = [*known[:3], Known(name="mixed up", histograms=known[0].histograms, score="3+"), known[3]]
+    assert [row.name for row in fit_scale(swapped).wrong] == ["mixed up"]
