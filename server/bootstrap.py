@@ -31,6 +31,7 @@ from server.hl7.sender import MllpSink
 from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
+from server.report.rejection import RejectionReporter
 from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
@@ -231,7 +232,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         reporting=reporting,
         archives=archives,
         receivers=receivers,
-        open_slide=partial(open_slide, icc=settings.icc.use),
+        open_slide=partial(open_slide, icc=settings.icc.use, untried=settings.slides.names),
         results_folder=data / "results",
         database_url=url,
         database=database,
@@ -280,7 +281,10 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
 
 def _reporting(site: Site, folder: Path) -> Reporting:
     """In the order in which artifacts are sent."""
-    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER], site.routes)
+    return Reporting(
+        [OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER, RejectionReporter()],
+        site.routes,
+    )
 
 
 def _sinks(
