@@ -36,7 +36,9 @@ from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, Sr
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
+from server.services.validations import ValidationService
 from server.settings import Settings
 from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
@@ -53,6 +55,7 @@ from server.store.outbox import Patience, PostgresOutbox
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
+from server.store.validations import PostgresValidationRepository
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
 
@@ -140,6 +143,10 @@ class Service:
         results, profiles = PostgresResultRepository(self.database), PostgresProfileRepository(self.database)
         rescoring = ResultService(results, self.reporting)
         return CohortService(PostgresJobRepository(self.database), results, profiles, rescoring)
+
+    def validations(self, profiles: ProfileService) -> ValidationService:
+        kept, results = PostgresValidationRepository(self.database), PostgresResultRepository(self.database)
+        return ValidationService(kept, results, profiles, self.rules)
 
     @property
     def calibrations(self) -> CalibrationService:
