@@ -16,13 +16,14 @@ from sqlalchemy import Engine as Database
 from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.folder import FolderArchive
-from server.archive.made import web_archive
+from server.archive.made import dimse_archive, web_archive
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
+from server.domain.patients import PatientRules
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
@@ -30,11 +31,14 @@ from server.hl7.sender import MllpSink
 from server.jobs import JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
+from server.report.rejection import RejectionReporter
 from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
+from server.services.profiles import ProfileService
+from server.services.validations import ValidationService
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, MllpDestination, NamedArchive, Site, WebArchive
+from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
@@ -49,6 +53,7 @@ from server.store.outbox import Patience, PostgresOutbox
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
+from server.store.validations import PostgresValidationRepository
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
 
@@ -81,6 +86,10 @@ class Service:
         """The archives of a laboratory as one. Raises Refused LABORATORY_UNKNOWN."""
         return SeveralArchives([self.archives[name] for name in self.site.laboratory(laboratory).archives])
 
+    def patients(self, laboratory: str) -> PatientRules:
+        """How its orders' patients are compared with slides'. Raises Refused LABORATORY_UNKNOWN."""
+        return self.site.laboratory(laboratory).patients
+
     def rules(self, laboratory: str) -> ProfileRules:
         """How a laboratory's profiles are chosen. Raises Refused LABORATORY_UNKNOWN."""
         return self.site.laboratory(laboratory).profiles
@@ -101,6 +110,7 @@ class Service:
             store=self.store,
             source=self.source,
             rules=self.rules,
+            patients=self.patients,
             controls=self.controls,
             open_slide=self.open_slide,
             engine=engine,
@@ -116,6 +126,10 @@ class Service:
     def jobs(self) -> JobRunner:
         """What runs jobs of the background."""
         return JobRunner(JobStore(self.database), {JobKind.CALIBRATION: self.calibrations.run})
+
+    def validations(self, profiles: ProfileService) -> ValidationService:
+        kept, results = PostgresValidationRepository(self.database), PostgresResultRepository(self.database)
+        return ValidationService(kept, results, profiles, self.rules)
 
     @property
     def calibrations(self) -> CalibrationService:
@@ -208,7 +222,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         reporting=reporting,
         archives=archives,
         receivers=receivers,
-        open_slide=partial(open_slide, icc=settings.icc.use),
+        open_slide=partial(open_slide, icc=settings.icc.use, untried=settings.slides.names),
         results_folder=data / "results",
         database_url=url,
         database=database,
@@ -224,6 +238,8 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
             return _folder(named)
         case WebArchive():
             return web_archive(named, spool)
+        case DimseAddress():
+            return dimse_archive(named, spool)
         case _:
             assert_never(named)
 
@@ -255,7 +271,10 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
 
 def _reporting(site: Site, folder: Path) -> Reporting:
     """In the order in which artifacts are sent."""
-    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER], site.routes)
+    return Reporting(
+        [OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER, RejectionReporter()],
+        site.routes,
+    )
 
 
 def _sinks(

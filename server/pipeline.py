@@ -27,12 +27,13 @@ from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
 from server.control_gate import Asked, Gate, gate_of_order, of_control_slide
-from server.domain.choice import Chosen, choose
+from server.domain.choice import Chosen, Validated, choose
 from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, OrderId, Priority, Specimen
+from server.domain.patients import PatientRules
 from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
 from server.domain.profile import Profile, ProfileRules
 from server.domain.result import Result, ResultId
@@ -41,7 +42,7 @@ from server.report.codes import Tissue, coded, tissue_of
 from server.report.files import kept_files, rewrite_warnings, write_files
 from server.report.identity import software_version
 from server.report.preparation import preparation_of
-from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
+from server.report.source import KEPT_HEADER, check_same_patient, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
 
 DRIFT = ControlWarning.CONTROL_DRIFT
@@ -61,6 +62,7 @@ class CaseServices:
     store: Store
     source: Callable[[str], SlideSource]
     rules: Callable[[str], ProfileRules]
+    patients: Callable[[str], PatientRules]
     controls: Callable[[str], ControlRules] = lambda _: ControlRules()
     open_slide: OpenSlide
     engine: Callable[[Assay], Engine]
@@ -120,7 +122,8 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)
         source = read_source(slide_folder)
     check_same_specimen(order, source)
-    chosen = profile_for(order, assay, services, source)
+    doubts = check_same_patient(order, source, services.patients(asked.lab))
+    chosen = validated(profile_for(order, assay, services, source), assay, engine.facts.sha256, order, services)
     control = asked_control(order, assay, services, chosen)
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
@@ -133,6 +136,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             folder,
             order=order,
             chosen=chosen,
+            doubts=doubts,
             gate=lambda slide: gate_of_order(slide, engine, chosen.profile.criteria, control, services.store),
             after=lambda gate, found: of_control_slide(gate, found, chosen.profile.criteria, control, services.store),
             options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
@@ -176,6 +180,17 @@ def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequ
     return chosen
 
 
+def validated(chosen: Chosen, assay: Assay, model_sha256: str, order: Order, services: CaseServices) -> Chosen:
+    """With the newest validation of that profile, marker and model, where as many signed it as the laboratory asks."""
+    lab, profile = order.request.lab, chosen.profile
+    least = services.rules(lab).validation_signatures
+    for found in services.store.validations(lab, profile.name, profile.revision):
+        if (found.marker, found.model_sha256) == (assay.marker, model_sha256) and len(found.signatures) >= least:
+            held = Validated(id=found.id, slides=found.slides, on=found.made_at.date())
+            return replace(chosen, choice=replace(chosen.choice, validated=held))
+    return chosen
+
+
 def score_slide(
     slide: Slide,
     engine: Engine,
@@ -185,13 +200,14 @@ def score_slide(
     *,
     order: Order | None = None,
     chosen: Chosen | None = None,
+    doubts: Sequence[str] = (),
     gate: Callable[[Slide], Gate] = lambda _: Gate(),
     after: Callable[[Gate, Histograms], Gate] = lambda gate, _: gate,
     options: Options | None = None,
     progress: Progress = lambda _: None,
     now: Clock = utc_now,
 ) -> Result:
-    """Analyse a slide and score it by a profile, of an order the one `chosen`.
+    """Analyse a slide and score it by a profile, of an order the one `chosen`; `doubts` are warnings of its own.
 
     `gate` measures its controls before the case: where that withholds the score, the case isn't analysed and the result
     has no rows. `after` judges those that are known only then. Leaves result.json, overlay.png and the cells
@@ -236,6 +252,7 @@ def score_slide(
         warnings=(
             *analysis.warnings,
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
+            *doubts,
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
             *(remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp) if controls.open else ()),
             *(() if options.among or not controls.open else assay.analyzer.whole_remarks),

@@ -222,6 +222,18 @@ class Icc(_Group):
     use: bool = False
 
 
+class Slides(_Group):
+    """Formats that are read though no file of theirs was ever tried (docs/slides.md), by OpenSlide's names, a comma
+    between them.
+    """
+
+    untried: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(name.strip() for name in self.untried.split(",") if name.strip())
+
+
 class Metrics(_Group):
     """Where Prometheus may ask, over plain HTTP; empty `port`: nowhere. Nothing in them is about a patient."""
 
@@ -273,6 +285,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     engine: Engine = Engine()
     icc: Icc = Icc()
+    slides: Slides = Slides()
     metrics: Metrics = Metrics()
     traces: Traces = Traces()
     log: Log = Log()

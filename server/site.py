@@ -15,6 +15,7 @@ from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
 from server.domain.order import Sender
+from server.domain.patients import PatientRules
 from server.domain.ports import ARCHIVE, LIS
 from server.domain.profile import ProfileRules
 from server.settings import Settings
@@ -48,6 +49,7 @@ class Laboratory:
     senders: tuple[str, ...] = ()
     listener: Address | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
+    patients: PatientRules = field(default_factory=PatientRules)
     controls: ControlRules = field(default_factory=ControlRules)
 
 
@@ -104,7 +106,36 @@ class WebArchive:
         return certificates_of(self.table, self.tls_ca, self.tls_cert)
 
 
-NamedArchive = ArchiveFolder | WebArchive
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimseAddress:
+    """An archive behind DIMSE: its `aet` at `host` and `port`, where it knows us as `our_aet`.
+
+    Slides are asked for by C-GET; with `listen` by C-MOVE, which sends them there: the archive has that address under
+    `our_aet`. By TLS where `tls_ca` is set. `table` is where it is set.
+    """
+
+    name: str
+    host: str
+    port: int
+    aet: str
+    our_aet: str
+    table: str
+    listen: Address | None = None
+    timeout_s: float = 60
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def move(self) -> bool:
+        return self.listen is not None
+
+    @property
+    def certificates(self) -> Mapping[str, Path]:
+        return certificates_of(self.table, self.tls_ca, self.tls_cert)
+
+
+NamedArchive = ArchiveFolder | WebArchive | DimseAddress
 """`server.bootstrap.archive_of` makes each."""
 
 

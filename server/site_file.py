@@ -3,6 +3,7 @@
 `deploy/site.example.toml` shows all of it. Secrets stay in files and in the environment.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -15,6 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from server.domain.artifact import NATURES, ArtifactKind, Nature
 from server.domain.choice import PARTS
 from server.domain.events import ANY, EventKind, Route
+from server.domain.patients import PatientRules
 from server.domain.profile import Expired, ProfileRules
 from server.settings import Settings
 from server.site import (
@@ -23,6 +25,7 @@ from server.site import (
     ArchiveDestination,
     ArchiveFolder,
     Destination,
+    DimseAddress,
     Laboratory,
     MllpDestination,
     NamedArchive,
@@ -33,6 +36,9 @@ from server.site import (
 )
 from server.site_controls import control_rules
 from server.site_table import Table, wrong
+
+AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
+"""PS3.5, 6.2."""
 
 RESERVED = frozenset({"database", "disk"})
 """What health calls what isn't the site's."""
@@ -45,6 +51,7 @@ class ArchiveKind(StrEnum):
 
     FOLDER = "folder"
     DICOMWEB = "dicomweb"
+    DIMSE = "dimse"
 
 
 class DestinationKind(StrEnum):
@@ -125,8 +132,30 @@ def _archive(name: str, table: Table) -> NamedArchive:
             return ArchiveFolder(name=name, folder=table.path("folder"), table=table.where)
         case ArchiveKind.DICOMWEB:
             return _web_archive(name, table)
+        case ArchiveKind.DIMSE:
+            return _dimse(name, table)
         case kind:
             assert_never(kind)
+
+
+def _dimse(name: str, table: Table) -> DimseAddress:
+    found = DimseAddress(
+        name=name,
+        host=table.text("host"),
+        port=int(table.number("port", 1, 65_535, whole=True)),
+        aet=table.text("aet"),
+        our_aet=table.text("our_aet", "CHROMOGEN"),
+        table=table.where,
+        listen=_address(table, "listen"),
+        timeout_s=table.number("timeout_s", 0.1, 86_400, default=60),
+        tls_ca=table.path_or_none("tls_ca"),
+        tls_cert=table.path_or_none("tls_cert"),
+        tls_key=table.path_or_none("tls_key"),
+    )
+    for key, title in (("aet", found.aet), ("our_aet", found.our_aet)):
+        if not AE_TITLE.fullmatch(title):
+            wrong(f"{table.where} {key}", "is no AE title: 1 to 16 letters, digits and signs, no backslash")
+    return found
 
 
 def _web_archive(name: str, table: Table) -> WebArchive:
@@ -209,8 +238,16 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         senders=table.texts("senders", default=()),
         listener=_address(table, "listener"),
         profiles=_rules(table.inner("profiles")),
+        patients=_patients(table.inner("patients")),
         controls=control_rules(table),
     )
+
+
+def _patients(table: Table) -> PatientRules:
+    issuers = frozenset(table.texts("issuers", default=()))
+    found = PatientRules(issuers=issuers, required=table.flag("required", default=False))
+    table.end()
+    return found
 
 
 def _rules(table: Table) -> ProfileRules:
@@ -218,6 +255,8 @@ def _rules(table: Table) -> ProfileRules:
         built_in=table.flag("built_in", default=True),
         expired=table.choice("expired", Expired, default=Expired.REFUSE),
         expiry_warning_days=int(table.number("expiry_warning_days", 0, 3650, default=30, whole=True)),
+        validation_slides=int(table.number("validation_slides", 1, 200, default=20, whole=True)),
+        validation_signatures=int(table.number("validation_signatures", 1, 10, default=2, whole=True)),
         **{part: _attributes(table, part) for part in PARTS},
     )
     table.end()

@@ -23,5 +23,9 @@ CREATE TRIGGER signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON signa
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER comments_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON comments
     EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER validations_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON validations
+    EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER validation_signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON validation_signatures
+    EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     EXECUTE FUNCTION chromogen_no_change();

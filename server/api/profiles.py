@@ -8,6 +8,7 @@ from server.api.calibrations import CalibrationMethods
 from server.api.convert_comparison import change_messages, comparison_message, difference_messages
 from server.api.convert_profile import STATES, criteria_in, name_of, profile_of, revision_of, view_message
 from server.api.gate import Call
+from server.api.validations import ValidationMethods
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, Profile, built_in
 from server.domain.result import ResultId
@@ -17,16 +18,24 @@ from server.services.calibrations import CalibrationService
 from server.services.comparison import changes, compared, differences
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
+from server.services.validations import ValidationService
 
 MOST_COMPARED = 200
 LONGEST_REASON = 500
 
 
-class ProfileServicer(CalibrationMethods):
+class ProfileServicer(CalibrationMethods, ValidationMethods):
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: ProfileService, results: ResultService, calibrations: CalibrationService) -> None:
-        super().__init__(calibrations)
+    def __init__(
+        self,
+        service: ProfileService,
+        results: ResultService,
+        calibrations: CalibrationService,
+        validations: ValidationService,
+    ) -> None:
+        CalibrationMethods.__init__(self, calibrations)
+        ValidationMethods.__init__(self, validations)
         self._service, self._results = service, results
 
     def CreateProfile(self, request: pb.CreateProfileRequest, call: Call) -> pb.CreateProfileResponse:

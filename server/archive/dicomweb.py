@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from server.archive.levels import needed
-from server.archive.listing import FIELDS, Listed, listed, text_of
+from server.archive.listing import FIELDS, Listed, check_is, listed, text_of
 from server.archive.locate import locate
 from server.archive.multipart import Broken, boundary_of, only_part
 from server.archive.spool import Spool, Writer
@@ -170,7 +170,7 @@ class DicomWebArchive:
         header = each.header
         path = f"{_path((header.study_uid, header.series_uid))}/instances/{quote(header.sop_instance_uid)}"
         key = f"{self._name}\n{each.key}"
-        self._spool.bring(key, target, lambda writer: self._download(path, writer), lambda part: _check(part, each))
+        self._spool.bring(key, target, lambda writer: self._download(path, writer), lambda part: check_is(part, each))
 
     def _download(self, path: str, writer: Writer) -> None:
         what = "an instance"
@@ -189,25 +189,6 @@ class DicomWebArchive:
                     writer.write(chunk)
             except Broken as error:
                 raise wrong(what, f"is broken: {error}") from None
-
-
-def _check(part: Path, each: Listed) -> None:
-    """Raises Failed ARCHIVE_ANSWER (retryable) where it isn't the instance that was listed."""
-    try:
-        came = read_instance_header(part)
-    except Refused:
-        raise wrong("an instance", "is no DICOM file, or a broken one") from None
-    asked = each.header
-    pairs = [
-        (asked.sop_instance_uid, came.sop_instance_uid),
-        (asked.series_uid, came.series_uid),
-        (asked.study_uid, came.study_uid),
-    ]
-    if each.complete:
-        pairs += [(asked.container_id, came.container_id)] if asked.container_id else []
-        pairs += [(str(asked.size), str(came.size)), (asked.flavour, came.flavour)]
-    if any(a != b for a, b in pairs):
-        raise wrong("an instance", "is another instance than it lists, or it changed meanwhile")
 
 
 def _path(series: SeriesName) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from server.archive.web import wrong
-from server.domain.errors import ChromogenError
-from server.slides.dicom_header import InstanceHeader, guarded, identify
+from server.domain.errors import ChromogenError, Refused
+from server.slides.dicom_header import InstanceHeader, guarded, identify, read_instance_header
 
 FIELDS = {
     "00080005": "SpecificCharacterSet",
@@ -78,3 +78,22 @@ def text_of(row: Mapping[str, Any], tag: str) -> str:
         return str(values[0] or "").strip()
     except (AttributeError, TypeError, KeyError, IndexError):
         raise wrong("a list", "is no DICOM JSON") from None
+
+
+def check_is(part: Path, each: Listed) -> None:
+    """Raises Failed ARCHIVE_ANSWER (retryable) where it isn't the instance that was listed."""
+    try:
+        came = read_instance_header(part)
+    except Refused:
+        raise wrong("an instance", "is no DICOM file, or a broken one") from None
+    asked = each.header
+    pairs = [
+        (asked.sop_instance_uid, came.sop_instance_uid),
+        (asked.series_uid, came.series_uid),
+        (asked.study_uid, came.study_uid),
+    ]
+    if each.complete:
+        pairs += [(asked.container_id, came.container_id)] if asked.container_id else []
+        pairs += [(str(asked.size), str(came.size)), (asked.flavour, came.flavour)]
+    if any(a != b for a, b in pairs):
+        raise wrong("an instance", "is another instance than it lists, or it changed meanwhile")

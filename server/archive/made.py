@@ -1,6 +1,7 @@
 """Makes an archive of what the site says of it."""
 
 import ssl
+from typing import TYPE_CHECKING
 
 import urllib3
 
@@ -8,8 +9,11 @@ from server.archive.credentials import Anonymous, ClientCredentials, Credentials
 from server.archive.dicomweb import DicomWebArchive
 from server.archive.spool import Spool
 from server.archive.web import Web
-from server.site import WebArchive
+from server.site import DimseAddress, WebArchive
 from server.tls import sender_context
+
+if TYPE_CHECKING:
+    from server.archive.dimse import DimseArchive
 
 
 def web_archive(named: WebArchive, spool: Spool) -> DicomWebArchive:
@@ -17,6 +21,14 @@ def web_archive(named: WebArchive, spool: Spool) -> DicomWebArchive:
     context = _context(named)
     web = Web(named.url, credentials=_credentials(named, context), timeout_s=named.timeout_s, context=context)
     return DicomWebArchive(named.name, web, spool, by_container=named.by_container)
+
+
+def dimse_archive(named: DimseAddress, spool: Spool) -> "DimseArchive":
+    """Raises Refused SETTING_INVALID for certificates that can't be used."""
+    from server.archive.association import Peer  # pynetdicom takes a while to import, and few sites need it
+    from server.archive.dimse import DimseArchive
+
+    return DimseArchive(named.name, Peer(named, sender_context(named, named.table)), spool)
 
 
 def _context(named: WebArchive) -> ssl.SSLContext | None:

@@ -18,6 +18,7 @@ from server.site import (
     ArchiveDestination,
     ArchiveFolder,
     Destination,
+    DimseAddress,
     Laboratory,
     MllpDestination,
     NamedArchive,
@@ -59,6 +60,8 @@ def archive(found: NamedArchive, wanted: Settings, *, stores: bool) -> Found:
             return folder(found, stores=stores)
         case WebArchive():
             return web(found, wanted)
+        case DimseAddress():
+            return dimse(found, wanted)
         case _:
             assert_never(found)
 
@@ -72,6 +75,18 @@ def web(found: WebArchive, wanted: Settings) -> Found:
     plain = found.url.startswith("http://") and not is_loopback(found.host)
     advice = f"patients and the account cross the network readable: make {key_of(found.table, 'url')} https"
     return Found(text=f"{found.url} answers", advice=advice if plain else "")
+
+
+def dimse(found: DimseAddress, wanted: Settings) -> Found:
+    """It takes an association of ours, and answers an echo."""
+    where = f"{found.aet} at {found.host}:{found.port}"
+    try:
+        archive_of(found, spool_of(wanted)).ping()
+    except Failed as error:
+        raise Failed(error.reason, f"{where}: {error.message}; see {found.table}") from None
+    plain = found.tls_ca is None and not is_loopback(found.host)
+    advice = f"patients cross the network readable: set {key_of(found.table, 'tls_ca')}"
+    return Found(text=f"{where} answers", advice=advice if plain else "")
 
 
 def folder(found: ArchiveFolder, *, stores: bool) -> Found:

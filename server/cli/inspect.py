@@ -1,6 +1,7 @@
 """`chromogen inspect`: what was understood of a slide, and why it would be refused."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import click
 from inference.assay import USUAL_MARKER, assay_of
 from inference.errors import ChromogenError, Reason, Refused
 from inference.geometry import Size
-from inference.model import Resolution, read_model, shipped_models
+from inference.model import read_model, shipped_models
 from inference.overlay import write_png
+from inference.slide import Rgb
 from server.report.result_json import slide_json
+from server.settings import Slides
 from server.slides.found_image import FoundImage
 from server.slides.inspection import Inspection, Reading, size_text, thumbnail
 from server.slides.inspection import inspect as inspect_slide
@@ -29,6 +32,7 @@ Json = dict[str, Any]
 @click.option("--optical-path", metavar="ID", help="of a DICOM slide with several")
 @click.option("--focal-plane", type=int, metavar="N", help="of a DICOM slide with several, from 1")
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="write a thumbnail of what would be read")
+@click.option("--untried", envvar="CHROMOGEN_SLIDES_UNTRIED", default="", help="formats to read that were never tried")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 def inspect(
     slide: Path,
@@ -38,6 +42,7 @@ def inspect(
     optical_path: str | None,
     focal_plane: int | None,
     png: Path | None,
+    untried: str,
     as_json: bool,
 ) -> None:
     """Say what is understood of SLIDE: its images, what would be read for a marker, or why it would be refused (exit
@@ -45,24 +50,25 @@ def inspect(
     """
     resolution = read_model(shipped_models(), assay_of(marker, "--marker").model).resolution
     view = View(pyramid=pyramid, optical_path=optical_path, focal_plane=focal_plane)
-    found = inspect_slide(slide, resolution, mpp=mpp, view=view)
+    names = Slides(untried=untried).names
+    found = inspect_slide(slide, resolution, mpp=mpp, view=view, untried=names)
     if as_json:
         click.echo(dumps(inspection_json(slide, found)))
     else:
         for line in _lines(slide, found):
             click.echo(line)
     if png is not None:
-        _write_thumbnail(png, slide, resolution, mpp, view)
+        _write_thumbnail(png, partial(thumbnail, slide, resolution, mpp=mpp, view=view, untried=names))
     if found.refused is not None:
         raise found.refused
 
 
-def _write_thumbnail(png: Path, slide: Path, resolution: Resolution, mpp: float | None, view: View) -> None:
+def _write_thumbnail(png: Path, make: Callable[[], Rgb]) -> None:
     """What can't be shown is said, and the slide's own refusal follows. Raises Refused OUTPUT_NOT_WRITABLE."""
     if not png.parent.is_dir():
         raise Refused(Reason.OUTPUT_NOT_WRITABLE, f"{png.parent} isn't there: make the folder of --png")
     try:
-        picture = thumbnail(slide, resolution, mpp=mpp, view=view)
+        picture = make()
     except ChromogenError as error:
         click.echo(f"no thumbnail: {error}", err=True)
         return

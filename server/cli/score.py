@@ -25,7 +25,7 @@ from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.pipeline import score_slide
 from server.report.control_text import control_notes
-from server.settings import Engine
+from server.settings import Engine, Slides
 from server.slides.opening import open_slide
 from server.slides.view import View
 from server.tls import engine_secure
@@ -74,6 +74,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
+@click.option("--untried", envvar="CHROMOGEN_SLIDES_UNTRIED", default="", help="formats to read that were never tried")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -90,6 +91,7 @@ def score(
     out: Path | None,
     as_dicom: bool,
     outlines: bool,
+    untried: str,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
@@ -110,7 +112,13 @@ def score(
     if as_dicom and out is None:
         raise click.UsageError("--dicom writes objects: name their folder by --out")
     with ExitStack() as stack:
-        opened = open_slide(slide, read_model(shipped_models(), assay.model).resolution, mpp=mpp, view=view)
+        opened = open_slide(
+            slide,
+            read_model(shipped_models(), assay.model).resolution,
+            mpp=mpp,
+            view=view,
+            untried=Slides(untried=untried).names,
+        )
         stack.callback(opened.close)
         source = source_of(slide, opened.facts) if as_dicom else []
         if out:

@@ -40,6 +40,7 @@ class SlideIdentity:
     specimen_id: str = "INVENTED-S26-1-A"
     accession_number: str = "INVENTED-S26-1"
     patient_id: str = "INVENTED-1"
+    patient_issuer: str = "DEMO-LAB"
     family_name: str = "TEST-INVENTED"
     given_name: str = "Drawn"
     birth_date: date = date(1960, 1, 1)
@@ -94,6 +95,8 @@ def _identify(ds: Dataset, identity: SlideIdentity, level: LevelFacts) -> None:
     ds.SOPInstanceUID = identity.uid(f"level/{level.index}")
     ds.PatientName = f"{identity.family_name}^{identity.given_name}"
     ds.PatientID, ds.PatientSex = identity.patient_id, identity.sex
+    if identity.patient_issuer:
+        ds.IssuerOfPatientID = identity.patient_issuer
     ds.PatientBirthDate = identity.birth_date.strftime("%Y%m%d")
     ds.StudyInstanceUID, ds.SeriesInstanceUID = identity.study_uid, identity.series_uid
     ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = "1", identity.accession_number, ""

@@ -16,6 +16,7 @@ from server.domain.ports import Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.session import Session
+from server.domain.validation import Computed, Validation, ValidationId
 from server.domain.views import (
     AuditEntry,
     AuditFilter,
@@ -123,6 +124,24 @@ class ProfileRepository(Protocol):
 
     def set_state(self, actor: Caller, name: str, revision: int, change: StateChange) -> ProfileView:
         """Raises Refused PROFILE_STATE, ETAG_MISMATCH."""
+        ...
+
+
+class ValidationRepository(Protocol):
+    """Validations of profiles. Raises Refused VALIDATION_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def keep(self, actor: Caller, computed: Computed, request_id: str) -> Validation:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def get(self, actor: Caller, validation_id: ValidationId) -> Validation: ...
+
+    def list(self, actor: Caller, name: str, revision: int) -> Sequence[Validation]:
+        """Newest first."""
+        ...
+
+    def sign(self, actor: Caller, validation_id: ValidationId) -> Validation:
+        """Once a person: signing again changes nothing."""
         ...
 
 

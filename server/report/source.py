@@ -17,6 +17,7 @@ from inference.slide import SlideFacts
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import ServiceReason
 from server.domain.order import Order
+from server.domain.patients import PatientRules, compared
 from server.domain.result import Result
 from server.report.identity import write
 from server.report.reportable import reportable, valid
@@ -104,18 +105,18 @@ def kept_source(result: Result) -> list[Dataset]:
 
 
 def check_same_specimen(order: Order, source: Sequence[Dataset]) -> None:
-    """Raise Refused SPECIMEN_MISMATCH where an identifier that the order and the slide both give differs.
-
-    Patients are compared where the identifiers may come from one authority: two that differ by name issue numbers
-    apart.
-    """
+    """Raise Refused SPECIMEN_MISMATCH where an identifier that the order and the slide both give differs."""
     asked, containers = order.request, {_text(h, "ContainerIdentifier") for h in source}
     specimens = {_text(s, "SpecimenIdentifier") for h in source for s in h.get("SpecimenDescriptionSequence") or []}
     _check_one_of("container identifier", (asked.specimen.container_id, asked.slide.container_id), containers)
     _check_one_of("specimen identifier", (asked.specimen.id,), specimens)
-    issuers = {_text(h, "IssuerOfPatientID") for h in source} - {""}
-    if not asked.patient.id_authority or issuers <= {asked.patient.id_authority}:
-        _check_one_of("patient identifier", (asked.patient.id,), {_text(h, "PatientID") for h in source})
+    _check_one_of("patient identifier", (asked.patient.id,), {_text(h, "PatientID") for h in source})
+
+
+def check_same_patient(order: Order, source: Sequence[Dataset], rules: PatientRules) -> tuple[str, ...]:
+    """Warnings of what order and slide don't both say of the patient. Raises Refused as `compared`."""
+    ids, issuers = ({_text(h, key) for h in source} - {""} for key in ("PatientID", "IssuerOfPatientID"))
+    return compared(order.request.patient, ids, issuers, rules)
 
 
 def _check_one_of(name: str, asked: tuple[str, ...], found: set[str]) -> None:

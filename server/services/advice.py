@@ -140,6 +140,8 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.PROFILE_UNKNOWN: Advice(Kind.NOT_FOUND, "check the profile's name and revision"),
     _S.PROFILE_STATE: Advice(_STATE, "read the profile again: its state does not allow this"),
     _S.RESULT_STATE: Advice(_STATE, "read the result again: its state does not allow this"),
+    _S.VALIDATION_UNKNOWN: Advice(Kind.NOT_FOUND, "check the validation's identifier"),
+    _S.VALIDATION_IMPOSSIBLE: Advice(_STATE, "validate over slides of one marker and model, as many as are asked for"),
     _S.JOB_UNKNOWN: Advice(Kind.NOT_FOUND, "check the job's identifier"),
     _S.JOB_STATE: Advice(_STATE, "wait until the job is DONE; of one that failed correct what its reason names"),
     _S.NUCLEI_MISSING: Advice(Kind.DATA_LOSS, "the operator restores the results' folder from its backup"),

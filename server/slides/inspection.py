@@ -15,6 +15,7 @@ from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC
 from server.slides.inspect_dicom import images_in_dicom
 from server.slides.inspect_tiff import format_of_tiff, images_in_tiff
 from server.slides.opening import open_framed
+from server.slides.openslide_slide import TRIED, UNTRIED, format_by_openslide
 from server.slides.scanner import scanner_of
 from server.slides.tiff_slide import MAGICS
 from server.slides.view import View
@@ -48,7 +49,14 @@ class Inspection:
     refused: ChromogenError | None = None
 
 
-def inspect(path: Path, resolution: Resolution, *, mpp: float | None = None, view: View | None = None) -> Inspection:
+def inspect(
+    path: Path,
+    resolution: Resolution,
+    *,
+    mpp: float | None = None,
+    view: View | None = None,
+    untried: frozenset[str] = frozenset(),
+) -> Inspection:
     """As `open_slide` would open it. Raises Refused NOT_A_SLIDE where there is no such file or folder."""
     if not path.exists():
         raise Refused(
@@ -57,7 +65,7 @@ def inspect(path: Path, resolution: Resolution, *, mpp: float | None = None, vie
     kind, images = _understood(path)
     found = Inspection(format=kind, scanner=scanner_of(path), images=tuple(images))
     try:
-        slide = open_framed(path, resolution, mpp=mpp, view=view)
+        slide = open_framed(path, resolution, mpp=mpp, view=view, untried=untried)
     except ChromogenError as error:
         return replace(found, refused=error)
     try:
@@ -69,7 +77,14 @@ def inspect(path: Path, resolution: Resolution, *, mpp: float | None = None, vie
         slide.close()
 
 
-def thumbnail(path: Path, resolution: Resolution, *, mpp: float | None = None, view: View | None = None) -> Rgb:
+def thumbnail(
+    path: Path,
+    resolution: Resolution,
+    *,
+    mpp: float | None = None,
+    view: View | None = None,
+    untried: frozenset[str] = frozenset(),
+) -> Rgb:
     """At most THUMBNAIL_PX a side; also of a slide that is too coarse or says no pixel size.
 
     Raises Refused where nothing can be read.
@@ -77,7 +92,7 @@ def thumbnail(path: Path, resolution: Resolution, *, mpp: float | None = None, v
     anything = replace(resolution, coarsest=inf)
     for side in (mpp, mpp or _ANY_UM):
         try:
-            slide = open_framed(path, anything, mpp=side, view=view)
+            slide = open_framed(path, anything, mpp=side, view=view, untried=untried)
         except Refused as error:
             if error.reason is Reason.NO_PIXEL_SIZE and side is None:
                 continue
@@ -103,9 +118,13 @@ def _understood(path: Path) -> tuple[str, Sequence[FoundImage]]:
         head = file.read(PREAMBLE + len(MAGIC))
     if head[PREAMBLE:] == MAGIC:
         return "DICOM", list(_without_errors(images_in_dicom(path)))
-    if head.startswith(MAGICS):
+    tiff, picture = head.startswith(MAGICS), head.startswith((PNG_MAGIC, JPEG_MAGIC))
+    vendor = format_by_openslide(path, head, tiff=tiff, picture=picture)
+    if vendor:
+        return f"{(TRIED | UNTRIED)[vendor]}, read by OpenSlide", ()
+    if tiff:
         return format_of_tiff(path), list(_without_errors(images_in_tiff(path)))
-    if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
+    if picture:
         return "PNG" if head.startswith(PNG_MAGIC) else "JPEG", ()
     return "unknown", ()
 

@@ -15,23 +15,31 @@ from server.slides.dicom_header import MAGIC, PREAMBLE
 from server.slides.dicom_slide import open_dicom
 from server.slides.framed_slide import FramedSlide
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC, open_picture
+from server.slides.openslide_slide import format_by_openslide, open_by_openslide
 from server.slides.pixel_size import check_given
 from server.slides.tiff_slide import MAGICS, open_tiff
 from server.slides.view import View
 
 
 def open_slide(
-    path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False, view: View | None = None
+    path: Path,
+    resolution: Resolution,
+    *,
+    mpp: float | None = None,
+    icc: bool = False,
+    view: View | None = None,
+    untried: frozenset[str] = frozenset(),
 ) -> Slide:
     """Open a slide for reading near the working resolution of a model.
 
     Parameters
     ----------
-    path : a DICOM file or folder, SVS, TIFF, PNG or JPEG.
+    path : a DICOM file or folder, SVS, TIFF, NDPI, PNG or JPEG.
     resolution : the model's; what is finer is brought to it, what is coarser than it takes is refused.
     mpp : µm per pixel of the largest level; overrides what the file says, and is required for PNG and JPEG.
     icc : convert the pixels from the slide's ICC profile to sRGB.
     view : which pyramid, optical path and focal plane of a DICOM slide; by rule where it isn't given.
+    untried : formats, by OpenSlide's names, that are read though no file of theirs was ever tried.
 
     Raises
     ------
@@ -39,17 +47,23 @@ def open_slide(
         NOT_A_SLIDE, SEVERAL_SLIDES, SLIDE_DAMAGED, UNSUPPORTED_SYNTAX, WRONG_COLOUR_SPACE, NOT_BRIGHTFIELD,
         NO_PIXEL_SIZE, TOO_COARSE.
     """
-    return open_framed(path, resolution, mpp=mpp, icc=icc, view=view)
+    return open_framed(path, resolution, mpp=mpp, icc=icc, view=view, untried=untried)
 
 
 def open_framed(
-    path: Path, resolution: Resolution, *, mpp: float | None = None, icc: bool = False, view: View | None = None
+    path: Path,
+    resolution: Resolution,
+    *,
+    mpp: float | None = None,
+    icc: bool = False,
+    view: View | None = None,
+    untried: frozenset[str] = frozenset(),
 ) -> FramedSlide:
     """`open_slide` for those who look inside: counts of decoded frames."""
     if mpp is not None:
         check_given(mpp)
     try:
-        opener = _opener(path)
+        opener = _opener(path, untried)
         if opener is None:
             return open_dicom(path, resolution, mpp=mpp, icc=icc, view=view)
         _check_one_view(path, view)
@@ -70,7 +84,7 @@ def _check_one_view(path: Path, view: View | None) -> None:
         raise Refused(Reason.SEVERAL_SLIDES, message)
 
 
-def _opener(path: Path) -> _Opener | None:
+def _opener(path: Path, untried: frozenset[str]) -> _Opener | None:
     """None for DICOM."""
     if path.is_dir():
         return None
@@ -78,9 +92,11 @@ def _opener(path: Path) -> _Opener | None:
         head = file.read(PREAMBLE + len(MAGIC))
     if head[PREAMBLE:] == MAGIC:
         return None
-    if head.startswith(MAGICS):
-        return open_tiff
-    if head.startswith((PNG_MAGIC, JPEG_MAGIC)):
-        return open_picture
+    tiff, picture = head.startswith(MAGICS), head.startswith((PNG_MAGIC, JPEG_MAGIC))
+    vendor = format_by_openslide(path, head, tiff=tiff, picture=picture)
+    if vendor:
+        return lambda path, *a, **more: open_by_openslide(path, vendor, *a, untried=untried, **more)
+    if tiff or picture:
+        return open_tiff if tiff else open_picture
     what = "is empty" if not head else "is neither DICOM, SVS, TIFF, PNG nor JPEG"
     raise Refused(Reason.NOT_A_SLIDE, f"{path.name} {what}: name a slide, or the folder of its DICOM instances")

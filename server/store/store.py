@@ -16,11 +16,13 @@ from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, OrderState
-from server.store import abandoned, cancel, controls, finish, orders, outbox, profiles, results
+from server.domain.validation import Validation
+from server.store import abandoned, cancel, controls, finish, orders, outbox, profiles, results, validations
 from server.store.abandoned import Abandoned
 from server.store.database import called, transaction
 from server.store.migrate import Tables
 from server.store.notify import Notify, notified, notify_nobody
+from server.store.validation_tables import validations as validation_table
 
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
@@ -112,11 +114,14 @@ class PostgresStore:
     def finish(self, claim: Claim, result: Result, deliveries: Sequence[Delivery]) -> None:
         """Raises Failed ATTEMPT_LOST; Failed DELIVERY_FAILED when a file to be sent is missing.
 
-        Nothing is half-written.
+        Nothing is half-written. A value of our own that the database can't hold is no fault of the order's.
         """
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         given = finish.given(claim, result, list(zip(deliveries, digests, strict=True)))
-        done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
+        try:
+            done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
+        except Refused as error:
+            raise Failed(ServiceReason.DATABASE_FAILED, error.message) from None
         if done is None or not done["done"]:
             raise orders.lost(claim)
 
@@ -138,7 +143,8 @@ class PostgresStore:
         if reason in (ServiceReason.SLIDE_NOT_FOUND, ServiceReason.CONTROL_PENDING):
             longest_s, pause_s = self._slide_wait_s, None
         elif state is OrderState.QUEUED and reason in OUTAGES:
-            longest_s, pause_s = self._outage_wait_s, orders.OUTAGE_PAUSE_S
+            longest_s = self._outage_wait_s
+            pause_s = None if reason == ServiceReason.DATABASE_FAILED else orders.OUTAGE_PAUSE_S
         else:
             return False
         with self._of(claim) as connection:
@@ -196,6 +202,10 @@ class PostgresStore:
     def add_profile(self, profile: Profile) -> None:
         with transaction(self._engine, lab=profile.key.lab) as connection:
             profiles.add(connection, profile)
+
+    def validations(self, lab: str, name: str, revision: int) -> list[Validation]:
+        with transaction(self._engine, lab=lab) as connection:
+            return validations.found(connection, validation_table.c.lab == lab, name, revision)
 
     def result(self, result_id: ResultId) -> Result:
         with transaction(self._engine) as connection:

@@ -42,6 +42,8 @@ from server.store.result_tables import histograms as histograms
 from server.store.result_tables import results as results
 from server.store.result_tables import scores as scores
 from server.store.result_tables import signatures as signatures
+from server.store.validation_tables import validation_signatures as validation_signatures
+from server.store.validation_tables import validations as validations
 
 
 def _state_in(*states: StrEnum) -> TextClause:
@@ -60,6 +62,8 @@ APPEND_ONLY = (
     "artifacts",
     "signatures",
     "comments",
+    "validations",
+    "validation_signatures",
     "audit",
 )
 

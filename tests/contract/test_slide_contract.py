@@ -1,11 +1,13 @@
 """What every open slide does, whatever file it lies in: one set of checks on DICOM, TIFF and PNG of one picture.
 
 DICOM comes in order in one file (`dicom`, by our index) and by wsidicom: split over files by wsidicom itself (`parts`),
-with positions in any order (`sparse`), and with frames that overlap beside the grid (`scattered`).
+with positions in any order (`sparse`), and with frames that overlap beside the grid (`scattered`). NDPI comes by
+OpenSlide.
 """
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import imagecodecs
@@ -25,10 +27,12 @@ from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable, Slide
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.slides.framed_slide import FramedSlide
+from tests.ndpi import write_ndpi
 from tests.opened import open_framed
 
 WIDTH, HEIGHT, FRAME = 700, 500, 128
-KINDS = ["dicom", "tiff", "png", "parts", "sparse", "scattered"]
+BY_OPENSLIDE = ["ndpi"] if find_spec("openslide") else []
+KINDS = ["dicom", "tiff", "png", "parts", "sparse", "scattered", *BY_OPENSLIDE]
 FINE = ["dicom fine", "tiff fine", "png fine", "parts fine", "scattered fine", "dicom resampled", "tiff resampled"]
 SAME_FRAMES = ["tiff", "parts", "sparse"]
 PART, STEP = 7, 100  # frames of a part of `parts`; px from one frame of `scattered` to the next
@@ -66,7 +70,8 @@ def files(tmp_path_factory) -> dict[str, Path]:
     (folder / "slide.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(decoded)))
     write_sparse(folder / "dicom" / "level-0.dcm", folder / "sparse.dcm")
     write_scattered(folder / "dicom" / "level-0.dcm", decoded, folder / "scattered.dcm")
-    names = {"dicom": "dicom", "parts": "parts", "tiff": "slide.tif", "png": "slide.png"}
+    write_ndpi(folder / "slide.ndpi", Picture().rgb)
+    names = {"dicom": "dicom", "parts": "parts", "tiff": "slide.tif", "png": "slide.png", "ndpi": "slide.ndpi"}
     return {kind: folder / names.get(kind, f"{kind}.dcm") for kind in KINDS}
 
 

@@ -11,6 +11,7 @@ from inference.engines.factory import Engines
 from inference.model import Resolution
 from inference.slide import Slide
 from server.domain.errors import Refused, ServiceReason
+from server.domain.patients import PatientRules
 from server.domain.ports import Claim, SlideQuery
 from server.domain.profile import ProfileRules
 from server.pipeline import CaseServices, attempt_folder, run_case
@@ -38,6 +39,7 @@ def case_services_of(store: PostgresStore, folder: Path) -> CaseServices:
         store=store,
         source=lambda lab: EmptyArchive(),
         rules=lambda lab: ProfileRules(),
+        patients=lambda lab: PatientRules(),
         open_slide=no_slide,
         engine=Engines().of,
         reporting=Reporting(),

@@ -10,7 +10,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Expired, ProfileRules
-from server.site import MESSAGES, OBJECTS, Address, Listener, Site, WebArchive, plain_site
+from server.site import MESSAGES, OBJECTS, Address, DimseAddress, Listener, Site, WebArchive, plain_site
 from server.site_file import read_site, site_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "site.example.toml"
@@ -98,7 +98,7 @@ def test_the_example_says_what_goes_where() -> None:
     assert site.laboratory("NORTH").profiles.scanner == ("Manufacturer", "ManufacturerModelName")
     assert site.archives_of("SOUTH") == ("south", "shared", "pacs")
     assert site.destinations_of("SOUTH") == ("south-lis", "south")
-    assert set(site.archives_of("*")) == {"north", "south", "shared", "pacs"}
+    assert set(site.archives_of("*")) == {"north", "south", "shared", "pacs", "old-pacs"}
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('artifacts = ["ORU"]', ""), "[[routes]] number 1 artifacts: is missing"),
         (('artifacts = ["ORU"]', 'artifacts = ["CELLS"]'), "[[routes]] number 1 artifacts: CELLS never leaves"),
         (('to = ["lis"]', 'to = ["pacs"]'), "[[routes]] number 1 to: 'pacs' doesn't exist; known are a, lis"),
-        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, MAP, SEG, SR, and no ORU"),
+        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SEG, SR, and no ORU"),
         (("[[routes]]", "[route]"), "the site file route: is unknown; known are archives, destinations"),
         (("[[routes]]", "[routes]"), "the site file routes: is no list of tables: write [[routes]]"),
         (("[destinations.lis]", "[archives.a]"), "is not TOML: Cannot declare"),  # a name that stands twice
@@ -295,6 +295,24 @@ def test_each_mistake_of_a_pacs_is_told_and_no_secret_repeated(
     found = told(tmp_path, web_site(WEB.replace(*change, 1)))
     assert said in found
     assert "secret" not in found.replace("client_secret_file", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('aet = "PACS"', ""), "[archives.a] aet: is missing"),
+        (('aet = "PACS"', 'aet = "SEVENTEEN-LETTERS"'), "[archives.a] aet: is no AE title"),
+        (('aet = "PACS"', 'aet = "A\\\\B"'), "[archives.a] aet: is no AE title"),
+        (("port = 104", "port = 0"), "[archives.a] port: is no whole number"),
+        (("port = 104", 'port = 104\nlisten = "11112"'), "[archives.a] listen: '11112' is not host"),
+    ],
+)
+def test_each_mistake_of_a_dimse_pacs_is_told(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    text = '[archives.a]\nkind = "dimse"\nhost = "pacs.invalid"\nport = 104\naet = "PACS"\n'
+    (found,) = site_from(tmp_path, web_site(text)).archives
+    assert isinstance(found, DimseAddress)
+    assert (found.aet, found.our_aet, found.move) == ("PACS", "CHROMOGEN", False)
+    assert said in told(tmp_path, web_site(text.replace(*change, 1)))
 
 
 def test_every_certificate_of_the_site_is_named_by_the_key_that_sets_it(tmp_path: Path) -> None:

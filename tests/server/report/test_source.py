@@ -2,7 +2,6 @@
 standard.
 """
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +15,19 @@ from pydicom import Dataset, dcmread
 from inference.errors import Reason, Refused
 from inference.geometry import Size
 from server.domain.errors import ServiceReason
+from server.domain.patients import PatientRules
 from server.domain.result import Result
 from server.report.ann import build_ann
 from server.report.identity import derived_uid, write
 from server.report.seg import build_seg
-from server.report.source import SlideGeometry, check_same_specimen, geometry, main_image, read_source
+from server.report.source import (
+    SlideGeometry,
+    check_same_patient,
+    check_same_specimen,
+    geometry,
+    main_image,
+    read_source,
+)
 from server.report.sr import build_sr
 from tests.made import CONTAINER, MPP, WIDTH, made_header, made_order, made_result
 
@@ -222,16 +229,47 @@ def _write_slide(header: Dataset, path: Path) -> None:
     write(header, path)
 
 
+KNOWN = ("INVENTED-1", "LAB")
+
+
 @pytest.mark.parametrize(
-    ("authority", "issuer", "refused"),
-    [("", "", True), ("LAB", "LAB", True), ("LAB", "", True), ("LAB", "ELSEWHERE", False)],
+    ("asked", "slide", "answer"),
+    [
+        (KNOWN, KNOWN, ""),
+        (KNOWN, ("INVENTED-2", "LAB"), "identifier is not the slide's"),
+        (KNOWN, ("INVENTED-2", ""), "identifier is not the slide's"),
+        (KNOWN, ("INVENTED-2", "ELSEWHERE"), "identifier is not the slide's"),
+        (KNOWN, ("INVENTED-1", "ELSEWHERE"), "issued by another authority"),
+        (KNOWN, ("INVENTED-1", "LAB-HIS"), ""),  # a name of the same
+        (KNOWN, ("INVENTED-1", ""), "PATIENT_ISSUER_MISSING"),
+        (("INVENTED-1", ""), KNOWN, "PATIENT_ISSUER_MISSING"),
+        (("INVENTED-1", ""), ("INVENTED-1", ""), "PATIENT_ISSUER_MISSING"),
+        (KNOWN, ("", ""), "PATIENT_ID_MISSING"),
+        (KNOWN, ("", "LAB"), "PATIENT_ID_MISSING"),
+    ],
 )
-def test_a_slide_of_another_patient_is_refused_where_their_numbers_come_from_one_authority(
-    authority: str, issuer: str, refused: bool
+def test_12_5_patients_are_compared_by_identifier_and_by_who_issued_it(
+    asked: tuple[str, str], slide: tuple[str, str], answer: str
 ) -> None:
-    header = made_header()
-    header.PatientID, header.IssuerOfPatientID = "INVENTED-2", issuer
-    order = made_order()
-    asked = replace(order.request, patient=replace(order.request.patient, id="INVENTED-1", id_authority=authority))
-    with pytest.raises(Refused, match="patient identifier") if refused else nullcontext():
-        check_same_specimen(replace(order, request=asked), [header])
+    header, order, issuers = made_header(), made_order(), frozenset({"LAB", "LAB-HIS"})
+    header.PatientID, header.IssuerOfPatientID = slide
+    patient = replace(order.request.patient, id=asked[0], id_authority=asked[1])
+    order = replace(order, request=replace(order.request, patient=patient))
+    if " " in answer:
+        with pytest.raises(Refused, match=answer) as refused:
+            check_same_patient(order, [header], PatientRules(issuers=issuers))
+        assert "INVENTED" not in refused.value.message
+        return
+    warnings = check_same_patient(order, [header], PatientRules(issuers=issuers))
+    assert warnings == ((answer,) if answer else ())
+    if warnings:
+        with pytest.raises(Refused, match="which the site asks for"):
+            check_same_patient(order, [header], PatientRules(issuers=issuers, required=True))
+
+
+def test_without_rules_of_the_site_two_names_are_two_authorities() -> None:
+    header, order = made_header(), made_order()
+    header.PatientID, header.IssuerOfPatientID = "INVENTED-1", "LAB-HIS"
+    patient = replace(order.request.patient, id="INVENTED-1", id_authority="LAB")
+    with pytest.raises(Refused, match="another authority"):
+        check_same_patient(replace(order, request=replace(order.request, patient=patient)), [header], PatientRules())

@@ -14,6 +14,15 @@ def add_used_rows(engine: sa.Engine, lab: str) -> None:
     with transaction(engine, lab=lab) as connection:
         chosen = connection.exec_driver_sql("SELECT id FROM results LIMIT 1").scalar_one()
         job = {"id": str(uuid.uuid4()), "kind": "CALIBRATION", "request_id": "1", "given": {}}
-        rows = {"jobs": job, "comments": {"result_id": chosen, "said": "-"}, "web_sessions": {"key": lab, "roles": []}}
+        range_ = {"marker": "ER", "kind": "positive", "measure": "POSITIVE", "least_cells": 1, "request_id": "1"}
+        rows = {
+            "jobs": job,
+            "comments": {"result_id": chosen, "said": "-"},
+            "web_sessions": {"key": lab, "roles": []},
+            "control_ranges": range_,
+        }
+        validation = {"id": str(uuid.uuid4()), "name": "er", "revision": 1, "marker": "ER", "model_sha256": "0"}
+        rows["validations"] = validation | {"found": {}, "request_id": "1"}
+        rows["validation_signatures"] = {"validation_id": validation["id"]}
         for table, row in rows.items():
             connection.execute(sa.insert(metadata.tables[table]), row | told)

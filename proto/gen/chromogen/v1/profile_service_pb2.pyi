@@ -2,6 +2,7 @@ import datetime
 
 from chromogen.v1 import calibration_pb2 as _calibration_pb2
 from chromogen.v1 import profile_pb2 as _profile_pb2
+from chromogen.v1 import validation_pb2 as _validation_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -312,3 +313,53 @@ class AdoptCalibrationResponse(_message.Message):
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     profile: _profile_pb2.Profile
     def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class ScoredSlide(_message.Message):
+    __slots__ = ("result_id", "scores")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    scores: _containers.RepeatedCompositeFieldContainer[_calibration_pb2.RegionScore]
+    def __init__(self, result_id: _Optional[str] = ..., scores: _Optional[_Iterable[_Union[_calibration_pb2.RegionScore, _Mapping]]] = ...) -> None: ...
+
+class ValidateProfileRequest(_message.Message):
+    __slots__ = ("request_id", "profile", "marker", "slides")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    SLIDES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    profile: ProfileRevision
+    marker: str
+    slides: _containers.RepeatedCompositeFieldContainer[ScoredSlide]
+    def __init__(self, request_id: _Optional[str] = ..., profile: _Optional[_Union[ProfileRevision, _Mapping]] = ..., marker: _Optional[str] = ..., slides: _Optional[_Iterable[_Union[ScoredSlide, _Mapping]]] = ...) -> None: ...
+
+class ValidateProfileResponse(_message.Message):
+    __slots__ = ("validation",)
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
+    validation: _validation_pb2.Validation
+    def __init__(self, validation: _Optional[_Union[_validation_pb2.Validation, _Mapping]] = ...) -> None: ...
+
+class ListValidationsRequest(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: ProfileRevision
+    def __init__(self, profile: _Optional[_Union[ProfileRevision, _Mapping]] = ...) -> None: ...
+
+class ListValidationsResponse(_message.Message):
+    __slots__ = ("validations",)
+    VALIDATIONS_FIELD_NUMBER: _ClassVar[int]
+    validations: _containers.RepeatedCompositeFieldContainer[_validation_pb2.Validation]
+    def __init__(self, validations: _Optional[_Iterable[_Union[_validation_pb2.Validation, _Mapping]]] = ...) -> None: ...
+
+class SignValidationRequest(_message.Message):
+    __slots__ = ("validation_id",)
+    VALIDATION_ID_FIELD_NUMBER: _ClassVar[int]
+    validation_id: str
+    def __init__(self, validation_id: _Optional[str] = ...) -> None: ...
+
+class SignValidationResponse(_message.Message):
+    __slots__ = ("validation",)
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
+    validation: _validation_pb2.Validation
+    def __init__(self, validation: _Optional[_Union[_validation_pb2.Validation, _Mapping]] = ...) -> None: ...

@@ -95,6 +95,21 @@ class ProfileServiceStub:
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.FromString,
                 _registered_method=True)
+        self.ValidateProfile = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ValidateProfile',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileResponse.FromString,
+                _registered_method=True)
+        self.ListValidations = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ListValidations',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsResponse.FromString,
+                _registered_method=True)
+        self.SignValidation = channel.unary_unary(
+                '/chromogen.v1.ProfileService/SignValidation',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.FromString,
+                _registered_method=True)
 
 
 class ProfileServiceServicer:
@@ -185,6 +200,28 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ValidateProfile(self, request, context):
+        """Compute how far a revision agrees with slides that people signed, or scored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListValidations(self, request, context):
+        """Validations of a revision, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignValidation(self, request, context):
+        """Sign a validation. Once as many people signed as the laboratory asks for, results of the revision, marker and model that
+        are made from then on are no longer marked as for research use only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProfileServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +284,21 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.AdoptCalibration,
                     request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.SerializeToString,
+            ),
+            'ValidateProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateProfile,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileResponse.SerializeToString,
+            ),
+            'ListValidations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListValidations,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsResponse.SerializeToString,
+            ),
+            'SignValidation': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignValidation,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +626,87 @@ class ProfileService:
             '/chromogen.v1.ProfileService/AdoptCalibration',
             chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.SerializeToString,
             chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ValidateProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ValidateProfile',
+            chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListValidations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ListValidations',
+            chromogen_dot_v1_dot_profile__service__pb2.ListValidationsRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ListValidationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignValidation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/SignValidation',
+            chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.FromString,
             options,
             channel_credentials,
             insecure,
