@@ -9,6 +9,8 @@ CREATE TRIGGER profiles_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON profile
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER profile_states_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON profile_states
     EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER rescore_requests_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON rescore_requests
+    EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER control_ranges_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON control_ranges
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER results_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON results

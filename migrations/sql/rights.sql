@@ -1,7 +1,7 @@
 -- What each group may do; all others may do nothing.
-GRANT SELECT ON orders, profiles, profile_states, control_ranges, results, scores, histograms, artifacts, signatures, outbox,
+GRANT SELECT ON orders, profiles, profile_states, control_ranges, rescore_requests, results, scores, histograms, artifacts, signatures, outbox,
     alembic_version TO chromogen_api, chromogen_worker;
-GRANT INSERT ON orders, profiles, profile_states, control_ranges, results, scores, histograms, artifacts, signatures, outbox
+GRANT INSERT ON orders, profiles, profile_states, control_ranges, rescore_requests, results, scores, histograms, artifacts, signatures, outbox
     TO chromogen_api;
 GRANT SELECT, INSERT ON comments TO chromogen_api;
 GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON web_sessions TO chromogen_api;

@@ -21,6 +21,7 @@ from server.domain.views import (
     AuditEntry,
     AuditFilter,
     AuditVerdict,
+    CohortFilter,
     DeliveryFilter,
     DeliveryView,
     DestinationView,
@@ -87,6 +88,21 @@ class ResultRepository(Protocol):
 
     def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
+        ...
+
+    def heed(self, actor: Caller, request_id: str, result_id: ResultId, profile: str) -> None:
+        """Remember that a request asks for a result to be scored anew by a profile (its label).
+
+        Raises Refused REQUEST_ID_REUSED where it asked for another.
+        """
+        ...
+
+    def cohort(self, actor: Caller, wanted: CohortFilter, limit: int) -> Sequence[ResultId]:
+        """Of each order that is DONE the result that counts: the signed one, else the order's; the oldest first."""
+        ...
+
+    def several(self, actor: Caller, result_ids: Sequence[ResultId]) -> Sequence[ResultView]:
+        """Whole, in a few statements however many they are; in no order."""
         ...
 
     def record(

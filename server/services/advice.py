@@ -91,6 +91,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.NO_PROFILE: Advice(_STATE, "activate a profile for the marker"),
     _S.PROFILE_EXPIRED: Advice(_STATE, "activate a revision that is valid, or retire the one that expired"),
     _S.PROFILE_CONFLICT: Advice(Kind.ALREADY_EXISTS, "make a revision of the profile, or name it anew"),
+    _S.COHORT_EMPTY: Advice(_STATE, "give a filter that orders with results fit"),
     _S.CONTROL_PENDING: Advice(_STATE, "have the control slide of the staining run scored, then order again"),
     _S.CONTROL_RANGE_UNKNOWN: Advice(Kind.NOT_FOUND, "check the number of the range"),
     _S.ORDER_UNKNOWN: Advice(Kind.NOT_FOUND, "check the order's identifier"),

@@ -52,6 +52,9 @@ ROLES: dict[str, frozenset[Role]] = {
     "ValidateProfile": _BENCH,
     "ListValidations": _BENCH,
     "SignValidation": _BENCH,
+    "RescoreCohort": _BENCH,
+    "GetCohort": _BENCH,
+    "ConfirmCohort": _BENCH,
     # controls
     "SetControlRange": frozenset({LAB_ADMIN}),
     "ListControlRanges": _BENCH,

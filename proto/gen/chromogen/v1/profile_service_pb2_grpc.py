@@ -110,6 +110,21 @@ class ProfileServiceStub:
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.FromString,
                 _registered_method=True)
+        self.RescoreCohort = channel.unary_unary(
+                '/chromogen.v1.ProfileService/RescoreCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortResponse.FromString,
+                _registered_method=True)
+        self.GetCohort = channel.unary_unary(
+                '/chromogen.v1.ProfileService/GetCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.FromString,
+                _registered_method=True)
+        self.ConfirmCohort = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ConfirmCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortResponse.FromString,
+                _registered_method=True)
 
 
 class ProfileServiceServicer:
@@ -222,6 +237,27 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RescoreCohort(self, request, context):
+        """What scoring many results anew by a profile would change: a job, which changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCohort(self, request, context):
+        """A cohort as it stands: its progress, then each result before and after; or, once confirmed, the new results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmCohort(self, request, context):
+        """Do what a cohort showed: a job that makes a PRELIMINARY result of each. Nothing is sent; a signed one is amended by a person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProfileServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -299,6 +335,21 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.SignValidation,
                     request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.SerializeToString,
+            ),
+            'RescoreCohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.RescoreCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortResponse.SerializeToString,
+            ),
+            'GetCohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.SerializeToString,
+            ),
+            'ConfirmCohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -707,6 +758,87 @@ class ProfileService:
             '/chromogen.v1.ProfileService/SignValidation',
             chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.SerializeToString,
             chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RescoreCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/RescoreCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/GetCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ConfirmCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortResponse.FromString,
             options,
             channel_credentials,
             insecure,
