@@ -37,6 +37,7 @@ INK_SHARE = 0.01  # of the picture
 EOSIN_HUES = (285.0, 350.0)
 EOSIN_SATURATION = 0.10
 EOSIN_SHARE = 0.25
+BROWN_BELOW = 50.0
 STAINED_DENSITY = 0.08
 
 # Bare glass: the brightest share of a picture, and how far apart its colours may be in grey levels. YCbCr that is taken
@@ -60,6 +61,16 @@ def looks_like_he(picture: Rgb, saturation_from: float = EOSIN_SATURATION) -> bo
         is_pink = (hue > EOSIN_HUES[0]) & (hue < EOSIN_HUES[1]) & (saturation > saturation_from)
         stained, pink = stained + int(is_stained.sum()), pink + int((is_pink & is_stained).sum())
     return stained >= 20 and pink / stained > EOSIN_SHARE
+
+
+def brown_share(picture: Rgb) -> float:
+    """Share of what is stained that is brown, 0 to 1: eosin and haematoxylin have none. Of any resolution."""
+    stained = brown = 0
+    for hue, saturation, density in _bands(picture):
+        is_stained = density > STAINED_DENSITY
+        is_brown = ((hue < BROWN_BELOW) | (hue > EOSIN_HUES[1])) & (saturation > EOSIN_SATURATION)
+        stained, brown = stained + int(is_stained.sum()), brown + int((is_brown & is_stained).sum())
+    return brown / max(stained, 1)
 
 
 def background_coloured(picture: Rgb) -> bool:

@@ -160,7 +160,9 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
             )
         ),
         results=ResultServicer(results, profiles),
-        profiles=ProfileServicer(profiles, results, service.calibrations),
+        profiles=ProfileServicer(
+            profiles, results, service.calibrations, service.cohorts, service.validations(profiles)
+        ),
         analysis=AnalysisServicer(
             AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
         ),

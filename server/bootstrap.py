@@ -28,12 +28,17 @@ from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, Sli
 from server.domain.profile import ProfileRules
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
-from server.jobs import JobRunner
+from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
+from server.report.rejection import RejectionReporter
 from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
+from server.services.cohorts import CohortService
+from server.services.profiles import ProfileService
+from server.services.results import ResultService
+from server.services.validations import ValidationService
 from server.settings import Settings
 from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
 from server.site_file import site_of
@@ -50,6 +55,7 @@ from server.store.outbox import Patience, PostgresOutbox
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.store import PostgresStore
+from server.store.validations import PostgresValidationRepository
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
 
@@ -121,7 +127,26 @@ class Service:
     @property
     def jobs(self) -> JobRunner:
         """What runs jobs of the background."""
-        return JobRunner(JobStore(self.database), {JobKind.CALIBRATION: self.calibrations.run})
+        return JobRunner(JobStore(self.database), self._handlers)
+
+    @property
+    def _handlers(self) -> Mapping[JobKind, Handler]:
+        cohorts = self.cohorts
+        return {
+            JobKind.CALIBRATION: self.calibrations.run,
+            JobKind.COHORT: cohorts.preview,
+            JobKind.COHORT_CONFIRM: cohorts.do,
+        }
+
+    @property
+    def cohorts(self) -> CohortService:
+        results, profiles = PostgresResultRepository(self.database), PostgresProfileRepository(self.database)
+        rescoring = ResultService(results, self.reporting)
+        return CohortService(PostgresJobRepository(self.database), results, profiles, rescoring)
+
+    def validations(self, profiles: ProfileService) -> ValidationService:
+        kept, results = PostgresValidationRepository(self.database), PostgresResultRepository(self.database)
+        return ValidationService(kept, results, profiles, self.rules)
 
     @property
     def calibrations(self) -> CalibrationService:
@@ -263,7 +288,10 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
 
 def _reporting(site: Site, folder: Path) -> Reporting:
     """In the order in which artifacts are sent."""
-    return Reporting([OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER], site.routes)
+    return Reporting(
+        [OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER, RejectionReporter()],
+        site.routes,
+    )
 
 
 def _sinks(

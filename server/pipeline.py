@@ -27,7 +27,7 @@ from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
 from server.control_gate import Asked, Gate, gate_of_order, of_control_slide
-from server.domain.choice import Chosen, choose
+from server.domain.choice import Chosen, Validated, choose
 from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
@@ -123,7 +123,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
         source = read_source(slide_folder)
     check_same_specimen(order, source)
     doubts = check_same_patient(order, source, services.patients(asked.lab))
-    chosen = profile_for(order, assay, services, source)
+    chosen = validated(profile_for(order, assay, services, source), assay, engine.facts.sha256, order, services)
     control = asked_control(order, assay, services, chosen)
     slide = services.open_slide(slide_folder, engine.model.resolution)
     try:
@@ -177,6 +177,17 @@ def profile_for(order: Order, assay: Assay, services: CaseServices, source: Sequ
     if chosen is None:
         message = f"no valid profile for marker {asked.marker}, this clone, stainer and scanner; activate one"
         raise Refused(ServiceReason.NO_PROFILE, message)
+    return chosen
+
+
+def validated(chosen: Chosen, assay: Assay, model_sha256: str, order: Order, services: CaseServices) -> Chosen:
+    """With the newest validation of that profile, marker and model, where as many signed it as the laboratory asks."""
+    lab, profile = order.request.lab, chosen.profile
+    least = services.rules(lab).validation_signatures
+    for found in services.store.validations(lab, profile.name, profile.revision):
+        if (found.marker, found.model_sha256) == (assay.marker, model_sha256) and len(found.signatures) >= least:
+            held = Validated(id=found.id, slides=found.slides, on=found.made_at.date())
+            return replace(chosen, choice=replace(chosen.choice, validated=held))
     return chosen
 
 

@@ -255,6 +255,8 @@ def _rules(table: Table) -> ProfileRules:
         built_in=table.flag("built_in", default=True),
         expired=table.choice("expired", Expired, default=Expired.REFUSE),
         expiry_warning_days=int(table.number("expiry_warning_days", 0, 3650, default=30, whole=True)),
+        validation_slides=int(table.number("validation_slides", 1, 200, default=20, whole=True)),
+        validation_signatures=int(table.number("validation_signatures", 1, 10, default=2, whole=True)),
         **{part: _attributes(table, part) for part in PARTS},
     )
     table.end()

@@ -44,8 +44,8 @@ BLUSH, BLUSH_SHARE = 0.12, 0.42
 """Density of a cytoplasm, and its share of the membrane's, from which the two can't be told apart."""
 COARSE_MPP = 0.375
 """From here on the faint membranes of a 1+ can be missed."""
-EOSIN_SATURATION = 0.18
-"""A pale ground of a slide that holds no brown may be pinkish; eosin is stronger."""
+EOSIN_SATURATION, SOME_BROWN = 0.12, 0.01
+"""The pale ground of an immunostain may be pinkish: eosin is stronger, and where something is brown it is none."""
 COARSE_GAIN = 1.07
 """What is measured of a crest at 0.25 µm/px by what is measured at 0.5."""
 
@@ -200,7 +200,7 @@ class MembraneAnalyzer(Usual):
         return cells_of_measured(measured_cells(haematoxylin, dab * np.float32(gain(mpp)), mpp))
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
-        if quality.looks_like_he(overview, EOSIN_SATURATION):
+        if quality.looks_like_he(overview, EOSIN_SATURATION) and quality.brown_share(overview) < SOME_BROWN:
             message = "the slide looks like H&E, not an immunostain; check which slide was ordered"
             return Mismatch(reason=Reason.NOT_IHC, message=message)
         return None

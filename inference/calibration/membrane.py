@@ -1,25 +1,28 @@
 """The density scale of a laboratory's membrane stains, fitted to slides and control cores whose HER2 score is known.
 
 Every scale is tried: counts under any follow from the histograms. Of those that give most scores right the ones are
-taken under which slides of neighbouring scores differ most in the share that parts them, and the middle of these.
+taken under which slides of neighbouring scores are most clearly apart in the share that parts them, and the middle of
+these.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from inference.analyzers.her2 import CLASSES, FAINT_C, INTENSE_C, MODERATE_C, SCORES, her2_of
 from inference.analyzers.membrane import MEMBRANE
-from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, MembraneCriteria
+from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, STAINED, MembraneCriteria
 from inference.cells.histograms import Histograms
 from inference.errors import Reason, Refused
 
-SCALES = tuple(np.round(np.geomspace(LEAST_SCALE, MOST_SCALE, 85), 4).tolist())
+SCALES = tuple(np.round(np.geomspace(LEAST_SCALE, MOST_SCALE, 60), 4).tolist())
 LEAST_KNOWN = 2
 PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INTENSE_C,))
 """The classes whose share parts each score from the next: stained at all, complete, intense and complete."""
-CUTS = tuple(np.round(np.geomspace(0.07, 0.14, 15), 4).tolist())
+CUTS = tuple(np.round(np.geomspace(0.065, 0.155, 12), 4).tolist())
+ENOUGH, FALSE = 0.5, 1.5
+"""A share above 10 % is as clear from here on; what the lower of two scores shows of it counts so much against."""
 SAME = 0.02
 """Shares that differ by less are as far apart."""
 
@@ -61,35 +64,25 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     if len({one.score for one in known}) < LEAST_KNOWN:
         message = "slides of at least two HER2 scores are needed to tell densities apart: add slides of other scores"
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
-    base = MembraneCriteria()
-    losses = np.array([_loss(known, replace(base, od_scale=scale)) for scale in SCALES])
-    first, last = _widest(losses == losses.min())
-    apart = np.array([_apart(known, replace(base, od_scale=scale)) for scale in SCALES])
-    best = np.where(losses == losses.min(), apart, -np.inf)
-    inner, outer = _widest(best >= best.max() - SAME)
-    scale = float(np.sqrt(SCALES[inner] * SCALES[outer]))
-    criteria = _with_stained(known, replace(base, od_scale=round(scale, 4)))
-    rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
-    return ScaleFit(criteria=criteria, low=SCALES[first], high=SCALES[last], rows=rows)
-
-
-def _with_stained(known: Sequence[Known], criteria: MembraneCriteria) -> MembraneCriteria:
-    """From which density a membrane counts as stained: where slides of 1+ and of 0 differ most, if there are both."""
-    if not {"0", "1+"} <= {one.score for one in known}:
-        return criteria
-    tried = [replace(criteria, stained_from=cut) for cut in CUTS]
+    tried = [MembraneCriteria(od_scale=scale, stained_from=cut) for scale in SCALES for cut in _cuts(known)]
     losses = np.array([_loss(known, one) for one in tried])
-    apart = np.where(losses <= _loss(known, criteria), [_stained_apart(known, one) for one in tried], -np.inf)
-    if not np.isfinite(apart.max()):
-        return criteria
-    first, last = _widest(apart >= apart.max() - SAME)
-    return replace(criteria, stained_from=round(float(np.sqrt(CUTS[first] * CUTS[last])), 4))
+    fewest = [one for one, loss in zip(tried, losses, strict=True) if loss == losses.min()]
+    apart = np.array([_apart(known, one) for one in fewest])
+    criteria = _middle([one for one, share in zip(fewest, apart, strict=True) if share >= apart.max() - SAME])
+    rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
+    as_well = [one.od_scale for one in fewest]
+    return ScaleFit(criteria=criteria, low=min(as_well), high=max(as_well), rows=rows)
 
 
-def _stained_apart(known: Sequence[Known], criteria: MembraneCriteria) -> float:
-    shares = {score: [_shares(o.histograms, criteria) for o in known if o.score == score] for score in ("0", "1+")}
-    stained = {score: np.mean([1 - s[0] for s in of]) for score, of in shares.items()}
-    return float(stained["1+"] - stained["0"])
+def _cuts(known: Sequence[Known]) -> tuple[float, ...]:
+    """From which density a membrane may count as stained: one that slides of 0 and 1+ tell, or the usual one."""
+    return CUTS if {"0", "1+"} <= {one.score for one in known} else (STAINED,)
+
+
+def _middle(best: Sequence[MembraneCriteria]) -> MembraneCriteria:
+    """Of criteria that do as well, those nearest to the middle of all."""
+    places = np.log([[one.od_scale, one.stained_from] for one in best])
+    return best[int(((places - np.median(places, axis=0)) ** 2).sum(axis=1).argmin())]
 
 
 def score_of(histograms: Histograms, criteria: MembraneCriteria) -> str | None:
@@ -104,24 +97,16 @@ def _loss(known: Sequence[Known], criteria: MembraneCriteria) -> int:
 
 
 def _apart(known: Sequence[Known], criteria: MembraneCriteria) -> float:
-    """How far slides of neighbouring scores are apart, each pair by the share that parts it, added up."""
+    """How clearly slides of neighbouring scores are apart, each pair by the share that parts it, added up."""
     shares = {score: [_shares(one.histograms, criteria) for one in known if one.score == score] for score in SCORES}
     total = 0.0
     for low, high, of in zip(SCORES, SCORES[1:], PARTING, strict=False):
         if shares[low] and shares[high]:
-            total += float(np.mean([s[list(of)].sum() for s in shares[high]]))
-            total -= float(np.mean([s[list(of)].sum() for s in shares[low]]))
+            total += min(float(np.mean([s[list(of)].sum() for s in shares[high]])), ENOUGH)
+            total -= FALSE * float(np.mean([s[list(of)].sum() for s in shares[low]]))
     return total
 
 
 def _shares(histograms: Histograms, criteria: MembraneCriteria) -> "np.typing.NDArray[np.float64]":
     counts = MEMBRANE.counts(histograms, criteria)[: len(CLASSES)]
     return np.asarray(counts / max(int(counts.sum()), 1), np.float64)
-
-
-def _widest(best: "np.typing.NDArray[np.bool_]") -> tuple[int, int]:
-    """The first and last place of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], best.astype(np.int8), [0]])))
-    runs = edges.reshape(-1, 2)
-    first, after = runs[np.argmax(runs[:, 1] - runs[:, 0])]
-    return int(first), int(after) - 1

@@ -59,7 +59,7 @@ def appraised(cells: Cells, truth: Truth, criteria: MembraneCriteria, mpp: float
         completeness_error=float(error.mean()),
         completeness_p90=float(np.quantile(error, 0.9)),
         extent_right=float((extents[0] == extents[1]).mean()),
-        intensity_right=float((bands[0] == bands[1]).mean()),
+        intensity_right=float((bands[0] == bands[1]).mean()) if stained.any() else 1.0,
         kinds=table,
     )
 

@@ -9,6 +9,8 @@ CREATE TRIGGER profiles_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON profile
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER profile_states_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON profile_states
     EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER rescore_requests_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON rescore_requests
+    EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER control_ranges_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON control_ranges
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER results_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON results
@@ -22,6 +24,10 @@ CREATE TRIGGER artifacts_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON artifa
 CREATE TRIGGER signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON signatures
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER comments_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON comments
+    EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER validations_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON validations
+    EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER validation_signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON validation_signatures
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     EXECUTE FUNCTION chromogen_no_change();

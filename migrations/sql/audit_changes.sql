@@ -21,6 +21,11 @@ BEGIN
             concat_ws(' ', NEW.kind, nullif(NEW.reason, '')));
     ELSIF TG_TABLE_NAME = 'comments' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.comment', 'results/' || NEW.result_id, '');
+    ELSIF TG_TABLE_NAME = 'validations' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, 'profile.validate', 'validations/' || NEW.id,
+            concat_ws(' ', 'profiles/' || NEW.name, NEW.revision, NEW.marker));
+    ELSIF TG_TABLE_NAME = 'validation_signatures' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, 'validation.sign', 'validations/' || NEW.validation_id, '');
     ELSIF TG_TABLE_NAME = 'profiles' THEN
         PERFORM chromogen_append(NEW.lab, chromogen_subject(), 'profile.keep', 'profiles/' || NEW.name,
             NEW.revision::text);
@@ -55,6 +60,10 @@ CREATE CONSTRAINT TRIGGER profiles_audit_insert AFTER INSERT ON profiles
 CREATE CONSTRAINT TRIGGER profile_states_audit_insert AFTER INSERT ON profile_states
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER control_ranges_audit_insert AFTER INSERT ON control_ranges
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER validations_audit_insert AFTER INSERT ON validations
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER validation_signatures_audit_insert AFTER INSERT ON validation_signatures
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER jobs_audit_insert AFTER INSERT ON jobs
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();

@@ -1,5 +1,5 @@
-DROP TABLE web_sessions, comments, control_ranges, jobs, outbox, signatures, artifacts, histograms, scores, results,
-    profile_states, profiles, orders, audit CASCADE;
+DROP TABLE web_sessions, comments, control_ranges, rescore_requests, jobs, validation_signatures, validations, outbox,
+    signatures, artifacts, histograms, scores, results, profile_states, profiles, orders, audit CASCADE;
 
 DO $$
 DECLARE item text;

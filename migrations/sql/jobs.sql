@@ -23,7 +23,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_due_idx ON jobs (created_at, id) WHERE state IN ('QUEUED', 'RUNNING');
 CREATE INDEX jobs_lab_created_idx ON jobs (lab, created_at, id);
 
-COMMENT ON COLUMN jobs.kind IS 'CALIBRATION';
+COMMENT ON COLUMN jobs.kind IS 'CALIBRATION, COHORT, COHORT_CONFIRM';
 COMMENT ON COLUMN jobs.subject IS 'who asked for it, as the token names them';
 COMMENT ON COLUMN jobs.given IS 'what was asked for';
 COMMENT ON COLUMN jobs.outcome IS 'what came of it; null unless DONE';

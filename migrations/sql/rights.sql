@@ -1,7 +1,7 @@
 -- What each group may do; all others may do nothing.
-GRANT SELECT ON orders, profiles, profile_states, control_ranges, results, scores, histograms, artifacts, signatures, outbox,
+GRANT SELECT ON orders, profiles, profile_states, control_ranges, rescore_requests, results, scores, histograms, artifacts, signatures, outbox,
     alembic_version TO chromogen_api, chromogen_worker;
-GRANT INSERT ON orders, profiles, profile_states, control_ranges, results, scores, histograms, artifacts, signatures, outbox
+GRANT INSERT ON orders, profiles, profile_states, control_ranges, rescore_requests, results, scores, histograms, artifacts, signatures, outbox
     TO chromogen_api;
 GRANT SELECT, INSERT ON comments TO chromogen_api;
 GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON web_sessions TO chromogen_api;
@@ -10,6 +10,8 @@ GRANT INSERT ON results, scores, histograms, artifacts, outbox TO chromogen_work
 GRANT UPDATE (state, attempt, token, lease_until, due_at, progress, reason, detail, result_id, updated_at, run, begun_at,
     repeats, priority, rank, ending) ON orders TO chromogen_api, chromogen_worker;
 GRANT UPDATE (patient, specimen, procedure_code, procedure_text, charset, requested_at) ON orders TO chromogen_api;
+GRANT SELECT ON validations, validation_signatures TO chromogen_api, chromogen_worker;
+GRANT INSERT ON validations, validation_signatures TO chromogen_api;
 GRANT SELECT ON jobs TO chromogen_api, chromogen_worker;
 GRANT INSERT ON jobs TO chromogen_api;
 GRANT UPDATE (state, progress, outcome, reason, detail, attempt, token, lease_until, updated_at) ON jobs

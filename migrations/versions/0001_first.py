@@ -18,7 +18,7 @@ SQL = Path(__file__).parents[1] / "sql"
 
 TABLES = (
     "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "jobs",
-    "audit", "web_sessions", "control_ranges",
+    "audit", "web_sessions", "control_ranges", "rescore_requests", "validations",
 )  # fmt: skip
 FUNCTIONS = ("session", "due", "abandoned", "take", "finish")
 TRIGGERS = (

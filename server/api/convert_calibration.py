@@ -42,7 +42,7 @@ def asked_of(request: service_pb.CalibrateProfileRequest) -> AskedCalibration:
     for given, value in zip(request.result_ids, request.h_scores, strict=True):
         whole = pb.RegionScore(region=ALL, measure=H_SCORE.code, value=value)
         source = fields.identifier(given, "result_ids")
-        target = _target(whole, names, "h_scores")
+        target = target_of(whole, names, "h_scores")
         regions.append(AskedRegion(slide=source, source=ResultId(source), targets=(target,)))
     settings = Settings(
         method=_choice(request.method, "method", METHODS),
@@ -68,7 +68,7 @@ def _region(asked: pb.CalibrationRegion, names: list[str], number: int) -> Asked
         window=window_of(asked.window) if asked.HasField("window") else None,
         annotator=fields.text(asked.annotator, f"{where}: annotator"),
         marks=tuple(_mark(nucleus, where) for nucleus in asked.nuclei),
-        targets=tuple(_target(score, names, where) for score in asked.scores),
+        targets=tuple(target_of(score, names, where) for score in asked.scores),
     )
 
 
@@ -83,7 +83,7 @@ def _mark(asked: pb.AnnotatedNucleus, where: str) -> Mark:
     return Mark(x=asked.x_px, y=asked.y_px, kind=Kind(compartment=kind.compartment, grade=grade))
 
 
-def _target(asked: pb.RegionScore, names: list[str], where: str) -> Target:
+def target_of(asked: pb.RegionScore, names: list[str], where: str) -> Target:
     if asked.region not in names:
         fields.invalid(f"{where}: a score's region is none of {', '.join(names)}")
     if asked.measure not in QUANTITIES:

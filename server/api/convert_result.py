@@ -46,7 +46,7 @@ def result_message(view: SummaryView) -> pb.Result:
         signed_by=view.signed_by,
         sign_time=fields.stamp(view.signed_at),
         reason=view.reason,
-        research_use_only=True,
+        research_use_only=result.research_use_only,
         etag=view.etag,
         software_version=result.software,
         control=control_message(result.control),
@@ -61,6 +61,7 @@ def _choice(choice: ProfileChoice) -> pb.ProfileChoice:
         stainer=slide.stainer,
         scanner=slide.scanner,
         by_slide=slide.by_slide,
+        validation_id="" if choice.validated is None else choice.validated.id,
         alternatives=[pb.ProfileAlternative(profile=a.label, against=a.against) for a in choice.alternatives],
     )
 

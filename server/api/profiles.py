@@ -5,28 +5,41 @@ from chromogen.v1 import profile_service_pb2 as pb
 from inference.assay import assay_of
 from server.api import fields, pages
 from server.api.calibrations import CalibrationMethods
+from server.api.cohorts import CohortMethods
 from server.api.convert_comparison import change_messages, comparison_message, difference_messages
 from server.api.convert_profile import STATES, criteria_in, name_of, profile_of, revision_of, view_message
 from server.api.gate import Call
+from server.api.validations import ValidationMethods
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, Profile, built_in
 from server.domain.result import ResultId
 from server.domain.states import ProfileState
 from server.domain.views import ProfileFilter, ResultFilter, Revision, StateChange
 from server.services.calibrations import CalibrationService
+from server.services.cohorts import CohortService
 from server.services.comparison import changes, compared, differences
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
+from server.services.validations import ValidationService
 
 MOST_COMPARED = 200
 LONGEST_REASON = 500
 
 
-class ProfileServicer(CalibrationMethods):
+class ProfileServicer(CalibrationMethods, CohortMethods, ValidationMethods):
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: ProfileService, results: ResultService, calibrations: CalibrationService) -> None:
-        super().__init__(calibrations)
+    def __init__(
+        self,
+        service: ProfileService,
+        results: ResultService,
+        calibrations: CalibrationService,
+        cohorts: CohortService,
+        validations: ValidationService,
+    ) -> None:
+        CalibrationMethods.__init__(self, calibrations)
+        CohortMethods.__init__(self, cohorts)
+        ValidationMethods.__init__(self, validations)
         self._service, self._results = service, results
 
     def CreateProfile(self, request: pb.CreateProfileRequest, call: Call) -> pb.CreateProfileResponse:

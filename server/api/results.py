@@ -58,12 +58,11 @@ class ResultServicer:
         return pb.ListSlideHistoryResponse(results=[result_message(view) for view in views])
 
     def RescoreResult(self, request: pb.RescoreResultRequest, call: Call) -> pb.RescoreResultResponse:
-        fields.identifier(
-            request.request_id, "request_id"
-        )  # the answer is the same for a repeat: result and profile name it
+        request_id = fields.identifier(request.request_id, "request_id")
         result_id, (name, revision) = _id(request.result_id), revision_of(request.profile, "profile")
         profile = self._profiles.get(call.actor, name, revision).profile
-        return pb.RescoreResultResponse(result=result_message(self._service.rescore(call.actor, result_id, profile)))
+        made = self._service.rescore(call.actor, result_id, profile, request_id=request_id)
+        return pb.RescoreResultResponse(result=result_message(made))
 
     def ListCells(self, request: pb.ListCellsRequest, call: Call) -> Iterator[pb.ListCellsResponse]:
         """The first message names groups and regions, and holds no cells."""

@@ -21,6 +21,7 @@ from inference.criteria import Criteria
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.grade import DensityThresholds, HueValueThresholds
+from server.cli.calibration_plots import write_plots
 from server.cli.her2_manifest import gather_known, read_her2_manifest
 from server.cli.manifest import ManifestRow, read_manifest
 from server.cli.progress import progress_bar
@@ -45,9 +46,18 @@ METHODS = (HueValueThresholds.method, DensityThresholds.method)
     type=click.Path(path_type=Path, dir_okay=False),
     help='JSON of class names, such as {"2+": {"class": "tumour", "grade": 2}}; null passes over a class',
 )
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="folder for pictures, PNG and SVG")
 @click.option("--json", "as_json", is_flag=True, help="print the outcome as one JSON object")
 def calibrate(
-    manifest: Path, marker: str, out: Path, by: str, method: str, hue_by: str, classes: Path | None, as_json: bool
+    manifest: Path,
+    marker: str,
+    out: Path,
+    by: str,
+    method: str,
+    hue_by: str,
+    classes: Path | None,
+    plots: Path | None,
+    as_json: bool,
 ) -> None:
     """Fit the thresholds of a nuclear stain to the regions of MANIFEST, and show the error on slides left out.
 
@@ -56,6 +66,10 @@ def calibrate(
     written too.
     """
     if (membranes := assay_of(marker, "--marker")).analyzer is MEMBRANE:
+        if plots:
+            raise Refused(
+                Reason.ASSAY_UNSUPPORTED, f"--plots draws nuclear stains, not {membranes.marker}: leave it out"
+            )
         calibrate_membranes(manifest, membranes, out, as_json=as_json)
         return
     assay = nuclear(assay_of(marker, "--marker"))
@@ -75,6 +89,8 @@ def calibrate(
         shown["annotators"] = observers_json(agreement_of(seen), thresholds)
     for path, one in {out: found, **{beside(out, who): one for who, one in of_each.items()}}.items():
         write_profile(path, assay, one)
+    if plots:
+        write_plots(plots, gathered.samples, found)
     if as_json:
         click.echo(json.dumps(shown))
     else:

@@ -125,7 +125,7 @@ def charts(marker: str, as_json: bool) -> None:
 @as_json_option
 def chart(limit: int, plot: Path | None, as_json: bool, **key: str) -> None:
     """Show a control chart (Levey-Jennings), and the rules of Westgard that are broken."""
-    wanted = _format(plot) if plot else "PLOT_FORMAT_UNSPECIFIED"
+    wanted = format_of(plot) if plot else "PLOT_FORMAT_UNSPECIFIED"
     request = pb.GetControlChartRequest(key=pb.ControlChartKey(**key), limit=limit, picture=wanted)
     with api() as server:
         answer = server.controls.GetControlChart(request)
@@ -136,7 +136,7 @@ def chart(limit: int, plot: Path | None, as_json: bool, **key: str) -> None:
         show_all(list(answer.chart.points), POINT, as_json=False)
 
 
-def _format(plot: Path) -> str:
+def format_of(plot: Path) -> str:
     """Raises Refused ARGUMENT_INVALID."""
     if plot.suffix.lower() not in FORMATS:
         raise Refused(ServiceReason.ARGUMENT_INVALID, f"--plot {plot.name}: name it .png or .svg")

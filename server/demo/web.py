@@ -70,7 +70,7 @@ def run_web(out: Path, *, seed: int, h_score: float, keep: bool, port: int, side
 
 def web_settings(work: Path, lis_port: int, people: People, port: int) -> settings.Settings:
     """The demo's own, with the page at `port` and tokens for the API."""
-    web = settings.Web(host=HOST, port=port, local_user=USER)
+    web = settings.Web(host=HOST, port=port, local_user=USER, open_images=True)
     return settings_for(work, lis_port).model_copy(update={"web": web, "oidc": people.oidc})
 
 

@@ -15,6 +15,7 @@ class ArtifactKind(StrEnum):
     ANN = "ANN"
     SEG = "SEG"
     MAP = "MAP"
+    KOS = "KOS"  # a rejection note
 
 
 class Nature(StrEnum):
@@ -33,6 +34,7 @@ NATURES = {
     ArtifactKind.ANN: Nature.OBJECT,
     ArtifactKind.SEG: Nature.OBJECT,
     ArtifactKind.MAP: Nature.OBJECT,
+    ArtifactKind.KOS: Nature.OBJECT,
 }
 
 

@@ -58,11 +58,21 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """The laboratory's validation that holds for a profile, marker and model: of so many slides, made on a day."""
+
+    id: str
+    slides: int
+    on: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChoice:
-    """By what a profile was chosen, and instead of which."""
+    """By what a profile was chosen, and instead of which; `validated` None: for research use only."""
 
     preparation: Preparation = field(default_factory=Preparation)
     alternatives: tuple[Alternative, ...] = ()
+    validated: Validated | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ class JobKind(StrEnum):
     """What is to be done."""
 
     CALIBRATION = "CALIBRATION"
+    COHORT = "COHORT"  # what scoring many results anew would change
+    COHORT_CONFIRM = "COHORT_CONFIRM"  # does it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

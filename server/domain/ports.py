@@ -15,6 +15,7 @@ from server.domain.order import Order, OrderId, Request, SlideReference
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import OrderState
+from server.domain.validation import Validation
 
 LIS, ARCHIVE = "lis", "archive"
 """The destinations of an installation without a site file."""
@@ -215,6 +216,10 @@ class Store(ControlRecords, Protocol):
     def profiles(self, lab: str, marker: str) -> list[Profile]: ...
 
     def add_profile(self, profile: Profile) -> None: ...
+
+    def validations(self, lab: str, name: str, revision: int) -> Sequence[Validation]:
+        """Of a profile's revision, newest first."""
+        ...
 
     def result(self, result_id: ResultId) -> Result: ...
 

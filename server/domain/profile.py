@@ -53,7 +53,8 @@ class Expired(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRules:
     """A laboratory's own rules of choice: whether the profile that ships may score, where it has none of its own; what
-    is done once a profile has expired, and how many days before that is warned of (0: never).
+    is done once a profile has expired, and how many days before that is warned of (0: never); of how many slides a
+    validation has to be, and signed by how many people, to lift "research use only".
 
     `clone`, `stainer`, `scanner` are the slide's attributes (DICOM keywords, `.` between those of nested items) that
     say what the order doesn't; of several the values are joined by a space.
@@ -62,6 +63,8 @@ class ProfileRules:
     built_in: bool = True
     expired: Expired = Expired.REFUSE
     expiry_warning_days: int = 30
+    validation_slides: int = 20
+    validation_signatures: int = 2
     clone: tuple[str, ...] = ()
     stainer: tuple[str, ...] = ()
     scanner: tuple[str, ...] = ()

@@ -16,10 +16,12 @@ from server.domain.ports import Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.session import Session
+from server.domain.validation import Computed, Validation, ValidationId
 from server.domain.views import (
     AuditEntry,
     AuditFilter,
     AuditVerdict,
+    CohortFilter,
     DeliveryFilter,
     DeliveryView,
     DestinationView,
@@ -88,6 +90,21 @@ class ResultRepository(Protocol):
         """Add a result, or return the one of its id that is there."""
         ...
 
+    def heed(self, actor: Caller, request_id: str, result_id: ResultId, profile: str) -> None:
+        """Remember that a request asks for a result to be scored anew by a profile (its label).
+
+        Raises Refused REQUEST_ID_REUSED where it asked for another.
+        """
+        ...
+
+    def cohort(self, actor: Caller, wanted: CohortFilter, limit: int) -> Sequence[ResultId]:
+        """Of each order that is DONE the result that counts: the signed one, else the order's; the oldest first."""
+        ...
+
+    def several(self, actor: Caller, result_ids: Sequence[ResultId]) -> Sequence[ResultView]:
+        """Whole, in a few statements however many they are; in no order."""
+        ...
+
     def record(
         self, actor: Caller, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
     ) -> ResultView:
@@ -123,6 +140,24 @@ class ProfileRepository(Protocol):
 
     def set_state(self, actor: Caller, name: str, revision: int, change: StateChange) -> ProfileView:
         """Raises Refused PROFILE_STATE, ETAG_MISMATCH."""
+        ...
+
+
+class ValidationRepository(Protocol):
+    """Validations of profiles. Raises Refused VALIDATION_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def keep(self, actor: Caller, computed: Computed, request_id: str) -> Validation:
+        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+        ...
+
+    def get(self, actor: Caller, validation_id: ValidationId) -> Validation: ...
+
+    def list(self, actor: Caller, name: str, revision: int) -> Sequence[Validation]:
+        """Newest first."""
+        ...
+
+    def sign(self, actor: Caller, validation_id: ValidationId) -> Validation:
+        """Once a person: signing again changes nothing."""
         ...
 
 

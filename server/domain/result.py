@@ -55,6 +55,11 @@ class ResultSummary:
         return assay_of(self.marker)
 
     @property
+    def research_use_only(self) -> bool:
+        """Unless a validation of the laboratory's holds for profile, marker and model."""
+        return self.choice is None or self.choice.validated is None
+
+    @property
     def cells_file(self) -> Path:
         """The Parquet file of its cells. Raises KeyError where it has none."""
         return file_of(self.artifacts, ArtifactKind.CELLS)

@@ -106,6 +106,17 @@ class ResultFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CohortFilter:
+    """Orders of a marker by when they were received, and by the profile that counts now; empty and None mean any."""
+
+    marker: str
+    received_from: datetime | None = None
+    received_until: datetime | None = None
+    profile: str = ""
+    container_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlideName:
     """A slide by its series UID or its container's identifier, exactly one of them given."""
 

@@ -27,7 +27,7 @@ from server.report.codes import (
     Code,
 )
 from server.report.control_text import control_notes, is_said
-from server.report.identity import algorithm_version
+from server.report.identity import algorithm_version, use_of
 from server.report.quantities import Form, Quantity, quantities, regions
 
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
@@ -148,7 +148,7 @@ def _digest(text: str) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
-    yield RESEARCH_USE_ONLY
+    yield RESEARCH_USE_ONLY if result.research_use_only else f"{use_of(result)}: a pathologist decides."
     if result.clinical_region:
         yield f"Clinical region: {result.clinical_region}"
     if result.choice is not None:

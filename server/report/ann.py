@@ -73,7 +73,7 @@ def build_ann(
             _group(result, number, group, columns) for number, (group, columns) in enumerate(filled, start=1)
         ],
         content_label=cells.upper(),
-        content_description=identity.RESEARCH_USE_ONLY,
+        content_description=identity.use_of(result),
         **identity.identity(result, "ANN", series_number=SERIES_NUMBER, description=description),
     )
     identity.settle(report, result, image)

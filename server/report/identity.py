@@ -25,7 +25,8 @@ from server.report.reportable import CHARACTER_SET
 from server.slides.quiet import quiet
 
 MANUFACTURER = "chromogen"
-RESEARCH_USE_ONLY = "Research use only"
+RESEARCH_USE_ONLY, VALIDATED = "Research use only", "Validated"
+"""Behind a series' description, which has room for no more."""
 MEANING_LENGTH = 64
 """Of Code Meaning, an LO."""
 
@@ -46,6 +47,14 @@ class Identity(TypedDict):
     coding_schemes: list[CodingSchemeIdentificationItem]
 
 
+def use_of(result: Result) -> str:
+    """What the result may be used for."""
+    held = None if result.choice is None else result.choice.validated
+    if held is None:
+        return RESEARCH_USE_ONLY
+    return f"Validated by the laboratory, {held.slides} slides, {held.on}"
+
+
 def identity(result: Result, kind: str, *, series_number: int, description: str) -> Identity:
     """The identity of a result's report of one kind (SR, ANN, SEG), each in a series of its own."""
     return Identity(
@@ -57,7 +66,7 @@ def identity(result: Result, kind: str, *, series_number: int, description: str)
         manufacturer_model_name=MANUFACTURER,
         software_versions=software_of(result),
         device_serial_number=device_serial_number(result),
-        series_description=f"{description}. {RESEARCH_USE_ONLY}",
+        series_description=f"{description}. {RESEARCH_USE_ONLY if result.research_use_only else VALIDATED}",
         specific_character_set=CHARACTER_SET,
         coding_schemes=[_own_scheme()],
     )

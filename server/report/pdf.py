@@ -21,6 +21,7 @@ from inference.slide import Rgb
 from server.domain.order import Order
 from server.domain.result import Result
 from server.domain.views import ResultView
+from server.report.control_text import control_notes
 from server.report.quantities import regions
 
 WIDTH, HEIGHT = A4
@@ -31,6 +32,8 @@ FONT, BOLD = "Helvetica", "Helvetica-Bold"
 ENCODING = "cp1252"
 USE = "Research use only. It decides nothing: a pathologist does."
 BINS = 64
+WHOLE = "Patient"
+"""Has two places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +69,18 @@ def _head(canvas: Canvas, report: Report) -> None:
     _text(canvas, f"{result.marker}: {result.assay.measures[0].display}", MARGIN, HEIGHT - 20 * mm, size=17, font=BOLD)
     signed = f", by {view.signed_by} {_time(view.signed_at)}" if view.signed_by else ""
     _text(canvas, f"{view.state}{signed}", MARGIN, HEIGHT - 26 * mm, size=10, font=BOLD, colour=HexColor("#1f4fa3"))
-    pairs = list(_identity(report))
-    for i, (name, value) in enumerate(pairs):
-        x, y = MARGIN + (i % 4) * 45 * mm, HEIGHT - (34 + 9 * (i // 4)) * mm
+    slot = 0
+    for name, value in _identity(report):
+        x, y = MARGIN + (slot % 4) * 45 * mm, HEIGHT - (34 + 9 * (slot // 4)) * mm
+        slots = 2 if name == WHOLE else 1
         _text(canvas, name, x, y, size=7, colour=DIM)
-        _text(canvas, value, x, y - 4 * mm, size=9.5, font=BOLD, most=43 * mm)
+        _text(canvas, value, x, y - 4 * mm, size=_fitting(value, (45 * slots - 2) * mm), font=BOLD)
+        slot += slots
+
+
+def _fitting(text: str, width: float) -> float:
+    """Who it is must be read whole: smaller letters, and no end cut off."""
+    return float(min(9.5, 9.5 * width / max(stringWidth(text, BOLD, 9.5), 1)))
 
 
 def _identity(report: Report) -> Iterator[tuple[str, str]]:
@@ -80,7 +90,7 @@ def _identity(report: Report) -> Iterator[tuple[str, str]]:
         asked = order.request
         name = ", ".join(filter(None, (asked.patient.family_name, asked.patient.given_name)))
         born = "" if asked.patient.birth_date is None else asked.patient.birth_date.isoformat()
-        yield from (("Patient", printable(name)), ("Identifier", asked.patient.id), ("Born", born or NONE))
+        yield from ((WHOLE, printable(name)), ("Identifier", asked.patient.id), ("Born", born or NONE))
         yield "Order", asked.placer_order_number.identifier
         yield "Specimen", asked.specimen.id or NONE
         yield "Site", asked.specimen.site_text or asked.specimen.site_code or NONE
@@ -188,7 +198,7 @@ def _said(report: Report) -> Iterator[tuple[str, str]]:
     model, slide, tiles = result.analysis.model, result.analysis.slide, result.analysis.tiles
     values = criteria_values(result.profile.criteria)
     yield "Profile", f"{result.profile.label}: " + ", ".join(f"{name} {value}" for name, value in values.items())
-    yield "Controls", "no control tissue was measured on this slide"
+    yield "Controls", " ".join(control_notes(result.control)) or "no control tissue was measured"
     yield "Warnings", ", ".join(result.warnings) or "none"
     if result.change is not None:
         regions_, cells = len(result.change.regions), len(result.change.cells)

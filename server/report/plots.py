@@ -14,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from inference.cells.values import IntArray
 from inference.criteria import Criteria
@@ -47,6 +48,7 @@ def control_chart(chart: Chart, key: ChartKey, format_: Format) -> bytes:
     def draw(axes: Axes) -> None:
         of = ", ".join(filter(None, (key.marker, f"control {key.kind}", key.clone, key.stainer)))
         axes.set(title=f"{of}: {key.measure}", xlabel="control, oldest first", ylabel=key.measure)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         limits = chart.limits
         if limits is None:
             axes.text(0.5, 0.5, "too few controls", ha="center", transform=axes.transAxes)

@@ -28,7 +28,7 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
     return {
         "result_id": result.id,
         "created_at": result.created_at.isoformat(),
-        "research_use_only": True,
+        "research_use_only": result.research_use_only,
         "marker": result.marker,
         "clinical_region": result.clinical_region,
         "slide": slide_json(analysis.slide),

@@ -57,7 +57,7 @@ def build_map(result: Result, source: Sequence[Dataset]) -> Dataset | None:
         plane_positions=[plane_position(slide, side)],
         voi_lut_transformations=[VOILUTTransformation(window_center=most / 2, window_width=most)],
         content_label=f"{measure.code}_MAP"[:16],
-        content_description=identity.RESEARCH_USE_ONLY,
+        content_description=identity.use_of(result),
         **identity.identity(result, "MAP", series_number=SERIES_NUMBER, description=f"Map of {measure.display}"),
     )
     report.FloatPixelPaddingValue = report.FloatPixelPaddingRangeLimit = NO_CELLS

@@ -67,7 +67,7 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
         plane_positions=[plane_position(slide, canvas.scale)],
         **_tiling(level),
         content_label=f"{analyzer.file_stem.upper()}_MAP",
-        content_description=identity.RESEARCH_USE_ONLY,
+        content_description=identity.use_of(result),
         **identity.identity(result, "SEG", series_number=SERIES_NUMBER, description=f"Map of {analyzer.file_stem}"),
     )
     report.PatientOrientation = None  # type 2C: a slide has none, and older readers ask for the empty element

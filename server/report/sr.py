@@ -269,7 +269,7 @@ def _evaluations(result: Result) -> Dataset:
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
     refusal = [(codes.REFUSAL, result.control.withheld)] if result.control.withheld else []
     comments = [(codes.COMMENT, note) for row in result.scores for note in [" ".join(notes_of(row))] if note]
-    texts = [(codes.USE, identity.RESEARCH_USE_ONLY), *notes, *refusal, *_control(result), *about, *comments, *warnings]
+    texts = [(codes.USE, identity.use_of(result)), *notes, *refusal, *_control(result), *about, *comments, *warnings]
     container.ContentSequence = sr.ContentSequence(
         [
             sr.TextContentItem(name=concept(code), value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS)

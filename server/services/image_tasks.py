@@ -78,7 +78,7 @@ class ImageTasks:
 
     def take(self, arrived: Path, caller: Caller, asked: ImageRequest, *, kept_s: float = 0.0) -> str:
         """The task's identifier; it is there for good. Raises Failed TOO_MANY_CALLS (retryable)."""
-        if sum(1 for task in self._tasks() if self.state(task) is not State.SUCCESS) >= MOST_WAITING:
+        if sum(1 for task in self._tasks() if self.state(task) in (State.PENDING, State.STARTED)) >= MOST_WAITING:
             raise Failed(ServiceReason.TOO_MANY_CALLS, f"{MOST_WAITING} images are waiting already", retryable=True)
         task = Task(
             id=uuid.uuid4().hex,
@@ -159,27 +159,33 @@ class ImageTasks:
         try:
             with (self.folder(task) / LOCK).open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._run(task)
+                now = self._read(self.folder(task))  # another process may have ended it meanwhile
+                if now is not None and self.state(now) in (State.PENDING, State.STARTED):
+                    self._run(now)
         except OSError:  # another process has it, or it was forgotten just now
             return
 
     def _run(self, task: Task) -> None:
         folder = self.folder(task)
         _write(folder / TASK, asdict(task) | {"attempts": task.attempts + 1})
+        failure = self._tried(task, folder)
+        remove_sent(folder)
+        if failure is not None:
+            _write(folder / FAILED, {"reason": str(failure.reason), "message": failure.message})
+
+    def _tried(self, task: Task, folder: Path) -> ChromogenError | None:
+        """Why not, where it can't be done."""
         try:
             if task.attempts >= MOST_ATTEMPTS:
                 raise Failed(ServiceReason.WORKER_LOST, f"{MOST_ATTEMPTS} processes ended while they worked on it")
             running = Running(progress=lambda share: _note(folder, share))
             self._service.infer(ImageRequest(**task.request), folder, running, shown=task.kept_s > 0)
         except ChromogenError as error:
-            _write(folder / FAILED, {"reason": str(error.reason), "message": error.message})
+            return error
         except Exception as error:
             log.error("image_broke", error=type(error).__name__)
-            _write(
-                folder / FAILED, {"reason": str(ServiceReason.INTERNAL), "message": "something unforeseen went wrong"}
-            )
-        finally:
-            remove_sent(folder)
+            return Failed(ServiceReason.INTERNAL, "something unforeseen went wrong")
+        return None
 
     def _remove_left(self) -> None:
         """What arrived at a process that is gone."""

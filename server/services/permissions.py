@@ -49,6 +49,12 @@ ROLES: dict[str, frozenset[Role]] = {
     "ListCalibrations": _BENCH,
     "WatchCalibration": _BENCH,
     "AdoptCalibration": frozenset({LAB_ADMIN}),
+    "ValidateProfile": _BENCH,
+    "ListValidations": _BENCH,
+    "SignValidation": _BENCH,
+    "RescoreCohort": _BENCH,
+    "GetCohort": _BENCH,
+    "ConfirmCohort": _BENCH,
     # controls
     "SetControlRange": frozenset({LAB_ADMIN}),
     "ListControlRanges": _BENCH,

@@ -71,8 +71,12 @@ class ResultService:
         view = self._results.get(actor, result_id)
         return read_cells(cells_file_of(view.result), view.result.assay.analyzer.schema)
 
-    def rescore(self, actor: Caller, result_id: ResultId, profile: Profile) -> ResultView:
-        """The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
+    def rescore(
+        self, actor: Caller, result_id: ResultId, profile: Profile, *, request_id: str = "", why: str = ""
+    ) -> ResultView:
+        """`why` for a person; by which profile it is said in any case. Raises Refused REQUEST_ID_REUSED.
+
+        The new result's identifier follows from order, profile and model, as a worker's does: a repeat finds the
         first.
 
         Scores follow from the histograms; without a cells' file that can be read they have no intervals, and the
@@ -82,7 +86,13 @@ class ResultService:
         old = view.result
         check_kind(profile, old.assay)
         check_scored(old)
-        change = replace(old.change or NO_CHANGE, by=actor.subject, why=f"scored by profile {profile.label}")
+        if request_id:
+            self._results.heed(actor, request_id, result_id, profile.label)
+        change = replace(
+            old.change or NO_CHANGE,
+            by=actor.subject,
+            why=": ".join(filter(None, (f"scored by profile {profile.label}", why))),
+        )
         identity = identity_of(old, profile, change)
         try:
             return self._results.get(actor, identity)

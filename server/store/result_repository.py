@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, select, text
+from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.access import Caller
@@ -15,12 +16,23 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, OrderId
 from server.domain.ports import Delivery
 from server.domain.result import Result, ResultId
-from server.domain.states import SIGNED, ResultState, check_result_transition
-from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView, check_etag
+from server.domain.states import SIGNED, OrderState, ResultState, check_result_transition
+from server.domain.views import (
+    CohortFilter,
+    Entry,
+    Page,
+    PageKey,
+    ResultFilter,
+    ResultView,
+    SlideName,
+    SummaryView,
+    check_etag,
+)
 from server.store import orders, outbox
 from server.store import results as rows
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
-from server.store.tables import results, signatures
+from server.store.tables import orders as order_rows
+from server.store.tables import rescore_requests, results, signatures
 
 
 class PostgresResultRepository(Scoped):
@@ -62,6 +74,31 @@ class PostgresResultRepository(Scoped):
             if connection.execute(select(results.c.id).where(results.c.id == result.id)).first() is None:
                 rows.add(connection, result, lab)
             return view_of(connection, actor, result.id)
+
+    def heed(self, actor: Caller, request_id: str, result_id: ResultId, profile: str) -> None:
+        asked = {"result_id": result_id, "profile": profile}
+        key = {"lab": actor.lab, "request_id": request_id}
+        c = rescore_requests.c
+        with self._transaction(actor) as connection:
+            added = upsert(rescore_requests).values(key | asked).on_conflict_do_nothing().returning(c.request_id)
+            if connection.execute(added).first() is not None:
+                return
+            same = select(c.result_id, c.profile).where(c.lab == actor.lab, c.request_id == request_id)
+            if dict(connection.execute(same).mappings().one()) != asked:
+                message = "request_id was used for another request: give each request its own"
+                raise Refused(ServiceReason.REQUEST_ID_REUSED, message)
+
+    def cohort(self, actor: Caller, wanted: CohortFilter, limit: int) -> Sequence[ResultId]:
+        with self._transaction(actor) as connection:
+            return [ResultId(row.id) for row in connection.execute(_cohort(actor, wanted).limit(limit))]
+
+    def several(self, actor: Caller, result_ids: Sequence[ResultId]) -> Sequence[ResultView]:
+        mine = select(results).where(results.c.id.in_(result_ids), of_lab(results.c.lab, actor))
+        with self._transaction(actor) as connection:
+            found = connection.execute(mine).mappings().all()
+            whole, last = rows.several(connection, found), _last(connection, [row["id"] for row in found])
+        labs = {row["id"]: row["lab"] for row in found}
+        return [ResultView(result=one, lab=labs[one.id], **_said(last.get(one.id))) for one in whole]
 
     def record(
         self, actor: Caller, entries: Sequence[Entry], deliveries: Sequence[Delivery], *, unless_signed: bool = False
@@ -184,3 +221,22 @@ def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
         (wanted.marker, lambda v: c.marker == v),
         (wanted.first_only, lambda _: c.predecessor.is_(None)),
     )
+
+
+def _cohort(actor: Caller, wanted: CohortFilter) -> Select[Any]:
+    """Of each order that is DONE the result that counts: the signed one, else the order's; the oldest order first."""
+    o, r = order_rows.c, results.c
+    signed = select(r.id).where(r.order_id == o.id, state_of().in_(SIGNED)).limit(1).correlate(order_rows)
+    counts = func.coalesce(signed.scalar_subquery(), o.result_id)
+    asked = given(
+        (wanted.received_from, lambda v: o.received_at >= v),
+        (wanted.received_until, lambda v: o.received_at < v),
+        (wanted.container_ids, lambda v: o.container_id.in_(v)),
+    )
+    mine = (of_lab(o.lab, actor), o.marker == wanted.marker, o.state == OrderState.DONE, *asked)
+    chosen = select(counts.label("id"), o.received_at).where(*mine).subquery()
+    found = select(chosen.c.id).join(results, r.id == chosen.c.id).order_by(chosen.c.received_at, chosen.c.id)
+    if wanted.profile:
+        label = func.concat(r.profile["name"].astext, "/", r.profile["revision"].astext)
+        found = found.where(label == wanted.profile)
+    return found

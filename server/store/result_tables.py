@@ -166,3 +166,14 @@ signatures = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("result_id", "state"),
 )
+
+
+rescore_requests = Table(
+    "rescore_requests",
+    metadata,
+    Column("lab", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("result_id", Uuid(as_uuid=False), nullable=False, comment="that was to be scored anew"),
+    Column("profile", Text, nullable=False, comment="name/revision"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

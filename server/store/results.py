@@ -135,8 +135,17 @@ def get(connection: Connection, result_id: ResultId) -> Result:
     row = connection.execute(select(results).where(results.c.id == result_id)).mappings().first()
     if row is None:
         raise Refused(ServiceReason.RESULT_UNKNOWN, f"no result {result_id}")
-    [summary] = summaries(connection, [row])
-    tables = _histograms(connection, result_id)
+    [result] = several(connection, [row])
+    return result
+
+
+def several(connection: Connection, found: Sequence[RowMapping]) -> list[Result]:
+    """Of rows of `results`, whole: three statements, however many they are."""
+    tables = _histograms(connection, [row["id"] for row in found])
+    return [_whole(summary, tables[summary.id]) for summary in summaries(connection, found)]
+
+
+def _whole(summary: ResultSummary, tables: Mapping[str, IntArray]) -> Result:
     own = Histograms({name: table for name, table in tables.items() if not name.startswith(CORE)})
     analysis = Analysis(**_named(summary.analysis), histograms=own)
     return Result(**(_named(summary) | {"analysis": analysis, "cores": _cores(summary, tables)}))
@@ -151,9 +160,12 @@ def _cores(summary: ResultSummary, tables: Mapping[str, IntArray]) -> tuple[Core
     )
 
 
-def _histograms(connection: Connection, result_id: ResultId) -> dict[str, IntArray]:
-    found = connection.execute(select(histograms).where(histograms.c.result_id == result_id)).mappings()
-    return {row["name"]: unpacked(row["counts"], tuple(row["shape"])) for row in found}
+def _histograms(connection: Connection, result_ids: Sequence[str]) -> dict[str, dict[str, IntArray]]:
+    """Of each result its tables by name."""
+    found: dict[str, dict[str, IntArray]] = {name: {} for name in result_ids}
+    for row in connection.execute(select(histograms).where(histograms.c.result_id.in_(result_ids))).mappings():
+        found[row["result_id"]][row["name"]] = unpacked(row["counts"], tuple(row["shape"]))
+    return found
 
 
 def summaries(connection: Connection, rows: Sequence[RowMapping]) -> list[ResultSummary]:

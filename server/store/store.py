@@ -16,11 +16,13 @@ from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, OrderState
-from server.store import abandoned, cancel, controls, finish, orders, outbox, profiles, results
+from server.domain.validation import Validation
+from server.store import abandoned, cancel, controls, finish, orders, outbox, profiles, results, validations
 from server.store.abandoned import Abandoned
 from server.store.database import called, transaction
 from server.store.migrate import Tables
 from server.store.notify import Notify, notified, notify_nobody
+from server.store.validation_tables import validations as validation_table
 
 WORKER = "worker"
 """What the audit calls whoever runs cases."""
@@ -200,6 +202,10 @@ class PostgresStore:
     def add_profile(self, profile: Profile) -> None:
         with transaction(self._engine, lab=profile.key.lab) as connection:
             profiles.add(connection, profile)
+
+    def validations(self, lab: str, name: str, revision: int) -> list[Validation]:
+        with transaction(self._engine, lab=lab) as connection:
+            return validations.found(connection, validation_table.c.lab == lab, name, revision)
 
     def result(self, result_id: ResultId) -> Result:
         with transaction(self._engine) as connection:

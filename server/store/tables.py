@@ -39,9 +39,12 @@ from server.store.page_tables import comments as comments
 from server.store.page_tables import web_sessions as web_sessions
 from server.store.result_tables import artifacts as artifacts
 from server.store.result_tables import histograms as histograms
+from server.store.result_tables import rescore_requests as rescore_requests
 from server.store.result_tables import results as results
 from server.store.result_tables import scores as scores
 from server.store.result_tables import signatures as signatures
+from server.store.validation_tables import validation_signatures as validation_signatures
+from server.store.validation_tables import validations as validations
 
 
 def _state_in(*states: StrEnum) -> TextClause:
@@ -54,12 +57,15 @@ APPEND_ONLY = (
     "profiles",
     "profile_states",
     "control_ranges",
+    "rescore_requests",
     "results",
     "scores",
     "histograms",
     "artifacts",
     "signatures",
     "comments",
+    "validations",
+    "validation_signatures",
     "audit",
 )
 
@@ -232,7 +238,7 @@ jobs = Table(
     metadata,
     Column("id", Uuid(as_uuid=False), primary_key=True),
     Column("lab", Text, nullable=False),
-    Column("kind", String(16), nullable=False, comment="CALIBRATION"),
+    Column("kind", String(16), nullable=False, comment="CALIBRATION, COHORT, COHORT_CONFIRM"),
     Column("subject", Text, nullable=False, comment="who asked for it, as the token names them"),
     Column("request_id", Text, nullable=False),
     Column("given", JSONB, nullable=False, comment="what was asked for"),

@@ -22,6 +22,7 @@ from server.domain.access import Caller
 from server.services.image_request import ImageRequest, asked
 from server.services.image_tasks import ImageTasks, State, Task, remove_sent
 from server.services.images import ANSWER, IMAGE, MARKER_IMAGE, NUCLEI, SEG_IMAGE, ImageService, Running
+from server.web.door import said
 from server.web.groups import RouteGroup
 from server.web.uploads import received
 
@@ -53,12 +54,14 @@ class Endpoints:
         )
 
     async def infer(self, request: Request) -> Response:
-        await self._admit(request, INFER)
-        return await self._answered(request, (IMAGE,), self._service.infer)
+        with said(INFER):
+            await self._admit(request, INFER)
+            return await self._answered(request, (IMAGE,), self._service.infer)
 
     async def postprocess(self, request: Request) -> Response:
-        await self._admit(request, POSTPROCESS)
-        return await self._answered(request, (IMAGE, SEG_IMAGE, MARKER_IMAGE), self._service.postprocess)
+        with said(POSTPROCESS):
+            await self._admit(request, POSTPROCESS)
+            return await self._answered(request, (IMAGE, SEG_IMAGE, MARKER_IMAGE), self._service.postprocess)
 
     async def begin(self, request: Request) -> Response:
         caller, wanted = await self._admit(request, INFER), asked(request.query_params)
@@ -74,8 +77,7 @@ class Endpoints:
         task = self._tasks.of(caller, request.path_params["task_id"])
         state = self._tasks.state(task)
         if state is State.SUCCESS:
-            pieces = _wrapped(b'{"state":"SUCCESS","result":', answer(self._tasks.folder(task)), b"}")
-            return _sent(pieces, BackgroundTask(self._sent_whole, task))
+            return _sent(self._result(task))
         told = self._tasks.failure(task) if state is State.FAILURE else {}
         return JSONResponse({"state": str(state), "progress": self._tasks.progress(task), **told})
 
@@ -97,10 +99,14 @@ class Endpoints:
             work(wanted, folder, Running())
         remove_sent(folder)
 
-    def _sent_whole(self, task: Task) -> None:
-        """Only what is kept for people stays."""
+    async def _result(self, task: Task) -> AsyncIterator[bytes]:
+        """Gone once all of it was taken; who lost the connection before may ask again. What people keep stays."""
+        yield b'{"state":"SUCCESS","result":'
+        async for piece in answer(self._tasks.folder(task)):
+            yield piece
+        yield b"}"
         if not task.kept_s:
-            self._tasks.forget(task)
+            await to_thread.run_sync(self._tasks.forget, task)
 
 
 async def answer(folder: Path) -> AsyncIterator[bytes]:
@@ -119,12 +125,5 @@ async def answer(folder: Path) -> AsyncIterator[bytes]:
     yield b"," + json.dumps(said)[1:].encode()
 
 
-async def _wrapped(before: bytes, pieces: AsyncIterator[bytes], after: bytes) -> AsyncIterator[bytes]:
-    yield before
-    async for piece in pieces:
-        yield piece
-    yield after
-
-
-def _sent(pieces: AsyncIterator[bytes], then: BackgroundTask) -> Response:
+def _sent(pieces: AsyncIterator[bytes], then: BackgroundTask | None = None) -> Response:
     return StreamingResponse(pieces, media_type="application/json", background=then)

@@ -65,7 +65,7 @@ class Door:
 
     def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            with _said(operation.name):
+            with said(operation.name):
                 caller = await self.admit(request, operation.name)
                 await _received(request)
                 return await self._in_thread(self._answered, operation, request, caller)
@@ -109,17 +109,17 @@ async def _received(request: Request) -> None:
 
 
 @contextmanager
-def _said(name: str) -> Iterator[None]:
+def said(name: str) -> Iterator[None]:
     """Log and metrics say how an operation ended."""
-    began, said = time.perf_counter(), str(ServiceReason.INTERNAL)
+    began, outcome = time.perf_counter(), str(ServiceReason.INTERNAL)
     with structlog.contextvars.bound_contextvars(method=name, door="web"):
         try:
             yield
-            said = "OK"
+            outcome = "OK"
         except ChromogenError as error:
-            said = str(error.reason)
+            outcome = str(error.reason)
             raise
         finally:
             seconds = time.perf_counter() - began
-            metrics.call(name, said, seconds)
-            log.info("call", outcome=said, seconds=round(seconds, 4))
+            metrics.call(name, outcome, seconds)
+            log.info("call", outcome=outcome, seconds=round(seconds, 4))

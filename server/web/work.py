@@ -61,7 +61,7 @@ class WorkOperations:
         body = asked.body(request)
         wanted = WorkFilter(
             state=asked.choice(body, "state", WorkState),
-            marker=asked.text(body, "marker"),
+            marker=asked.text(body, "marker").upper(),
             priority=asked.choice(body, "priority", Priority),
             text=asked.text(body, "text"),
             of=caller.subject if asked.flag(body, "mine") else "",

@@ -25,6 +25,7 @@ from server.demo.people import make_people
 from server.demo.web import web_settings
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.result import Result
+from server.observability import set_up
 from tests.e2e.browsing import chromium
 from tests.made import made_nuclei, made_result
 from tests.server.store.invented import request
@@ -100,6 +101,7 @@ def figures(address: str, result_id: str) -> dict[str, Any]:
 
 
 def main() -> None:
+    set_up(level="warning")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--nuclei", type=int, default=1_000_000)
     nuclei = parser.parse_args().nuclei

@@ -249,6 +249,22 @@ def test_stains_are_shown_alone_and_files_are_brought(page: Any, tmp_path: Path)
         assert len(json.loads(brought.read("cells.geojson"))["features"]) > 3
 
 
+def test_while_the_archive_is_away_nuclei_and_scores_are_shown(page: Any) -> None:
+    other = page.context.new_page()
+    away = json.dumps({"reason": "ARCHIVE_UNREACHABLE", "message": "away", "advice": ""})
+    other.route("**/tiles/**", lambda route: route.fulfill(status=503, body=away))
+    other.goto(page.url)
+    ready(other)
+    other.get_by_text("its archive doesn't answer").wait_for()
+    painted = other.evaluate("""() => {
+      const c = document.querySelector('.overlay');
+      return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 === 3 && v > 0);
+    }""")
+    assert painted
+    assert same(other)
+    other.close()
+
+
 def test_nothing_keeps_those_out_who_use_keys_or_a_screen_reader(page: Any) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed (npm)")
@@ -296,6 +312,9 @@ def test_the_demo_says_where_everybody_begins_and_leaves_nothing_behind(running:
     tmp_path.chmod(0o711)
     with demo(command, tmp_path / "o") as started:
         assert requests.get(f"{started.address}/", timeout=5).status_code == 200
+        no_task = f"{started.address}/api/batch/infer/{'0' * 32}"
+        assert requests.get(no_task, timeout=5).json()["reason"] == "TASK_UNKNOWN"  # DeepLIIF's endpoints stand open
+        assert requests.get(no_task, timeout=5, headers={"host": "elsewhere.example"}).status_code == 400
         token = Path(started.until(r"token\s+auditor\s+(\S+)", 5)[1])
         assert token.stat().st_mode & 0o077 == 0
         assert started.stop() == 0

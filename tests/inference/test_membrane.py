@@ -184,3 +184,12 @@ def test_a_ring_of_known_radius_is_followed_and_its_gap_kept() -> None:
 def test_no_row_of_a_membrane_stain_is_a_percentage_of_nuclei() -> None:
     rows = MEMBRANE.scores(MEMBRANE.measures, np.array([100] * 9), None)
     assert not any("PERCENT_POSITIVE" in row.code or "nuclei" in row.display.lower() for row in rows)
+
+
+def test_eosin_is_refused_and_a_pinkish_immunostain_is_not(drawings: dict[float, Her2Drawing]) -> None:
+    pink = np.full((200, 200, 3), (215, 150, 190), np.uint8)
+    said = MEMBRANE.mismatch(pink)
+    assert said is not None
+    assert said.reason == Reason.NOT_IHC
+    stained = drawings[0.5].pixels()[::4, ::4]
+    assert MEMBRANE.mismatch(np.ascontiguousarray(stained)) is None

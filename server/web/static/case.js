@@ -433,9 +433,11 @@ function shown(value, measure) {
 }
 
 function controlText(control) {
-  if (!control || control.status === "absent") return "No control tissue on this slide.";
+  const withheld = control?.withheld ? ` The score is withheld (${control.withheld}). This is not a score of 0.` : "";
+  const detail = control?.detail ? ` ${control.detail}.` : "";
+  if (!control || control.status === "absent") return `No control was measured.${detail}${withheld}`;
   const cores = control.cores.map((core) => `${core.expected}: ${core.found}${core.passed ? "" : " (failed)"}`);
-  return `${control.status === "passed" ? "Passed" : "Failed"}. ${cores.join(", ")}`;
+  return `${control.status === "passed" ? "Passed" : "Failed"}. ${cores.join(", ")}${detail}${withheld}`;
 }
 
 function downloads(id) {

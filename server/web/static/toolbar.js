@@ -3,7 +3,7 @@
 import { el, fill } from "./dom.js";
 import { GRADE_NAMES, GRADES } from "./scoring.js";
 
-const TOOLS = [["pan", "Move", "V"], ["tumour", "Tumour region", "T"], ["exclude", "Exclude region", "X"], ["nucleus", "Nucleus", "C"]];
+const TOOLS = [["pan", "Move", "V"], ["tumour", "Tumour", "T"], ["exclude", "Exclude", "X"], ["nucleus", "Nucleus", "C"]];
 const STAINS = [["original", "Original", "1"], ["haematoxylin", "Haematoxylin", "2"], ["dab", "DAB", "3"]];
 
 export class Toolbar {

@@ -38,7 +38,10 @@ export class Viewer {
     this.cells = new Cells(found.id, () => this.redraw());
     this.osd.addHandler("update-viewport", () => this.draw());
     this.osd.addHandler("resize", () => this.redraw());
-    this.osd.addHandler("open", () => this.redraw());
+    this.osd.addOnceHandler("open", () => {
+      this.osd.preserveViewport = true; // another stain shows the same place
+      this.redraw();
+    });
     this.osd.addHandler("tile-load-failed", (event) => this.events.failed(event));
     this.osd.addHandler("animation-finish", () => this.events.moved());
     for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {

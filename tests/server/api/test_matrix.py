@@ -120,6 +120,13 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     fit = profiles.CalibrateProfileRequest(
         request_id=str(uuid.uuid4()), name="fitted", marker="ER", result_ids=[result_id], h_scores=[150]
     )
+    scored = profiles.ScoredSlide(result_id=result_id)
+    scored.scores.add(region="all", measure="HSCORE", value=100)
+    built_in = profiles.ProfileRevision(name="built-in", revision=1)
+    validate = profiles.ValidateProfileRequest(
+        request_id=str(uuid.uuid4()), profile=built_in, marker="ER", slides=[scored]
+    )
+    validation_id = admin_of_theirs.profiles.ValidateProfile(validate).validation.id
     calibration_id = admin_of_theirs.profiles.CalibrateProfile(fit).calibration.id
     while api.service.jobs.step():
         pass
@@ -158,7 +165,18 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         profiles.GetCalibrationRequest(calibration_id=calibration_id),
         profiles.ListCalibrationsRequest(),
         profiles.WatchCalibrationRequest(calibration_id=calibration_id),
+        profiles.ValidateProfileRequest(
+            request_id=str(uuid.uuid4()),
+            profile=revision,
+            marker="ER",
+            slides=[{"result_id": result_id, "scores": [{"region": "all", "measure": "HSCORE", "value": 100}]}],
+        ),
+        profiles.ListValidationsRequest(profile=revision),
+        profiles.SignValidationRequest(validation_id=validation_id),
         profiles.AdoptCalibrationRequest(request_id=str(uuid.uuid4()), calibration_id=calibration_id),
+        profiles.RescoreCohortRequest(request_id=request_id, marker="ER", profile=revision, reason="because"),
+        profiles.GetCohortRequest(cohort_id=calibration_id),
+        profiles.ConfirmCohortRequest(request_id=request_id, cohort_id=calibration_id),
         analysis.AnalyzeImageRequest(image=image, profile=revision),
         analysis.AnalyzeFieldsRequest(image=image, profile=revision),
         controls.SetControlRangeRequest(request_id=request_id, range=control_range()),

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import io
+import socket
 import time
 import zlib
 from collections.abc import Iterator
@@ -310,6 +311,37 @@ def test_a_task_that_ends_every_process_is_given_up(tmp_path: Path, png: bytes) 
     tasks._tend(tasks.of(caller(), task_id))
     assert tasks.state(tasks.of(caller(), task_id)) is State.FAILURE
     assert tasks.failure(tasks.of(caller(), task_id))["reason"] == "WORKER_LOST"
+
+
+def test_a_connection_that_is_lost_while_the_answer_comes_costs_nothing(tmp_path: Path, png: bytes) -> None:
+    with serving(tmp_path) as plugin:
+        begun = plugin.post("/api/batch/infer?resolution=20x", {"img": png}).body["task_id"]
+        while not (tmp_path / "tasks" / begun / "answer.json").exists():
+            time.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", plugin.port)) as lost:
+            lost.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lost.sendall(f"GET /api/batch/infer/{begun} HTTP/1.1\r\nhost: localhost\r\nx-lab: LAB\r\n\r\n".encode())
+            assert lost.recv(1024).startswith(b"HTTP/1.1 200")
+        time.sleep(0.3)
+        assert plugin.send("GET", f"/api/batch/infer/{begun}").body["state"] == "SUCCESS"
+
+
+def test_what_nobody_fetches_goes_after_an_hour_and_what_people_lay_when_the_laboratory_says(
+    tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = ImageTasks(tmp_path, SERVICE)
+    ids = []
+    for kept_s in (0.0, 90_000.0):
+        arrived = tasks.new_folder()
+        (arrived / "img").write_bytes(png)
+        ids.append(tasks.take(arrived, caller(), asked({"resolution": "20x"}), kept_s=kept_s))
+        tasks._tend(tasks.of(caller(), ids[-1]))
+    began = time.time()
+    for hours, left in ((0.9, ids), (1.1, ids[1:]), (24.9, ids[1:]), (25.1, [])):
+        monkeypatch.setattr("server.services.image_tasks.time.time", lambda hours=hours: began + hours * 3600)
+        for task in tasks._tasks():
+            tasks._tend(task)
+        assert {task.id for task in tasks._tasks()} == set(left)
 
 
 def test_sixteen_bits_are_refused(plugin: Plugin) -> None:

@@ -1,15 +1,31 @@
 import datetime
 
 from chromogen.v1 import calibration_pb2 as _calibration_pb2
+from chromogen.v1 import plot_pb2 as _plot_pb2
 from chromogen.v1 import profile_pb2 as _profile_pb2
+from chromogen.v1 import validation_pb2 as _validation_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class CohortState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COHORT_STATE_UNSPECIFIED: _ClassVar[CohortState]
+    COHORT_STATE_QUEUED: _ClassVar[CohortState]
+    COHORT_STATE_RUNNING: _ClassVar[CohortState]
+    COHORT_STATE_DONE: _ClassVar[CohortState]
+    COHORT_STATE_FAILED: _ClassVar[CohortState]
+COHORT_STATE_UNSPECIFIED: CohortState
+COHORT_STATE_QUEUED: CohortState
+COHORT_STATE_RUNNING: CohortState
+COHORT_STATE_DONE: CohortState
+COHORT_STATE_FAILED: CohortState
 
 class CreateProfileRequest(_message.Message):
     __slots__ = ("request_id", "profile")
@@ -312,3 +328,174 @@ class AdoptCalibrationResponse(_message.Message):
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     profile: _profile_pb2.Profile
     def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ...) -> None: ...
+
+class ScoredSlide(_message.Message):
+    __slots__ = ("result_id", "scores")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    scores: _containers.RepeatedCompositeFieldContainer[_calibration_pb2.RegionScore]
+    def __init__(self, result_id: _Optional[str] = ..., scores: _Optional[_Iterable[_Union[_calibration_pb2.RegionScore, _Mapping]]] = ...) -> None: ...
+
+class ValidateProfileRequest(_message.Message):
+    __slots__ = ("request_id", "profile", "marker", "slides")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    SLIDES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    profile: ProfileRevision
+    marker: str
+    slides: _containers.RepeatedCompositeFieldContainer[ScoredSlide]
+    def __init__(self, request_id: _Optional[str] = ..., profile: _Optional[_Union[ProfileRevision, _Mapping]] = ..., marker: _Optional[str] = ..., slides: _Optional[_Iterable[_Union[ScoredSlide, _Mapping]]] = ...) -> None: ...
+
+class ValidateProfileResponse(_message.Message):
+    __slots__ = ("validation",)
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
+    validation: _validation_pb2.Validation
+    def __init__(self, validation: _Optional[_Union[_validation_pb2.Validation, _Mapping]] = ...) -> None: ...
+
+class ListValidationsRequest(_message.Message):
+    __slots__ = ("profile",)
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    profile: ProfileRevision
+    def __init__(self, profile: _Optional[_Union[ProfileRevision, _Mapping]] = ...) -> None: ...
+
+class ListValidationsResponse(_message.Message):
+    __slots__ = ("validations",)
+    VALIDATIONS_FIELD_NUMBER: _ClassVar[int]
+    validations: _containers.RepeatedCompositeFieldContainer[_validation_pb2.Validation]
+    def __init__(self, validations: _Optional[_Iterable[_Union[_validation_pb2.Validation, _Mapping]]] = ...) -> None: ...
+
+class SignValidationRequest(_message.Message):
+    __slots__ = ("validation_id",)
+    VALIDATION_ID_FIELD_NUMBER: _ClassVar[int]
+    validation_id: str
+    def __init__(self, validation_id: _Optional[str] = ...) -> None: ...
+
+class SignValidationResponse(_message.Message):
+    __slots__ = ("validation",)
+    VALIDATION_FIELD_NUMBER: _ClassVar[int]
+    validation: _validation_pb2.Validation
+    def __init__(self, validation: _Optional[_Union[_validation_pb2.Validation, _Mapping]] = ...) -> None: ...
+
+class RescoreCohortRequest(_message.Message):
+    __slots__ = ("request_id", "marker", "profile", "reason", "received_from", "received_until", "scored_by")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FROM_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SCORED_BY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    marker: str
+    profile: ProfileRevision
+    reason: str
+    received_from: _timestamp_pb2.Timestamp
+    received_until: _timestamp_pb2.Timestamp
+    scored_by: ProfileRevision
+    def __init__(self, request_id: _Optional[str] = ..., marker: _Optional[str] = ..., profile: _Optional[_Union[ProfileRevision, _Mapping]] = ..., reason: _Optional[str] = ..., received_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scored_by: _Optional[_Union[ProfileRevision, _Mapping]] = ...) -> None: ...
+
+class CohortChange(_message.Message):
+    __slots__ = ("result_id", "order_id", "signed", "measure", "before", "after", "categories_before", "categories_after", "changed")
+    class CategoriesBeforeEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class CategoriesAfterEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    order_id: str
+    signed: bool
+    measure: str
+    before: float
+    after: float
+    categories_before: _containers.ScalarMap[str, str]
+    categories_after: _containers.ScalarMap[str, str]
+    changed: bool
+    def __init__(self, result_id: _Optional[str] = ..., order_id: _Optional[str] = ..., signed: _Optional[bool] = ..., measure: _Optional[str] = ..., before: _Optional[float] = ..., after: _Optional[float] = ..., categories_before: _Optional[_Mapping[str, str]] = ..., categories_after: _Optional[_Mapping[str, str]] = ..., changed: _Optional[bool] = ...) -> None: ...
+
+class Cohort(_message.Message):
+    __slots__ = ("id", "state", "progress", "results", "changed", "changes", "made", "left_out", "reason", "detail")
+    class LeftOutEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    MADE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: CohortState
+    progress: float
+    results: int
+    changed: int
+    changes: _containers.RepeatedCompositeFieldContainer[CohortChange]
+    made: _containers.RepeatedScalarFieldContainer[str]
+    left_out: _containers.ScalarMap[str, str]
+    reason: str
+    detail: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[CohortState, str]] = ..., progress: _Optional[float] = ..., results: _Optional[int] = ..., changed: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[CohortChange, _Mapping]]] = ..., made: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Mapping[str, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class RescoreCohortResponse(_message.Message):
+    __slots__ = ("cohort",)
+    COHORT_FIELD_NUMBER: _ClassVar[int]
+    cohort: Cohort
+    def __init__(self, cohort: _Optional[_Union[Cohort, _Mapping]] = ...) -> None: ...
+
+class GetCohortRequest(_message.Message):
+    __slots__ = ("cohort_id", "picture")
+    COHORT_ID_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    cohort_id: str
+    picture: _plot_pb2.PlotFormat
+    def __init__(self, cohort_id: _Optional[str] = ..., picture: _Optional[_Union[_plot_pb2.PlotFormat, str]] = ...) -> None: ...
+
+class GetCohortResponse(_message.Message):
+    __slots__ = ("cohort", "picture")
+    COHORT_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    cohort: Cohort
+    picture: bytes
+    def __init__(self, cohort: _Optional[_Union[Cohort, _Mapping]] = ..., picture: _Optional[bytes] = ...) -> None: ...
+
+class ConfirmCohortRequest(_message.Message):
+    __slots__ = ("request_id", "cohort_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    COHORT_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    cohort_id: str
+    def __init__(self, request_id: _Optional[str] = ..., cohort_id: _Optional[str] = ...) -> None: ...
+
+class ConfirmCohortResponse(_message.Message):
+    __slots__ = ("cohort",)
+    COHORT_FIELD_NUMBER: _ClassVar[int]
+    cohort: Cohort
+    def __init__(self, cohort: _Optional[_Union[Cohort, _Mapping]] = ...) -> None: ...

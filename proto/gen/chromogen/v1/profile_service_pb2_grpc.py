@@ -95,6 +95,36 @@ class ProfileServiceStub:
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.FromString,
                 _registered_method=True)
+        self.ValidateProfile = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ValidateProfile',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileResponse.FromString,
+                _registered_method=True)
+        self.ListValidations = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ListValidations',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsResponse.FromString,
+                _registered_method=True)
+        self.SignValidation = channel.unary_unary(
+                '/chromogen.v1.ProfileService/SignValidation',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.FromString,
+                _registered_method=True)
+        self.RescoreCohort = channel.unary_unary(
+                '/chromogen.v1.ProfileService/RescoreCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortResponse.FromString,
+                _registered_method=True)
+        self.GetCohort = channel.unary_unary(
+                '/chromogen.v1.ProfileService/GetCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.FromString,
+                _registered_method=True)
+        self.ConfirmCohort = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ConfirmCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortResponse.FromString,
+                _registered_method=True)
 
 
 class ProfileServiceServicer:
@@ -185,6 +215,49 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ValidateProfile(self, request, context):
+        """Compute how far a revision agrees with slides that people signed, or scored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListValidations(self, request, context):
+        """Validations of a revision, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignValidation(self, request, context):
+        """Sign a validation. Once as many people signed as the laboratory asks for, results of the revision, marker and model that
+        are made from then on are no longer marked as for research use only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RescoreCohort(self, request, context):
+        """What scoring many results anew by a profile would change: a job, which changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCohort(self, request, context):
+        """A cohort as it stands: its progress, then each result before and after; or, once confirmed, the new results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmCohort(self, request, context):
+        """Do what a cohort showed: a job that makes a PRELIMINARY result of each. Nothing is sent; a signed one is amended by a person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProfileServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +320,36 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.AdoptCalibration,
                     request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.SerializeToString,
+            ),
+            'ValidateProfile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ValidateProfile,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileResponse.SerializeToString,
+            ),
+            'ListValidations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListValidations,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListValidationsResponse.SerializeToString,
+            ),
+            'SignValidation': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignValidation,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.SerializeToString,
+            ),
+            'RescoreCohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.RescoreCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortResponse.SerializeToString,
+            ),
+            'GetCohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.SerializeToString,
+            ),
+            'ConfirmCohort': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +677,168 @@ class ProfileService:
             '/chromogen.v1.ProfileService/AdoptCalibration',
             chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationRequest.SerializeToString,
             chromogen_dot_v1_dot_profile__service__pb2.AdoptCalibrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ValidateProfile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ValidateProfile',
+            chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ValidateProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListValidations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ListValidations',
+            chromogen_dot_v1_dot_profile__service__pb2.ListValidationsRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ListValidationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignValidation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/SignValidation',
+            chromogen_dot_v1_dot_profile__service__pb2.SignValidationRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.SignValidationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RescoreCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/RescoreCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.RescoreCohortResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/GetCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ConfirmCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortResponse.FromString,
             options,
             channel_credentials,
             insecure,

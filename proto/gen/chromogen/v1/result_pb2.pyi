@@ -124,18 +124,20 @@ class ProfileAlternative(_message.Message):
     def __init__(self, profile: _Optional[str] = ..., against: _Optional[str] = ...) -> None: ...
 
 class ProfileChoice(_message.Message):
-    __slots__ = ("clone", "stainer", "scanner", "by_slide", "alternatives")
+    __slots__ = ("clone", "stainer", "scanner", "by_slide", "alternatives", "validation_id")
     CLONE_FIELD_NUMBER: _ClassVar[int]
     STAINER_FIELD_NUMBER: _ClassVar[int]
     SCANNER_FIELD_NUMBER: _ClassVar[int]
     BY_SLIDE_FIELD_NUMBER: _ClassVar[int]
     ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_ID_FIELD_NUMBER: _ClassVar[int]
     clone: str
     stainer: str
     scanner: str
     by_slide: _containers.RepeatedScalarFieldContainer[str]
     alternatives: _containers.RepeatedCompositeFieldContainer[ProfileAlternative]
-    def __init__(self, clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., by_slide: _Optional[_Iterable[str]] = ..., alternatives: _Optional[_Iterable[_Union[ProfileAlternative, _Mapping]]] = ...) -> None: ...
+    validation_id: str
+    def __init__(self, clone: _Optional[str] = ..., stainer: _Optional[str] = ..., scanner: _Optional[str] = ..., by_slide: _Optional[_Iterable[str]] = ..., alternatives: _Optional[_Iterable[_Union[ProfileAlternative, _Mapping]]] = ..., validation_id: _Optional[str] = ...) -> None: ...
 
 class ControlCore(_message.Message):
     __slots__ = ("expected", "found", "passed", "measure", "value", "category", "low", "high", "expected_category", "n")

@@ -1,0 +1,41 @@
+"""A validated result is said so by every report, and no longer to be for research use only."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import hl7
+import pytest
+
+from server.domain.choice import ProfileChoice, Validated
+from server.domain.result import Result
+from server.hl7.oru import build_oru
+from server.report.identity import RESEARCH_USE_ONLY, use_of
+from server.report.result_json import result_json
+from server.report.sr import build_sr
+from tests.made import made_header, made_order, made_result
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    held = Validated(id="6d0c2c5e-0000-4000-8000-000000000000", slides=24, on=date(2026, 6, 1))
+    return replace(made_result(tmp_path), choice=ProfileChoice(validated=held))
+
+
+def test_each_report_says_that_the_laboratory_validated_it(result: Result) -> None:
+    said = "Validated by the laboratory, 24 slides, 2026-06-01"
+    assert use_of(result) == said
+    notes = [str(n[3]) for n in hl7.parse(build_oru(result, made_order()).decode()).segments("NTE")]
+    assert notes[0] == f"{said}: a pathologist decides."
+    assert not any("esearch use only" in note for note in notes)
+    report = build_sr(result, None, [made_header()])
+    assert said in [str(e.value) for e in report.iterall() if e.keyword == "TextValue"]
+    assert report.SeriesDescription.endswith("Validated")
+    assert RESEARCH_USE_ONLY not in str(report)
+    assert result_json(result)["research_use_only"] is False
+
+
+def test_without_a_validation_each_says_research_use_only(tmp_path: Path) -> None:
+    made = replace(made_result(tmp_path), choice=ProfileChoice())
+    assert use_of(made) == RESEARCH_USE_ONLY
+    assert result_json(made)["research_use_only"] is True
