@@ -19,6 +19,13 @@ PAGE: dict[str, frozenset[Role]] = {
     "DownloadResult": _BENCH,
 }
 """What the page alone asks for."""
+IMAGES: dict[str, frozenset[Role]] = {
+    "InferImage": _BENCH,
+    "PostprocessImage": _BENCH,
+    "KeepImage": _BENCH,
+    "GetImage": _BENCH,
+}
+"""What is asked of single images, by HTTP alone."""
 ROLES: dict[str, frozenset[Role]] = {
     # orders
     "CreateOrder": frozenset({LIS, LAB_ADMIN}),
@@ -64,10 +71,6 @@ ROLES: dict[str, frozenset[Role]] = {
     # pictures
     "AnalyzeImage": _BENCH,
     "AnalyzeFields": _BENCH,
-    "InferImage": _BENCH,
-    "PostprocessImage": _BENCH,
-    "KeepImage": _BENCH,
-    "GetImage": _BENCH,
     # administration
     "ListLabs": _OPERATES,
     "ListDestinations": _OPERATES,
@@ -77,9 +80,10 @@ ROLES: dict[str, frozenset[Role]] = {
     "QueryAudit": frozenset({AUDITOR}),
     "VerifyAudit": frozenset({AUDITOR}),
     **PAGE,
+    **IMAGES,
 }
 """One of them is needed. Operations are named as the methods of the gRPC API, which are unique over its services, and
-those of PAGE.
+those of PAGE and IMAGES, which it doesn't have.
 """
 
 GET_ME, GET_SESSION, END_SESSION = "GetMe", "GetSession", "EndSession"
