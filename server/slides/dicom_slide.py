@@ -20,7 +20,8 @@ from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_
 from server.slides.dicom_level import DicomLevel, LevelHeader, read_level_header
 from server.slides.framed_slide import FramedSlide
 from server.slides.padding import shows_nothing_beyond
-from server.slides.pixel_size import square
+from server.slides.pixel_size import contradicted, square
+from server.slides.place import imaged_um
 from server.slides.plan import scan_finer
 from server.slides.pyramids import Parts, Pyramid
 from server.slides.quiet import quiet
@@ -174,6 +175,7 @@ def _notes(base: DicomLevel, *, icc: bool) -> tuple[str, ...]:
         ("NO_ICC_PROFILE", icc and header.icc_profile is None),
         ("NO_IMAGE_TYPE", not header.who.flavour),
         ("NO_FRAME_OF_REFERENCE", not header.place.frame_of_reference),
+        ("PIXEL_SIZE_CONTRADICTED", contradicted(header.spacing_um, imaged_um(header.dataset))),
     ]
     return tuple(note for note, true in found if true)
 

@@ -8,6 +8,9 @@ FINEST_UM, COARSEST_UM = 0.01, 1000.0
 ANISOTROPY = 0.02
 """Share by which a pixel's width and height may differ and still be taken for a square."""
 
+CONTRADICTION = 1.1
+"""What a volume may differ by that is measured over the tissue, or rounded."""
+
 
 def square(name: str, spacing_um: tuple[float, float] | None, mpp: float | None) -> float:
     """µm per pixel of the largest level; `mpp` overrides the file. Raises Refused NO_PIXEL_SIZE."""
@@ -26,6 +29,15 @@ def square(name: str, spacing_um: tuple[float, float] | None, mpp: float | None)
         )
         raise Refused(Reason.NO_PIXEL_SIZE, message)
     return round((width + height) / 2, 9)  # what mm as decimal text leaves of binary noise
+
+
+def contradicted(spacing_um: tuple[float, float] | None, imaged_um: tuple[float, float] | None) -> bool:
+    """Does a file's imaged volume make its pixels another size than it says? Where that makes them square at all:
+    converters that know none write one that is.
+    """
+    if spacing_um is None or imaged_um is None or max(imaged_um) > (1 + ANISOTROPY) * min(imaged_um):
+        return False
+    return not 1 / CONTRADICTION < imaged_um[0] / spacing_um[0] < CONTRADICTION
 
 
 def check_given(mpp: float) -> None:

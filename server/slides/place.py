@@ -47,6 +47,11 @@ def spacing_um(dataset: Dataset, first: Sequence[Dataset] = ()) -> tuple[float, 
             spacing = numbers(measures.get("PixelSpacing"), 2)
             if spacing and min(spacing) > 0:
                 return 1000 * spacing[1], 1000 * spacing[0]
+    return imaged_um(dataset)
+
+
+def imaged_um(dataset: Dataset) -> tuple[float, float] | None:
+    """Width and height of a pixel, µm, by the volume that is imaged (mm) and the matrix; None where one isn't given."""
     width, height = (numbers(dataset.get(k), 1) for k in ("ImagedVolumeWidth", "ImagedVolumeHeight"))
     if not width or not height or min(*width, *height) <= 0:
         return None

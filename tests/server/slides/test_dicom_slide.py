@@ -200,6 +200,18 @@ def test_what_cannot_be_scored_rightly_is_refused_with_its_reason(kit, tmp_path,
     assert "TEST-INVENTED" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("width_um", "height_um", "warned"),
+    [(0.25, 0.25, True), (1.0, 1.0, True), (0.5, 0.5, False), (0.53, 0.53, False), (0.25, 0.2, False)],
+)
+def test_a_volume_that_makes_the_pixels_another_size_is_warned_of(kit, tmp_path, width_um, height_um, warned):
+    """As where each level says the base's spacing. A volume that makes no squares is a converter's."""
+    volume = {"ImagedVolumeWidth": 0.128 * width_um, "ImagedVolumeHeight": 0.064 * height_um}
+    slide = open_slide(kit.level(kit.picture(128, 64), um=(0.5, 0.5), more=volume).write(tmp_path / "a.dcm"))
+    assert slide.facts.mpp == 0.5
+    assert ("PIXEL_SIZE_CONTRADICTED" in slide.facts.notes) is warned
+
+
 @pytest.mark.parametrize("um", [1e-27, 1e-8, 1e12])
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_level_of_impossible_pixels_is_refused_or_left_out_and_never_a_defect(kit, tmp_path, um, which):
