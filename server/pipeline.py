@@ -3,47 +3,36 @@ route.
 """
 
 import shutil
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from pydicom import Dataset
 
-from inference.analyze import Options, Progress, analyze, not_analysed
-from inference.analyzers.outlined import has_outlines, needs_outlines
+from inference.analyze import Options
+from inference.analyzers.outlined import has_outlines
 from inference.assay import Assay, assay_of
-from inference.cells.file import add_columns
-from inference.cells.histograms import Histograms
-from inference.checkpoint import Checkpoint, forget
-from inference.control import ControlStatus
+from inference.checkpoint import forget
 from inference.engines.factory import asked_with
-from inference.fields import Fields, fields_of
-from inference.guideline import commented
 from inference.infer import Engine, Urgency
-from inference.measures import ALL, Score
-from inference.quality import Warning
-from inference.slide import Slide
-from server import metrics
-from server.control_gate import Asked, Gate, gate_of_order, of_control_slide
+from server.control_gate import Asked, gate_of_order, of_control_slide
 from server.domain.choice import Chosen, Validated, choose
 from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlRules, ControlWarning
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
-from server.domain.order import Order, OrderId, Priority, Specimen
+from server.domain.order import Order, Priority
 from server.domain.patients import PatientRules
 from server.domain.ports import Claim, Delivery, OpenSlide, SlideQuery, SlideSource, Store
-from server.domain.profile import Profile, ProfileRules
-from server.domain.result import Result, ResultId
+from server.domain.profile import ProfileRules
+from server.domain.result import Result
 from server.observability import stage
-from server.report.codes import Tissue, coded, tissue_of
-from server.report.files import kept_files, rewrite_warnings, write_files
-from server.report.identity import software_version
+from server.report.files import rewrite_warnings
 from server.report.preparation import preparation_of
-from server.report.source import KEPT_HEADER, check_same_patient, check_same_specimen, keep_header, read_source
+from server.report.source import check_same_patient, check_same_specimen, keep_header, read_source
 from server.reporting import Reporting
+from server.scoring import score_slide
 
 DRIFT = ControlWarning.CONTROL_DRIFT
 SLIDE_FOLDER = "slide"
@@ -189,152 +178,3 @@ def validated(chosen: Chosen, assay: Assay, model_sha256: str, order: Order, ser
             held = Validated(id=found.id, slides=found.slides, on=found.made_at.date())
             return replace(chosen, choice=replace(chosen.choice, validated=held))
     return chosen
-
-
-def score_slide(
-    slide: Slide,
-    engine: Engine,
-    assay: Assay,
-    profile: Profile,
-    folder: Path,
-    *,
-    order: Order | None = None,
-    chosen: Chosen | None = None,
-    doubts: Sequence[str] = (),
-    gate: Callable[[Slide], Gate] = lambda _: Gate(),
-    after: Callable[[Gate, Histograms], Gate] = lambda gate, _: gate,
-    options: Options | None = None,
-    progress: Progress = lambda _: None,
-    now: Clock = utc_now,
-) -> Result:
-    """Analyse a slide and score it by a profile, of an order the one `chosen`; `doubts` are warnings of its own.
-
-    `gate` measures its controls before the case: where that withholds the score, the case isn't analysed and the result
-    has no rows. `after` judges those that are known only then. Leaves result.json, overlay.png and the cells
-    (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
-    """
-    analyzer, criteria = assay.analyzer, profile.criteria
-    cells_file = folder / f"{analyzer.file_stem}.parquet"
-    checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
-    options = options or Options()
-    if needs_outlines(criteria):
-        options = replace(options, outlines=True)
-    with stage("control"):
-        controls = gate(slide)
-    with stage("analyze"):
-        asked = replace(options, without=(*options.without, *controls.areas))
-        look = analyze if controls.open else not_analysed
-        analysis = look(slide, engine, analyzer, cells_file, asked, progress, checkpoint)
-    controls = after(controls, analysis.histograms)
-    metrics.controlled(assay.marker, controls.control.status, drifted=DRIFT in controls.warnings)
-    metrics.analysed(analysis)
-    if controls.open and not controls.control.is_slide:
-        check_scorable(assay, analysis.histograms, profile)
-    fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
-    add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
-    specimen = order.request.specimen if order else Specimen()
-    rows = scores_of(assay, analysis.histograms, profile, fields, specimen, controls.control.status)
-    strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
-    slide_named = repr((analysis.slide, options, *controls.areas))
-    result = Result(
-        id=result_id(
-            order.id if order else None, profile, analysis.model.sha256, slide_named, order.run if order else 1
-        ),
-        order_id=order.id if order else None,
-        created_at=now().replace(microsecond=0),
-        marker=assay.marker,
-        clinical_region=assay.clinical_region,
-        profile=profile,
-        scores=rows if controls.open else (),
-        analysis=analysis,
-        artifacts=kept_files(cells_file, folder / KEPT_HEADER),
-        software=software_version(),
-        warnings=(
-            *analysis.warnings,
-            *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
-            *doubts,
-            *(() if chosen is None else (warning.value for warning in chosen.warnings)),
-            *(remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp) if controls.open else ()),
-            *(() if options.among or not controls.open else assay.analyzer.whole_remarks),
-            *controls.warnings,
-        ),
-        choice=None if chosen is None else chosen.choice,
-        control=controls.control,
-        cores=controls.cores,
-        run=order.run if order else 1,
-    )
-    write_files(result, slide, fields, folder)
-    return result
-
-
-def scores_of(
-    assay: Assay,
-    histograms: Histograms,
-    profile: Profile,
-    fields: Fields | None,
-    specimen: Specimen,
-    control: ControlStatus = ControlStatus.ABSENT,
-    drawn: Mapping[str, Fields] | None = None,
-) -> tuple[Score, ...]:
-    """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
-    the fields are known.
-
-    After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
-    """
-    rows = _rows(assay, *_scored_part(assay, histograms, fields, drawn), profile)
-    for region in histograms.drawn if not is_drawn(assay, histograms) else ():
-        of_region = _rows(assay, histograms.of_region(region), (drawn or {}).get(region), profile)
-        rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
-    breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
-    return commented(coded(rows, assay, specimen), control=control, site_known=breast)
-
-
-def is_drawn(assay: Assay, histograms: Histograms) -> bool:
-    """Has a person drawn what the assay's score is to be of?"""
-    return bool(assay.analyzer.whole_remarks) and assay.clinical_region in histograms.drawn
-
-
-def _scored_part(
-    assay: Assay, histograms: Histograms, fields: Fields | None, drawn: Mapping[str, Fields] | None
-) -> tuple[Histograms, Fields | None]:
-    """All cells; those of the region that was drawn, where the score is to be of one."""
-    if not is_drawn(assay, histograms):
-        return histograms.of_region(""), fields
-    return histograms.of_region(assay.clinical_region), (drawn or {}).get(assay.clinical_region)
-
-
-def remarks_of(
-    assay: Assay,
-    histograms: Histograms,
-    profile: Profile,
-    fields: Fields | None,
-    mpp: float,
-    drawn: Mapping[str, Fields] | None = None,
-) -> tuple[str, ...]:
-    """What stands beside the scores, by the analyzer."""
-    histograms, fields = _scored_part(assay, histograms, fields, drawn)
-    counts = assay.analyzer.counts(histograms, profile.criteria)
-    return assay.analyzer.remarks(counts, None if fields is None else fields.counts, mpp)
-
-
-def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:
-    """Raises Refused by the analyzer's reason."""
-    found = assay.analyzer.unscorable(histograms, assay.analyzer.counts(histograms.of_region(""), profile.criteria))
-    if found is not None:
-        raise Refused(found.reason, found.message)
-
-
-def _rows(assay: Assay, histograms: Histograms, fields: Fields | None, profile: Profile) -> tuple[Score, ...]:
-    counts = assay.analyzer.counts(histograms, profile.criteria)
-    return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
-
-
-def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:
-    """The same run of an order, profile revision and model give the same identifier: a second attempt makes no second
-    result.
-
-    Without an order, `slide` says which slide and region were scored.
-    """
-    subject = order_id or f"{slide}/{profile.criteria}"
-    again = "" if run == 1 else f"#{run}"
-    return ResultId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{subject}{again}/{profile.label}/{model_sha256}")))

@@ -23,8 +23,8 @@ from server.cli.table import guideline_lines, score_lines
 from server.control_gate import gate_of
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
-from server.pipeline import score_slide
 from server.report.control_text import control_notes
+from server.scoring import score_slide
 from server.settings import Engine, Slides
 from server.slides.opening import open_slide
 from server.slides.view import View

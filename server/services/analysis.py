@@ -18,7 +18,7 @@ from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Specimen
 from server.domain.profile import Profile, built_in, check_kind
-from server.pipeline import remarks_of, scores_of
+from server.scoring import remarks_of, scores_of
 from server.services.profiles import ProfileService
 from server.services.wanted_slide import WantedSlide
 

@@ -22,8 +22,8 @@ from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import ResultState
 from server.domain.views import ResultView, check_etag
-from server.pipeline import scores_of
 from server.report.identity import software_version
+from server.scoring import scores_of
 from server.services.results import (
     NO_CHANGE,
     cells_file_of,

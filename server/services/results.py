@@ -36,9 +36,9 @@ from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
-from server.pipeline import check_scorable, is_drawn, remarks_of, result_id, scores_of
 from server.report.identity import software_version
 from server.reporting import Reporting
+from server.scoring import check_scorable, is_drawn, remarks_of, result_id, scores_of
 
 log = structlog.get_logger()
 

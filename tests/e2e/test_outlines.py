@@ -23,10 +23,10 @@ from inference.outline import OUTLINE, RAYS, UNIT_UM, polygons
 from inference.picture import PictureSlide
 from server.cli.main import chromogen
 from server.domain.profile import Profile, built_in
-from server.pipeline import score_slide
 from server.report.ann import Coordinates, build_ann
 from server.report.identity import write
 from server.report.source import geometry
+from server.scoring import score_slide
 from tests.made import MPP, made_header, made_result
 
 SIDE = 700

@@ -23,7 +23,7 @@ from inference.model import read_model, shipped_models
 from inference.tile import TileShape
 from server.domain.order import Specimen
 from server.domain.profile import built_in
-from server.pipeline import scores_of
+from server.scoring import scores_of
 from server.slides.opening import open_slide
 from tests.laid import lay_tiles, write_tiff_slide
 

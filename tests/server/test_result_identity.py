@@ -15,7 +15,7 @@ from inference.slide import Level, SlideFacts
 from inference.tissue import Tissue
 from server.domain.order import OrderId
 from server.domain.profile import built_in
-from server.pipeline import result_id
+from server.scoring import result_id
 from tests.models import IHC_TILE
 
 SLIDE = SlideFacts(mpp=0.5, size=Size(width=9, height=9), levels=(Level(size=Size(width=9, height=9), mpp=0.5),))
