@@ -151,4 +151,4 @@ def test_a_case_of_which_the_sr_fails_is_done_and_everything_else_leaves(
         (received,) = lis.received
         assert "Not made, so not in the archive: SR (INTERNAL). The score stands." in notes_of(received)
         assert any("HSCORE" in str(obx[3]) for obx in hl7.parse(received.read_bytes().decode()).segments("OBX"))
-        assert len(list((tmp_path / "archive").glob("*.dcm"))) == 2  # ANN and SEG
+        assert len(list((tmp_path / "archive").glob("*.dcm"))) == 3  # ANN, SEG and map
