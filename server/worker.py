@@ -266,20 +266,23 @@ class Worker:
                     return None
 
     def _whose_fault(self, error: ChromogenError) -> ChromogenError:
-        """A failed inference is the case's, unless the engine is away."""
-        if error.reason != Reason.ENGINE_FAILED or not error.retryable or Need.ENGINE not in self._ready_checks:
+        """A failed inference is the case's, unless the engine is away; a slide that can't be read, unless the disk is
+        where it was fetched to.
+        """
+        if error.reason == ServiceReason.ATTEMPT_LOST:
             return error
-        trouble = self._trouble(Need.ENGINE)
-        if trouble is None:
-            return error
-        return Failed(ServiceReason.ENGINE_UNREACHABLE, trouble.message, retryable=True)
+        if error.reason == Reason.ENGINE_FAILED and error.retryable and (engine := self._away(Need.ENGINE)) is not None:
+            return Failed(ServiceReason.ENGINE_UNREACHABLE, engine.message, retryable=True)
+        return self._away(Need.DISK) or error
+
+    def _away(self, need: Need) -> ChromogenError | None:
+        return self._trouble(need) if need in self._ready_checks else None
 
     def _of_the_disk(self, error: OSError) -> ChromogenError:
         """Full or gone, as it says itself, or as a folder that vanished shows."""
         if error.errno in AWAY:
             return away(error)
-        trouble = self._trouble(Need.DISK) if Need.DISK in self._ready_checks else None
-        return _broke(error) if trouble is None else trouble
+        return self._away(Need.DISK) or _broke(error)
 
     def _renewed(self, claim: Claim) -> bool:
         try:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from inference.errors import Reason
 from server import disk
-from server.domain.errors import OUTAGES, Failed, ServiceReason
+from server.domain.errors import OUTAGES, Failed, Refused, ServiceReason
 from server.domain.order import EntityIdentifier, Order
 from server.domain.ports import Claim
 from server.domain.states import MAX_ATTEMPTS, OrderState
@@ -116,6 +116,26 @@ def test_a_failed_inference_counts_only_where_the_engine_is_there(
     assert worker_of(store, engine, failed, engine=check).run_until_idle() == 1
     view = store.order(order.id)
     assert (view.state, view.attempt, view.reason) == (OrderState.QUEUED, attempt, reason)
+
+
+@pytest.mark.parametrize("error", [Refused(Reason.NOT_A_SLIDE, "no image there"), FileNotFoundError("gone")])
+def test_what_a_case_says_of_its_slide_while_the_disk_is_away_is_the_disk_s(
+    store: PostgresStore, engine: sa.Engine, error: Exception
+) -> None:
+    """Seen where the share with the fetched slide went away in the middle: the order was refused, the LIS told."""
+    order, away = ordered(store, 1), [False]
+
+    def check() -> None:
+        if away[0]:
+            raise Failed(Reason.OUTPUT_NOT_WRITABLE, "gone", retryable=True)
+
+    def run_case(_: Claim) -> None:
+        away[0] = True
+        raise error
+
+    assert worker_of(store, engine, run_case, disk=check).step()
+    view = store.order(order.id)
+    assert (view.state, view.attempt, view.reason) == (OrderState.QUEUED, 0, "OUTPUT_NOT_WRITABLE")
 
 
 def test_while_the_disk_is_full_nothing_is_claimed(
