@@ -21,7 +21,11 @@ SHARE_OF_DENSEST = 0.35
 LEAST_BROWN = 0.01
 """Share of a picture that is brown, below which nothing is said."""
 DISC_UM = 1.7
-THICK, THIN = 0.60, 0.35
+THICK, THIN = 0.60, 0.08
+"""Share of the brown that stays: nuclei from THICK on, membranes up to THIN. A brown veil over a section of negative
+nuclei keeps 0.1 to 0.2: it must not be taken for membranes, as then a negative result would be refused.
+"""
+LEAST_FIELDS = {"nuclear": 1, "membrane": 2}
 NUCLEUS_UM2 = 260.0
 """Brown patches that are larger aren't single nuclei."""
 MPP = 0.5
@@ -54,10 +58,10 @@ def pattern_of(picture: Rgb, mpp: float) -> Pattern:
 
 
 def most(patterns: Sequence[Pattern]) -> Pattern:
-    """What most of the fields that say something say, more than two thirds of them; else UNKNOWN."""
+    """What most of the fields that say something say, more than two thirds and LEAST_FIELDS of them; else UNKNOWN."""
     said = [p for p in patterns if p is not Pattern.UNKNOWN]
     for pattern in (Pattern.NUCLEAR, Pattern.MEMBRANE):
-        if 3 * said.count(pattern) > 2 * len(said):
+        if said.count(pattern) >= LEAST_FIELDS[pattern] and 3 * said.count(pattern) > 2 * len(said):
             return pattern
     return Pattern.UNKNOWN
 

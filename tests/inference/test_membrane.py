@@ -14,13 +14,15 @@ from inference.area import Area
 from inference.cells.file import add_columns, read_cells
 from inference.cells.histograms import histograms_of
 from inference.cells.values import Cells, joined
+from inference.draw import draw_slide
 from inference.draw.her2 import Her2Drawing, Plan
 from inference.draw.scanner import Scanner
 from inference.engines.local import LocalEngine
 from inference.errors import Reason, Refused
 from inference.evaluation.membranes import appraised
+from inference.geometry import Region, Size
 from inference.model import read_model, shipped_models
-from inference.pattern import Pattern, pattern_of
+from inference.pattern import Pattern, most, pattern_of
 from inference.picture import PictureSlide
 from inference.tile import TileShape
 
@@ -193,3 +195,14 @@ def test_eosin_is_refused_and_a_pinkish_immunostain_is_not(drawings: dict[float,
     assert said.reason == Reason.NOT_IHC
     stained = drawings[0.5].pixels()[::4, ::4]
     assert MEMBRANE.mismatch(np.ascontiguousarray(stained)) is None
+
+
+@pytest.mark.parametrize("h_score", [0, 5, 20])
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_a_negative_nuclear_stain_is_never_taken_for_membranes(h_score: float, seed: int) -> None:
+    """Its order would be refused, and the patient's negative result with it."""
+    drawing = draw_slide(size=Size(width=1536, height=1024), seed=seed, h_score=h_score)
+    whole = drawing.read(Region(x=0, y=0, width=1536, height=1024))
+    corners = [(x, y) for y in (0, 512) for x in (0, 512, 1024)]
+    said = [pattern_of(np.ascontiguousarray(whole[y : y + 512, x : x + 512]), 0.5) for x, y in corners]
+    assert most(said) is not Pattern.MEMBRANE
