@@ -158,13 +158,14 @@ def test_an_order_is_seen_in_the_metrics_and_is_one_trace_from_its_acceptance_to
         more, found = scraped(working["metrics_port"])
         assert found["chromogen_cases_total", labels(outcome="DONE", reason="")] == 1
         assert found["chromogen_tiles_total", labels(outcome="analysed")] >= 1
-        for stage in ("retrieve", "analyze", "report", "store"):
+        for stage in ("retrieve", "control", "analyze", "report", "store"):
             assert found["chromogen_stage_seconds_count", labels(stage=stage)] == 1
         assert found["chromogen_analysis_seconds_total", labels(part="total")] > 0
         for destination, kind in (("lis", "ORU"), *(("archive", kind) for kind in ("SR", "ANN", "SEG", "MAP"))):
             assert found["chromogen_deliveries_total", labels(destination=destination, kind=kind, outcome="SENT")] == 1
-        (model,) = (dict(own) for name, own in found if name == "chromogen_model_info")
-        assert (model["name"], model["engine"], len(model["sha256"])) == ("chromogen-nuclei", "local", 64)
+        models = [dict(own) for name, own in found if name == "chromogen_model_info"]
+        assert {model["name"] for model in models} == {"chromogen-nuclei", "chromogen-membrane"}
+        assert {(model["engine"], len(model["sha256"])) for model in models} == {("local", 64)}
         last, found = scraped(serving["metrics_port"])
         assert not [own for name, own in found if name in ("chromogen_orders", "chromogen_outbox_waiting")]
     engine.dispose()
@@ -179,13 +180,13 @@ def check_trace(collector: Collector, order_id: str) -> None:
     assert {span.trace_id.hex() for _, span in spans} == {uuid.UUID(order_id).hex}
     assert [name for name, _ in spans].count("chromogen-serve") == 2
     by_name = {span.name: span for _, span in spans}
-    assert set(by_name) == {"accept", "case", "retrieve", "analyze", "report", "store"}
+    assert set(by_name) == {"accept", "case", "retrieve", "control", "analyze", "report", "store"}
     case = by_name["case"]
     attributes = {a.key: a.value for a in case.attributes}
     assert attributes["chromogen.order"].string_value == order_id
     assert attributes["chromogen.attempt"].int_value == 1
     assert not case.parent_span_id
-    for name in ("retrieve", "analyze", "report", "store"):
+    for name in ("retrieve", "control", "analyze", "report", "store"):
         assert by_name[name].parent_span_id == case.span_id
         assert case.start_time_unix_nano <= by_name[name].start_time_unix_nano <= by_name[name].end_time_unix_nano
 

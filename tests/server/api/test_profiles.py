@@ -122,7 +122,7 @@ def test_g4_pages_hold_every_revision_once_by_name_and_the_latest_first(api: Api
         seen += [(p.name, p.revision) for p in page.profiles]
         if not (token := page.next_page_token):
             break
-    assert seen == [("built-in", 1), ("a", 2), ("a", 1), ("b", 1), ("c", 1)]
+    assert seen == [("built-in", 1), ("built-in-membrane", 1), ("a", 2), ("a", 1), ("b", 1), ("c", 1)]
     drafts = caller.profiles.ListProfiles(pb.ListProfilesRequest(state=profile_pb2.PROFILE_STATE_DRAFT)).profiles
     assert len(drafts) == 4
     assert not caller.profiles.ListProfiles(
