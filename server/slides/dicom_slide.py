@@ -59,12 +59,15 @@ def dicom_files(path: Path) -> list[Path]:
 
 
 def _volume(headers: Sequence[InstanceHeader]) -> list[list[InstanceHeader]]:
-    """The levels' instances of each slide (series) there; the same instance twice is taken once."""
+    """The levels' instances of each slide (series) there; the same instance twice is taken once.
+
+    What says that it shows the slide's label is no level beside others that don't, whatever kind it calls itself.
+    """
     volume = {header.sop_instance_uid: header for header in headers if header.is_volume}
     slides: dict[str, list[InstanceHeader]] = {}
     for header in volume.values():
         slides.setdefault(header.series_uid, []).append(header)
-    return list(slides.values())
+    return [[each for each in slide if not each.shows_label] or slide for slide in slides.values()]
 
 
 def _several(path: Path, slides: Sequence[Sequence[InstanceHeader]], resolution: Resolution | None) -> Refused:

@@ -200,6 +200,19 @@ def test_what_cannot_be_scored_rightly_is_refused_with_its_reason(kit, tmp_path,
     assert "TEST-INVENTED" not in str(error)
 
 
+def test_a_volume_that_shows_the_label_is_no_level_beside_others(kit, tmp_path):
+    """An overview of the whole glass that calls itself VOLUME would be read, or stretch the pyramid."""
+    rgb = kit.picture(256, 128)
+    label = {"SpecimenLabelInImage": "YES"}
+    kit.level(rgb, number="1", more={"SpecimenLabelInImage": "NO"}).write(tmp_path / "a.dcm")
+    kit.level(kit.picture(512, 256), number="2", um=(0.25, 0.25), more=label).write(tmp_path / "b.dcm")
+    slide = open_slide(tmp_path)
+    assert [level.size.width for level in slide.facts.levels] == [256]
+    (tmp_path / "alone").mkdir()
+    alone = open_slide(kit.level(rgb, number="3", more=label).write(tmp_path / "alone" / "c.dcm"))
+    assert alone.facts.size.width == 256
+
+
 @pytest.mark.parametrize(
     ("width_um", "height_um", "warned"),
     [(0.25, 0.25, True), (1.0, 1.0, True), (0.5, 0.5, False), (0.53, 0.53, False), (0.25, 0.2, False)],
