@@ -25,6 +25,8 @@ THICK, THIN = 0.60, 0.08
 """Share of the brown that stays: nuclei from THICK on, membranes up to THIN. A brown veil over a section of negative
 nuclei keeps 0.1 to 0.2: it must not be taken for membranes, as then a negative result would be refused.
 """
+THIN_WHERE_STRONG, STRONG, MUCH = 0.32, 0.5, 0.10
+"""Up to which share it is membranes too: where the densest is so dense and so much is brown as no veil is."""
 LEAST_FIELDS = {"nuclear": 1, "membrane": 2}
 NUCLEUS_UM2 = 260.0
 """Brown patches that are larger aren't single nuclei."""
@@ -52,7 +54,7 @@ def pattern_of(picture: Rgb, mpp: float) -> Pattern:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     thick = np.asarray(cv2.morphologyEx(brown, cv2.MORPH_OPEN, disc), np.uint8)
     share = float(thick.sum() / brown.sum())
-    if share < THIN:
+    if share < THIN or (share < THIN_WHERE_STRONG and densest >= STRONG and brown.mean() >= MUCH):
         return Pattern.MEMBRANE
     return Pattern.NUCLEAR if share > THICK and _patch_um2(thick) < NUCLEUS_UM2 else Pattern.UNKNOWN
 

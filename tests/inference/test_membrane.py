@@ -206,3 +206,15 @@ def test_a_negative_nuclear_stain_is_never_taken_for_membranes(h_score: float, s
     corners = [(x, y) for y in (0, 512) for x in (0, 512, 1024)]
     said = [pattern_of(np.ascontiguousarray(whole[y : y + 512, x : x + 512]), 0.5) for x, y in corners]
     assert most(said) is not Pattern.MEMBRANE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_strong_membranes_are_known_whatever_the_scanner(seed: int) -> None:
+    """Else they would be scored as nuclei where the order names the wrong stain."""
+    scanner = Scanner.any(np.random.default_rng(50 + seed), 0.5)
+    plan = Plan(side_um=600, mix={"none": 0.2, "intense_complete": 0.8}, cell_um=12 + 2 * seed)
+    whole = Her2Drawing(plan, scanner, seed=seed).pixels()
+    last = whole.shape[0] - 512
+    corners = [(x, y) for y in (0, last) for x in (0, last)]
+    said = [pattern_of(np.ascontiguousarray(whole[y : y + 512, x : x + 512]), 0.5) for x, y in corners]
+    assert most(said) is Pattern.MEMBRANE
