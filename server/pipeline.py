@@ -19,7 +19,7 @@ from inference.infer import Engine, Urgency
 from server.control_gate import Asked, gate_of_order, of_control_slide
 from server.domain.choice import Chosen, Validated, choose
 from server.domain.clock import Clock, utc_now
-from server.domain.control import ControlRules, ControlWarning
+from server.domain.control import ControlRules
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind
 from server.domain.order import Order, Priority
@@ -34,7 +34,6 @@ from server.report.source import check_same_patient, check_same_specimen, keep_h
 from server.reporting import Reporting
 from server.scoring import score_slide
 
-DRIFT = ControlWarning.CONTROL_DRIFT
 SLIDE_FOLDER = "slide"
 URGENCIES = {Priority.STAT: Urgency.STAT, Priority.ASAP: Urgency.ASAP, Priority.ROUTINE: Urgency.ROUTINE}
 

@@ -30,7 +30,7 @@ from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.association import Association
 
 from server.archive.spool import full
-from server.archive.web import CHUNK, away, wrong
+from server.archive.web import CHUNK, away, object_refused, wrong
 from server.domain.errors import Failed, ServiceReason
 from server.site import DimseAddress
 from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_instance_header
@@ -102,7 +102,7 @@ class Peer:
         what, sop_class = "an object to be kept", read_instance_header(path).sop_class_uid
         with self._associated(what, [(UID(sop_class), [_syntax_of(path)])]) as association:
             if not association.accepted_contexts:
-                raise _object_refused("it doesn't take this SOP class")
+                raise object_refused("it doesn't take this SOP class")
             with quiet():
                 status = association.send_c_store(path).get("Status")
         if status is None:
@@ -110,7 +110,7 @@ class Peer:
         if status in _BUSY or status == 0x0110:
             raise away(what, f"status {status:04X}H")
         if status != _SUCCESS and status not in _COERCED and status != 0x0111:
-            raise _object_refused(f"status {status:04X}H")
+            raise object_refused(f"status {status:04X}H")
 
     def _get(self, query: Dataset, came: "_Came") -> None:
         what = "an instance"
@@ -159,7 +159,7 @@ class Peer:
             raise Failed(ServiceReason.ARCHIVE_DENIED, message, retryable=True)
         if not association.is_established:
             if association.rejected_contexts and not association.accepted_contexts and what.startswith("an object"):
-                raise _object_refused("it doesn't take this SOP class")
+                raise object_refused("it doesn't take this SOP class")
             raise away(what, "no association")
         try:
             yield association
@@ -226,8 +226,3 @@ def _syntax_of(path: Path) -> UID:
     from pydicom.filereader import read_file_meta_info
 
     return UID(read_file_meta_info(path).TransferSyntaxUID)
-
-
-def _object_refused(why: str) -> Failed:
-    message = f"the archive refuses the object ({why}): have it take this kind, or take the kind off the route"
-    return Failed(ServiceReason.OBJECT_REFUSED, message)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from server.archive.multipart import closing, opening
-from server.archive.web import CHUNK, Answer, Web, away, wrong
+from server.archive.web import CHUNK, Answer, Web, away, object_refused, wrong
 from server.domain.errors import Failed, ServiceReason
 from server.slides.dicom_header import InstanceHeader
 
@@ -61,7 +61,7 @@ def _check_taken(answer: Answer, header: InstanceHeader) -> None:
     if answer.status in (200, 202) and (header.sop_instance_uid in kept or not (failed or kept)):
         return
     if answer.status in (413, 415):
-        raise _refused(f"status {answer.status}")
+        raise object_refused(f"status {answer.status}")
     if answer.status == 409 and not kept:
         _check_failure(next(iter(failed.values()), 0))
         return
@@ -72,13 +72,8 @@ def _check_failure(reason: int) -> None:
     if reason in _HAS_IT:
         return
     if reason in _CLASS_REFUSED or reason in _DOES_NOT_FIT or reason in _CANNOT_UNDERSTAND:
-        raise _refused(f"failure reason {reason:04X}H")
+        raise object_refused(f"failure reason {reason:04X}H")
     raise away("an object to be kept", f"failure reason {reason:04X}H")
-
-
-def _refused(why: str) -> Failed:
-    message = f"the archive refuses the object ({why}): have it take this kind, or take the kind off the route"
-    return Failed(ServiceReason.OBJECT_REFUSED, message)
 
 
 def _instances(body: bytes, sequence: str) -> dict[str, int]:

@@ -178,3 +178,9 @@ def _fault(what: str, status: int) -> Failed:
     if status in (408, 425, 429) or status >= 500:
         return away(what, f"status {status}")
     return wrong(what, f"is status {status}")
+
+
+def object_refused(why: str) -> Failed:
+    """An archive that is there and won't keep this object: sent again, it is refused again."""
+    message = f"the archive refuses the object ({why}): have it take this kind, or take the kind off the route"
+    return Failed(ServiceReason.OBJECT_REFUSED, message)
