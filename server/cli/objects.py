@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from pydicom import Dataset
 
+from inference.area import Area
 from inference.errors import ChromogenError, Reason, Refused
 from inference.slide import SlideFacts
 from server.domain.artifact import ArtifactKind, not_made
@@ -20,11 +21,12 @@ from server.report.source import check_reportable, read_source
 from server.report.sr import build_sr
 from server.slides.quiet import quiet
 
-BUILDERS: dict[ArtifactKind, Callable[[Result, Sequence[Dataset]], Dataset | None]] = {
-    ArtifactKind.SR: lambda result, source: build_sr(result, None, source),
-    ArtifactKind.ANN: build_ann,
-    ArtifactKind.SEG: build_seg,
-    ArtifactKind.MAP: build_map,
+Areas = Sequence[Area]
+BUILDERS: dict[ArtifactKind, Callable[[Result, Sequence[Dataset], Areas], Dataset | None]] = {
+    ArtifactKind.SR: lambda result, source, areas: build_sr(result, None, source, areas=areas),
+    ArtifactKind.ANN: lambda result, source, areas: build_ann(result, source),
+    ArtifactKind.SEG: lambda result, source, areas: build_seg(result, source),
+    ArtifactKind.MAP: lambda result, source, areas: build_map(result, source),
 }
 
 
@@ -38,8 +40,8 @@ def source_of(slide: Path, facts: SlideFacts) -> list[Dataset]:
     return source
 
 
-def write_objects(result: Result, source: Sequence[Dataset], folder: Path) -> Result:
-    """sr.dcm, and, where there are cells, ann.dcm, seg.dcm and map.dcm.
+def write_objects(result: Result, source: Sequence[Dataset], folder: Path, areas: Areas = ()) -> Result:
+    """sr.dcm, and, where there are cells, ann.dcm, seg.dcm and map.dcm. `areas` were named to be scored.
 
     What can't be built is warned of: the score stands.
 
@@ -48,7 +50,7 @@ def write_objects(result: Result, source: Sequence[Dataset], folder: Path) -> Re
     for kind, build in BUILDERS.items():
         try:
             with quiet():
-                report = build(result, source)
+                report = build(result, source, areas)
         except Exception as error:  # the text of a library's may hold a patient's data
             reason = error.reason if isinstance(error, ChromogenError) else type(error).__name__
             click.echo(f"{kind.value} can't be built ({reason}): report this as a defect", err=True)

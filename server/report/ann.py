@@ -22,6 +22,7 @@ from inference.outline import OUTLINE, polygons
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.codes import Code
+from server.report.concatenation import name_all_parts
 from server.report.identity import concept, derived_uid
 from server.report.source import SlideGeometry, geometry, main_image
 
@@ -76,6 +77,7 @@ def build_ann(
         content_description=identity.use_of(result),
         **identity.identity(result, "ANN", series_number=SERIES_NUMBER, description=description),
     )
+    name_all_parts(report, result, image, annotates=True)
     identity.settle(report, result, image)
     return report
 

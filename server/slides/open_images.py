@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from inference.errors import ChromogenError
+from inference.errors import ChromogenError, Reason, Refused
 from inference.geometry import Size
 from server.slides.codec import Undecodable
 from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
@@ -72,6 +72,10 @@ def _read(parts: Sequence[LevelHeader]) -> DicomLevel:
         return read_image(parts[0])
     if len(parts) == 1 and parts[0].syntax in ENCODINGS and not wsidicom_takes(parts[0]):
         return read_placed_image(parts[0])
+    if any(part.packed or not part.syntax.is_little_endian for part in parts):
+        what = "is deflated or big endian, and split over files or of unknown place"
+        message = f"{parts[0].who.path.name} {what}: have the archive convert it"
+        raise Refused(Reason.UNSUPPORTED_SYNTAX, message)
     from server.slides.wsidicom_image import read_by_wsidicom  # importing wsidicom takes 0.9 s, and few slides need it
 
     return read_by_wsidicom(parts)

@@ -61,7 +61,7 @@ def _off(a: Blocks, b: Blocks) -> float:
 
 
 def _variation(blocks: Blocks) -> Blocks:
-    return blocks - blocks.mean((0, 1))
+    return np.asarray(blocks - blocks.mean((0, 1)), np.float32)
 
 
 class _Shrunk:
