@@ -65,9 +65,9 @@ def build_oru(
 ) -> bytes:
     """The result for the LIS that ordered it, in the order's character set (UTF-8 where that lacks a sign).
 
-    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). `page_at` is the
-    HTTP door's address: the result's page is pointed to (RP); empty: it isn't. Where a control withholds the score it
-    says why, OBR-25 X, and no quantity. Raises Failed INTERNAL if hl7apy refuses the text.
+    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). `page_at` is
+    the HTTP door's address: the result's page is pointed to (RP); empty: it isn't. Where a control withholds the score
+    it says why, OBR-25 X, and no quantity. Raises Failed INTERNAL if hl7apy refuses the text.
     """
     at, withheld = result.created_at, result.control.withheld
     missing = [f"Not made, so not in the archive: {name}. The score stands." for name in not_made]
