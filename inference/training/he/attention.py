@@ -37,9 +37,11 @@ class CrissCross(nn.Module):
         column = column + (self._far(h, x) + MASKED * torch.eye(h, device=x.device, dtype=x.dtype))[:, None]
         share = torch.cat([row, column], dim=3).softmax(dim=3)
         seen = share[..., :w] @ value + (share[..., w:].transpose(1, 2) @ value.transpose(1, 2)).transpose(1, 2)
-        return x + self.weight * seen.permute(0, 3, 1, 2)
+        attended: Tensor = x + self.weight * seen.permute(0, 3, 1, 2)
+        return attended
 
     def _far(self, side: int, like: Tensor) -> Tensor:
         """(side, side): MASKED where two positions are further apart than the reach."""
         place = torch.arange(side, device=like.device)
-        return ((place[:, None] - place).abs() > self.reach).to(like.dtype) * MASKED
+        far: Tensor = ((place[:, None] - place).abs() > self.reach).to(like.dtype) * MASKED
+        return far

@@ -91,8 +91,8 @@ def sample(tiles: list[Tile], augmentation: Augmentation, focus: float, random: 
     side = SIDE + 2 * MARGIN
     turn = _turn(centre, side, augmentation.scale, random)
     image = cv2.warpAffine(tile.image, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    labels = cv2.warpAffine(tile.labels.astype(np.float32), turn, (side, side), flags=cv2.INTER_NEAREST)
-    labels = np.asarray(labels, np.int32)
+    warped = cv2.warpAffine(tile.labels.astype(np.float32), turn, (side, side), flags=cv2.INTER_NEAREST)
+    labels: Labels = np.asarray(warped).astype(np.int32)
     own = slice(MARGIN, MARGIN + SIDE)
     kind = np.r_[-1, tile.centre_kind][labels[own, own]]
     inside = cv2.warpAffine(np.ones(tile.kind.shape, np.uint8), turn, (side, side), flags=cv2.INTER_NEAREST)[own, own]
@@ -104,9 +104,7 @@ def sample(tiles: list[Tile], augmentation: Augmentation, focus: float, random: 
     )
 
 
-def _place(
-    tiles: list[Tile], focus: float, random: np.random.Generator
-) -> tuple[Tile, npt.NDArray[np.float64]]:
+def _place(tiles: list[Tile], focus: float, random: np.random.Generator) -> tuple[Tile, npt.NDArray[np.float64]]:
     """A tile and the middle of a crop of it; a tile with few nuclei is taken less often."""
     if random.random() < focus:
         kind = int(random.integers(len(KINDS)))

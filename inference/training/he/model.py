@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inference.errors import Reason, Refused
+from inference.training.he.attention import CrissCross
 from inference.training.model import Block, shrink
 
 NETWORKS = Path(__file__).with_name("network.toml")
@@ -37,11 +38,12 @@ class Network:
         return int(2 ** len(self.widths))
 
 
-def network(name: str) -> Network:
-    """Raises KeyError where network.toml has none of this name."""
+def network(name: str, *, attention: bool = True) -> Network:
+    """Raises KeyError where network.toml has none of this name; `attention` False leaves that part out."""
     table = tomllib.loads(NETWORKS.read_text())[name]
-    table["branches"] = tuple(tuple(branch) for branch in table["branches"])
-    return Network(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+    table["attention"] *= attention
+    lists = {key: tuple(table[key]) for key in ("widths", "depths")}
+    return Network(**table | lists | {"branches": tuple(tuple(branch) for branch in table["branches"])})
 
 
 class Branch(nn.Module):
@@ -74,7 +76,8 @@ class Branch(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What the encoder sees at each scale, finest first."""
-        half, skips = functional.avg_pool2d(x, 2), []
+        half = functional.avg_pool2d(x, 2)
+        skips: list[Tensor] = []
         for shrinking, blocks in zip(self.down, self.encode, strict=True):
             x = torch.cat([half, x], dim=1) if len(skips) == 1 else x
             x = blocks(shrinking(x))
@@ -87,8 +90,6 @@ class HeNet(nn.Module):
 
     def __init__(self, net: Network) -> None:
         super().__init__()
-        from inference.training.he.attention import CrissCross
-
         self.net = net
         self.branches = nn.ModuleList(Branch(maps, net) for maps in net.branches)
         self.attention = (
@@ -106,7 +107,7 @@ def load(checkpoint: Path) -> HeNet:
     """The averaged weights of a run, in evaluation mode. Raises Refused MODEL_INVALID on a foreign file or NaN."""
     try:
         kept = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        net = HeNet(network(kept["network"]))
+        net = HeNet(network(kept["network"], attention=kept.get("attention", True)))
         net.load_state_dict(kept["average"])
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
         kind = type(error).__name__

@@ -34,7 +34,7 @@ def _scaled(place: npt.NDArray[np.intp], begin: npt.NDArray[np.intp], n: npt.NDA
 
 
 def evenness(labels: Labels, largest: int = 2000) -> Plane:
-    """(h, w): 1 / sqrt(area) of each nucleus' pixels, 1 for a nucleus of 200 px: small ones count for more, not alike."""
+    """(h, w): a weight of sqrt(200 px / area) for each nucleus' pixels: small ones count for more, yet not alike."""
     area = np.bincount(labels.ravel())
     weight = np.sqrt(200 / np.clip(area, 20, largest)).astype(np.float32)
     weight[0] = 0

@@ -32,7 +32,7 @@ PIXELS_PER_MM2 = 16e6
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """What a run holds and goes on from; `known` names the tensors that came from another network."""
+    """What a run holds and goes on from; `average` of the weights is what it gives."""
 
     name: str
     net: HeNet
@@ -91,10 +91,10 @@ def batch(tiles: Sequence[data.Tile], recipe: Recipe, step: int) -> tuple[Tensor
     return images.contiguous(memory_format=torch.channels_last), target, inside
 
 
-def begin(name: str, recipe: Recipe, start: Path | None) -> State:
+def begin(name: str, recipe: Recipe, start: Path | None, *, attention: bool = True) -> State:
     """A new run of the network `name`, from random weights or with what a nuclear network learnt."""
     torch.manual_seed(recipe.seed)
-    net = HeNet(network(name))
+    net = HeNet(network(name, attention=attention))
     if start:
         start_from(net, torch.load(start, map_location="cpu", weights_only=True)["net"])
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -120,7 +120,9 @@ def _may_be_known(name: str) -> bool:
 def save(state: State, path: Path) -> None:
     """A run killed while it writes keeps the checkpoint before."""
     part = path.with_name(path.name + ".part")
-    kept = {"net": state.net.state_dict(), "average": state.average.state_dict(), "network": state.name}
+    kept: dict[str, object] = {"network": state.name, "net": state.net.state_dict()}
+    kept |= {"average": state.average.state_dict()}
+    kept |= {"attention": state.net.attention is not None}
     kept |= {"optimizer": state.optimizer.state_dict(), "step": state.step, "seconds": state.seconds}
     torch.save(kept, part)
     part.replace(path)
@@ -153,7 +155,9 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="checkpoint of the nuclear network; default: random weights")
     parser.add_argument("--fold", type=int, choices=range(3), help="of folds.json, left out; default: train on all")
     parser.add_argument("--steps", type=int, default=d.steps)
-    parser.add_argument("--minutes", type=float, default=d.minutes, help="end the cycle then, however many steps it was")
+    parser.add_argument(
+        "--minutes", type=float, default=d.minutes, help="end the cycle then, however many steps it was"
+    )
     parser.add_argument("--batch", type=int, default=d.batch)
     parser.add_argument("--rate", type=float, default=d.rate)
     parser.add_argument("--cost", type=float, default=d.weights.cost, help="of the cost-sensitive term; 0: without")
@@ -171,7 +175,7 @@ def main() -> None:
     )  # fmt: skip
     tiles = data.consep(args.consep)
     tiles = tiles if args.fold is None else data.split(tiles, args.fold)[0]
-    state = begin(args.network, recipe, args.start)
+    state = begin(args.network, recipe, args.start, attention=not args.no_attention)
     if (args.out / KEPT).exists():
         resume(state, args.out / KEPT)
     cost = multiply_adds_per_pixel(state.average) * PIXELS_PER_MM2
