@@ -52,8 +52,8 @@ class Dtype(StrEnum):
 
     FLOAT32 = "float32"
     INT32 = "int32"
-    INT8 = "int8"
     UINT8 = "uint8"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ class Model:
     """`graphs` in the order they run; `cells` names the schema of what they measure, as NAME/VERSION.
 
     `counting_threshold` is the probability from which a peak is counted, chosen on validation tiles; a tile of s x s px
-    has s * s / `pixels_per_place` places for peaks. `postprocess` holds the numbers by which cells are made of maps.
+    has s * s / `pixels_per_place` places for peaks. `postprocess`: numbers by name that what reads its maps goes by.
     """
 
     repository: Path
@@ -214,10 +214,10 @@ class Model:
         return tuple((g.name, g.sha256.get(chosen.get(g.name, RUNNING), "")) for g in self.graphs)
 
     def digest(self, versions: Mapping[str, str] | None = None) -> str:
-        """SHA-256 of all that answers depend on: name, graphs, threshold, and how cells are made of maps."""
+        """SHA-256 of all that answers depend on: name, graphs, threshold, post-processing where there is any."""
         parts: tuple[object, ...] = (self.name, self.version, self.counting_threshold, self.digests(versions))
         if self.postprocess:
-            parts = (*parts, sorted(self.postprocess.items()))
+            parts += (tuple(sorted(self.postprocess.items())),)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -291,7 +291,7 @@ def _model(repository: Path, folder: str, card: Any) -> Model:
         pixels_per_place=int(card["tile"]["pixels_per_place"]),
         counting_threshold=float(card["counting_threshold"]),
         graphs=tuple(read_graph(repository, str(name)) for name in card["graphs"]),
-        postprocess={str(name): value for name, value in card.get("postprocess", {}).items()},
+        postprocess={str(name): float(value) for name, value in card.get("postprocess", {}).items()},
     )
 
 

@@ -39,6 +39,7 @@ TYPES = {
     Dtype.INT32: model_config_pb2.TYPE_INT32,
     Dtype.INT8: model_config_pb2.TYPE_INT8,
     Dtype.UINT8: model_config_pb2.TYPE_UINT8,
+    Dtype.INT8: model_config_pb2.TYPE_INT8,
 }
 MODEL_PY = """import os
 import sys
