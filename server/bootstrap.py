@@ -228,7 +228,7 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
     spool = spool_of(settings)
     archives = {named.name: archive_of(named, spool) for named in site.archives}
     receivers, objects = _sinks(site, archives, sends)
-    reporting = _reporting(site, data / "results")
+    reporting = _reporting(site, data / "results", settings.web.address)
     deliver = Deliverer(messages=receivers if sends else {}, objects=objects)
     return Service(
         settings=settings,
@@ -286,10 +286,17 @@ def _store(settings: Settings, database: Database, notify: Notify) -> PostgresSt
     )
 
 
-def _reporting(site: Site, folder: Path) -> Reporting:
+def _reporting(site: Site, folder: Path, page_at: str) -> Reporting:
     """In the order in which artifacts are sent."""
     return Reporting(
-        [OruReporter(folder), SrReporter(folder), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER, RejectionReporter()],
+        [
+            OruReporter(folder, page_at),
+            SrReporter(folder),
+            ANN_REPORTER,
+            SEG_REPORTER,
+            MAP_REPORTER,
+            RejectionReporter(),
+        ],
         site.routes,
     )
 

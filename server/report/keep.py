@@ -2,6 +2,8 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom import Dataset
@@ -37,13 +39,35 @@ def keep(path: Path, content: bytes) -> None:
         ) from None
 
 
-def keep_beside_cells(kind: ArtifactKind, result: Result, report: Dataset | None) -> Artifact | None:
+def beside_cells(result: Result, kind: ArtifactKind, part: int = 1) -> Path:
+    """Where a DICOM report of a result lies, or a part of it, from 1."""
+    return result.cells_file.with_name(file_name(kind, part))
+
+
+def parts_of(result: Result, kind: ArtifactKind) -> range:
+    """Numbers of the files of a kind that lie beside a result's cells."""
+    there = len(list(result.cells_file.parent.glob(file_name(kind).replace(".", "-*."))))
+    return range(1, there + 2) if beside_cells(result, kind).is_file() else range(0)
+
+
+def file_name(kind: ArtifactKind, part: int = 1) -> str:
+    return f"{kind.value.lower()}.dcm" if part == 1 else f"{kind.value.lower()}-{part}.dcm"
+
+
+def keep_parts_beside_cells(kind: ArtifactKind, result: Result, reports: Iterable[Dataset]) -> Artifact | None:
+    """Each as it comes, so that one at a time is held; None where there is none. Raises Failed OUTPUT_NOT_WRITABLE."""
+    kept = [keep_beside_cells(kind, result, report, part) for part, report in enumerate(reports, start=1)]
+    files = [artifact for artifact in kept if artifact is not None]
+    return replace(files[0], more=tuple(files[1:])) if files else None
+
+
+def keep_beside_cells(kind: ArtifactKind, result: Result, report: Dataset | None, part: int = 1) -> Artifact | None:
     """A DICOM report of what a worker found, where the cells' file lies; None where there is no report.
 
     Raises Failed OUTPUT_NOT_WRITABLE.
     """
     if report is None:
         return None
-    path = result.cells_file.with_name(f"{kind.value.lower()}.dcm")
+    path = beside_cells(result, kind, part)
     write(report, path)
     return Artifact(kind=kind, path=path, identifier=str(report.SOPInstanceUID))

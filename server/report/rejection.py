@@ -4,7 +4,6 @@ Key Object Selection, TID 2010, as IHE's Imaging Object Change Management has it
 hides what the note names.
 """
 
-from pathlib import Path
 from typing import Any
 
 from highdicom import sr
@@ -22,8 +21,8 @@ from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report import identity
-from server.report.identity import derived_uid
-from server.report.keep import keep_beside_cells
+from server.report.identity import derived_uid, part_of
+from server.report.keep import beside_cells, keep_beside_cells, parts_of
 from server.report.source import kept_source, main_image
 
 SERIES_NUMBER = 9105
@@ -54,7 +53,7 @@ class RejectionReporter:
 
 def made_of(result: Result) -> tuple[ArtifactKind, ...]:
     """The objects that lie beside a result's cells: those that were sent, or wait to be."""
-    return tuple(kind for kind in CLASSES if _file(result, kind).is_file())
+    return tuple(kind for kind in CLASSES if beside_cells(result, kind).is_file())
 
 
 def build_rejection(result: Result, source: list[Dataset], made: tuple[ArtifactKind, ...]) -> Dataset | None:
@@ -62,7 +61,7 @@ def build_rejection(result: Result, source: list[Dataset], made: tuple[ArtifactK
     if not made:
         return None
     image = main_image(result, source)
-    objects = [_reference(result, image, kind) for kind in made]
+    objects = [_reference(result, image, kind, part) for kind in made for part in parts_of(result, kind)]
     observer = sr.DeviceObserverIdentifyingAttributes(uid=identity.device_uid(result), name=identity.MANUFACTURER)
     content = KeyObjectSelection(
         document_title=dicom.DCM.RejectedForQualityReasons,
@@ -88,16 +87,12 @@ _TAKEN = (
 """Of an object's identity what a note has."""
 
 
-def _file(result: Result, kind: ArtifactKind) -> Path:
-    return result.cells_file.with_name(f"{kind.value.lower()}.dcm")
-
-
-def _reference(result: Result, image: Dataset, kind: ArtifactKind) -> Dataset:
+def _reference(result: Result, image: Dataset, kind: ArtifactKind, part: int) -> Dataset:
     """What the note needs to know of an object: patient and study of the slide, and who it is."""
     found = image.group_dataset(0x0010)
     for keyword in _OF_STUDY:
         setattr(found, keyword, image.get(keyword))
-    found.SOPClassUID, found.SOPInstanceUID = CLASSES[kind], derived_uid(result.id, kind.value)
+    found.SOPClassUID, found.SOPInstanceUID = CLASSES[kind], derived_uid(result.id, part_of(kind.value, part))
     found.SeriesInstanceUID = derived_uid(result.id, f"{kind.value}/series")
     if kind in _PICTURES:
         found.Rows = found.Columns = 1  # an image, and no other object, to highdicom

@@ -1,6 +1,6 @@
 """Every reporter of DICOM artifacts, for whoever wires them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -8,8 +8,8 @@ from pydicom import Dataset
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
-from server.report.ann import build_ann
-from server.report.keep import keep_beside_cells
+from server.report.ann import ann_parts
+from server.report.keep import keep_parts_beside_cells
 from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import kept_source
@@ -20,10 +20,10 @@ __all__ = ["ANN_REPORTER", "MAP_REPORTER", "SEG_REPORTER", "CellsReporter", "SrR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellsReporter:
-    """Of the cells, once, when they are found: `make` builds it of a result and its slide's header."""
+    """Of the cells, once, when they are found: `make` builds its objects of a result and its slide's header."""
 
     kind: ArtifactKind
-    make: Callable[[Result, list[Dataset]], Dataset | None]
+    make: Callable[[Result, list[Dataset]], Iterable[Dataset]]
     events: frozenset[EventKind] = frozenset({EventKind.PRELIMINARY})
 
     def build(self, event: Event) -> Artifact | None:
@@ -32,12 +32,17 @@ class CellsReporter:
         header = kept_source(result) if result is not None and event.kind in self.events else []
         if result is None or not header:
             return None
-        return keep_beside_cells(self.kind, result, self.make(result, header))
+        return keep_parts_beside_cells(self.kind, result, self.make(result, header))
 
 
-ANN_REPORTER = CellsReporter(kind=ArtifactKind.ANN, make=build_ann)
+def one(report: Dataset | None) -> Iterable[Dataset]:
+    """Of what is never split."""
+    return () if report is None else (report,)
+
+
+ANN_REPORTER = CellsReporter(kind=ArtifactKind.ANN, make=ann_parts)
 """Every cell as an annotation."""
-SEG_REPORTER = CellsReporter(kind=ArtifactKind.SEG, make=build_seg)
+SEG_REPORTER = CellsReporter(kind=ArtifactKind.SEG, make=lambda result, source: one(build_seg(result, source)))
 """The map at low power."""
-MAP_REPORTER = CellsReporter(kind=ArtifactKind.MAP, make=build_map)
+MAP_REPORTER = CellsReporter(kind=ArtifactKind.MAP, make=lambda result, source: one(build_map(result, source)))
 """The score over the slide, at low power."""

@@ -18,7 +18,7 @@ from server.hl7.oru import RESEARCH_USE_ONLY
 from server.hl7.specimen import WITHDRAWN
 from server.hl7.structure import EARLIER_RESULTS, NOT_A_NEW_ORDER, NOT_A_NEW_REQUEST, SEGMENTS_AT_MOST
 from server.report import codes
-from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
+from server.report.codes import MODEL_SHA256, PAGE, PROFILE, REFUSAL
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "hl7-interface.md").read_text()
 ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in GUIDE.splitlines() if line.startswith("|")]
@@ -77,7 +77,7 @@ def test_the_guide_names_every_quantity_of_a_result() -> None:
     quantities = [c for c in codes.table() if c.scheme is codes.Scheme.CHROMOGEN and c.unit is not None]
     for of_one_cell in (codes.DETECTION_CONFIDENCE, codes.OUTLINED_DENSITY):  # DICOM only
         quantities.remove(of_one_cell)
-    for code in [*quantities, PROFILE, MODEL_SHA256, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
+    for code in [*quantities, PROFILE, MODEL_SHA256, PAGE, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
         assert f"`{code.value}`" in GUIDE
     assert RESEARCH_USE_ONLY in GUIDE
 
