@@ -44,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Of n nuclei: centre and half axes in µm, `angle` in degrees, `kind` 0 other to 3 spindle, haematoxylin density."""
+    """Of n nuclei: centre and half axes in µm, `angle` in degrees, `kind` 0 (other) to 3 (spindle), density of blue."""
 
     xy: Floats
     axes: Floats
