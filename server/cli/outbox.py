@@ -74,7 +74,7 @@ def replay(delivery_id: int | None, destination: str | None) -> None:
 @click.argument("logs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json_option
 def reconcile(logs: tuple[Path, ...], as_json: bool) -> None:
-    """After a restore: tell the database what LOGS of `work` say was sent since the backup, so that it isn't sent again.
+    """After a restore: tell the database what LOGS of `work` say was sent since the backup; it isn't sent again.
 
     Run it as the account of `work`, which CHROMOGEN_DATABASE_URL names, before any `work` is started. Orders and
     messages that were sent and that the backup doesn't hold are listed.

@@ -330,7 +330,9 @@ def _taken(row: RowMapping, token: str) -> _Taken:
     counts = {"attempts": row["attempts"], "errors": row["errors"]}
     channel = Channel(destination=row["destination"], lab=row["lab"])
     order_id = None if row["order_id"] is None else str(row["order_id"])
-    return _Taken(id=row["id"], order_id=order_id, channel=channel, token=token, sha256=row["sha256"], delivery=delivery, **counts)
+    return _Taken(
+        id=row["id"], order_id=order_id, channel=channel, token=token, sha256=row["sha256"], delivery=delivery, **counts
+    )
 
 
 _ALONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:channel, 8))")

@@ -90,7 +90,9 @@ def _mark(connection: Connection, ended: list[Sent]) -> None:
 
 
 def _missing(connection: Connection, some: list[Sent]) -> Iterator[Missing]:
-    asked = select(orders.c.id, orders.c.state).where(orders.c.id.in_({each.order_id for each in some if is_uuid(each.order_id)}))
+    asked = select(orders.c.id, orders.c.state).where(
+        orders.c.id.in_({each.order_id for each in some if is_uuid(each.order_id)})
+    )
     states = {str(row.id): row.state for row in connection.execute(asked)}
     for each in some:
         yield Missing(state=states.get(each.order_id, UNKNOWN), sent=each)

@@ -160,4 +160,3 @@ def test_a_log_s_other_lines_are_passed_over() -> None:
     good = {"event": "delivered", "order": None, "destination": "lis", "kind": "ORU", "message": "A"}
     lines = [json.dumps(good), json.dumps({**good, "event": "not_delivered"}), "{", "[]", json.dumps([good]), ""]
     assert [each.message_id for each in written(lines)] == ["A"]
-

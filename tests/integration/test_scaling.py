@@ -137,9 +137,7 @@ def test_keda_sees_nothing_of_an_order_and_asks_an_index(scaler: sa.Engine, hosp
 
 
 @pytest.mark.usefixtures("tritonserver")
-def test_prometheus_is_asked_for_what_a_tritonserver_counts(
-    tmp_path: Path, engine_of: StartEngine, tiles: Rgb
-) -> None:
+def test_prometheus_is_asked_for_what_a_tritonserver_counts(tmp_path: Path, engine_of: StartEngine, tiles: Rgb) -> None:
     """Milliseconds that a request waited: both are counters, so that `rate` fits, and of every request."""
     names = set(re.findall(r"\bnv_\w+", trigger("triton")["query"]))
     port = free_port()

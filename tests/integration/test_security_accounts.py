@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import sqlalchemy as sa
 
 from server.bootstrap import bootstrap
 from server.domain.artifact import ArtifactKind
