@@ -44,6 +44,7 @@ def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
         },
         "counting_threshold": model.counting_threshold,
         "multiply_adds_per_pixel": multiply_adds_per_pixel,
+        **({"postprocess": dict(model.postprocess)} if model.postprocess else {}),
         "graphs": [graph.name for graph in model.graphs],
     }
     _write(model.repository / model.folder / MANIFEST, card)

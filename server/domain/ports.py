@@ -66,6 +66,26 @@ class ObjectSink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedObject:
+    """An object in an archive."""
+
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+
+
+class ObjectRemover(Protocol):
+    """Where DICOM objects can be deleted."""
+
+    def remove(self, named: NamedObject) -> None:
+        """Delete an object, and return once it is gone; one that isn't there is gone.
+
+        Raises as `ObjectSink.store`: OBJECT_REFUSED where nothing is ever deleted there.
+        """
+        ...
+
+
 class Archive(SlideSource, ObjectSink, Protocol):
     """Both."""
 
