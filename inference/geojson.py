@@ -43,7 +43,8 @@ def detections(cells: Cells, analyzer: Analyzer, criteria: Criteria, *, mpp: flo
     classes = ['"objectType":"detection","classification":' + json.dumps(_class(group)) for group in analyzer.groups]
     rest = ',"measurements":{' + measures + "}}}"
     corners = polygons(cells[OUTLINE], cells.x + 0.5, cells.y + 0.5, mpp=mpp)
-    rings = np.concatenate([corners, corners[:, :1]], axis=1).reshape(len(cells), -1).tolist()
+    closed = np.concatenate([corners, corners[:, :1]], axis=1)
+    rings = closed.reshape(len(cells), 2 * closed.shape[1]).tolist()
     numbers = zip(*(cells[c.name].tolist() for c in scalars), strict=True)
     for ring, group, of in zip(rings, analyzer.group_of(cells, criteria).tolist(), numbers, strict=True):
         yield template % tuple(ring) + classes[group] + rest % of
