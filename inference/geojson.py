@@ -52,7 +52,8 @@ def detections(cells: Cells, analyzer: Analyzer, criteria: Criteria, *, mpp: flo
 def _rays(cells: Cells, mpp: float) -> Iterator[str]:
     """The closed ring of each outline."""
     corners = polygons(cells[OUTLINE], cells.x + 0.5, cells.y + 0.5, mpp=mpp)
-    for ring in np.concatenate([corners, corners[:, :1]], axis=1).reshape(len(cells), -1).tolist():
+    closed = np.concatenate([corners, corners[:, :1]], axis=1)
+    for ring in closed.reshape(len(cells), 2 * closed.shape[1]).tolist():
         yield _RING % tuple(ring)
 
 
