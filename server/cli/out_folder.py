@@ -1,10 +1,12 @@
 """The folder of `chromogen score --out`: what lies there is of one run."""
 
+import re
 from pathlib import Path
 
 from inference.assay import assays
 from server.cli.objects import BUILDERS
 
+_PART = re.compile(r"[a-z]+-\d+\.dcm")  # ann-2.dcm, ...
 _ALWAYS = ("result.json", "overlay.png")
 
 
@@ -13,8 +15,9 @@ def move_files(made: Path, out: Path) -> None:
     names = {path.name for path in made.iterdir()}
     for name in sorted(names):
         (made / name).replace(out / name)
-    for name in own_names() - names:
-        (out / name).unlink(missing_ok=True)
+    for path in out.iterdir():
+        if path.name not in names and (path.name in own_names() or _PART.fullmatch(path.name)):
+            path.unlink()
 
 
 def own_names() -> set[str]:

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(
 
 
 NUCLEI, H_SCORE = 0.005, 1.0
-"""How far off the reference's answer: a share of the nuclei, points of H-score. For pictures that were encoded anew too,
-which all of these were; the farthest is off by 0.0022 and 0.3.
+"""How far off the reference's answer: a share of the nuclei, points of H-score. All of them were encoded anew; the
+farthest is off by 0.0022 and 0.3.
 """
 SAME_SLIDE = (
     "dcmtk-jlsn.dcm",

@@ -186,7 +186,7 @@ def test_views_are_only_of_dicom(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_run_left_in_the_folder_goes_with_its_other_files(slide: Path, tmp_path: Path) -> None:
-    for name in ("sr.dcm", "ann.dcm", "cells.parquet", "nuclei.geojson", "of_another.txt"):
+    for name in ("sr.dcm", "ann.dcm", "ann-2.dcm", "cells.parquet", "nuclei.geojson", "of_another.txt"):
         (tmp_path / name).write_text("of an earlier run")
     scored(slide, "--out", tmp_path, "--region", "0,0,256,256")
     names = {"result.json", "nuclei.parquet", "nuclei.geojson", "overlay.png", "of_another.txt"}
