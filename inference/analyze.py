@@ -237,7 +237,7 @@ class _Run:
                 f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}"
             )
             return np.full((self.shape.side, self.shape.side, 3), 255, np.uint8)
-        self.sharpness[tile.index] = quality.sharpness(image)
+        self.sharpness[tile.index] = quality.sharpness(image, self.slide.working.mpp)
         return image
 
     def measured(self, answer: TileAnswer) -> "_Answered":
