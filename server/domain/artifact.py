@@ -1,6 +1,6 @@
 """Artifacts: the files that a case, a signature or a refusal leaves, some of which are sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -48,8 +48,17 @@ NOT_MADE = frozenset(map(not_made, ArtifactKind))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file; `identifier` is what its receiver knows it by (MSH-10, SOP instance UID), empty where it never leaves."""
+    """A file; `identifier` is what its receiver knows it by (MSH-10, SOP instance UID), empty where it never leaves.
+
+    `more` are the other files of one that is split.
+    """
 
     kind: ArtifactKind
     path: Path
     identifier: str = ""
+    more: tuple["Artifact", ...] = ()
+
+    @property
+    def files(self) -> tuple["Artifact", ...]:
+        """Each for itself, in their order."""
+        return (replace(self, more=()), *self.more)

@@ -94,6 +94,7 @@ CONTROL = _own("CONTROL", "Control tissue: what was expected and what was found"
 CONTROL_PASSED = _own("CONTROL_PASSED", "Control passed")
 CONTROL_FAILED = _own("CONTROL_FAILED", "Control failed")
 CONTROL_ABSENT = _own("CONTROL_ABSENT", "Control absent")
+PAGE = _own("RESULT_PAGE", "Address of the result's page")
 REFUSAL = _own("REFUSAL", "Reason why there is no score")
 QUALITATIVE_EVALUATIONS = Code(
     value="C0034375", scheme=Scheme.UMLS, meaning="Qualitative Evaluations", source="DICOM PS3.16 TID 1500"
