@@ -3,7 +3,8 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inference.errors import ChromogenError, Reason
@@ -56,6 +57,20 @@ class FolderArchive:
             except OSError as error:
                 raise _unreachable("storing in the archive's folder failed", error) from None
 
+    def there(self, days: int) -> Mapping[str, str]:
+        """As `server.archive.feeds.Listing`: by series, with its files and their sizes; by the files' age."""
+        since = time.time() - days * 86_400
+        found: dict[str, list[str]] = {}
+        for header in self._index():
+            modified_ns, size = self._headers[header.path][0]
+            if header.is_volume and modified_ns / 1e9 >= since:
+                found.setdefault(header.series_uid, []).append(f"{header.sop_instance_uid} {size}")
+        return {uid: "\n".join(sorted(names)) for uid, names in found.items()}
+
+    def headers(self, series_uid: str) -> list[InstanceHeader]:
+        """As `server.archive.feeds.Listing`."""
+        return [header for header in self._index() if header.series_uid == series_uid]
+
     def remove(self, named: NamedObject) -> None:
         """Delete what was stored here. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
         try:
@@ -104,7 +119,7 @@ def _bring(source: Path, target: Path, *, link: bool = True) -> None:
     try:
         if not (link and _linked(source, part)):
             shutil.copyfile(source, part)
-            _flushed(part)
+            flushed(part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -119,7 +134,7 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _flushed(path: Path) -> None:
+def flushed(path: Path) -> None:
     """Wait for the disk, so that a power cut leaves no empty file under the final name."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -146,8 +161,13 @@ def _stamp(path: Path) -> _Stamp:
     return status.st_mtime_ns, status.st_size
 
 
+def is_uid(uid: str) -> bool:
+    """And fit for the name of a file or folder."""
+    return _UID.fullmatch(uid) is not None and ".." not in uid and not uid.startswith(".")
+
+
 def _safe(uid: str) -> str:
-    if not _UID.fullmatch(uid) or ".." in uid or uid.startswith("."):
+    if not is_uid(uid):
         raise Refused(
             Reason.SLIDE_DAMAGED, "a DICOM file has no valid instance or series UID: have its sender correct it"
         )
