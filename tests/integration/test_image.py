@@ -1,4 +1,4 @@
-"""deploy/Dockerfile, built without a registry: on a Debian of debootstrap's under the name of the image that it wants,
+"""deploy/Dockerfile, built without a registry: on a Debian of debootstrap's in place of the image that it wants,
 by buildah. With SOAK=1, as root, where both are installed: it takes minutes, and pip fetches every package.
 """
 
@@ -13,7 +13,7 @@ import pytest
 from tests.integration.processes import ROOT
 
 PROGRAMS = ("buildah", "debootstrap")
-BASE = "docker.io/library/python:3.11-slim-bookworm"
+BASE = "localhost/python:3.11-slim-bookworm"
 PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 PIP_CONFIG, AUTHORITIES = Path("/etc/pip.conf"), Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -55,7 +55,7 @@ class Buildah:
 
     def build(self) -> None:
         secret = [f"--secret=id=pip_config,src={PIP_CONFIG}"] if PIP_CONFIG.exists() else []
-        build = ["bud", "--isolation=chroot", "--pull-never", "--network=host", *secret]
+        build = ["bud", "--isolation=chroot", "--pull-never", "--network=host", f"--build-arg=BASE={BASE}", *secret]
         self(*build, "--file=deploy/Dockerfile", "--tag=chromogen", ".")
 
     def run(self, container: str, *command: str) -> str:
