@@ -268,7 +268,11 @@ def _certificates(table: Table) -> tuple[ClientCertificate, ...]:
 
 def _patients(table: Table) -> PatientRules:
     issuers = frozenset(table.texts("issuers", default=()))
-    found = PatientRules(issuers=issuers, required=table.flag("required", default=False))
+    found = PatientRules(
+        issuers=issuers,
+        required=table.flag("required", default=False),
+        labels=table.flag("labels", default=True),
+    )
     table.end()
     return found
 

@@ -26,13 +26,14 @@ class SlideQuery:
     """The slide that an order means: by what it is found, and what tells it from others that are found with it.
 
     `marker`, `specimen_id` empty: not told. `resolution` is what the slide is to be read for: what that doesn't need
-    may be left where it is; None: all of it is wanted.
+    may be left where it is; None: all of it is wanted. `labels`: what its label says is compared too.
     """
 
     slide: SlideReference
     marker: str = ""
     specimen_id: str = ""
     resolution: Resolution | None = None
+    labels: bool = False
 
 
 class SlideSource(Protocol):

@@ -5,7 +5,7 @@ its own.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -250,3 +250,23 @@ def test_a_sink_that_is_away_says_so_and_is_tried_again(kind: str, slides: Path,
         with pytest.raises(Failed) as failed:
             ask()
         assert (failed.value.reason, failed.value.retryable) == (ServiceReason.ARCHIVE_UNREACHABLE, True)
+
+
+@pytest.mark.parametrize("kind", ["folder", "dicomweb"])
+def test_a_barcode_of_another_slide_is_refused(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    identity = SlideIdentity(key="archive/label")
+    (path,) = write_dicom_slide(tmp_path / "made", JpegFrames(Grey()), mpp=0.5, identity=identity, levels=1)
+    level = dcmread(path)
+    level.BarcodeValue = "ANOTHER-1"
+    level.save_as(path)
+    if kind == "folder":
+        archive: SlideSource = FolderArchive(tmp_path / "made")
+    else:
+        pacs: Orthanc = request.getfixturevalue("empty_pacs")
+        pacs.empty()
+        pacs.add(path)
+        archive = pacs.archive(tmp_path)
+    with pytest.raises(Refused) as refused:
+        archive.fetch(replace(of(identity), labels=True), tmp_path / "spool")
+    assert refused.value.reason == ServiceReason.SPECIMEN_MISMATCH
+    archive.fetch(of(identity), tmp_path / "spool")
