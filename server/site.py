@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from server.domain.arrival import UnorderedRule, Watch
 from server.domain.artifact import NATURES, ArtifactKind, Nature
 from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
@@ -66,6 +67,7 @@ class Laboratory:
     profiles: ProfileRules = field(default_factory=ProfileRules)
     patients: PatientRules = field(default_factory=PatientRules)
     controls: ControlRules = field(default_factory=ControlRules)
+    unordered: tuple[UnorderedRule, ...] = ()
 
 
 def key_of(table: str, key: str) -> str:
@@ -75,12 +77,20 @@ def key_of(table: str, key: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFolder:
-    """A folder as archive; `own`: in the data folder, and made where it isn't there. `table` is where it is set."""
+    """A folder as archive; `own`: in the data folder, and made where it isn't there. `table` is where it is set.
+
+    `watch`: whether and how what comes is seen. Slides are taken by C-STORE at `listen`, for the AE title `our_aet`,
+    from the AE titles `callers` (none: from any).
+    """
 
     name: str
     folder: Path
     table: str
     own: bool = False
+    watch: Watch | None = None
+    listen: Address | None = None
+    our_aet: str = "CHROMOGEN"
+    callers: tuple[str, ...] = ()
 
     @property
     def certificates(self) -> Mapping[str, Path]:
@@ -109,6 +119,7 @@ class WebArchive:
     timeout_s: float = 60
     by_container: bool = True
     orthanc_url: str = ""
+    watch: Watch | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

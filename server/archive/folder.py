@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from inference.errors import Reason
-from server.archive.folder_index import FolderIndex, check_links
+from server.archive.folder_index import FolderIndex, Stamp, check_links
 from server.archive.locate import locate
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import NamedObject, SlideQuery
@@ -59,6 +60,19 @@ class FolderArchive:
             except OSError as error:
                 raise _unreachable("storing in the archive's folder failed", error) from None
 
+    def there(self, days: int) -> Mapping[str, str]:
+        """As `server.archive.feeds.Listing`: by series, with its files and their sizes; by the files' age."""
+        since = time.time() - days * 86_400
+        found: dict[str, list[str]] = {}
+        for header, (_, modified_ns, size) in self._found():
+            if header.is_volume and modified_ns / 1e9 >= since:
+                found.setdefault(header.series_uid, []).append(f"{header.sop_instance_uid} {size}")
+        return {uid: "\n".join(sorted(names)) for uid, names in found.items()}
+
+    def headers(self, series_uid: str) -> list[InstanceHeader]:
+        """As `server.archive.feeds.Listing`."""
+        return [header for header in self._index() if header.series_uid == series_uid]
+
     def remove(self, named: NamedObject) -> None:
         """Delete what was stored here. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
         try:
@@ -78,8 +92,11 @@ class FolderArchive:
         return check_links(self._root, instance.path, self._apart)
 
     def _index(self) -> list[InstanceHeader]:
+        return [header for header, _ in self._found()]
+
+    def _found(self) -> list[tuple[InstanceHeader, Stamp]]:
         try:
-            return self._files.headers()
+            return self._files.found()
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None
 
@@ -93,7 +110,7 @@ def _bring(source: Path, target: Path, *, link: bool = True) -> None:
     try:
         if not (link and _linked(source, part)):
             shutil.copyfile(source, part)
-            _flushed(part)
+            flushed(part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -108,7 +125,7 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _flushed(path: Path) -> None:
+def flushed(path: Path) -> None:
     """Wait for the disk, so that a power cut leaves no empty file under the final name."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -130,8 +147,13 @@ def _same(a: Path, b: Path) -> bool:
     return True
 
 
+def is_uid(uid: str) -> bool:
+    """And fit for the name of a file or folder."""
+    return _UID.fullmatch(uid) is not None and ".." not in uid and not uid.startswith(".")
+
+
 def _safe(uid: str) -> str:
-    if not _UID.fullmatch(uid) or ".." in uid or uid.startswith("."):
+    if not is_uid(uid):
         raise Refused(
             Reason.SLIDE_DAMAGED, "a DICOM file has no valid instance or series UID: have its sender correct it"
         )

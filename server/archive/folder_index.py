@@ -25,16 +25,17 @@ class FolderIndex:
     root: Path
     _known: dict[str, _Known] = field(default_factory=dict)
 
-    def headers(self) -> list[InstanceHeader]:
-        """Of every DICOM file; what can't be read as DICOM is passed over.
+    def found(self) -> list[tuple[InstanceHeader, Stamp]]:
+        """Every DICOM file; what can't be read as DICOM is passed over.
 
         Raises OSError where the folder isn't there, or is empty and wasn't: a mount point without its share.
         """
-        found = {entry.path: self._of(entry) for entry in _files(self.root)}
-        if self._known and not found:
+        looked_at = {entry.path: self._of(entry) for entry in _files(self.root)}
+        if self._known and not looked_at:
             raise FileNotFoundError
-        self._known = {path: known for path, known in found.items() if known is not None}
-        return [known.header for known in self._known.values() if known.header is not None]
+        there = {path: known for path, known in looked_at.items() if known is not None}
+        self._known = there
+        return [(known.header, known.stamp) for known in there.values() if known.header is not None]
 
     def note(self, path: Path, header: InstanceHeader) -> None:
         """A file that was stored just now."""

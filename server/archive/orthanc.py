@@ -41,6 +41,14 @@ class OrthancRest:
         except (KeyError, TypeError, ValueError):
             raise wrong(what, "is no feed of changes") from None
 
+    def last_change(self) -> int:
+        """The newest number of the feed."""
+        found: Any = self._web.value("its changes", "/changes?last")
+        try:
+            return int(found["Last"])
+        except (KeyError, TypeError, ValueError):
+            raise wrong("its changes", "is no feed of changes") from None
+
     def series_uid(self, name: str) -> str:
         """Series Instance UID of what Orthanc names so; empty where it is gone."""
         found: Any = self._web.value("a series", f"/series/{name}", missing={})

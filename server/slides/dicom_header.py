@@ -16,7 +16,7 @@ from pydicom.tag import BaseTag, Tag
 from inference.errors import ChromogenError, Reason, Refused
 from server.slides.place import numbers, spacing_um
 from server.slides.quiet import quiet
-from server.slides.specimens import descriptions, specimen_ids, stains
+from server.slides.specimens import descriptions, sites, specimen_ids, stains
 
 WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 PREAMBLE, MAGIC = 128, b"DICM"
@@ -61,6 +61,10 @@ class InstanceHeader:
     spacing_um: tuple[float, float] | None = None
     acquired: str = ""
     """Date and time of the scan as DICOM writes them; empty where the file doesn't say."""
+    patient_id: str = ""
+    patient_issuer: str = ""
+    sites: tuple[tuple[str, str, str], ...] = ()
+    """Code, scheme and meaning of where its specimens were taken from."""
     label_text: str = ""
     barcode: str = ""
 
@@ -82,6 +86,8 @@ _WANTED: list[BaseTag | int] = [
         "SeriesInstanceUID",
         "StudyInstanceUID",
         "AccessionNumber",
+        "PatientID",
+        "IssuerOfPatientID",
         "AcquisitionDateTime",
         "ContainerIdentifier",
         "SpecimenDescriptionSequence",
@@ -173,6 +179,9 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         size=_size(dataset),
         spacing_um=spacing_um(dataset),
         acquired=str(dataset.get("AcquisitionDateTime") or ""),
+        patient_id=str(dataset.get("PatientID") or "").strip(),
+        patient_issuer=str(dataset.get("IssuerOfPatientID") or "").strip(),
+        sites=sites(dataset),
         label_text=str(dataset.get("LabelText") or "").strip(),
         barcode=str(dataset.get("BarcodeValue") or "").strip(),
     )

@@ -99,7 +99,7 @@ def test_the_example_says_what_goes_where() -> None:
     assert site.laboratory("NORTH").profiles.scanner == ("Manufacturer", "ManufacturerModelName")
     assert site.archives_of("SOUTH") == ("south", "shared", "pacs")
     assert site.destinations_of("SOUTH") == ("south-lis", "south")
-    assert set(site.archives_of("*")) == {"north", "south", "shared", "pacs", "old-pacs"}
+    assert set(site.archives_of("*")) == {"north", "south", "shared", "scanners", "pacs", "old-pacs"}
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('folder = "slides"', "folder = 3"), "[archives.a] folder: is no text in quotes"),
         (
             ('folder = "slides"', 'folder = "slides"\nfolders = "x"'),
-            "[archives.a] folders: is unknown; known are folder",
+            "[archives.a] folders: is unknown; known are callers, folder",
         ),
         (('kind = "folder"', 'kind = "dicom"'), "[archives.a] kind: 'dicom' is none of folder"),
         (('kind = "mllp"', 'kind = "lis"'), "[destinations.lis] kind: 'lis' is none of mllp, archive"),
