@@ -94,6 +94,8 @@ def read_site(path: Path) -> Site:
         wrong("CHROMOGEN_SITE_FILE", f"{path} can't be read ({type(error).__name__})")
     except UnicodeDecodeError:
         wrong("CHROMOGEN_SITE_FILE", f"{path} is not UTF-8")
+    except RecursionError:
+        wrong("CHROMOGEN_SITE_FILE", f"{path} is nested too deeply")
     except tomllib.TOMLDecodeError as error:  # a name that stands twice among them
         wrong("CHROMOGEN_SITE_FILE", f"{path} is not TOML: {error}")
     return _site(content, path.resolve().parent)
