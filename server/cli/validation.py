@@ -44,8 +44,8 @@ AGREEMENTS = ("score", "region", "n", "bias (95 %)", "limits of agreement", "sam
 def validate(revision: str, scores: Path | None, marker: str, as_json: bool) -> None:
     """Compute how far a revision agrees with SCORES, or with the newest signed results where none are given.
 
-    SCORES is a CSV: result and one column or more of h_score_all, h_score_stroma, h_score_epithelium and the same of
-    percent_positive; `result` is a result's UUID.
+    SCORES is a CSV: `result`, a result's UUID, and a column or more of h_score_REGION and percent_positive_REGION; a
+    REGION is all or one of the stain's.
     """
     request = pb.ValidateProfileRequest(
         request_id=str(uuid.uuid4()),
