@@ -259,6 +259,7 @@ export class Case {
     this.toolbar.picked(cell && {
       cell,
       group: this.viewer.grouping.of(cell.part, cell.i),
+      columns: this.viewer.grouping.columns,
       plain: this.viewer.grouping.plain(cell.part, cell.i),
       byHand: this.draft.cells.has(cell.row),
       groups: this.found.assay.groups,

@@ -1,6 +1,6 @@
 // Nuclei painted into the pixels of a canvas: no WebGL is needed, and 60,000 take a few milliseconds.
 
-import { GRADES, gradeTable, histogramOf } from "./scoring.js";
+import { GRADES, columnsOf, gradeTable } from "./scoring.js";
 import { boxOf, inside } from "./regions.js";
 
 const CELL_PX = 6; // of the density
@@ -14,7 +14,7 @@ export class Grouping {
   constructor(assay, criteria, live, draft) {
     this.live = live;
     this.table = live ? gradeTable(criteria) : null;
-    this.byHue = live && histogramOf(criteria) === "hue_value";
+    this.columns = live ? columnsOf(criteria) : [];
     this.exclude = draft.regions.filter((r) => r.class === "exclude").map((r) => ({ points: r.points, box: boxOf(r.points) }));
     this.byHand = draft.cells;
   }
@@ -22,7 +22,8 @@ export class Grouping {
   // Before what was changed.
   plain(part, i) {
     if (!this.live) return part.group[i];
-    const place = this.byHue ? part.hue[i] * 256 + part.value[i] : part.dab_od_centi[i];
+    const [first, second] = this.columns;
+    const place = second ? part[first][i] * 256 + part[second][i] : part[first][i];
     return part.compartment[i] * GRADES + this.table[place];
   }
 

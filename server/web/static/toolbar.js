@@ -83,10 +83,12 @@ export class Toolbar {
       this.viewer?.draw();
       return;
     }
-    const { cell, group, plain, byHand, groups, set } = found;
+    const { cell, group, plain, byHand, groups, set, columns } = found;
     const { part, i } = cell;
-    const measured = ["hue", "value", "dab_od_centi"].filter((name) => part[name]).map((name) =>
-      name === "dab_od_centi" ? `OD ${(part[name][i] / 100).toFixed(2)}` : `${name} ${part[name][i]}`);
+    const byWhite = columns.some((name) => name.startsWith("white_"));
+    const names = byWhite ? ["white_hue", "white_value", "white_od_centi"] : ["hue", "value", "dab_od_centi"];
+    const measured = names.filter((name) => part[name]).map((name) =>
+      name.endsWith("od_centi") ? `OD ${(part[name][i] / 100).toFixed(2)}` : `${name.replace("white_", "")} ${part[name][i]}`);
     const choices = this.choices(plain, groups);
     fill(this.card, el("p", {}, el("strong", {}, group < 0 ? "Excluded" : groups[group].title), byHand ? " (by hand)" : "", el("span", { class: "dim" }, ` ${measured.join(", ")}`)),
       el("div", { class: "buttons" },
