@@ -42,7 +42,7 @@ SIDE = 512
 OF_EACH = 10 if os.environ.get("SOAK") else 4
 LABS = (NORTH, SOUTH)
 LATE_S = 5.0
-"""Of issue 12: by no more may a laboratory's deliveries be late because of what only the other one lacks."""
+"""By no more may a laboratory's deliveries be late because of what only the other one lacks."""
 
 
 @dataclass
