@@ -36,7 +36,7 @@ from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
 from server.report.rejection import RejectionReporter
-from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
+from server.report.reporters import SrReporter, ann_reporter, capture_reporter, map_reporter, seg_reporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
@@ -337,6 +337,7 @@ def _reporting(site: Site, folder: Path, page_at: str) -> Reporting:
             ann_reporter(folder),
             seg_reporter(folder),
             map_reporter(folder),
+            capture_reporter(folder),
             RejectionReporter(folder),
         ],
         site.routes,

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.domain.arrival import UnorderedRule, Watch
-from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.artifact import NATURES, ON_REQUEST, ArtifactKind, Nature
 from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
@@ -328,7 +328,7 @@ def plain_site(settings: Settings) -> Site:
     lis = settings.lis
     own = settings.archive.folder is None
     destinations: list[Destination] = [ArchiveDestination(name=ARCHIVE, archive=ARCHIVE)]
-    routes = [Route(artifacts=OBJECTS, to=(ARCHIVE,))]
+    routes = [Route(artifacts=OBJECTS - ON_REQUEST, to=(ARCHIVE,))]
     if lis.host:
         values = lis.model_dump(include={"host", "port", "timeout_s", "errors", "tls_ca", "tls_cert", "tls_key"})
         destinations.insert(0, MllpDestination(name=LIS, table="CHROMOGEN_LIS", **values))

@@ -235,7 +235,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('artifacts = ["ORU"]', ""), "[[routes]] number 1 artifacts: is missing"),
         (('artifacts = ["ORU"]', 'artifacts = ["CELLS"]'), "[[routes]] number 1 artifacts: CELLS never leaves"),
         (('to = ["lis"]', 'to = ["pacs"]'), "[[routes]] number 1 to: 'pacs' doesn't exist; known are a, lis"),
-        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SEG, SR, and no ORU"),
+        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SC, SEG, SR, and no ORU"),
         (("[[routes]]", "[route]"), "the site file route: is unknown; known are archives, destinations"),
         (("[[routes]]", "[routes]"), "the site file routes: is no list of tables: write [[routes]]"),
         (("[destinations.lis]", "[archives.a]"), "is not TOML: Cannot declare"),  # a name that stands twice
