@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.domain.arrival import UnorderedRule, Watch
-from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.artifact import NATURES, ON_REQUEST, ArtifactKind, Nature
 from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
@@ -41,14 +41,28 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """Which senders (MSH-3, or ANY) who shows it may be. `name` is one in it, in lower case, or `sha256:` and its hash
+    in hexadecimal.
+    """
+
+    name: str
+    senders: tuple[str, ...]
+
+    def allows(self, shown: frozenset[str], application: str) -> bool:
+        return self.name in shown and (application in self.senders or ANY in self.senders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Laboratory:
-    """`archives` are asked for its slides in this order. `senders` (MSH-3) alone may order, where some are named;
-    `listener` alone takes its orders, where it has one of its own.
+    """`archives` are asked for its slides in this order. `senders` (MSH-3) alone may order, where some are named, and
+    only with one of the `certificates`; `listener` alone takes its orders, where it has one of its own.
     """
 
     name: str
     archives: tuple[str, ...]
     senders: tuple[str, ...] = ()
+    certificates: tuple[ClientCertificate, ...] = ()
     listener: Address | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
     patients: PatientRules = field(default_factory=PatientRules)
@@ -229,8 +243,11 @@ class Listener:
     address: Address
     laboratories: tuple[Laboratory, ...] | None
 
-    def check(self, lab: str, sender: Sender) -> None:
-        """Raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN; neither name is repeated, as both come from outside."""
+    def check(self, lab: str, sender: Sender, shown: frozenset[str] = frozenset()) -> None:
+        """`shown` are the names of the sender's certificate (`tls.names_in`).
+
+        Raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN; neither name is repeated, as both come from outside.
+        """
         if self.laboratories is None:
             _check_well_formed(lab)
             return
@@ -243,6 +260,17 @@ class Listener:
         if laboratory.senders and sender.application not in laboratory.senders:
             message = "MSH-3 is no sender that may order for this laboratory: correct it, or name it in the site file"
             raise Refused(ServiceReason.SENDER_UNKNOWN, message)
+        self._check_certificate(laboratory, sender, shown)
+
+    def _check_certificate(self, laboratory: Laboratory, sender: Sender, shown: frozenset[str]) -> None:
+        """A certificate that is bound to a laboratory may order for no other."""
+        bound = {c.name for each in self.laboratories or () for c in each.certificates}
+        free = not laboratory.certificates and shown.isdisjoint(bound)
+        if not free and not any(each.allows(shown, sender.application) for each in laboratory.certificates):
+            message = (
+                "the connection's client certificate is none that may order for MSH-4 as MSH-3: name it in the site"
+            )
+            raise Refused(ServiceReason.SENDER_UNKNOWN, f"{message} file (certificates), or show another")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +328,7 @@ def plain_site(settings: Settings) -> Site:
     lis = settings.lis
     own = settings.archive.folder is None
     destinations: list[Destination] = [ArchiveDestination(name=ARCHIVE, archive=ARCHIVE)]
-    routes = [Route(artifacts=OBJECTS, to=(ARCHIVE,))]
+    routes = [Route(artifacts=OBJECTS - ON_REQUEST, to=(ARCHIVE,))]
     if lis.host:
         values = lis.model_dump(include={"host", "port", "timeout_s", "errors", "tls_ca", "tls_cert", "tls_key"})
         destinations.insert(0, MllpDestination(name=LIS, table="CHROMOGEN_LIS", **values))

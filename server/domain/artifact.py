@@ -15,6 +15,7 @@ class ArtifactKind(StrEnum):
     ANN = "ANN"
     SEG = "SEG"
     MAP = "MAP"
+    SC = "SC"  # the picture of the slide with the score in it
     KOS = "KOS"  # a rejection note
 
 
@@ -34,8 +35,12 @@ NATURES = {
     ArtifactKind.ANN: Nature.OBJECT,
     ArtifactKind.SEG: Nature.OBJECT,
     ArtifactKind.MAP: Nature.OBJECT,
+    ArtifactKind.SC: Nature.OBJECT,
     ArtifactKind.KOS: Nature.OBJECT,
 }
+
+ON_REQUEST = frozenset({ArtifactKind.SC})
+"""Sent only where a site's route names them."""
 
 
 def not_made(kind: ArtifactKind) -> str:

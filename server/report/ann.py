@@ -25,6 +25,7 @@ from inference.outline import OUTLINE, RAYS, polygons
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.codes import Code
+from server.report.concatenation import name_all_parts
 from server.report.identity import concept, derived_uid, part_of
 from server.report.source import SlideGeometry, geometry, main_image
 
@@ -150,6 +151,7 @@ def build_ann(
             result, "ANN", series_number=SERIES_NUMBER, description=description, instance_number=part.number
         ),
     )
+    name_all_parts(report, result, image, annotates=True)
     identity.settle(report, result, image)
     return report
 

@@ -10,13 +10,14 @@ from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report.ann import ann_parts
+from server.report.capture import captures
 from server.report.keep import beside_cells, file_name, keep_parts, signed_folder
 from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import kept_source
 from server.report.sr import SrReporter
 
-__all__ = ["CellsReporter", "SrReporter", "ann_reporter", "map_reporter", "seg_reporter"]
+__all__ = ["CellsReporter", "SrReporter", "ann_reporter", "capture_reporter", "map_reporter", "seg_reporter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +70,9 @@ def seg_reporter(folder: Path) -> CellsReporter:
 def map_reporter(folder: Path) -> CellsReporter:
     """The score over the slide, at low power."""
     return CellsReporter(kind=ArtifactKind.MAP, make=lambda r, source: one(build_map(r, source)), folder=folder)
+
+
+def capture_reporter(folder: Path) -> CellsReporter:
+    """The picture of the slide, of a worker's result: nothing draws that of one that was scored anew."""
+    events = frozenset({EventKind.PRELIMINARY})
+    return CellsReporter(kind=ArtifactKind.SC, make=captures, folder=folder, events=events)
