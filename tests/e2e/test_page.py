@@ -36,7 +36,8 @@ SCORED = """async ([counted, places, criteria, assay]) => {
     const table = new Uint32Array(2 * 360 * 256);
     const put = (c, hue, value, n) => { table[(c * 360 + hue) * 256 + value] = n * (1 + c); };
     places.forEach(([hue, value], g) => [0, 1].forEach((c) => put(c, hue, value, grades[g])));
-    return [...scoresOf({ [histogramOf(criteria)]: table }, criteria, assay)].map(([region, { values }]) => [region, values]);
+    const tables = { [histogramOf(criteria)]: table };
+    return [...scoresOf(tables, criteria, assay)].map(([region, { values }]) => [region, values]);
   });
 }"""
 NUCLEI = "Number(document.querySelector('td[data-code=COUNT_NUCLEI][data-region=all]').dataset.value)"
