@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server import settings
+from server.cli.check_site import site_checks
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
@@ -148,6 +149,9 @@ def test_o6_certificates_that_nobody_is_asked_for_stop_the_start(tmp_path: Path)
     with pytest.raises(Refused, match="CHROMOGEN_MLLP_TLS_CLIENT_CA"):
         check_shown(site, settings.Mllp())
     check_shown(site, settings.Mllp(tls_client_ca=tmp_path / "ca"))
+    checks = dict(site_checks(settings.Settings(site=settings.Site(file=tmp_path / "site.toml"))))
+    with pytest.raises(Refused, match="CHROMOGEN_MLLP_TLS_CLIENT_CA"):
+        checks["site"]()
 
 
 def test_where_every_laboratory_has_its_own_listener_there_is_no_common_one(tmp_path: Path) -> None:
