@@ -279,6 +279,9 @@ def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> No
     (tmp_path / "latin").write_bytes("folder = 'Köln'".encode("latin-1"))
     with pytest.raises(Refused, match="is not UTF-8"):
         read_site(tmp_path / "latin")
+    (tmp_path / "deep").write_text("x = " + "[" * 100_000)
+    with pytest.raises(Refused, match="nested too deeply"):
+        read_site(tmp_path / "deep")
 
 
 WEB = """[archives.a]
