@@ -334,7 +334,7 @@ def _reporting(site: Site, folder: Path, page_at: str) -> Reporting:
         [
             OruReporter(folder, page_at),
             SrReporter(folder),
-            ann_reporter(folder),
+            ann_reporter(folder, site.annotations),
             seg_reporter(folder),
             map_reporter(folder),
             capture_reporter(folder),

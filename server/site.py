@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.domain.arrival import UnorderedRule, Watch
-from server.domain.artifact import NATURES, ON_REQUEST, ArtifactKind, Nature
+from server.domain.artifact import NATURES, ON_REQUEST, ArtifactKind, Coordinates, Nature
 from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
@@ -68,6 +68,7 @@ class Laboratory:
     patients: PatientRules = field(default_factory=PatientRules)
     controls: ControlRules = field(default_factory=ControlRules)
     unordered: tuple[UnorderedRule, ...] = ()
+    annotations: Coordinates = Coordinates.PIXELS
 
 
 def key_of(table: str, key: str) -> str:
@@ -292,6 +293,11 @@ class Site:
                 return laboratory
         message = "the order's laboratory isn't in the site file: name it there, or correct the sender's"
         raise Refused(ServiceReason.LABORATORY_UNKNOWN, message)
+
+    def annotations(self, laboratory: str) -> Coordinates:
+        """Of one that isn't known any more too: its orders may still be under way."""
+        known = (each.annotations for each in self.laboratories or () if each.name == laboratory)
+        return next(known, Coordinates.PIXELS)
 
     def listeners(self, common: Address) -> tuple[Listener, ...]:
         """The common one takes the orders of laboratories without one of their own, and isn't there where all have."""

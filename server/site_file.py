@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydicom.datadict import tag_for_keyword
 
-from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.artifact import NATURES, ArtifactKind, Coordinates, Nature
 from server.domain.choice import PARTS
 from server.domain.events import ANY, EventKind, Route
 from server.domain.patients import PatientRules
@@ -276,6 +276,7 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         patients=_patients(table.inner("patients")),
         controls=control_rules(table),
         unordered=unordered_of(table),
+        annotations=table.choice("annotations", Coordinates, default=Coordinates.PIXELS),
     )
 
 

@@ -19,6 +19,13 @@ class ArtifactKind(StrEnum):
     KOS = "KOS"  # a rejection note
 
 
+class Coordinates(StrEnum):
+    """Of annotations: DICOM's Annotation Coordinate Type; many viewers draw only 2D."""
+
+    PIXELS = "2D"
+    SLIDE = "3D"
+
+
 class Nature(StrEnum):
     """What a destination must take to be sent an artifact; KEPT ones never leave."""
 

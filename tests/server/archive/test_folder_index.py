@@ -1,6 +1,4 @@
-"""What the folder archive knows lasts between fetches; links that it follows, and those that it refuses (issue 12, 14
-and 16).
-"""
+"""What the folder archive knows lasts between fetches; links that it follows, and those that it refuses."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Who is refused again and again fills no table that can't be emptied (issue 12, 20)."""
+"""Who is refused again and again fills no table that can't be emptied."""
 
 import pytest
 import sqlalchemy as sa
