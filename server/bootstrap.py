@@ -36,7 +36,7 @@ from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
 from server.report.rejection import RejectionReporter
-from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
+from server.report.reporters import SrReporter, ann_reporter, capture_reporter, map_reporter, seg_reporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
@@ -264,7 +264,8 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         if not keep_private(patients):
             log.warning("readable_by_others", folder=patients.name, advice="it holds patients' data: chmod o-rwx it")
     spool = spool_of(settings)
-    archives = {named.name: archive_of(named, spool) for named in site.archives}
+    apart = [data, *(named.folder for named in site.archives if isinstance(named, ArchiveFolder))]
+    archives = {named.name: archive_of(named, spool, apart) for named in site.archives}
     receivers, objects = _sinks(site, archives, sends)
     reporting = _reporting(site, data / "results", settings.web.address)
     deliver = Deliverer(messages=receivers if sends else {}, objects=objects)
@@ -286,11 +287,14 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
     )
 
 
-def archive_of(named: NamedArchive, spool: Spool) -> Archive:
-    """Of a kind of its own, by what the site says of it. Raises Refused SETTING_INVALID."""
+def archive_of(named: NamedArchive, spool: Spool, apart: Sequence[Path] = ()) -> Archive:
+    """Of a kind of its own, by what the site says of it; no link of a folder's leads into one of `apart`, but its own.
+
+    Raises Refused SETTING_INVALID.
+    """
     match named:
         case ArchiveFolder():
-            return _folder(named)
+            return _folder(named, apart)
         case WebArchive():
             return web_archive(named, spool)
         case DimseAddress():
@@ -299,12 +303,12 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
             assert_never(named)
 
 
-def _folder(named: ArchiveFolder) -> FolderArchive:
+def _folder(named: ArchiveFolder, apart: Sequence[Path]) -> FolderArchive:
     """Our own is made where it isn't there; one that can't be made is away, as every folder."""
     if named.own:
         with suppress(OSError):
             named.folder.mkdir(parents=True, exist_ok=True)
-    return FolderArchive(named.folder)
+    return FolderArchive(named.folder, apart)
 
 
 def spool_of(settings: Settings) -> Spool:
@@ -330,9 +334,10 @@ def _reporting(site: Site, folder: Path, page_at: str) -> Reporting:
         [
             OruReporter(folder, page_at),
             SrReporter(folder),
-            ann_reporter(folder),
+            ann_reporter(folder, site.annotations),
             seg_reporter(folder),
             map_reporter(folder),
+            capture_reporter(folder),
             RejectionReporter(folder),
         ],
         site.routes,

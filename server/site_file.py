@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydicom.datadict import tag_for_keyword
 
-from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.artifact import NATURES, ArtifactKind, Coordinates, Nature
 from server.domain.choice import PARTS
 from server.domain.events import ANY, EventKind, Route
 from server.domain.patients import PatientRules
@@ -24,6 +24,7 @@ from server.site import (
     Address,
     ArchiveDestination,
     ArchiveFolder,
+    ClientCertificate,
     Destination,
     DimseAddress,
     Laboratory,
@@ -42,6 +43,8 @@ from server.site_watch import unordered_of, watch_of
 AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 """PS3.5, 6.2."""
 NO_AE_TITLE = "is no AE title: 1 to 16 letters, digits and signs, no backslash"
+
+FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
 RESERVED = frozenset({"database", "disk"})
 """What health calls what isn't the site's."""
@@ -91,6 +94,8 @@ def read_site(path: Path) -> Site:
         wrong("CHROMOGEN_SITE_FILE", f"{path} can't be read ({type(error).__name__})")
     except UnicodeDecodeError:
         wrong("CHROMOGEN_SITE_FILE", f"{path} is not UTF-8")
+    except RecursionError:
+        wrong("CHROMOGEN_SITE_FILE", f"{path} is nested too deeply")
     except tomllib.TOMLDecodeError as error:  # a name that stands twice among them
         wrong("CHROMOGEN_SITE_FILE", f"{path} is not TOML: {error}")
     return _site(content, path.resolve().parent)
@@ -265,12 +270,25 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         name=name,
         archives=asked,
         senders=table.texts("senders", default=()),
+        certificates=_certificates(table),
         listener=_address(table, "listener"),
         profiles=_rules(table.inner("profiles")),
         patients=_patients(table.inner("patients")),
         controls=control_rules(table),
         unordered=unordered_of(table),
+        annotations=table.choice("annotations", Coordinates, default=Coordinates.PIXELS),
     )
+
+
+def _certificates(table: Table) -> tuple[ClientCertificate, ...]:
+    """Name of a client's certificate -> who it may be (MSH-3)."""
+    senders, inner = table.texts("senders", default=()), table.inner("certificates")
+    found = tuple(ClientCertificate(name=name.lower(), senders=inner.texts(name)) for name in inner.names())
+    for each in found:
+        if each.name.startswith("sha256:") and not FINGERPRINT.fullmatch(each.name):
+            wrong(f"{inner.where} {each.name!r}", "is no sha256: and 64 hexadecimal digits")
+        _known(inner, each.name, each.senders, [*senders, ANY] if senders else each.senders)
+    return found
 
 
 def _patients(table: Table) -> PatientRules:

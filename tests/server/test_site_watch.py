@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.domain.arrival import UnorderedRule, Watch, WatchKind
+from server.domain.artifact import Coordinates
 from server.site import Address, ArchiveFolder, Rejected, WebArchive
 from tests.server.test_site import GOOD, site_from, told
 
@@ -71,3 +72,12 @@ def test_an_archive_behind_dimse_deletes_nothing(tmp_path: Path) -> None:
     dimse = '[archives.old]\nkind = "dimse"\nhost = "h"\nport = 104\naet = "OLD"\n'
     to = '[destinations.old]\nkind = "archive"\narchive = "old"\nrejected = "delete"\n'
     assert "[destinations.old] rejected" in told(tmp_path, dimse + GOOD + to)
+
+
+def test_a_laboratory_says_in_which_coordinates_annotations_are(tmp_path: Path) -> None:
+    wanted = site_from(tmp_path, GOOD.replace('archives = ["a"]', 'archives = ["a"]\nannotations = "3D"'))
+    assert wanted.annotations("LAB") is Coordinates.SLIDE
+    assert wanted.annotations("GONE") is site_from(tmp_path, GOOD).annotations("LAB") is Coordinates.PIXELS
+    assert "[laboratories.LAB] annotations" in told(
+        tmp_path, GOOD.replace('archives = ["a"]', 'archives = ["a"]\nannotations = "4D"')
+    )
