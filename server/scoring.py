@@ -150,7 +150,7 @@ def scores_of(
 
 
 def whole_remarks(assay: Assay, withheld: Collection[str]) -> tuple[str, ...]:
-    """Words beside scores of which nobody drew the region: of tumour, stroma and other cells alike."""
+    """Words beside scores of which nobody drew the region: of all cells of the tissue alike."""
     return (*assay.analyzer.whole_remarks, *((Warning.WHOLE_TISSUE.value,) if withheld else ()))
 
 

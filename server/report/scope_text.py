@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from inference.quality import Warning
 
 WHOLE_TISSUE = (
-    "The score is of the whole tissue, tumour, stroma and other cells alike: draw the tumour to have a score of it."
+    "The score is of all cells of the tissue, not of the tumour alone: draw the tumour to have a score of it."
 )
 
 
