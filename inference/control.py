@@ -14,6 +14,7 @@ from inference.cells.histograms import Histograms, histograms_of
 from inference.cells.values import Cells
 from inference.control_kind import ControlKind
 from inference.criteria import Criteria
+from inference.errors import Reason, Refused
 from inference.measures import ALL, NONE, Measure, Score, find, value_text
 
 
@@ -75,6 +76,15 @@ def cores_of(areas: Sequence[Area], kinds: Sequence[ControlKind]) -> list[Core]:
 def classes(kinds: Sequence[ControlKind]) -> tuple[str, ...]:
     """Those that annotations of an assay's controls may have."""
     return tuple(kind.class_name for kind in kinds)
+
+
+def kind_named(name: str, kinds: Sequence[ControlKind]) -> ControlKind:
+    """Raises Refused CONTROL_INVALID for one that isn't among an assay's."""
+    for kind in kinds:
+        if kind.name == name:
+            return kind
+    known = ", ".join(kind.name for kind in kinds) or "none"
+    raise Refused(Reason.CONTROL_INVALID, f"control tissue is named {name!r}; this stain knows {known}")
 
 
 def core_found(

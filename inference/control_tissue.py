@@ -15,7 +15,7 @@ from inference.analyzers.outlined import OUTLINED
 from inference.area import Area, Ring, box_area
 from inference.cells.histograms import Histograms
 from inference.cells.values import Mask
-from inference.control import Core
+from inference.control import Core, kind_named
 from inference.control_kind import BoxMm, ControlKind, Place
 from inference.errors import Reason, Refused
 from inference.geometry import Grid, Region
@@ -67,7 +67,7 @@ def placed(slide: Slide, places: Sequence[Place], kinds: Sequence[ControlKind]) 
     cores, others, warnings = list[Core](), list[Area](), list[str]()
     look = _Look.at(slide) if places else None
     for place in places:
-        wanted = [_kind(name, kinds) for name in place.kinds]
+        wanted = [kind_named(name, kinds) for name in place.kinds]
         assert look is not None
         if place.box_mm is not None:
             cores += _in_box(slide, look, place.box_mm, wanted[0])
@@ -96,14 +96,6 @@ def measured(slide: Slide, engine: Engine, analyzer: Analyzer, core: Core, *, ou
                 raise
             return Histograms.empty((OUTLINED if outlines else analyzer).histograms)
     return found.histograms
-
-
-def _kind(name: str, kinds: Sequence[ControlKind]) -> ControlKind:
-    for kind in kinds:
-        if kind.name == name:
-            return kind
-    known = ", ".join(kind.name for kind in kinds) or "none"
-    raise Refused(Reason.CONTROL_INVALID, f"control tissue is named {name!r}; this stain knows {known}")
 
 
 def _core(area: Area, kind: ControlKind) -> Core:

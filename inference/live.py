@@ -1,7 +1,8 @@
 """Fields of a microscope as they come: a running score over those seen, each place of the slide once.
 
 Fields that overlap an earlier one are laid on it by correlation of small pictures; cells that lie on what was seen
-before are not counted again. A field that fits none is taken for another place.
+before are not counted again. A field that fits none is taken for another place. Fields of control tissue are judged
+and never counted; while one that was expected isn't found, there is no running score.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from inference.analyzers.analyzer import Analyzer
 from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, IntArray, Mask
+from inference.control import Control, ControlStatus, control_of, judged
+from inference.control_kind import ControlKind
 from inference.criteria import Criteria
 from inference.geometry import Region
 from inference.measures import Measure, Score
@@ -53,6 +56,7 @@ class Running:
     histograms: Histograms = field(init=False)
     counts: list[IntArray] = field(default_factory=list)
     _seen: list[_Seen] = field(default_factory=list)
+    _controls: dict[ControlKind, Histograms] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.histograms = Histograms.empty(self.analyzer.histograms)
@@ -78,13 +82,31 @@ class Running:
         whole = slide.read(Region(x=0, y=0, width=grid.size.width, height=grid.size.height))
         return self.add(whole, cells.placed(grid.from_base(cells.x), grid.from_base(cells.y)))
 
+    def add_control(self, kind: ControlKind, cells: Cells) -> None:
+        """Take in a field of control tissue that must show `kind`; all fields of a kind are judged together."""
+        specs = self.analyzer.histograms
+        self._controls.setdefault(kind, Histograms.empty(specs)).add(cells, specs)
+
+    @property
+    def control(self) -> Control:
+        """Of all control fields so far; absent where there were none."""
+        analyzer, measures, criteria = self.analyzer, self.measures, self.criteria
+        return control_of([judged(k, found, analyzer, measures, criteria) for k, found in self._controls.items()])
+
+    @property
+    def withheld(self) -> bool:
+        """Did a control fail?"""
+        return self.control.status is ControlStatus.FAILED
+
     @property
     def totals(self) -> IntArray:
         """Cells seen so far by group, (G,)."""
         return np.asarray(np.sum([np.zeros(len(self.analyzer.groups), np.int64), *self.counts], axis=0), np.int64)
 
     def scores(self) -> tuple[Score, ...]:
-        """Over all fields; intervals by fields."""
+        """Over all fields; intervals by fields. None where a control failed."""
+        if self.withheld:
+            return ()
         return self.analyzer.scores(self.measures, self.totals, np.array(self.counts) if self.counts else None)
 
     def remarks(self, mpp: float) -> tuple[str, ...]:

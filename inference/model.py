@@ -9,9 +9,8 @@ alone.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import Reason, Refused
+from inference.json_text import read_json
 from inference.tile import TileShape
 
 Made = TypeVar("Made")
@@ -53,6 +53,7 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
     INT32 = "int32"
     UINT8 = "uint8"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +127,23 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """µm/px: what the model works at, and the finest and coarsest that is taken as it comes."""
+    """µm/px: what the model works at, and the finest and coarsest that is taken: as it comes, but for what is coarser
+    than `enlarged_from`, or off by more than the share `kept_within`, which is brought to what the model works at.
+    """
 
     working: float
     finest: float
     coarsest: float
+    enlarged_from: float = float("inf")
+    kept_within: float = float("inf")
 
     def takes(self, mpp: float, *, within: float = 0.0) -> bool:
         """As it comes, or coarser or finer by `within` µm/px at most?"""
         return self.finest - within <= mpp <= self.coarsest + within
+
+    def keeps(self, mpp: float) -> bool:
+        """Are pixels of a size that it takes seen as they come?"""
+        return mpp <= self.enlarged_from and abs(mpp / self.working - 1) <= self.kept_within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +151,7 @@ class Model:
     """`graphs` in the order they run; `cells` names the schema of what they measure, as NAME/VERSION.
 
     `counting_threshold` is the probability from which a peak is counted, chosen on validation tiles; a tile of s x s px
-    has s * s / `pixels_per_place` places for peaks.
+    has s * s / `pixels_per_place` places for peaks. `postprocess`: numbers by name that what reads its maps goes by.
     """
 
     repository: Path
@@ -155,6 +164,7 @@ class Model:
     pixels_per_place: int
     counting_threshold: float
     graphs: tuple[Graph, ...]
+    postprocess: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -209,8 +219,10 @@ class Model:
         return tuple((g.name, g.sha256.get(chosen.get(g.name, RUNNING), "")) for g in self.graphs)
 
     def digest(self, versions: Mapping[str, str] | None = None) -> str:
-        """SHA-256 of all that answers depend on: name, graphs, threshold."""
-        parts = (self.name, self.version, self.counting_threshold, self.digests(versions))
+        """SHA-256 of all that answers depend on: name, graphs, threshold, post-processing where there is any."""
+        parts: tuple[object, ...] = (self.name, self.version, self.counting_threshold, self.digests(versions))
+        if self.postprocess:
+            parts += (tuple(sorted(self.postprocess.items())),)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -261,7 +273,7 @@ def read_model_file(path: Path) -> bytes:
 
 def _read(path: Path, make: Callable[[Any], Made]) -> Made:
     try:
-        return make(json.loads(read_model_file(path)))
+        return make(read_json(read_model_file(path)))
     except KeyError as missing:
         raise _no_model(path, f"{missing.args[0]} is missing") from None
     except (ValueError, TypeError, AttributeError) as error:
@@ -279,11 +291,23 @@ def _model(repository: Path, folder: str, card: Any) -> Model:
         name=str(card["name"]),
         version=str(card["version"]),
         cells=str(card["cells"]),
-        resolution=Resolution(**{key: float(card["mpp"][key]) for key in ("working", "finest", "coarsest")}),
+        resolution=_resolution(card["mpp"]),
         tile=TileShape(**{key: int(card["tile"][key]) for key in ("core", "halo", "stride")}),
         pixels_per_place=int(card["tile"]["pixels_per_place"]),
         counting_threshold=float(card["counting_threshold"]),
         graphs=tuple(read_graph(repository, str(name)) for name in card["graphs"]),
+        postprocess={str(name): float(value) for name, value in card.get("postprocess", {}).items()},
+    )
+
+
+def _resolution(card: Any) -> Resolution:
+    enlarged_from = card.get("enlarged_from", float("inf"))
+    return Resolution(
+        working=float(card["working"]),
+        finest=float(card["finest"]),
+        coarsest=float(card["coarsest"]),
+        enlarged_from=float(enlarged_from),
+        kept_within=float(card.get("kept_within", float("inf"))),
     )
 
 

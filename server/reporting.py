@@ -50,7 +50,7 @@ class Reporting:
             if reporter.kind in wanted:
                 artifact, event = _attempted(reporter, event)
                 built |= {} if artifact is None else {reporter.kind: artifact}
-        made = [(built[kind], to) for kind, to in wanted.items() if kind in built]
+        made = [(file, to) for kind, to in wanted.items() if kind in built for file in built[kind].files]
         return Reports(
             artifacts=tuple(artifact for artifact, _ in made),
             deliveries=tuple(_delivery(artifact, name) for artifact, to in made for name in to),

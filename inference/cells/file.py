@@ -4,7 +4,7 @@ Columns: `x_um`, `y_um` from the left and top edge of the slide, `x_px`, `y_px` 
 centre of the first pixel is 0), then those of the schema. Metadata: `chromogen.cells` is NAME/VERSION of the schema.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference.cells.by_hand import BY_HAND, with_by_hand
-from inference.cells.values import Cells, CellSchema, Column, made_cells, shaped
+from inference.cells.values import BYTES, Cells, CellSchema, Column, made_cells, shaped
 from inference.errors import Reason, Refused
 
 SCHEMA_KEY = b"chromogen.cells"
 PLACE = ("x_um", "y_um", "x_px", "y_px")
 ROWS = 65_536
-"""Of a row group."""
+"""Of a row group, at least, but of the last."""
+MOST_ROWS = 2 * ROWS
 
 
 def arrow_schema(schema: CellSchema) -> pa.Schema:
@@ -32,6 +33,8 @@ def arrow_schema(schema: CellSchema) -> pa.Schema:
 
 
 def _arrow_type(column: Column) -> pa.DataType:
+    if column.dtype == BYTES:
+        return pa.binary()
     one = pa.from_numpy_dtype(np.dtype(column.dtype))
     return one if column.width == 1 else pa.list_(pa.field("element", one, nullable=False), column.width)
 
@@ -69,7 +72,7 @@ class CellWriter:
     def _flush(self) -> None:
         if self._pending:
             table = pa.Table.from_batches(self._pending, schema=self._schema)
-            self._writer.write_table(table.combine_chunks())
+            self._writer.write_table(table.combine_chunks(), row_group_size=MOST_ROWS)
         self._pending, self._rows = [], 0
 
     def __enter__(self) -> "CellWriter":
@@ -116,10 +119,13 @@ def _cells(batch: pa.RecordBatch, schema: CellSchema) -> Cells:
     return Cells(schema, x, y, {c.name: _numbers(batch.column(c.name), c) for c in schema.columns})
 
 
-def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterator[Cells]:
+def read_cells(
+    path: Path, schema: CellSchema, *, rows: int = 262_144, groups: Sequence[int] | None = None
+) -> Iterator[Cells]:
     """The cells of a file in batches of at most `rows`, in the order written; memory flat in their number.
 
-    They have the schema's columns, and the optional ones that the file has, by_hand among them.
+    `groups` are the row groups wanted (`row_groups`), None: all. The cells have the schema's columns, and the optional
+    ones that the file has, by_hand among them.
 
     Raises Refused CELLS_INVALID where the file can't be read, or is of another schema or version.
     """
@@ -127,13 +133,21 @@ def read_cells(path: Path, schema: CellSchema, *, rows: int = 262_144) -> Iterat
         _check(path, file.schema_arrow, schema)
         found = schema.having(file.schema_arrow.names)
         found = with_by_hand(found) if BY_HAND in file.schema_arrow.names else found
-        for batch in file.iter_batches(batch_size=rows):
+        for batch in file.iter_batches(batch_size=rows, row_groups=groups):
             yield _cells(batch, found)
 
 
 def _numbers(values: pa.Array, column: Column) -> npt.NDArray[Any]:
+    if column.dtype == BYTES:
+        return np.asarray(values.to_numpy(zero_copy_only=False), object)
     one = values if column.width == 1 else values.flatten()
     return shaped(one.to_numpy(zero_copy_only=column.width == 1 and column.dtype != "bool"), column)
+
+
+def row_groups(path: Path) -> list[int]:
+    """How many cells each row group of a file has. Raises Refused CELLS_INVALID."""
+    with _opened(path) as file:
+        return [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
 
 
 def columns_of(path: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from inference.engines.peaks import Answers, Array
 from inference.model import COUNT, FINGERPRINT_NUMBERS, Dtype, Model
 
-TYPES = {"FP32": Dtype.FLOAT32, "INT32": Dtype.INT32, "UINT8": Dtype.UINT8}
+TYPES = {"FP32": Dtype.FLOAT32, "INT32": Dtype.INT32, "UINT8": Dtype.UINT8, "INT8": Dtype.INT8}
 SLACK = 1e-3
 """By how much floats may pass their bounds: devices round in their own ways."""
 

@@ -38,6 +38,7 @@ TYPES = {
     Dtype.FLOAT32: model_config_pb2.TYPE_FP32,
     Dtype.INT32: model_config_pb2.TYPE_INT32,
     Dtype.UINT8: model_config_pb2.TYPE_UINT8,
+    Dtype.INT8: model_config_pb2.TYPE_INT8,
 }
 MODEL_PY = """import os
 import sys

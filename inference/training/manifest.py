@@ -1,6 +1,7 @@
 """Manifests as the export writes them; `inference.model` reads them back."""
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,17 @@ def write_graph(repository: Path, graph: Graph, *, opset: int) -> None:
 def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
     """Write REPOSITORY/MODEL/manifest.json; its graphs have theirs."""
     resolution, tile = model.resolution, model.tile
+    bounds = {"enlarged_from": resolution.enlarged_from, "kept_within": resolution.kept_within}
     card = {
         "name": model.name,
         "version": model.version,
         "cells": model.cells,
-        "mpp": {"working": resolution.working, "finest": resolution.finest, "coarsest": resolution.coarsest},
+        "mpp": {
+            "working": resolution.working,
+            "finest": resolution.finest,
+            "coarsest": resolution.coarsest,
+            **{name: bound for name, bound in bounds.items() if isfinite(bound)},
+        },
         "tile": {
             "core": tile.core,
             "halo": tile.halo,
@@ -44,6 +51,7 @@ def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
         },
         "counting_threshold": model.counting_threshold,
         "multiply_adds_per_pixel": multiply_adds_per_pixel,
+        **({"postprocess": dict(model.postprocess)} if model.postprocess else {}),
         "graphs": [graph.name for graph in model.graphs],
     }
     _write(model.repository / model.folder / MANIFEST, card)

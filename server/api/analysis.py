@@ -8,6 +8,7 @@ from chromogen.v1 import profile_service_pb2, result_pb2
 
 from inference.live import Running
 from server.api import fields
+from server.api.convert_control import found_message
 from server.api.convert_profile import revision_of
 from server.api.convert_result import cells_message, group_messages, model_message, score_messages
 from server.api.gate import Call
@@ -54,6 +55,7 @@ class AnalysisServicer:
                 warnings=found.warnings,
                 running=score_messages(found.running),
                 fields=running.fields,
+                control=found_message(found.control),
                 seconds=time.perf_counter() - began,
             )
 
@@ -69,7 +71,8 @@ class AnalysisServicer:
         running: Running | None = None,
     ) -> Found:
         picture = Picture(data=asked.image.data, mpp=asked.image.mpp)
-        return self._service.analyze(picture, method, call.go_on, running)
+        expected = fields.text(asked.control, "control", most=20) if isinstance(asked, pb.AnalyzeFieldsRequest) else ""
+        return self._service.analyze(picture, method, call.go_on, running, expected=expected)
 
 
 def _cells(

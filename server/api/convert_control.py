@@ -6,7 +6,7 @@ from chromogen.v1 import control_service_pb2 as service_pb
 from chromogen.v1 import result_pb2 as pb
 
 from inference.assay import assay_of
-from inference.control import ControlStatus, CoreFound
+from inference.control import Control, ControlStatus, CoreFound
 from server.api import fields
 from server.domain.control import ChartKey, ControlRange, ResultControl
 from server.domain.profile import ANY
@@ -30,6 +30,12 @@ def control_message(control: ResultControl) -> pb.Control:
         run_result_id="" if control.run is None else control.run.result_id,
         is_slide=control.is_slide,
     )
+
+
+def found_message(control: Control) -> pb.Control:
+    """Of tissue that was judged outside an order."""
+    cores = [core_message(core) for core in control.cores]
+    return pb.Control(status=STATUSES[control.status], cores=cores, detail=control.detail)
 
 
 def core_message(core: CoreFound) -> pb.ControlCore:

@@ -3,7 +3,12 @@
 Own code over urllib3, where dicomweb-client is at hand: `docs/decisions/0005-own-dicomweb.md` says why.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,30 +16,42 @@ from server.archive.levels import needed
 from server.archive.listing import FIELDS, Listed, check_is, listed, text_of
 from server.archive.locate import locate
 from server.archive.multipart import Broken, boundary_of, only_part
+from server.archive.orthanc import OrthancRest
 from server.archive.spool import Spool, Writer
 from server.archive.storing import store_instance
-from server.archive.web import Web, wrong
+from server.archive.web import Web, object_refused, wrong
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import SlideQuery
+from server.domain.ports import NamedObject, SlideQuery
 from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_instance_header
 
 PAGE = 100
 MOST_SERIES = 100
 """Of a case; an archive that lists more wasn't asked what it understands."""
+LEFT_S = 3600
 DICOM_PARTS = 'multipart/related; type="application/dicom"'
 AS_STORED = f"{DICOM_PARTS}; transfer-syntax=*"
 """Never re-encoded: Orthanc's default is to decode every frame."""
+
+SPECIMENS = '"00400560"'
+"""Specimen Description Sequence, in what was listed."""
+INSTANCES = "00201209"
+"""Number of Series Related Instances."""
 
 SeriesName = tuple[str, str]
 """Study and series UID."""
 
 
 class DicomWebArchive:
-    """`name` as the site names it. `by_container`: it can be searched by a container's identifier."""
+    """`name` as the site names it. `by_container`: it can be searched by a container's identifier. `orthanc`: its own
+    interface, where it is one.
+    """
 
-    def __init__(self, name: str, web: Web, spool: Spool, *, by_container: bool = True) -> None:
+    def __init__(
+        self, name: str, web: Web, spool: Spool, *, by_container: bool = True, orthanc: OrthancRest | None = None
+    ) -> None:
         self._name, self._web, self._spool, self._by_container = name, web, spool, by_container
+        self._orthanc = orthanc
 
     def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Bring what of the slide is needed to `spool/<series UID>` and name that folder; again gives the same.
@@ -60,6 +77,18 @@ class DicomWebArchive:
             store_instance(self._web, path, header)
             self._check_there(header)
 
+    def remove(self, named: NamedObject) -> None:
+        """Delete an object, and return once it is gone; one that isn't there is gone. Raises as `ObjectRemover`."""
+        of = (named.study_uid, named.series_uid)
+        if self._orthanc is not None:
+            self._orthanc.remove(named.sop_instance_uid)
+        else:
+            status = self._web.delete("deletion", f"{_path(of)}/instances/{quote(named.sop_instance_uid)}")
+            if status in (400, 405, 501):
+                raise object_refused(f"to delete it, status {status}")
+        if self._lists(of, named.sop_instance_uid):
+            raise wrong("deletion", "is that it was done, and the object is still there")
+
     def retrieve(self, study_uid: str, sop_instance_uid: str, target: Path) -> None:
         """One instance of a study, found by its list. Raises Refused SLIDE_NOT_FOUND, and as `fetch`."""
         fields = [("SOPInstanceUID", sop_instance_uid)]
@@ -69,21 +98,32 @@ class DicomWebArchive:
             raise Refused(ServiceReason.SLIDE_NOT_FOUND, "the archive doesn't list the object that is asked for")
         self._bring(listed({"0020000D": _value(study_uid), **found}), target)
 
+    def there(self, days: int) -> Mapping[str, str]:
+        """As `server.archive.feeds.Listing`: by series, with how many instances each has."""
+        since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y%m%d")
+        fields = [("Modality", "SM"), ("StudyDate", f"{since}-"), ("includefield", INSTANCES)]
+        rows = self._pages("its slides", "/series", fields, "0020000E")
+        return {text_of(row, "0020000E"): text_of(row, INSTANCES) for row in rows}
+
+    def headers(self, series_uid: str) -> list[InstanceHeader]:
+        """As `server.archive.feeds.Listing`."""
+        names = self._listed_series("/series", [("SeriesInstanceUID", series_uid)])
+        return [each.header for name in names for each in self._instances(name)]
+
     def ping(self) -> None:
         """Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED, ARCHIVE_ANSWER, all retryable."""
         if self._web.rows("a study", "/studies", [("limit", "1")]) is None:
             raise wrong("a study", "is status 404")
 
     def _check_there(self, header: InstanceHeader) -> None:
-        if not self._has(header):
+        if not self._lists((header.study_uid, header.series_uid), header.sop_instance_uid):
             message = "the archive took an object and doesn't list it: it is sent again; see to the archive"
             raise Failed(ServiceReason.ARCHIVE_ANSWER, message, retryable=True)
 
-    def _has(self, header: InstanceHeader) -> bool:
-        of = (header.study_uid, header.series_uid)
-        fields = [("SOPInstanceUID", header.sop_instance_uid)]
+    def _lists(self, of: SeriesName, sop_instance_uid: str) -> bool:
+        fields = [("SOPInstanceUID", sop_instance_uid)]
         rows = self._web.rows("an object", f"{_path(of)}/instances", fields) or []
-        return any(text_of(row, "00080018") == header.sop_instance_uid for row in rows)
+        return any(text_of(row, "00080018") == sop_instance_uid for row in rows)
 
     def _series(self, slide: SlideReference) -> list[SeriesName]:
         """Those that may be the slide, as few as the archive can tell. Raises Refused SLIDE_NOT_FOUND."""
@@ -134,7 +174,35 @@ class DicomWebArchive:
             raise wrong("a series", f"lists more than {MOST_SERIES}")
         return found
 
-    def _instances(self, series: SeriesName) -> Iterator[Listed]:
+    def _instances(self, series: SeriesName) -> list[Listed]:
+        """All instances of a series. Many archives list no sequences: what the slide's specimens are, and how they were
+        stained, then comes from its smallest level itself: that is in the spool then, and mostly needed anyway, where
+        metadata of a large instance take an Orthanc as long as the instance.
+        """
+        found = list(self._listed_instances(series))
+        levels = [each for each in found if each.header.is_volume]
+        if not levels or any(SPECIMENS in each.key for each in levels):
+            return found
+        said = self._looked_at(min(levels, key=lambda each: each.header.size))
+        parts = {part: getattr(said, part) for part in ("specimens", "stains", "descriptions", "sites")}
+        return [replace(each, header=replace(each.header, **parts)) for each in found]
+
+    def _looked_at(self, each: Listed) -> InstanceHeader:
+        """What the instance itself says; as it was listed where it can't be had: that is told when it is wanted."""
+        folder = self._spool.root / "looked-at"
+        _clear(folder)
+        path = folder / f"{uuid.uuid4()}.dcm"
+        try:
+            self._bring(each, path)
+            return read_instance_header(path)
+        except (Failed, Refused) as error:
+            if error.reason not in (ServiceReason.ARCHIVE_ANSWER, ServiceReason.SPOOL_TOO_SMALL):
+                raise
+            return each.header
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _listed_instances(self, series: SeriesName) -> Iterator[Listed]:
         """All instances of a series; of one that the list says too little of, its metadata."""
         fields = [("includefield", tag) for tag in FIELDS]
         for row in self._pages("the slide's instances", f"{_path(series)}/instances", fields, "00080018"):
@@ -189,6 +257,14 @@ class DicomWebArchive:
                     writer.write(chunk)
             except Broken as error:
                 raise wrong(what, f"is broken: {error}") from None
+
+
+def _clear(folder: Path) -> None:
+    """Of links that a process which died left: what has one counts as in use, and is never evicted."""
+    for path in folder.glob("*.dcm"):
+        with suppress(OSError):
+            if path.stat().st_ctime < time.time() - LEFT_S:
+                path.unlink()
 
 
 def _path(series: SeriesName) -> str:

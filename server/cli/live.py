@@ -10,15 +10,14 @@ import click
 
 from inference.analyze import find_cells
 from inference.assay import Assay, assay_of
-from inference.cells.histograms import histograms_of
-from inference.control import ControlStatus, control_of, judged
+from inference.control import kind_named
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
 from inference.infer import Engine
 from inference.live import Running
 from inference.measures import value_text
 from server.cli.profile_file import read_profile
-from server.domain.profile import Profile, built_in, check_marker
+from server.domain.profile import built_in, check_marker
 from server.report.result_json import score_json
 from server.slides.opening import open_slide
 
@@ -49,7 +48,8 @@ def live(
 ) -> None:
     """Score the frames of FOLDER (PNG, JPEG), in the order of their names, each as it comes; a running score over them.
 
-    What frames share is counted once.
+    What frames share is counted once. A frame that can't be scored is said and passed over, and ends the command with
+    an error when the others are done.
     """
     assay = assay_of(marker, "--marker")
     profile = read_profile(profile_file) if profile_file else built_in(assay)
@@ -57,12 +57,19 @@ def live(
     if not folder.is_dir():
         raise Refused(Reason.NOT_A_SLIDE, f"{folder} is no folder: name one of frames")
     engine = make_engine("local", model=assay.model, together=True)
-    if control is not None:
-        check_control(control, expected, mpp, engine, assay, profile)
     running = Running(analyzer=assay.analyzer, criteria=profile.criteria, measures=assay.measures)
+    if control is not None:
+        check_control(control, expected, mpp, engine, running)
+    refused: list[Refused] = []
     for frame in frames(folder, follow=follow):
-        said = seen(frame, mpp, engine, assay, running)
+        try:
+            said = seen(frame, mpp, engine, assay, running)
+        except Refused as error:
+            refused.append(Refused(error.reason, f"{frame.name}: {error.message}"))
+            said = {"frame": frame.name, "refused": error.reason.value, "message": error.message}
         click.echo(json.dumps(said) if as_json else line(said))
+    if refused:
+        raise Refused(refused[0].reason, f"{len(refused)} frames not scored, the first {refused[0].message}")
     if running.fields == 0:
         raise Refused(Reason.NOT_A_SLIDE, f"{folder} holds no frame ({', '.join(FRAMES)})")
 
@@ -85,12 +92,9 @@ def frames(folder: Path, *, follow: bool) -> Iterator[Path]:
 
 
 def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running) -> dict[str, Any]:
-    """A frame's answer. Raises Refused naming the frame."""
+    """A frame's answer."""
     began = time.perf_counter()
-    try:
-        slide = open_slide(frame, engine.model.resolution, mpp=mpp)
-    except Refused as error:
-        raise Refused(error.reason, f"{frame.name}: {error.message}") from None
+    slide = open_slide(frame, engine.model.resolution, mpp=mpp)
     try:
         cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
         new = running.add_field(slide, cells)
@@ -101,6 +105,7 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
         "cells": len(cells),
         "new": len(new),
         "fields": running.fields,
+        "control": running.control.status.value,
         "scores": [score_json(row, row.value) for row in running.scores()],
         "warnings": list(running.remarks(mpp)),
         "notes": list(assay.analyzer.notes),
@@ -109,23 +114,23 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
 
 
 def line(said: dict[str, Any]) -> str:
+    if "refused" in said:
+        return f"{said['frame']}   {said['refused']}: {said['message']}"
     first = said["scores"][0]
     value = first["category"] or value_text(None) if first["value"] is None else f"{first['value']:.1f}"
     return f"{said['frame']}   {said['new']} new cells   {said['fields']} fields   {first['display']} {value}"
 
 
-def check_control(path: Path, expected: str | None, mpp: float, engine: Engine, assay: Assay, profile: Profile) -> None:
+def check_control(path: Path, expected: str | None, mpp: float, engine: Engine, running: Running) -> None:
     """Raises Refused CONTROL_FAILED, and CONTROL_INVALID for a kind that the assay lacks."""
-    kinds = {kind.name: kind for kind in assay.analyzer.controls}
-    kind = kinds.get(expected or next(iter(kinds), ""))
-    if kind is None:
-        raise Refused(Reason.CONTROL_INVALID, f"--expected must be one of {', '.join(kinds) or 'none'}")
+    kinds = running.analyzer.controls
+    kind = kind_named(expected or next((k.name for k in kinds), ""), kinds)
     slide = open_slide(path, engine.model.resolution, mpp=mpp)
     try:
-        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
+        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold)
     finally:
         slide.close()
-    histograms = histograms_of(cells, assay.analyzer.histograms)
-    found = control_of([judged(kind, histograms, assay.analyzer, assay.measures, profile.criteria)])
-    if found.status is ControlStatus.FAILED:
-        raise Refused(Reason.CONTROL_FAILED, f"{found.detail}: no score; stain the slide again with its control")
+    running.add_control(kind, cells)
+    if running.withheld:
+        message = f"{running.control.detail}: no score; stain the slide again with its control"
+        raise Refused(Reason.CONTROL_FAILED, message)

@@ -10,6 +10,7 @@ import click
 
 from inference.analyze import Options
 from inference.analyzers.outlined import check_outlines
+from inference.area import box_area
 from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
@@ -17,6 +18,7 @@ from inference.geometry import Region
 from inference.model import read_model, shipped_models
 from server.cli.drawn import control_cores, drawn_regions
 from server.cli.objects import source_of, write_objects
+from server.cli.out_folder import move_files
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import guideline_lines, score_lines
@@ -24,6 +26,8 @@ from server.control_gate import gate_of
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.report.control_text import control_notes
+from server.report.identity import use_of
+from server.report.scope_text import whole_tissue_notes
 from server.scoring import score_slide
 from server.settings import Engine, Slides
 from server.slides.opening import open_slide
@@ -75,6 +79,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--untried", envvar="CHROMOGEN_SLIDES_UNTRIED", default="", help="formats to read that were never tried")
+@click.option("--anyway", is_flag=True, help="score a slide that looks like another stain than the marker's too")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -92,12 +97,16 @@ def score(
     as_dicom: bool,
     outlines: bool,
     untried: str,
+    anyway: bool,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
     engine_key: Path | None,
 ) -> None:
-    """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
+    """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp.
+
+    One that looks like H&E, or whose brown lies elsewhere in cells than the marker's, is refused with the reason.
+    """
     assay = assay_of(marker, "--marker")  # before the slide is opened
     if outlines:
         check_outlines(assay.analyzer)
@@ -125,7 +134,7 @@ def score(
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         options = drawn_regions(region_file, opened.facts.size) if region_file else Options()
-        options = replace(options, region=box, outlines=outlines, refuse_mismatch=bool(assay.analyzer.whole_remarks))
+        options = replace(options, region=box, outlines=outlines, refuse_mismatch=not anyway)
         cores = control_cores(control_file, assay, opened.facts.size) if control_file else []
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
@@ -140,11 +149,11 @@ def score(
             progress=progress,
         )
         if as_dicom:
-            result = write_objects(result, source, folder)
+            areas = (*options.among, *([box_area("region", box)] if box else []))
+            result = write_objects(result, source, folder, areas)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
-            for path in folder.iterdir():
-                path.replace(out / path.name)
+            move_files(folder, out)
     if as_json:
         click.echo(json.dumps(json.loads(text)))
     else:
@@ -171,14 +180,14 @@ def show(result: Result, out: Path | None) -> None:
     for line in guideline_lines(result.scores):
         click.echo(line)
     region = result.clinical_region
-    click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; research use only")
+    click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; {use_of(result)}")
     facts = result.analysis
     model = f"model {facts.model.name} {facts.model.version}"
     spent = f"{facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s"
     click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
     for note in result.assay.analyzer.notes:
         click.echo(note)
-    for line in control_notes(result.control):
+    for line in (*control_notes(result.control), *whole_tissue_notes(result.warnings)):
         click.echo(line)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -15,12 +15,14 @@ from server.domain.order import Order
 from server.domain.result import Result
 from server.hl7.envelope import checked, composed, order_alone, patient_and_order, specimen
 from server.hl7.er7 import UTF8, segment
+from server.hl7.order_reply import APPLICATION
 from server.report.codes import (
     ALGORITHM_NAME,
     ALGORITHM_VERSION,
     CONTROL,
     CONTROL_STATUS,
     MODEL_SHA256,
+    PAGE,
     PROFILE,
     REFUSAL,
     SPECIMEN_CONTAINER_IDENTIFIER,
@@ -29,6 +31,7 @@ from server.report.codes import (
 from server.report.control_text import control_notes, is_said
 from server.report.identity import algorithm_version, use_of
 from server.report.quantities import Form, Quantity, quantities, regions
+from server.report.scope_text import whole_tissue_notes
 
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
@@ -54,16 +57,23 @@ class Status(StrEnum):
 
 
 def build_oru(
-    result: Result, order: Order, *, status: Status = Status.PRELIMINARY, not_made: Sequence[str] = ()
+    result: Result,
+    order: Order,
+    *,
+    status: Status = Status.PRELIMINARY,
+    not_made: Sequence[str] = (),
+    page_at: str = "",
 ) -> bytes:
     """The result for the LIS that ordered it, in the order's character set (UTF-8 where that lacks a sign).
 
-    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). Where a control
-    withholds the score it says why, OBR-25 X, and no quantity. Raises Failed INTERNAL if hl7apy refuses the text.
+    One OBX a quantity and region (OBX-4); a note for each artifact that couldn't be built (`not_made`). `page_at` is
+    the HTTP door's address: the result's page is pointed to (RP); empty: it isn't. Where a control withholds the score
+    it says why, OBR-25 X, and no quantity. Raises Failed INTERNAL if hl7apy refuses the text.
     """
     at, withheld = result.created_at, result.control.withheld
     missing = [f"Not made, so not in the archive: {name}. The score stands." for name in not_made]
     observations = [*_scores(result, status), *_control(result, status), *_provenance(result, order, status)]
+    observations += _page(result, status, page_at)
     if withheld:
         observations.insert(0, _observation(REFUSAL, withheld, Status.REJECTED, kind="ST"))
     lines = [
@@ -154,6 +164,7 @@ def _notes(result: Result) -> Iterator[str]:
     if result.choice is not None:
         yield explained(result.profile, result.choice)
     yield from result.assay.analyzer.notes
+    yield from whole_tissue_notes(result.warnings)
     yield from (f"Warning: {w}" for w in result.warnings)
     yield from control_notes(result.control)
     if result.analysis.n == 0 and not result.control.withheld:
@@ -207,6 +218,13 @@ def _provenance(result: Result, order: Order, status: Status) -> Iterator[str]:
     for code, value in said:
         if value:
             yield _observation(code, composed(value), status, kind="ST")
+
+
+def _page(result: Result, status: Status, at: str) -> Iterator[str]:
+    """Reference pointer (RP) to where a pathologist reviews the result; it names no patient."""
+    if at:
+        pointer = composed(f"{at.rstrip('/')}/case/{result.id}", APPLICATION, "text", "HTML")
+        yield _observation(PAGE, pointer, status, kind="RP")
 
 
 def _observation(code: Code, value: str, status: str, *, region: str = "", kind: str) -> str:

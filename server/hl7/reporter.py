@@ -18,7 +18,7 @@ from server.hl7.oru import (
     control_id,
     refusal_control_id,
 )
-from server.report.keep import SIGNED_FOLDER, digest_of, keep
+from server.report.keep import digest_of, keep, signed_folder
 
 log = structlog.get_logger()
 
@@ -43,9 +43,9 @@ class OruReporter:
     kind = ArtifactKind.ORU
     events = frozenset(STATUSES) | ENDS
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` holds the results' files."""
-        self._folder = folder
+    def __init__(self, folder: Path, page_at: str = "") -> None:
+        """`folder` holds the results' files; `page_at` is how browsers reach the page, empty where there is none."""
+        self._folder, self._page_at = folder, page_at
 
     def build(self, event: Event) -> Artifact | None:
         """Of a withdrawn result, `detail` says why.
@@ -57,16 +57,26 @@ class OruReporter:
         if event.kind not in STATUSES or event.result is None:
             return None
         status, result = STATUSES[event.kind], event.result
-        content = _message_of(event, result, status)
+        content = self._message_of(event, result, status)
         path = self._path(event, result, status, content)
         keep(path, content)
         return Artifact(kind=self.kind, path=path, identifier=control_id(result, status))
+
+    def _message_of(self, event: Event, result: Result, status: Status) -> bytes:
+        """Whatever stands in the order or the result, the LIS hears that there is a score."""
+        try:
+            if status is Status.REJECTED:
+                return build_rejection(result, event.order, event.detail)
+            return build_oru(result, event.order, status=status, not_made=event.not_made, page_at=self._page_at)
+        except Exception as error:  # its text may hold a patient's data
+            log.error("result_said_barely", order=event.order.id, result=result.id, error=type(error).__name__)
+            return build_bare_notice(result, event.order, status)
 
     def _path(self, event: Event, result: Result, status: Status, content: bytes) -> Path:
         if status is Status.PRELIMINARY:
             return result.cells_file.with_name("oru.hl7")
         reasoned = f"-{digest_of(content)}" if status is Status.REJECTED else ""
-        return self._folder / event.order.id / SIGNED_FOLDER / f"{result.id}-{status}{reasoned}.hl7"
+        return signed_folder(self._folder, event.order) / f"{result.id}-{status}{reasoned}.hl7"
 
     def _refusal(self, event: Event) -> Artifact:
         """A worker that lost the order may say the same reason in other words."""
@@ -75,17 +85,6 @@ class OruReporter:
         path = self._folder / event.order.id / "refused" / f"{identifier}-{digest_of(content)}.hl7"
         keep(path, content)
         return Artifact(kind=self.kind, path=path, identifier=identifier)
-
-
-def _message_of(event: Event, result: Result, status: Status) -> bytes:
-    """Whatever stands in the order or the result, the LIS hears that there is a score."""
-    try:
-        if status is Status.REJECTED:
-            return build_rejection(result, event.order, event.detail)
-        return build_oru(result, event.order, status=status, not_made=event.not_made)
-    except Exception as error:  # its text may hold a patient's data
-        log.error("result_said_barely", order=event.order.id, result=result.id, error=type(error).__name__)
-        return build_bare_notice(result, event.order, status)
 
 
 def _refusal_of(order: Order, reason: str, detail: str) -> bytes:

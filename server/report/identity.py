@@ -55,13 +55,16 @@ def use_of(result: Result) -> str:
     return f"Validated by the laboratory, {held.slides} slides, {held.on}"
 
 
-def identity(result: Result, kind: str, *, series_number: int, description: str) -> Identity:
-    """The identity of a result's report of one kind (SR, ANN, SEG), each in a series of its own."""
+def identity(result: Result, kind: str, *, series_number: int, description: str, instance_number: int = 1) -> Identity:
+    """The identity of a result's report of one kind (SR, ANN, SEG), each in a series of its own.
+
+    `instance_number` counts the objects of a report that is split.
+    """
     return Identity(
         series_instance_uid=derived_uid(result.id, f"{kind}/series"),
         series_number=series_number,
-        sop_instance_uid=derived_uid(result.id, kind),
-        instance_number=1,
+        sop_instance_uid=derived_uid(result.id, part_of(kind, instance_number)),
+        instance_number=instance_number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MANUFACTURER,
         software_versions=software_of(result),
@@ -77,6 +80,11 @@ def _own_scheme() -> CodingSchemeIdentificationItem:
     return CodingSchemeIdentificationItem(
         codes.Scheme.CHROMOGEN.value, name=name, responsible_organization=MANUFACTURER
     )
+
+
+def part_of(name: str, number: int) -> str:
+    """What a part of something split is named; the first as what isn't split."""
+    return name if number == 1 else f"{name}/{number}"
 
 
 def derived_uid(result_id: ResultId, part: str) -> str:

@@ -14,7 +14,8 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
-from inference.assay import criteria_values
+from inference.analyzers.nuclear import table_of
+from inference.assay import criteria_of, criteria_values
 from inference.cells.histograms import Histograms
 from inference.measures import NONE, value_text
 from inference.slide import Rgb
@@ -22,7 +23,9 @@ from server.domain.order import Order
 from server.domain.result import Result
 from server.domain.views import ResultView
 from server.report.control_text import control_notes
+from server.report.identity import use_of
 from server.report.quantities import regions
+from server.report.scope_text import whole_tissue_notes
 
 WIDTH, HEIGHT = A4
 MARGIN = 15 * mm
@@ -30,7 +33,7 @@ PICTURE_MM = (92, 96)
 INK, DIM, LINE = HexColor("#171a20"), HexColor("#565c66"), HexColor("#c5cad3")
 FONT, BOLD = "Helvetica", "Helvetica-Bold"
 ENCODING = "cp1252"
-USE = "Research use only. It decides nothing: a pathologist does."
+USE = "It decides nothing: a pathologist does."
 BINS = 64
 WHOLE = "Patient"
 """Has two places."""
@@ -58,7 +61,7 @@ def pdf_of(report: Report) -> bytes:
     below = top - (PICTURE_MM[1] + 8) * mm
     _histograms(canvas, result, below)
     _lines(canvas, list(_said(report)), below - 46 * mm)
-    _text(canvas, USE, MARGIN, 10 * mm, size=8, colour=DIM)
+    _text(canvas, f"{use_of(result)}. {USE}", MARGIN, 10 * mm, size=8, colour=DIM)
     canvas.showPage()
     canvas.save()
     return out.getvalue()
@@ -159,11 +162,16 @@ class Axis:
     cuts: Sequence[tuple[str, float]]
 
 
+def _table_of(values: dict[str, Any]) -> str:
+    """The histogram that criteria of a nuclear stain count by."""
+    return table_of(criteria_of(values["method"], {name: v for name, v in values.items() if name != "method"}))
+
+
 def axes_of(histograms: Histograms, criteria: dict[str, Any]) -> Iterator[Axis]:
     """None for criteria that aren't cuts of a histogram."""
     tables = histograms.of_region("").tables
     if criteria["method"] == "hue_value":
-        joint = tables["hue_value"].sum(axis=0)
+        joint = tables[_table_of(criteria)].sum(axis=0)
         hues = np.arange(len(joint))
         brown = joint[(hues < criteria["hue"]) | (hues > 300)].sum(axis=0)
         yield Axis(title="Hue, degrees", counts=joint.sum(axis=1).tolist(), most=360, cuts=[("brown", criteria["hue"])])
@@ -171,7 +179,8 @@ def axes_of(histograms: Histograms, criteria: dict[str, Any]) -> Iterator[Axis]:
         yield Axis(title="Brightness of brown nuclei", counts=brown.tolist(), most=256, cuts=cuts)
     elif criteria["method"] == "dab_od":
         cuts = [(name, criteria[name]) for name in ("weak", "moderate", "strong")]
-        yield Axis(title="DAB optical density", counts=tables["density"].sum(axis=0).tolist(), most=3.01, cuts=cuts)
+        counts = tables[_table_of(criteria)].sum(axis=0).tolist()
+        yield Axis(title="DAB optical density", counts=counts, most=3.01, cuts=cuts)
 
 
 def _axis(canvas: Canvas, axis: Axis, left: float, bottom: float, width: float, height: float) -> None:
@@ -200,6 +209,7 @@ def _said(report: Report) -> Iterator[tuple[str, str]]:
     yield "Profile", f"{result.profile.label}: " + ", ".join(f"{name} {value}" for name, value in values.items())
     yield "Controls", " ".join(control_notes(result.control)) or "no control tissue was measured"
     yield "Warnings", ", ".join(result.warnings) or "none"
+    yield from (("Score of", note) for note in whole_tissue_notes(result.warnings))
     if result.change is not None:
         regions_, cells = len(result.change.regions), len(result.change.cells)
         yield "Changed", f"by {result.change.by}: {result.change.why} ({regions_} regions, {cells} single cells)"

@@ -8,6 +8,8 @@ from inference.analyze import find_cells
 from inference.assay import USUAL_MARKER, Assay, assay_of
 from inference.cells.histograms import histograms_of
 from inference.cells.values import Cells
+from inference.control import ABSENT, Control, kind_named
+from inference.errors import Reason
 from inference.infer import Engine
 from inference.live import Running
 from inference.measures import Score
@@ -54,13 +56,16 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a picture holds; its scores have no intervals. `running` are those over all fields of its stream so far."""
+    """What a picture holds; its scores have no intervals. `running` are those over all fields of its stream so far, and
+    `control` is theirs; where it failed there are no scores.
+    """
 
     cells: Cells
     scores: tuple[Score, ...]
     warnings: tuple[str, ...]
     model: ModelFacts
     running: tuple[Score, ...] = ()
+    control: Control = ABSENT
 
 
 class AnalysisService:
@@ -87,20 +92,30 @@ class AnalysisService:
         return Running(analyzer=assay.analyzer, criteria=criteria, measures=assay.measures)
 
     def analyze(
-        self, picture: Picture, method: Method, go_on: Callable[[], None], running: Running | None = None
+        self,
+        picture: Picture,
+        method: Method,
+        go_on: Callable[[], None],
+        running: Running | None = None,
+        *,
+        expected: str = "",
     ) -> Found:
         """`go_on` raises where nobody waits any more, which is asked between two tiles. A field of a stream is taken
-        into its `running` score.
+        into its `running` score; one of control tissue that is `expected` to be so, such as 3+, is judged instead.
 
-        Raises Refused FIELD_MISSING, MESSAGE_TOO_LARGE, ARGUMENT_INVALID, and as `open_image` and the engine do.
+        Raises Refused FIELD_MISSING, MESSAGE_TOO_LARGE, ARGUMENT_INVALID, CONTROL_INVALID, and as `open_image` and the
+        engine do.
         """
         check(picture)
+        kind = kind_named(expected, method.assay.analyzer.controls) if expected else None
         assay, engine = method.assay, self._engine(method.assay)
         slide = WantedSlide(self._open_image(picture.data, picture.mpp, engine.model.resolution), go_on)
         try:
             cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
             overview, _ = slide.overview(OVERVIEW_MPP)
-            if running is not None:
+            if running is not None and kind is not None:
+                running.add_control(kind, cells)
+            elif running is not None:
                 running.add_field(slide, cells)
         finally:
             slide.close()
@@ -109,10 +124,12 @@ class AnalysisService:
             Warning.TOO_FEW_NUCLEI: len(cells) < assay.analyzer.least_cells,
             Warning.OUT_OF_SCOPE: assay.out_of_scope(),
         }
-        first = () if mismatch is None else (mismatch.reason.value,)
+        withheld = running is not None and running.withheld
+        first = [] if mismatch is None else [mismatch.reason.value]
+        first += [Reason.CONTROL_FAILED.value] if withheld else []
         return Found(
             cells=cells,
-            scores=scores_of(assay, histograms, method.profile, None, Specimen()),
+            scores=() if withheld else scores_of(assay, histograms, method.profile, None, Specimen()),
             warnings=(
                 *first,
                 *(w.value for w, there in said.items() if there),
@@ -120,6 +137,7 @@ class AnalysisService:
             ),
             model=engine.facts,
             running=() if running is None else running.scores(),
+            control=ABSENT if running is None else running.control,
         )
 
 

@@ -29,7 +29,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlWarning
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
-from server.domain.order import Specimen
+from server.domain.order import OrderId, Specimen
 from server.domain.ports import Delivery
 from server.domain.profile import Profile, check_kind
 from server.domain.repositories import ResultRepository
@@ -39,6 +39,7 @@ from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, 
 from server.report.identity import software_version
 from server.reporting import Reporting
 from server.scoring import check_scorable, is_drawn, remarks_of, result_id, scores_of
+from server.services.case_markers import CaseMarkers, case_markers
 
 log = structlog.get_logger()
 
@@ -66,6 +67,10 @@ class ResultService:
 
     def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
+
+    def case(self, actor: Caller, order_id: OrderId) -> CaseMarkers:
+        """Raises Refused ORDER_UNKNOWN."""
+        return case_markers(self._results, actor, order_id)
 
     def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
         view = self._results.get(actor, result_id)
@@ -127,8 +132,10 @@ class ResultService:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
         _check_drawn(view.result)
-        signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
-        return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
+        first = self._first(actor, view)
+        signing = Signing(by=actor.subject, at=self._now(), replaces_result=first.result.id)
+        deliveries = self._signed(actor, view, ResultState.FINAL, signing, instead_of=first.result)
+        return self._results.record(actor, [entry], deliveries)
 
     def reject(self, actor: Caller, result_id: ResultId, reason: str, etag: str) -> ResultView:
         """The LIS hears of it where it was sent that result, as preliminary, and no signed one of the order since."""
@@ -159,10 +166,16 @@ class ResultService:
             replaces_event=SIGNED_EVENTS[former.state],
             replaces_by=former.signed_by,
         )
-        return self._results.record(actor, entries, self._signed(actor, latter, ResultState.CORRECTED, signing))
+        deliveries = self._signed(actor, latter, ResultState.CORRECTED, signing, instead_of=former.result)
+        return self._results.record(actor, entries, deliveries)
 
-    def _signed(self, actor: Caller, view: ResultView, state: ResultState, signing: Signing) -> Sequence[Delivery]:
-        """Nothing for a result without an order. Raises Refused RESULT_STATE where its score is withheld."""
+    def _signed(
+        self, actor: Caller, view: ResultView, state: ResultState, signing: Signing, *, instead_of: Result
+    ) -> Sequence[Delivery]:
+        """What tells of it, then that another isn't to be used any more; nothing for a result without an order.
+
+        Raises Refused RESULT_STATE where its score is withheld.
+        """
         check_result_transition(view.state, state)
         if view.result.control.withheld:
             message = f"its score is withheld ({view.result.control.withheld}): there is nothing to sign; reject it"
@@ -171,7 +184,11 @@ class ResultService:
         if order is None:
             return ()
         event = Event(kind=SIGNED_EVENTS[state], order=order, result=view.result, signing=signing)
-        return self._reporting.report(event).deliveries
+        deliveries = self._reporting.report(event).deliveries
+        if instead_of.id == view.result.id:
+            return deliveries
+        superseded = Event(kind=EventKind.SUPERSEDED, order=order, result=instead_of)
+        return (*deliveries, *self._reporting.report(superseded).deliveries)
 
     def _withdrawal(self, actor: Caller, view: ResultView, reason: str) -> Sequence[Delivery]:
         """Of a result that a worker reported; one that was scored anew nobody was sent until it is signed."""
@@ -264,6 +281,8 @@ def warnings_of(
     remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
     whole = tuple(w for w in old.warnings if w in assay.analyzer.whole_remarks and not is_drawn(assay, histograms))
     missing = fields is None and any(measure.interval for measure in assay.measures)
+    if str(RegionClass.TUMOUR) in histograms.drawn:  # the score that is asked for is that region's
+        kept = tuple(w for w in kept if w != Warning.WHOLE_TISSUE)
     return (*kept, *remarks, *whole, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 

@@ -98,7 +98,7 @@ def test_without_json_the_scores_are_a_table_of_regions(drawn: Path) -> None:
     header, *lines = done.stdout.splitlines()
     assert header.split()[:2] == ["nuclei", "H-score"]
     assert [line.split()[0] for line in lines[:3]] == [region.name for region in NUCLEAR.regions]
-    assert "research use only" in done.stdout
+    assert "Research use only" in done.stdout
 
 
 def test_p53_is_given_as_a_percentage_alone_and_is_out_of_scope(drawn: Path) -> None:
@@ -143,8 +143,9 @@ def test_evaluate_prints_the_metric(drawn: Path, tmp_path: Path) -> None:
 
 
 @needs_slides
-def test_a_real_he_slide_is_answered_with_a_warning() -> None:
-    done = chromogen("score", SLIDES / "CMU-1-Small-Region.svs", "--json")
+def test_a_real_he_slide_has_no_score_unless_it_is_asked_for_anyway() -> None:
+    refused(chromogen("score", SLIDES / "CMU-1-Small-Region.svs", "--json"), "NOT_IHC")
+    done = chromogen("score", SLIDES / "CMU-1-Small-Region.svs", "--json", "--anyway")
     assert done.returncode == 0, done.stderr
     assert "NOT_IHC" in json.loads(done.stdout)["warnings"]
 

@@ -1,5 +1,6 @@
 """Engines know no graph by name: a made-up model of other graphs, outputs and runtimes runs like the shipped one."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from inference.engines.peaks import cropped, tile_answer
 from inference.errors import Reason, Refused
 from inference.model import Model, Role, models_of, read_model
 from inference.slide import Rgb
+from inference.training.manifest import write_model
 from tests.inference.made_model import lay_model
 
 
@@ -60,6 +62,15 @@ def test_facts_name_every_graph_and_change_with_any(model: Model, engine: LocalE
         other = replace(model, graphs=tuple(changed if g is graph else g for g in model.graphs))
         assert other.digest() != model.digest() == engine.facts.sha256
     assert replace(model, counting_threshold=0.5).digest() != model.digest()
+    assert replace(model, postprocess={"least_px": 12}).digest() != model.digest()
+
+
+def test_post_processing_is_read_from_the_manifest(model: Model, tmp_path: Path) -> None:
+    shutil.copytree(model.repository, tmp_path / "copy")
+    written = replace(model, repository=tmp_path / "copy", postprocess={"least_px": 12, "nucleus_from": 0.5})
+    write_model(written, multiply_adds_per_pixel=1)
+    assert read_model(tmp_path / "copy", model.folder) == written
+    assert read_model(model.repository, model.folder).postprocess == {}
 
 
 def test_a_tile_that_was_filled_up_gives_the_maps_of_its_own_pixels(model: Model) -> None:

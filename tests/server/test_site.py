@@ -98,7 +98,7 @@ def test_the_example_says_what_goes_where() -> None:
     assert site.laboratory("NORTH").profiles.scanner == ("Manufacturer", "ManufacturerModelName")
     assert site.archives_of("SOUTH") == ("south", "shared", "pacs")
     assert site.destinations_of("SOUTH") == ("south-lis", "south")
-    assert set(site.archives_of("*")) == {"north", "south", "shared", "pacs", "old-pacs"}
+    assert set(site.archives_of("*")) == {"north", "south", "shared", "scanners", "pacs", "old-pacs"}
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('folder = "slides"', "folder = 3"), "[archives.a] folder: is no text in quotes"),
         (
             ('folder = "slides"', 'folder = "slides"\nfolders = "x"'),
-            "[archives.a] folders: is unknown; known are folder",
+            "[archives.a] folders: is unknown; known are callers, folder",
         ),
         (('kind = "folder"', 'kind = "dicom"'), "[archives.a] kind: 'dicom' is none of folder"),
         (('kind = "mllp"', 'kind = "lis"'), "[destinations.lis] kind: 'lis' is none of mllp, archive"),
@@ -201,7 +201,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('artifacts = ["ORU"]', ""), "[[routes]] number 1 artifacts: is missing"),
         (('artifacts = ["ORU"]', 'artifacts = ["CELLS"]'), "[[routes]] number 1 artifacts: CELLS never leaves"),
         (('to = ["lis"]', 'to = ["pacs"]'), "[[routes]] number 1 to: 'pacs' doesn't exist; known are a, lis"),
-        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SEG, SR, and no ORU"),
+        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SC, SEG, SR, and no ORU"),
         (("[[routes]]", "[route]"), "the site file route: is unknown; known are archives, destinations"),
         (("[[routes]]", "[routes]"), "the site file routes: is no list of tables: write [[routes]]"),
         (("[destinations.lis]", "[archives.a]"), "is not TOML: Cannot declare"),  # a name that stands twice
@@ -241,6 +241,9 @@ def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> No
     (tmp_path / "latin").write_bytes("folder = 'Köln'".encode("latin-1"))
     with pytest.raises(Refused, match="is not UTF-8"):
         read_site(tmp_path / "latin")
+    (tmp_path / "deep").write_text("x = " + "[" * 100_000)
+    with pytest.raises(Refused, match="nested too deeply"):
+        read_site(tmp_path / "deep")
 
 
 WEB = """[archives.a]

@@ -9,7 +9,7 @@ from inference.assay import assays
 from server.domain.order import ProcessingId
 from server.domain.states import LIVE, OrderState
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
-from server.hl7.er7 import CHARSETS
+from server.hl7.er7 import CHARACTERS_AT_MOST, CHARSETS, HEADER_AT_MOST, LINES_AT_MOST
 from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
 from server.hl7.markers import CODES, TEXTS
 from server.hl7.oml import ACCEPTED_TYPES
@@ -18,7 +18,7 @@ from server.hl7.oru import RESEARCH_USE_ONLY
 from server.hl7.specimen import WITHDRAWN
 from server.hl7.structure import EARLIER_RESULTS, NOT_A_NEW_ORDER, NOT_A_NEW_REQUEST, SEGMENTS_AT_MOST
 from server.report import codes
-from server.report.codes import MODEL_SHA256, PROFILE, REFUSAL
+from server.report.codes import MODEL_SHA256, PAGE, PROFILE, REFUSAL
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "hl7-interface.md").read_text()
 ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in GUIDE.splitlines() if line.startswith("|")]
@@ -57,6 +57,8 @@ def test_the_guide_says_what_may_follow_an_order_and_what_contradicts_it() -> No
     for said in (*(EARLIER_RESULTS - {""}), *NOT_A_NEW_ORDER, *NOT_A_NEW_REQUEST, *WITHDRAWN, *ProcessingId):
         assert f"`{said}`" in GUIDE
     assert f"more than {SEGMENTS_AT_MOST} segments" in GUIDE
+    assert f"{CHARACTERS_AT_MOST:,}; of MSH {HEADER_AT_MOST:,}" in GUIDE
+    assert row("lines of a message")[1] == f"{LINES_AT_MOST:,}"
     for component in (*(code for code, _ in CODES), *TEXTS):
         assert re.search(rf"\b4\.{component}\b", GUIDE)
 
@@ -75,7 +77,7 @@ def test_the_guide_names_every_quantity_of_a_result() -> None:
     quantities = [c for c in codes.table() if c.scheme is codes.Scheme.CHROMOGEN and c.unit is not None]
     for of_one_cell in (codes.DETECTION_CONFIDENCE, codes.OUTLINED_DENSITY):  # DICOM only
         quantities.remove(of_one_cell)
-    for code in [*quantities, PROFILE, MODEL_SHA256, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
+    for code in [*quantities, PROFILE, MODEL_SHA256, PAGE, REFUSAL, codes.ALGORITHM_NAME, codes.ALGORITHM_VERSION]:
         assert f"`{code.value}`" in GUIDE
     assert RESEARCH_USE_ONLY in GUIDE
 

@@ -95,3 +95,30 @@ def test_a_message_that_can_not_be_written_fails_for_another_try(tmp_path: Path)
         OruReporter(tmp_path).build(Event(kind=EventKind.REFUSED, order=order, reason="NO_TISSUE"))
     assert failed.value.reason is ServiceReason.DELIVERY_FAILED
     assert failed.value.retryable
+
+
+@pytest.mark.parametrize("kind", [EventKind.PRELIMINARY, EventKind.FINAL, EventKind.CORRECTED])
+def test_the_lis_is_pointed_to_the_result_s_page(tmp_path: Path, kind: EventKind) -> None:
+    """By the result's number alone: an address is read by proxies and kept by browsers."""
+    result, order = made_result(tmp_path), made_order()
+    artifact = OruReporter(tmp_path, "https://chromogen.hospital.example/").build(
+        Event(kind=kind, order=order, result=result)
+    )
+    assert artifact is not None
+    (page,) = pages_in(artifact)
+    assert (str(page[2]), str(page[5][0][0])) == ("RP", f"https://chromogen.hospital.example/case/{result.id}")
+
+
+def test_without_a_page_or_of_what_is_withdrawn_nothing_is_pointed_to(tmp_path: Path) -> None:
+    result, order = made_result(tmp_path), made_order()
+    preliminary = built(tmp_path, Event(kind=EventKind.PRELIMINARY, order=order, result=result))
+    withdrawn = OruReporter(tmp_path, "https://chromogen.hospital.example").build(
+        Event(kind=EventKind.WITHDRAWN, order=order, result=result, detail="folded")
+    )
+    assert withdrawn is not None
+    assert pages_in(preliminary) == pages_in(withdrawn) == []
+
+
+def pages_in(artifact: Artifact) -> list[hl7.Segment]:
+    message = hl7.parse(artifact.path.read_bytes().decode())
+    return [obx for obx in message.segments("OBX") if str(obx[3]).startswith("RESULT_PAGE")]

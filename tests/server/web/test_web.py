@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.services import permissions
 from server.services.health import Dependency, Health
 from server.services.limits import Rate
-from server.web import connection, guards
+from server.web import connection, door, guards
+from server.web import server as web_server
 from server.web.app import PUBLIC, app, operations
 from server.web.door import Door, Operation, body_of
 from server.web.groups import RouteGroup
 from server.web.server import WebServer, context_of
+from tests.integration.processes import until
 from tests.server.api.issuer import Authority, Pair
 
 
@@ -207,6 +209,23 @@ def test_connections_that_ask_for_nothing_are_closed_and_hold_up_nobody(monkeypa
             found.close()
 
 
+def test_o7_large_bodies_of_one_laboratory_hold_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "LARGE_BODIES", 4)
+    operation = Operation(path="/data/try", method="POST", name=permissions.GET_ME, work=lambda *_: {"done": True})
+    head = b"POST /data/try HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n"
+    with served(groups=[RouteGroup(operations=(operation,))]) as port, ExitStack() as half:
+        for declared in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
+            begun = half.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            begun.sendall(head + declared + b"\r\nExpect: 100-continue\r\n\r\n")
+            assert begun.recv(100).startswith(b"HTTP/1.1 100")  # it is being read
+        answer = ask(port, "/data/try", "POST", b"x" * 100_000, authorization="Bearer good")
+        assert answer.status in (429, 503)
+        assert answer.body["reason"] == ServiceReason.TOO_MANY_CALLS
+        assert ask(port, "/data/try", "POST", b"x", authorization="Bearer good").body == {"done": True}
+        half.close()
+        until(lambda: ask(port, "/data/try", "POST", b"x" * 100_000, authorization="Bearer good").status == 200, 10)
+
+
 def test_what_is_sent_waits_for_no_acknowledgment(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[int] = []
     send = connection._send_at_once
@@ -250,6 +269,20 @@ def test_by_tls_with_the_api_s_certificate_and_shows_the_client_s_to_who_authent
         assert ssl.PEM_cert_to_DER_cert(known.certificate.decode()) == ssl.PEM_cert_to_DER_cert(client.cert.decode())
         with pytest.raises(OSError):
             ask(port, "/healthz")
+
+
+def test_o8_who_begins_no_handshake_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as that lasts, a connection is none of those that are counted."""
+    monkeypatch.setattr(web_server, "HANDSHAKE_S", 0.5)
+    authority = Authority()
+    pair = authority.issue("server", server=True)
+    (tmp_path / "cert").write_bytes(pair.cert)
+    (tmp_path / "key").write_bytes(pair.key)
+    with served(settings.Tls(cert=tmp_path / "cert", key=tmp_path / "key")) as port, ExitStack() as silent:
+        for _ in range(20):
+            connected = silent.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            assert connected.recv(1) == b""
+        assert by_tls(port, authority, authority.issue("client"), tmp_path).status == 200
 
 
 def by_tls(port: int, authority: Authority, pair: Pair, folder: Path) -> Answer:

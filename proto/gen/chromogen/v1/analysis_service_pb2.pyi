@@ -47,21 +47,23 @@ class AnalyzeImageResponse(_message.Message):
     def __init__(self, scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[_result_pb2.Model, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class AnalyzeFieldsRequest(_message.Message):
-    __slots__ = ("field_id", "image", "profile", "with_cells", "marker")
+    __slots__ = ("field_id", "image", "profile", "with_cells", "marker", "control")
     FIELD_ID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     WITH_CELLS_FIELD_NUMBER: _ClassVar[int]
     MARKER_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
     field_id: int
     image: Image
     profile: _profile_service_pb2.ProfileRevision
     with_cells: bool
     marker: str
-    def __init__(self, field_id: _Optional[int] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_cells: _Optional[bool] = ..., marker: _Optional[str] = ...) -> None: ...
+    control: str
+    def __init__(self, field_id: _Optional[int] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., profile: _Optional[_Union[_profile_service_pb2.ProfileRevision, _Mapping]] = ..., with_cells: _Optional[bool] = ..., marker: _Optional[str] = ..., control: _Optional[str] = ...) -> None: ...
 
 class AnalyzeFieldsResponse(_message.Message):
-    __slots__ = ("field_id", "scores", "cells", "groups", "warnings", "seconds", "running", "fields")
+    __slots__ = ("field_id", "scores", "cells", "groups", "warnings", "seconds", "running", "fields", "control")
     FIELD_ID_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     CELLS_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +72,7 @@ class AnalyzeFieldsResponse(_message.Message):
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
     field_id: int
     scores: _containers.RepeatedCompositeFieldContainer[_result_pb2.Score]
     cells: _result_pb2.Cells
@@ -78,4 +81,5 @@ class AnalyzeFieldsResponse(_message.Message):
     seconds: float
     running: _containers.RepeatedCompositeFieldContainer[_result_pb2.Score]
     fields: int
-    def __init__(self, field_id: _Optional[int] = ..., scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ..., running: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., fields: _Optional[int] = ...) -> None: ...
+    control: _result_pb2.Control
+    def __init__(self, field_id: _Optional[int] = ..., scores: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., cells: _Optional[_Union[_result_pb2.Cells, _Mapping]] = ..., groups: _Optional[_Iterable[_Union[_result_pb2.CellGroup, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ..., running: _Optional[_Iterable[_Union[_result_pb2.Score, _Mapping]]] = ..., fields: _Optional[int] = ..., control: _Optional[_Union[_result_pb2.Control, _Mapping]] = ...) -> None: ...
