@@ -5,8 +5,10 @@ VENV := .venv
 BUF := $(VENV)/node/node_modules/.bin/buf
 NODE_PEERS := @bufbuild/buf@1.75.0 axe-core@4.14.1 oidc-provider@9.13.3
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+HASHED := $(VENV)/bin/uv pip compile --quiet --constraint constraints.txt --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-emit-index-url --custom-compile-command "make requirements"
 
-.PHONY: install demo test check bench soak golden proto pictures format peers clean
+.PHONY: install demo test check bench soak golden proto requirements pictures format peers clean
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "chromogen needs Python 3.11, 3.12 or 3.13 with venv: install one of them," \
@@ -58,6 +60,12 @@ format: $(VENV)/.dev
 
 proto: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.proto_drift --write
+
+# The digests of what the container image installs, after constraints.txt has changed.
+requirements: $(VENV)/.dev
+	$(PIP) uv==0.13.9
+	$(HASHED) pyproject.toml --extra formats --output-file deploy/requirements.txt
+	echo hatchling | $(HASHED) - --output-file deploy/requirements-build.txt
 
 # Programs of Debian and npm that tests talk to; where they can't be installed their tests are skipped and say so.
 peers:

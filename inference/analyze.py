@@ -23,11 +23,11 @@ from inference.cells.values import Cells, Mask, joined
 from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
-from inference.infer import Engine, TileAnswer, in_order
+from inference.infer import Engine, Seen, TileAnswer, in_order
 from inference.pattern import SIDE_UM, Pattern, fields_pattern
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide
-from inference.tile import Tile, TileShape, batches, pixels, plan
+from inference.tile import Tile, TileShape, batches, pixels, plan, shown
 from inference.tissue import Tissue, find_tissue
 
 Progress = Callable[[float], None]
@@ -221,13 +221,13 @@ class _Run:
             first, of = next(iter(self.unreadable.values())), f"{len(self.unreadable)} of {len(self.tiles)}"
             raise Refused(Reason.TILES_UNREADABLE, f"{of} tiles don't decode: {first}")
 
-    def read(self, groups: list[list[Tile]]) -> Iterator[list[Rgb]]:
+    def read(self, groups: list[list[Tile]]) -> Iterator[list[Seen]]:
         """Pixels of each group; an unreadable tile is white, noted by name, and finds nothing."""
         for group in groups:
             began = time.perf_counter()
-            images = [self._read_one(tile) for tile in group]
+            seen = [Seen(self._read_one(tile), shown(self.slide, tile, self.shape)) for tile in group]
             self.reading += time.perf_counter() - began
-            yield images
+            yield seen
 
     def _read_one(self, tile: Tile) -> Rgb:
         try:
@@ -344,6 +344,6 @@ def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
-    read = ([pixels(slide, tile, shape)] for tile in tiles)
+    read = ([Seen(pixels(slide, tile, shape), shown(slide, tile, shape))] for tile in tiles)
     found = in_order(engine, read, faintest, lambda answer: analyzer.cells_of(answer, slide.working.mpp))
     return joined([owned(tile, cells, slide, None) for tile, (cells,) in zip(tiles, found, strict=True)])

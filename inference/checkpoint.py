@@ -22,15 +22,16 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.analysis import ModelFacts
-from inference.cells.values import Cells, CellSchema
+from inference.cells.values import BYTES, Cells, CellSchema, Column, shaped
 from inference.slide import SlideFacts
 from inference.tile import Tile, TileShape
 from inference.tissue import Tissue
 
 PATTERN = "tiles-*.checkpoint"
-_PLACE = np.dtype("<f8")
+_PLACE, _LENGTH = np.dtype("<f8"), np.dtype("<u4")
 _LENGTHS, _CHECK = struct.Struct("<II"), struct.Struct("<I")
 
 
@@ -106,10 +107,21 @@ class CheckpointFile:
 def packed(found: TileFound) -> bytes:
     cells = found.cells
     meta = json.dumps([len(cells), found.overflowed, found.sharpness, found.unreadable]).encode()
-    kept = [(cells.x, _PLACE), (cells.y, _PLACE), *((cells[c.name], _little(c.dtype)) for c in cells.schema.columns)]
-    columns = b"".join(np.ascontiguousarray(values, kind).tobytes() for values, kind in kept)
+    places = [_numbers(cells.x, _PLACE), _numbers(cells.y, _PLACE)]
+    columns = b"".join([*places, *(_column(cells[c.name], c) for c in cells.schema.columns)])
     body = meta + columns
     return _LENGTHS.pack(len(meta), len(columns)) + body + _CHECK.pack(zlib.crc32(body))
+
+
+def _numbers(values: npt.NDArray[Any], kind: "np.dtype[Any]") -> bytes:
+    return np.ascontiguousarray(values, kind).tobytes()
+
+
+def _column(values: npt.NDArray[Any], column: Column) -> bytes:
+    """Of bytes: the length of each, then all of them."""
+    if column.dtype != BYTES:
+        return _numbers(values, _little(column.dtype))
+    return np.fromiter(map(len, values), _LENGTH, len(values)).tobytes() + b"".join(values)
 
 
 def _little(dtype: str) -> "np.dtype[Any]":
@@ -141,14 +153,26 @@ def _unpacked(meta: list[float | str | None], columns: bytes, schema: CellSchema
     n, overflowed, sharpness, unreadable = meta
     assert isinstance(n, int)
     assert isinstance(overflowed, int)
-    kinds, parts, at = [(_PLACE, 1), (_PLACE, 1), *((_little(c.dtype), c.width) for c in schema.columns)], [], 0
-    for kind, width in kinds:
-        numbers = np.frombuffer(columns, kind, n * width, at)
-        parts.append(numbers if width == 1 else numbers.reshape(n, width))
-        at += numbers.nbytes
+    place = Column(name="", dtype="float64", meaning="")
+    parts, at = [], 0
+    for column in (place, place, *schema.columns):
+        values, at = _read_column(columns, at, n, column)
+        parts.append(values)
     return TileFound(
         cells=Cells(schema, parts[0], parts[1], dict(zip(schema.names, parts[2:], strict=True))),
         overflowed=overflowed,
         sharpness=None if sharpness is None else float(sharpness),
         unreadable=None if unreadable is None else str(unreadable),
     )
+
+
+def _read_column(columns: bytes, at: int, n: int, column: Column) -> tuple[npt.NDArray[Any], int]:
+    """Its values, and where the next one begins."""
+    if column.dtype != BYTES:
+        numbers = np.frombuffer(columns, _little(column.dtype), n * column.width, at)
+        return shaped(numbers, column), at + numbers.nbytes
+    lengths = np.frombuffer(columns, _LENGTH, n, at)
+    ends = at + lengths.nbytes + np.cumsum(lengths, dtype=np.int64)
+    values = np.empty(n, object)
+    values[:] = [columns[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
+    return values, int(ends[-1]) if n else at

@@ -13,11 +13,12 @@ import numpy as np
 from inference.analyzers.analyzer import Analyzer, Group
 from inference.cells.file import columns_of, read_cells
 from inference.cells.values import Cells, IntArray
+from inference.contour import CONTOUR, rings_of
 from inference.criteria import Criteria
 from inference.outline import OUTLINE, RAYS, polygons
 
 _CORNER = "[%.1f,%.1f]"
-_RING = "[[" + ",".join([_CORNER] * (RAYS + 1)) + "]]"
+_RING = "[" + ",".join([_CORNER] * (RAYS + 1)) + "]"
 
 
 def write_geojson(
@@ -27,7 +28,7 @@ def write_geojson(
     part = path.with_name(path.name + ".part")
     with part.open("w") as out:
         out.write('{"type":"FeatureCollection","features":[')
-        if OUTLINE in columns_of(cells_file):
+        if {OUTLINE, CONTOUR} & columns_of(cells_file):
             _write_detections(out.write, cells_file, analyzer, criteria, mpp)
         else:
             _write_annotations(out.write, cells_file, analyzer, criteria, counts)
@@ -37,16 +38,34 @@ def write_geojson(
 
 def detections(cells: Cells, analyzer: Analyzer, criteria: Criteria, *, mpp: float) -> Iterator[str]:
     """The features of cells that have outlines, each as text."""
-    scalars = [column for column in cells.schema.columns if column.width == 1]
+    scalars = [column for column in cells.schema.columns if column.scalar]
     measures = ",".join(f'"{c.name}":{"%.4g" if c.dtype.startswith("float") else "%d"}' for c in scalars)
-    template = '{"type":"Feature","geometry":{"type":"Polygon","coordinates":' + _RING + '},"properties":{'
+    template = '{"type":"Feature","geometry":{"type":"Polygon","coordinates":[%s]},"properties":{'
     classes = ['"objectType":"detection","classification":' + json.dumps(_class(group)) for group in analyzer.groups]
     rest = ',"measurements":{' + measures + "}}}"
-    corners = polygons(cells[OUTLINE], cells.x + 0.5, cells.y + 0.5, mpp=mpp)
-    rings = np.concatenate([corners, corners[:, :1]], axis=1).reshape(len(cells), -1).tolist()
+    rings = _exact_rings(cells, mpp) if CONTOUR in cells.columns else _rays(cells, mpp)
     numbers = zip(*(cells[c.name].tolist() for c in scalars), strict=True)
     for ring, group, of in zip(rings, analyzer.group_of(cells, criteria).tolist(), numbers, strict=True):
-        yield template % tuple(ring) + classes[group] + rest % of
+        yield template % ring + classes[group] + rest % of
+
+
+def _rays(cells: Cells, mpp: float) -> Iterator[str]:
+    """The closed ring of each outline."""
+    corners = polygons(cells[OUTLINE], cells.x + 0.5, cells.y + 0.5, mpp=mpp)
+    closed = np.concatenate([corners, corners[:, :1]], axis=1)
+    for ring in closed.reshape(len(cells), 2 * closed.shape[1]).tolist():
+        yield _RING % tuple(ring)
+
+
+def _exact_rings(cells: Cells, mpp: float) -> Iterator[str]:
+    """The closed ring of each contour; whole numbers where the corners are those of the largest level's pixels."""
+    found = rings_of(cells[CONTOUR], cells.x + 0.5, cells.y + 0.5, mpp=mpp)
+    corners = np.round(found.corners, 2)
+    whole = np.rint(corners)
+    points = (whole.astype(np.int64) if np.array_equal(whole, corners) else corners).tolist()
+    for first, count in zip(found.first.tolist(), found.lengths.tolist(), strict=True):
+        ring = points[first : first + count]
+        yield str([*ring, ring[0]]).replace(" ", "")
 
 
 def _class(group: Group) -> dict[str, object]:

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.analysis import ModelFacts
+from inference.geometry import Region
 from inference.model import Model
 from inference.slide import Rgb
 
@@ -23,12 +24,16 @@ class TileAnswer:
 
     `columns` (n, ...) by name are the numbers of its n peaks, `x` and `y` in px of the tile among them; a model that
     finds none has no columns. `maps` by name are whatever else it gives of the tile. `found` counts all peaks, also
-    those beyond the places.
+    those beyond the places. `tile` is what it is an answer to, `inside` the part of that which isn't mirrored from
+    within the slide, and `postprocess` the model's.
     """
 
     columns: Mapping[str, npt.NDArray[Any]]
     found: int
     maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    tile: Rgb | None = None
+    inside: Region | None = None
+    postprocess: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def overflowed(self) -> bool:
@@ -70,11 +75,19 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A tile's pixels, and which part of them the slide itself shows."""
+
+    image: Rgb
+    inside: Region
+
+
 Made = TypeVar("Made")
 
 
 def in_order(
-    engine: Engine, groups: Iterator[list[Rgb]], faintest: float, made: Callable[[TileAnswer], Made]
+    engine: Engine, groups: Iterator[list[Seen]], faintest: float, made: Callable[[TileAnswer], Made]
 ) -> Iterator[list[Made]]:
     """What is `made` of the answers of groups of tiles of one shape, in their order; a worker holds one group's pixels
     at a time, and makes of each answer what is made of it.
@@ -108,7 +121,13 @@ def in_order(
                 future.cancel()
 
 
-def _detect(engine: Engine, group: list[Rgb], faintest: float) -> list[TileAnswer]:
+def _detect(engine: Engine, group: list[Seen], faintest: float) -> list[TileAnswer]:
     if not group:
         return []
-    return engine.detect(group[0][None] if len(group) == 1 else np.stack(group), faintest)
+    images = [seen.image for seen in group]
+    answers = engine.detect(images[0][None] if len(images) == 1 else np.stack(images), faintest)
+    how = engine.model.postprocess
+    return [
+        replace(answer, tile=seen.image, inside=seen.inside, postprocess=how)
+        for seen, answer in zip(group, answers, strict=True)
+    ]

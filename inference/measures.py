@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 PRIVATE_SCHEME = "99CHROMOGEN"
 """The coding scheme of measures that no public scheme has; docs/dicom-conformance.md defines its codes."""
-PERCENT, SCORE_UNIT, ONE = "%", "{score}", "1"
+PERCENT, SCORE_UNIT, ONE, PER_MM2 = "%", "{score}", "1", "/mm2"
 """UCUM."""
 NONE = "none"
 """What texts for people say where there is no score."""
@@ -24,7 +24,7 @@ class Measure:
 
     `title` is its column in tables, empty: in none. `whole`: its values are whole numbers, however a store returns
     them. `interval`: its rows have a 95 % interval where one could be made. `regions`: those that it is of, by name;
-    none: every one.
+    none: every one. `by_area`: the code of the count that it is by the area in mm².
     """
 
     code: str
@@ -35,6 +35,7 @@ class Measure:
     interval: bool = False
     categories: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    by_area: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -108,6 +109,18 @@ def scored(
         category=category,
         interval=interval,
     )
+
+
+def with_densities(scores: Iterable[Score], measures: Iterable[Measure], area_mm2: float | None) -> tuple[Score, ...]:
+    """The rows, those of measures that are counts by area with their values; without one where no area is known."""
+    rows, by_area = tuple(scores), {m.code: m.by_area for m in measures if m.by_area}
+    counts = {(row.measure, row.region): row.value for row in rows}
+
+    def dense(row: Score) -> Score:
+        count = counts.get((by_area[row.measure], row.region))
+        return replace(row, value=count / area_mm2 if count is not None and area_mm2 else None)
+
+    return tuple(dense(row) if row.measure in by_area else row for row in rows)
 
 
 def find(scores: Iterable[Score], measure: Measure, region: str = ALL) -> Score | None:

@@ -127,11 +127,14 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """µm/px: what the model works at, and the finest and coarsest that is taken as it comes."""
+    """µm/px: what the model works at, and the finest and coarsest that is taken: as it comes, but for what is coarser
+    than `enlarged_from`, which is enlarged to what the model works at.
+    """
 
     working: float
     finest: float
     coarsest: float
+    enlarged_from: float = float("inf")
 
     def takes(self, mpp: float, *, within: float = 0.0) -> bool:
         """As it comes, or coarser or finer by `within` µm/px at most?"""
@@ -283,12 +286,22 @@ def _model(repository: Path, folder: str, card: Any) -> Model:
         name=str(card["name"]),
         version=str(card["version"]),
         cells=str(card["cells"]),
-        resolution=Resolution(**{key: float(card["mpp"][key]) for key in ("working", "finest", "coarsest")}),
+        resolution=_resolution(card["mpp"]),
         tile=TileShape(**{key: int(card["tile"][key]) for key in ("core", "halo", "stride")}),
         pixels_per_place=int(card["tile"]["pixels_per_place"]),
         counting_threshold=float(card["counting_threshold"]),
         graphs=tuple(read_graph(repository, str(name)) for name in card["graphs"]),
         postprocess={str(name): float(value) for name, value in card.get("postprocess", {}).items()},
+    )
+
+
+def _resolution(card: Any) -> Resolution:
+    enlarged_from = card.get("enlarged_from", float("inf"))
+    return Resolution(
+        working=float(card["working"]),
+        finest=float(card["finest"]),
+        coarsest=float(card["coarsest"]),
+        enlarged_from=float(enlarged_from),
     )
 
 

@@ -38,6 +38,7 @@ EOSIN_HUES = (285.0, 350.0)
 EOSIN_SATURATION = 0.10
 EOSIN_SHARE = 0.25
 BROWN_BELOW = 50.0
+PALE_SATURATION = 0.06
 STAINED_DENSITY = 0.08
 
 # Bare glass: the brightest share of a picture, and how far apart its colours may be in grey levels. YCbCr that is taken
@@ -71,6 +72,21 @@ def brown_share(picture: Rgb) -> float:
         is_brown = ((hue < BROWN_BELOW) | (hue > EOSIN_HUES[1])) & (saturation > EOSIN_SATURATION)
         stained, brown = stained + int(is_stained.sum()), brown + int((is_brown & is_stained).sum())
     return brown / max(stained, 1)
+
+
+def pink_and_brown(picture: Rgb) -> tuple[float, float]:
+    """Shares of what is stained that have eosin's hue, and DAB's, 0 to 1. Of any resolution.
+
+    Red cells and strong eosin aren't brown here, as they are in `brown_share`.
+    """
+    stained = pink = brown = 0
+    for hue, saturation, density in _bands(picture):
+        is_stained = density > STAINED_DENSITY
+        is_pink = (hue > EOSIN_HUES[0]) & (saturation > PALE_SATURATION)
+        is_brown = (hue < BROWN_BELOW) & (saturation > EOSIN_SATURATION)
+        stained, pink = stained + int(is_stained.sum()), pink + int((is_pink & is_stained).sum())
+        brown += int((is_brown & is_stained).sum())
+    return pink / max(stained, 1), brown / max(stained, 1)
 
 
 def background_coloured(picture: Rgb) -> bool:

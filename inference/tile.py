@@ -86,6 +86,12 @@ def pixels(slide: Slide, tile: Tile, shape: TileShape) -> Rgb:
     return np.asarray(cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT_101), np.uint8)
 
 
+def shown(slide: Slide, tile: Tile, shape: TileShape) -> Region:
+    """The part of a tile's pixels that isn't mirrored, in px of the tile."""
+    there = Region(x=tile.x, y=tile.y, width=shape.side, height=shape.side).clipped(slide.working.size)
+    return Region(x=there.x - tile.x, y=there.y - tile.y, width=there.width, height=there.height)
+
+
 def batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
     """Consecutive groups of at most n tiles."""
     for i in range(0, len(tiles), n):

@@ -15,8 +15,10 @@ from sqlalchemy import Engine as Database
 
 from inference.assay import Assay
 from inference.infer import Engine
+from server.archive.dicomweb import DicomWebArchive
 from server.archive.folder import FolderArchive
 from server.archive.made import dimse_archive, web_archive
+from server.archive.removing import RemovingSink
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
 from server.disk import check_room, keep_private
@@ -32,7 +34,7 @@ from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
 from server.report.rejection import RejectionReporter
-from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
+from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
@@ -40,7 +42,16 @@ from server.services.profiles import ProfileService
 from server.services.results import ResultService
 from server.services.validations import ValidationService
 from server.settings import Settings
-from server.site import ArchiveDestination, ArchiveFolder, DimseAddress, MllpDestination, NamedArchive, Site, WebArchive
+from server.site import (
+    ArchiveDestination,
+    ArchiveFolder,
+    DimseAddress,
+    MllpDestination,
+    NamedArchive,
+    Rejected,
+    Site,
+    WebArchive,
+)
 from server.site_file import site_of
 from server.slides.opening import open_slide
 from server.store import private
@@ -292,10 +303,10 @@ def _reporting(site: Site, folder: Path, page_at: str) -> Reporting:
         [
             OruReporter(folder, page_at),
             SrReporter(folder),
-            ANN_REPORTER,
-            SEG_REPORTER,
-            MAP_REPORTER,
-            RejectionReporter(),
+            ann_reporter(folder),
+            seg_reporter(folder),
+            map_reporter(folder),
+            RejectionReporter(folder),
         ],
         site.routes,
     )
@@ -315,10 +326,17 @@ def _sinks(
                 tls = sender_context(to, to.table) if sends else None
                 messages[to.name] = MllpSink(host=to.host, port=to.port, timeout_s=to.timeout_s, tls=tls)
             case ArchiveDestination():
-                objects[to.name] = archives[to.archive]
+                objects[to.name] = _object_sink(archives[to.archive], to)
             case _:
                 assert_never(to)
     return messages, objects
+
+
+def _object_sink(archive: ObjectSink, to: ArchiveDestination) -> ObjectSink:
+    """`site_file` has refused deletion where the archive has no way for it."""
+    if to.rejected is Rejected.DELETE and isinstance(archive, DicomWebArchive | FolderArchive):
+        return RemovingSink(archive)
+    return archive
 
 
 def _patience(site: Site) -> Patience:

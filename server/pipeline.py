@@ -104,7 +104,11 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
     assay.check_site(asked.specimen.site_code, asked.specimen.site_text)
     engine = asked_with(services.engine(assay), URGENCIES[asked.priority])
     query = SlideQuery(
-        slide=asked.slide, marker=assay.marker, specimen_id=asked.specimen.id, resolution=engine.model.resolution
+        slide=asked.slide,
+        marker=assay.marker,
+        specimen_id=asked.specimen.id,
+        resolution=engine.model.resolution,
+        labels=services.patients(asked.lab).labels,
     )
     with stage("retrieve"):
         slide_folder = services.source(asked.lab).fetch(query, folder / SLIDE_FOLDER)

@@ -15,7 +15,7 @@ from inference.control import ControlStatus
 from inference.fields import Fields, fields_of
 from inference.guideline import commented
 from inference.infer import Engine
-from inference.measures import ALL, Score
+from inference.measures import ALL, Score, with_densities
 from inference.quality import Warning
 from inference.slide import Slide
 from server import metrics
@@ -78,7 +78,15 @@ def score_slide(
     fields = fields_of(cells_file, analyzer, criteria, mpp=analysis.slide.mpp)
     add_columns(cells_file, analyzer.schema, lambda cells: analyzer.scored_columns(cells, criteria))
     specimen = order.request.specimen if order else Specimen()
-    rows = scores_of(assay, analysis.histograms, profile, fields, specimen, controls.control.status)
+    rows = scores_of(
+        assay,
+        analysis.histograms,
+        profile,
+        fields,
+        specimen,
+        controls.control.status,
+        area_mm2=analysis.tissue_mm2,
+    )
     strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
     slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
@@ -120,13 +128,16 @@ def scores_of(
     specimen: Specimen,
     control: ControlStatus = ControlStatus.ABSENT,
     drawn: Mapping[str, Fields] | None = None,
+    area_mm2: float | None = None,
 ) -> tuple[Score, ...]:
     """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
     the fields are known.
 
-    After them those of regions that a person drew, of all cells in each; `drawn` are their fields.
+    After them those of regions that a person drew, of all cells in each; `drawn` are their fields. `area_mm2` is that
+    of the tissue that all cells lie in, where it is known: counts by area need it, and have no value in drawn regions.
     """
     rows = _rows(assay, *_scored_part(assay, histograms, fields, drawn), profile)
+    rows = with_densities(rows, assay.measures, None if is_drawn(assay, histograms) else area_mm2)
     for region in histograms.drawn if not is_drawn(assay, histograms) else ():
         of_region = _rows(assay, histograms.of_region(region), (drawn or {}).get(region), profile)
         rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))

@@ -7,6 +7,7 @@ it is set.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -79,7 +80,7 @@ class WebArchive:
 
     Who we are to it: `user` with `password_file`; or a bearer token, out of `token_file` or asked of `token_url` by
     `client_id` with `client_secret_file`; or nobody. `by_container`: whether it can be searched by a container's
-    identifier. `table` is where it is set.
+    identifier. `orthanc_url`: of its own interface, where it is an Orthanc. `table` is where it is set.
     """
 
     name: str
@@ -93,6 +94,7 @@ class WebArchive:
     client_secret_file: Path | None = None
     timeout_s: float = 60
     by_container: bool = True
+    orthanc_url: str = ""
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -174,12 +176,20 @@ class MllpDestination:
         return certificates_of(self.table, self.tls_ca, self.tls_cert)
 
 
+class Rejected(StrEnum):
+    """What becomes of a rejected result's objects in an archive that rejection notes are sent to."""
+
+    NOTE = "note"  # it keeps the note beside them
+    DELETE = "delete"  # they are deleted, and no note is kept
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveDestination:
     """An archive that objects are sent to; its certificates are the archive's."""
 
     name: str
     archive: str
+    rejected: Rejected = Rejected.NOTE
 
     @property
     def errors(self) -> None:

@@ -29,6 +29,7 @@ from server.site import (
     Laboratory,
     MllpDestination,
     NamedArchive,
+    Rejected,
     Site,
     WebArchive,
     named,
@@ -171,12 +172,16 @@ def _web_archive(name: str, table: Table) -> WebArchive:
         client_secret_file=table.path_or_none("client_secret_file"),
         timeout_s=table.number("timeout_s", 0.1, 86_400, default=60),
         by_container=table.flag("by_container", default=True),
+        orthanc_url=table.text("orthanc_url", ""),
         tls_ca=table.path_or_none("tls_ca"),
         tls_cert=table.path_or_none("tls_cert"),
         tls_key=table.path_or_none("tls_key"),
     )
-    for key in ("url", *(["token_url"] if found.token_url else [])):
-        _check_address(table, key, getattr(found, key))
+    for key in ("url", "token_url", "orthanc_url"):
+        if key == "url" or getattr(found, key):
+            _check_address(table, key, getattr(found, key))
+    if found.orthanc_url and urlsplit(found.orthanc_url).scheme != urlsplit(found.url).scheme:
+        wrong(f"{table.where} orthanc_url", "is http and url https, or the reverse: make them alike")
     _check_credentials(table, found)
     if any((found.tls_ca, found.tls_cert, found.tls_key)) and not found.url.startswith("https://"):
         wrong(f"{table.where} tls_ca, tls_cert, tls_key", "are set, but url isn't https://")
@@ -224,7 +229,10 @@ def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) 
         case DestinationKind.ARCHIVE:
             archive = table.text("archive")
             _known(table, "archive", [archive], archives)
-            return ArchiveDestination(name=name, archive=archive)
+            rejected = table.choice("rejected", Rejected, default=Rejected.NOTE)
+            if rejected is Rejected.DELETE and isinstance(archives[archive], DimseAddress):
+                wrong(f"{table.where} rejected", "is delete, which DIMSE has no way for: use note, or DICOMweb")
+            return ArchiveDestination(name=name, archive=archive, rejected=rejected)
         case kind:
             assert_never(kind)
 
@@ -245,7 +253,11 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
 
 def _patients(table: Table) -> PatientRules:
     issuers = frozenset(table.texts("issuers", default=()))
-    found = PatientRules(issuers=issuers, required=table.flag("required", default=False))
+    found = PatientRules(
+        issuers=issuers,
+        required=table.flag("required", default=False),
+        labels=table.flag("labels", default=True),
+    )
     table.end()
     return found
 

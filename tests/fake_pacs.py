@@ -123,6 +123,14 @@ class Handler(BaseHTTPRequestHandler):
         (self.pacs.folder / f"{header.SOPInstanceUID}.dcm").write_bytes(content)
         self.answer_json({"00081199": {"vr": "SQ", "Value": [{"00081155": {"Value": [str(header.SOPInstanceUID)]}}]}})
 
+    def do_DELETE(self) -> None:
+        if self.pacs.fault is not None and self.pacs.fault(self):
+            return
+        path = self.pacs.folder / f"{self.path.rpartition('/')[2]}.dcm"
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        self.answer(200 if there else 404, b"", "text/plain")
+
     def listed(self, fixed: dict[str, str], asked: dict[str, list[str]], key: str) -> None:
         wanted = fixed | {KEYS[name]: values[0] for name, values in asked.items() if name in KEYS}
         fitting = [

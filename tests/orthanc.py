@@ -40,7 +40,12 @@ class Orthanc:
     @property
     def url(self) -> str:
         """Of its DICOMweb."""
-        return f"http://127.0.0.1:{self.http_port}/dicom-web"
+        return f"{self.root}/dicom-web"
+
+    @property
+    def root(self) -> str:
+        """Of its own interface."""
+        return f"http://127.0.0.1:{self.http_port}"
 
     def start(self) -> "Orthanc":
         config = self.folder / "orthanc.json"

@@ -117,7 +117,7 @@ class TritonServer:
             "--model-control-mode=none",
             "--disable-auto-complete-config",
             "--allow-http=false",
-            "--allow-metrics=false",
+            *([] if any("metrics" in each for each in self._arguments) else ["--allow-metrics=false"]),
             "--grpc-address=127.0.0.1",
             f"--grpc-port={self.port}",
             "--exit-timeout-secs=5",

@@ -4,6 +4,7 @@ Crests are measured against the ground on both sides, smoothed along the membran
 stained depends on the laboratory's scale, which is known later: so each cell is measured at every one of THRESHOLDS.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -152,7 +153,12 @@ def _plasma(dab: Plane, nuclei: Nuclei, radius: Floats, mpp: float) -> Floats:
     """Median DAB density between nucleus and membrane, (n,)."""
     reach = radius[:, ::4, None] * np.array(PLASMA, np.float32) / mpp
     values = _along_rays(dab, nuclei, reach.astype(np.float32), ANGLE[::4])
-    return np.asarray(np.median(values.reshape(len(radius), -1), axis=1), np.float32) if len(radius) else radius[:, 0]
+    return np.asarray(np.median(_flat(values), axis=1), np.float32)
+
+
+def _flat(values: Floats) -> Floats:
+    """(n, ...) as (n, k), also where n is 0: numpy's own flattening of axes can't do that."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
 def _at_centre(dab: Plane, nuclei: Nuclei, mpp: float) -> Floats:
@@ -168,7 +174,7 @@ def _nucleus(plane: Plane, nuclei: Nuclei, radius: Floats, mpp: float) -> tuple[
     reach = np.tile(NUCLEUS_UM / mpp, (len(nuclei.x), NUCLEUS_RAYS, 1)).astype(np.float32)
     values = _along_rays(smooth, nuclei, reach, angle)
     core = np.asarray(values[..., :3].mean(axis=(1, 2)), np.float32)
-    outside = np.asarray(np.percentile(values[..., -8:], 20, axis=(1, 2)), np.float32)
+    outside = np.asarray(np.percentile(_flat(values[..., -8:]), 20, axis=1), np.float32)
     below = values < (0.5 * (core + np.minimum(outside, 0.5 * core)))[:, None, None]
     first = np.where(below.any(axis=2), below.argmax(axis=2), len(NUCLEUS_UM) - 1)
     edge = NUCLEUS_UM[first]

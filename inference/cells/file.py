@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference.cells.by_hand import BY_HAND, with_by_hand
-from inference.cells.values import Cells, CellSchema, Column, made_cells, shaped
+from inference.cells.values import BYTES, Cells, CellSchema, Column, made_cells, shaped
 from inference.errors import Reason, Refused
 
 SCHEMA_KEY = b"chromogen.cells"
@@ -33,6 +33,8 @@ def arrow_schema(schema: CellSchema) -> pa.Schema:
 
 
 def _arrow_type(column: Column) -> pa.DataType:
+    if column.dtype == BYTES:
+        return pa.binary()
     one = pa.from_numpy_dtype(np.dtype(column.dtype))
     return one if column.width == 1 else pa.list_(pa.field("element", one, nullable=False), column.width)
 
@@ -136,6 +138,8 @@ def read_cells(
 
 
 def _numbers(values: pa.Array, column: Column) -> npt.NDArray[Any]:
+    if column.dtype == BYTES:
+        return np.asarray(values.to_numpy(zero_copy_only=False), object)
     one = values if column.width == 1 else values.flatten()
     return shaped(one.to_numpy(zero_copy_only=column.width == 1 and column.dtype != "bool"), column)
 

@@ -14,12 +14,13 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 CONFIDENCE = "confidence"
+BYTES = "object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A number kept of each cell: `dtype` is NumPy's name of an integer or float type; `unit` a UCUM code, empty for
-    none.
+    """A number kept of each cell: `dtype` is NumPy's name of an integer or float type, BYTES where it is bytes of any
+    length; `unit` a UCUM code, empty for none.
 
     `low` and `high` are what it can be (inclusive), where that is known; `width` how many of it a cell has.
     """
@@ -31,6 +32,11 @@ class Column:
     low: float | None = None
     high: float | None = None
     width: int = 1
+
+    @property
+    def scalar(self) -> bool:
+        """Is it one number?"""
+        return self.width == 1 and self.dtype != BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Manifests as the export writes them; `inference.model` reads them back."""
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,17 @@ def write_graph(repository: Path, graph: Graph, *, opset: int) -> None:
 def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
     """Write REPOSITORY/MODEL/manifest.json; its graphs have theirs."""
     resolution, tile = model.resolution, model.tile
+    enlarged = {"enlarged_from": resolution.enlarged_from} if isfinite(resolution.enlarged_from) else {}
     card = {
         "name": model.name,
         "version": model.version,
         "cells": model.cells,
-        "mpp": {"working": resolution.working, "finest": resolution.finest, "coarsest": resolution.coarsest},
+        "mpp": {
+            "working": resolution.working,
+            "finest": resolution.finest,
+            "coarsest": resolution.coarsest,
+            **enlarged,
+        },
         "tile": {
             "core": tile.core,
             "halo": tile.halo,

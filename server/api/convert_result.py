@@ -137,7 +137,7 @@ def region_names(analyzer: Analyzer) -> list[str]:
 
 def cells_message(cells: Cells, analyzer: Analyzer, criteria: Criteria) -> pb.Cells:
     """Their columns, grouped under the criteria."""
-    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE and column.width == 1]
+    measured = [column for column in cells.schema.columns if column.name != CONFIDENCE and column.scalar]
     return pb.Cells(
         x_px=cells.x,
         y_px=cells.y,

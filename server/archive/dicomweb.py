@@ -11,12 +11,13 @@ from server.archive.levels import needed
 from server.archive.listing import FIELDS, Listed, check_is, listed, text_of
 from server.archive.locate import locate
 from server.archive.multipart import Broken, boundary_of, only_part
+from server.archive.orthanc import OrthancRest
 from server.archive.spool import Spool, Writer
 from server.archive.storing import store_instance
-from server.archive.web import Web, wrong
+from server.archive.web import Web, object_refused, wrong
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import SlideQuery
+from server.domain.ports import NamedObject, SlideQuery
 from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_instance_header
 
 PAGE = 100
@@ -31,10 +32,15 @@ SeriesName = tuple[str, str]
 
 
 class DicomWebArchive:
-    """`name` as the site names it. `by_container`: it can be searched by a container's identifier."""
+    """`name` as the site names it. `by_container`: it can be searched by a container's identifier. `orthanc`: its own
+    interface, where it is one.
+    """
 
-    def __init__(self, name: str, web: Web, spool: Spool, *, by_container: bool = True) -> None:
+    def __init__(
+        self, name: str, web: Web, spool: Spool, *, by_container: bool = True, orthanc: OrthancRest | None = None
+    ) -> None:
         self._name, self._web, self._spool, self._by_container = name, web, spool, by_container
+        self._orthanc = orthanc
 
     def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Bring what of the slide is needed to `spool/<series UID>` and name that folder; again gives the same.
@@ -60,6 +66,18 @@ class DicomWebArchive:
             store_instance(self._web, path, header)
             self._check_there(header)
 
+    def remove(self, named: NamedObject) -> None:
+        """Delete an object, and return once it is gone; one that isn't there is gone. Raises as `ObjectRemover`."""
+        of = (named.study_uid, named.series_uid)
+        if self._orthanc is not None:
+            self._orthanc.remove(named.sop_instance_uid)
+        else:
+            status = self._web.delete("deletion", f"{_path(of)}/instances/{quote(named.sop_instance_uid)}")
+            if status in (400, 405, 501):
+                raise object_refused(f"to delete it, status {status}")
+        if self._lists(of, named.sop_instance_uid):
+            raise wrong("deletion", "is that it was done, and the object is still there")
+
     def retrieve(self, study_uid: str, sop_instance_uid: str, target: Path) -> None:
         """One instance of a study, found by its list. Raises Refused SLIDE_NOT_FOUND, and as `fetch`."""
         fields = [("SOPInstanceUID", sop_instance_uid)]
@@ -75,15 +93,14 @@ class DicomWebArchive:
             raise wrong("a study", "is status 404")
 
     def _check_there(self, header: InstanceHeader) -> None:
-        if not self._has(header):
+        if not self._lists((header.study_uid, header.series_uid), header.sop_instance_uid):
             message = "the archive took an object and doesn't list it: it is sent again; see to the archive"
             raise Failed(ServiceReason.ARCHIVE_ANSWER, message, retryable=True)
 
-    def _has(self, header: InstanceHeader) -> bool:
-        of = (header.study_uid, header.series_uid)
-        fields = [("SOPInstanceUID", header.sop_instance_uid)]
+    def _lists(self, of: SeriesName, sop_instance_uid: str) -> bool:
+        fields = [("SOPInstanceUID", sop_instance_uid)]
         rows = self._web.rows("an object", f"{_path(of)}/instances", fields) or []
-        return any(text_of(row, "00080018") == header.sop_instance_uid for row in rows)
+        return any(text_of(row, "00080018") == sop_instance_uid for row in rows)
 
     def _series(self, slide: SlideReference) -> list[SeriesName]:
         """Those that may be the slide, as few as the archive can tell. Raises Refused SLIDE_NOT_FOUND."""

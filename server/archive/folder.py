@@ -9,7 +9,7 @@ from pathlib import Path
 from inference.errors import ChromogenError, Reason
 from server.archive.locate import locate
 from server.domain.errors import Failed, Refused, ServiceReason
-from server.domain.ports import SlideQuery
+from server.domain.ports import NamedObject, SlideQuery
 from server.slides.dicom_header import PART, InstanceHeader, is_dicom, read_instance_header
 
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5, 9.1; what is named after one stays inside its folder
@@ -55,6 +55,13 @@ class FolderArchive:
                 _bring(path, self._root / f"{uid}.dcm", link=False)
             except OSError as error:
                 raise _unreachable("storing in the archive's folder failed", error) from None
+
+    def remove(self, named: NamedObject) -> None:
+        """Delete what was stored here. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
+        try:
+            (self._root / f"{_safe(named.sop_instance_uid)}.dcm").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unreachable("deleting in the archive's folder failed", error) from None
 
     def ping(self) -> None:
         """Raises Failed ARCHIVE_UNREACHABLE (retryable) where the folder isn't there or can't be read."""

@@ -35,6 +35,8 @@ FIELDS = {
     "00480006": "TotalPixelMatrixColumns",
     "00480007": "TotalPixelMatrixRows",
     "00480010": "SpecimenLabelInImage",
+    "22000002": "LabelText",
+    "22000005": "BarcodeValue",
     "52009229": "SharedFunctionalGroupsSequence",
 }
 """What is asked for of an instance: tag in DICOM JSON -> keyword."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from inference.errors import Reason, Refused
 from inference.model import Resolution
+from server.archive.label import check_label
 from server.domain.errors import ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
@@ -31,11 +32,13 @@ def locate(query: SlideQuery, headers: Iterable[InstanceHeader]) -> list[Instanc
     if not given:
         message = "the order names no slide: send its series, study or container identifier, or its accession number"
         raise Refused(ServiceReason.SLIDE_NOT_FOUND, message)
-    fitting = [header for header in headers if _fits(header, query.slide)]
+    there = list(headers)
+    fitting = [header for header in there if _fits(header, query.slide)]
     slides = _slides(fitting)
     if not slides:
         raise Refused(ServiceReason.SLIDE_NOT_FOUND, _not_found(given, fitting))
     chosen = _only_one(query, given, slides)
+    check_label(query, [h for h in there if h.series_uid == chosen and h.sop_class_uid == WHOLE_SLIDE_IMAGE])
     slide = [h for h in fitting if h.series_uid == chosen and h.sop_class_uid == WHOLE_SLIDE_IMAGE]
     return sorted({h.sop_instance_uid: h for h in slide}.values(), key=lambda h: h.sop_instance_uid)
 

@@ -7,6 +7,7 @@ import urllib3
 
 from server.archive.credentials import Anonymous, ClientCredentials, Credentials, Password, TokenFile
 from server.archive.dicomweb import DicomWebArchive
+from server.archive.orthanc import OrthancRest
 from server.archive.spool import Spool
 from server.archive.web import Web
 from server.site import DimseAddress, WebArchive
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 def web_archive(named: WebArchive, spool: Spool) -> DicomWebArchive:
     """Raises Refused SETTING_INVALID for certificates that can't be used."""
+    web = _web(named, named.url)
+    orthanc = OrthancRest(_web(named, named.orthanc_url)) if named.orthanc_url else None
+    return DicomWebArchive(named.name, web, spool, by_container=named.by_container, orthanc=orthanc)
+
+
+def _web(named: WebArchive, url: str) -> Web:
     context = _context(named)
-    web = Web(named.url, credentials=_credentials(named, context), timeout_s=named.timeout_s, context=context)
-    return DicomWebArchive(named.name, web, spool, by_container=named.by_container)
+    return Web(url, credentials=_credentials(named, context), timeout_s=named.timeout_s, context=context)
 
 
 def dimse_archive(named: DimseAddress, spool: Spool) -> "DimseArchive":

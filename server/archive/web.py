@@ -94,6 +94,21 @@ class Web:
         with self._asked(what, "POST", path, accept=DICOM_JSON, body=body, more=headers, keep=kept) as answer:
             return Answer(status=answer.status, body=self._bounded(what, answer, any_type=True))
 
+    def delete(self, what: str, path: str) -> int:
+        """The status of the answer, where it isn't a fault of the way. Raises as `rows`."""
+        keep = (200, 202, 204, 400, 404, 405, 410, 501)
+        with self._asked(what, "DELETE", path, accept="*/*", keep=keep) as answer:
+            return answer.status
+
+    def value(self, what: str, path: str, *, missing: Any = None) -> Any:
+        """Any JSON; `missing` where it isn't there. Raises as `rows`."""
+        with self._asked(what, "GET", path, accept="application/json") as answer:
+            body = b"" if answer.status in (404, 410) else self._bounded(what, answer)
+        try:
+            return json.loads(body) if body else missing
+        except (ValueError, RecursionError):
+            raise wrong(what, "is no JSON") from None
+
     @contextmanager
     def _asked(
         self,

@@ -48,7 +48,8 @@ def live(
 ) -> None:
     """Score the frames of FOLDER (PNG, JPEG), in the order of their names, each as it comes; a running score over them.
 
-    What frames share is counted once.
+    What frames share is counted once. A frame that can't be scored is said and passed over, and ends the command with
+    an error when the others are done.
     """
     assay = assay_of(marker, "--marker")
     profile = read_profile(profile_file) if profile_file else built_in(assay)
@@ -59,9 +60,16 @@ def live(
     running = Running(analyzer=assay.analyzer, criteria=profile.criteria, measures=assay.measures)
     if control is not None:
         check_control(control, expected, mpp, engine, running)
+    refused: list[Refused] = []
     for frame in frames(folder, follow=follow):
-        said = seen(frame, mpp, engine, assay, running)
+        try:
+            said = seen(frame, mpp, engine, assay, running)
+        except Refused as error:
+            refused.append(Refused(error.reason, f"{frame.name}: {error.message}"))
+            said = {"frame": frame.name, "refused": error.reason.value, "message": error.message}
         click.echo(json.dumps(said) if as_json else line(said))
+    if refused:
+        raise Refused(refused[0].reason, f"{len(refused)} frames not scored, the first {refused[0].message}")
     if running.fields == 0:
         raise Refused(Reason.NOT_A_SLIDE, f"{folder} holds no frame ({', '.join(FRAMES)})")
 
@@ -84,12 +92,9 @@ def frames(folder: Path, *, follow: bool) -> Iterator[Path]:
 
 
 def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running) -> dict[str, Any]:
-    """A frame's answer. Raises Refused naming the frame."""
+    """A frame's answer."""
     began = time.perf_counter()
-    try:
-        slide = open_slide(frame, engine.model.resolution, mpp=mpp)
-    except Refused as error:
-        raise Refused(error.reason, f"{frame.name}: {error.message}") from None
+    slide = open_slide(frame, engine.model.resolution, mpp=mpp)
     try:
         cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
         new = running.add_field(slide, cells)
@@ -109,6 +114,8 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
 
 
 def line(said: dict[str, Any]) -> str:
+    if "refused" in said:
+        return f"{said['frame']}   {said['refused']}: {said['message']}"
     first = said["scores"][0]
     value = first["category"] or value_text(None) if first["value"] is None else f"{first['value']:.1f}"
     return f"{said['frame']}   {said['new']} new cells   {said['fields']} fields   {first['display']} {value}"

@@ -11,6 +11,7 @@ COMMANDS = {
     "score": "server.cli.score:score",
     "inspect": "server.cli.inspect:inspect",
     "detect": "server.cli.detect:detect",
+    "he": "server.cli.he:he",
     "evaluate": "server.cli.evaluate:evaluate",
     "calibrate": "server.cli.calibrate:calibrate",
     "live": "server.cli.live:live",

@@ -20,7 +20,7 @@ RESULT_REJECTED = "RESULT_REJECTED"
 
 
 class EventKind(StrEnum):
-    """ACCEPTED, STARTED are of an order; PRELIMINARY to WITHDRAWN of a result; REFUSED, CANCELLED: there is none."""
+    """ACCEPTED, STARTED are of an order; PRELIMINARY to SUPERSEDED of a result; REFUSED, CANCELLED: there is none."""
 
     ACCEPTED = "ACCEPTED"
     STARTED = "STARTED"
@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     FINAL = "FINAL"
     CORRECTED = "CORRECTED"
     WITHDRAWN = "WITHDRAWN"  # a preliminary result that a pathologist rejected
+    SUPERSEDED = "SUPERSEDED"  # a result in whose place another was signed
     REFUSED = "REFUSED"
     CANCELLED = "CANCELLED"
 

@@ -12,10 +12,14 @@ ISSUER_MISSING, ID_MISSING = "PATIENT_ISSUER_MISSING", "PATIENT_ID_MISSING"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientRules:
-    """Of a laboratory. `issuers` are names of one authority, its own; what is `required` is refused, not warned of."""
+    """Of a laboratory. `issuers` are names of one authority, its own; what is `required` is refused, not warned of.
+
+    `labels`: what a slide's label says (Barcode Value, Label Text) must be of its specimen too.
+    """
 
     issuers: frozenset[str] = frozenset()
     required: bool = False
+    labels: bool = True
 
 
 def compared(patient: Patient, ids: Set[str], issuers: Set[str], rules: PatientRules) -> tuple[str, ...]:

@@ -26,13 +26,14 @@ class SlideQuery:
     """The slide that an order means: by what it is found, and what tells it from others that are found with it.
 
     `marker`, `specimen_id` empty: not told. `resolution` is what the slide is to be read for: what that doesn't need
-    may be left where it is; None: all of it is wanted.
+    may be left where it is; None: all of it is wanted. `labels`: what its label says is compared too.
     """
 
     slide: SlideReference
     marker: str = ""
     specimen_id: str = ""
     resolution: Resolution | None = None
+    labels: bool = False
 
 
 class SlideSource(Protocol):
@@ -63,6 +64,26 @@ class ObjectSink(Protocol):
 
     def ping(self) -> None:
         """Raises Failed ARCHIVE_UNREACHABLE where it doesn't answer within seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedObject:
+    """An object in an archive."""
+
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+
+
+class ObjectRemover(Protocol):
+    """Where DICOM objects can be deleted."""
+
+    def remove(self, named: NamedObject) -> None:
+        """Delete an object, and return once it is gone; one that isn't there is gone.
+
+        Raises as `ObjectSink.store`: OBJECT_REFUSED where nothing is ever deleted there.
+        """
         ...
 
 

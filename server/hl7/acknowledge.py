@@ -121,7 +121,7 @@ def _msh(header: Segment | None, kind: str, control_id: str, version: str, chars
 
 
 def _echo(header: Segment, field: int) -> str:
-    return composed(*header.repetitions(field)[0].components())
+    return composed(*header.first(field).components())
 
 
 def _msa(header: Segment | None, answer: Answer, level: str, version: str) -> str:

@@ -117,11 +117,11 @@ def cancellation_of(message: Message) -> Cancellation:
 
 
 def _lab(header: Segment) -> str:
-    return _required(_authority(header.repetitions(4)[0], 1), "MSH-4")
+    return _required(_authority(header.first(4), 1), "MSH-4")
 
 
 def _sender(header: Segment) -> Sender:
-    application, facility = (_authority(header.repetitions(field)[0], 1) for field in (3, 4))
+    application, facility = (_authority(header.first(field), 1) for field in (3, 4))
     return Sender(application=application, facility=facility)
 
 
@@ -159,7 +159,7 @@ def _identifier(pid: Segment) -> Field:
     """
     given = [f for f in pid.repetitions(3) if f.get()]
     records = [f for f in given if f.get(5) == "MR"]
-    return (records or given or [pid.repetitions(2)[0]])[0]
+    return (records or given or [pid.first(2)])[0]
 
 
 def _slide(message: Message) -> SlideReference:
@@ -197,7 +197,7 @@ def _processing_id(header: Segment) -> ProcessingId:
 
 def _placer_order_number(orc: Segment, obr: Segment | None) -> EntityIdentifier:
     """ORC-2, else OBR-2. Raises Refused FIELD_MISSING, MESSAGE_INVALID where they differ."""
-    found = [f for s in (orc, obr) if s is not None for f in s.repetitions(2)[:1] if f.get()]
+    found = [f for s in (orc, obr) if s is not None for f in (s.first(2),) if f.get()]
     if not found:
         raise _missing("ORC-2")
     numbers = [(*field.components(), "", "", "")[:4] for field in found]

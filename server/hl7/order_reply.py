@@ -77,7 +77,7 @@ def cancelled(control: str, asked: Cancellation, outcome: CancelOutcome) -> Orde
 def imaging_of(message: Message) -> tuple[str, ...]:
     """The message's IPC, its four identifiers in standard delimiters."""
     return tuple(
-        segment("IPC", *(composed(*ipc.repetitions(field)[0].components()) for field in range(1, 5)))
+        segment("IPC", *(composed(*ipc.first(field).components()) for field in range(1, 5)))
         for ipc in message.segments("IPC")
     )
 

@@ -18,7 +18,7 @@ from server.hl7.oru import (
     control_id,
     refusal_control_id,
 )
-from server.report.keep import SIGNED_FOLDER, digest_of, keep
+from server.report.keep import digest_of, keep, signed_folder
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class OruReporter:
         if status is Status.PRELIMINARY:
             return result.cells_file.with_name("oru.hl7")
         reasoned = f"-{digest_of(content)}" if status is Status.REJECTED else ""
-        return self._folder / event.order.id / SIGNED_FOLDER / f"{result.id}-{status}{reasoned}.hl7"
+        return signed_folder(self._folder, event.order) / f"{result.id}-{status}{reasoned}.hl7"
 
     def _refusal(self, event: Event) -> Artifact:
         """A worker that lost the order may say the same reason in other words."""

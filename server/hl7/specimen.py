@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import SlideReference, Specimen
-from server.hl7.er7 import Message, Segment
+from server.hl7.er7 import Message, Segment, check_length
 from server.hl7.structure import SEGMENTS_AT_MOST
 
 # OBX-3 of the observations that carry UIDs: DICOM PS3.16 Annex D.
@@ -81,7 +81,7 @@ def named_slide(message: Message) -> SlideReference:
 def _accession_number(message: Message) -> str:
     """SAC-2, else IPC-1; empty where several differ: it only helps to find what the other identifiers name."""
     for name, field in (("SAC", 2), ("IPC", 1)):
-        found = set(_values(message.segments(name), field)) - {""}
+        found = _values(message.segments(name), field) - {""}
         if found:
             return found.pop() if len(found) == 1 else ""
     return ""
@@ -118,14 +118,14 @@ def _identifier(spm: Segment | None) -> str:
 
 
 def _container(message: Message) -> str:
-    found = set(_values(message.segments("SAC"), 3)) - {""}
+    found = _values(message.segments("SAC"), 3) - {""}
     if len(found) > 1:
         raise Refused(ServiceReason.MESSAGE_INVALID, f"SAC-3 names {len(found)} containers: send one order a slide")
     return found.pop() if found else ""
 
 
-def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -> str:
-    found = set(values(message)) - {""}
+def _uid(message: Message, place: str, values: Callable[[Message], set[str]]) -> str:
+    found = values(message) - {""}
     if len(found) > 1:
         raise Refused(ServiceReason.MESSAGE_INVALID, f"{place} names {len(found)} UIDs: send one order a slide")
     uid = found.pop() if found else ""
@@ -134,7 +134,7 @@ def _uid(message: Message, place: str, values: Callable[[Message], list[str]]) -
     return uid
 
 
-def _observed(message: Message, code: tuple[str, str]) -> list[str]:
+def _observed(message: Message, code: tuple[str, str]) -> set[str]:
     found = [obx for obx in _possible(message, code[0]) if (obx.get(3), obx.get(3, 3)) == code]
     if any(obx.get(5) and obx.get(11).upper() in WITHDRAWN for obx in found):
         raise Refused(
@@ -150,9 +150,11 @@ def _possible(message: Message, code: str) -> list[Segment]:
         raise Refused(
             ServiceReason.MESSAGE_INVALID, f"more than {SEGMENTS_AT_MOST} OBX hold {code}: send one order a slide"
         )
+    check_length("OBX", (obx.line for obx in found))
     return found
 
 
-def _values(segments: list[Segment], field: int) -> list[str]:
+def _values(segments: list[Segment], field: int) -> set[str]:
     """Of all repetitions: of two, the second counts as much."""
-    return [repetition.get() for segment in segments for repetition in segment.repetitions(field)]
+    said = {repetition.text: repetition for segment in segments for repetition in segment.repetitions(field)}
+    return {repetition.get() for repetition in said.values()}

@@ -1,12 +1,12 @@
 """That a message holds one order and nothing besides: what can't be heeded is refused, never dropped in silence."""
 
 from server.domain.errors import Refused, ServiceReason
-from server.hl7.er7 import Message, Segment
+from server.hl7.er7 import Message, Segment, check_length
 
 EARLIER_RESULTS = frozenset({"RE", "PR", ""})
 """ORC-1 of what may follow a second PID (OML^O21's PRIOR_RESULT): it asks for nothing. HL7 table 0119."""
 
-READ_WHOLE, SEGMENTS_AT_MOST = ("ORC", "OBR", "SPM", "SAC", "IPC", "ZDS", "DSC"), 1000
+READ_WHOLE, SEGMENTS_AT_MOST = ("PID", "ORC", "TQ1", "OBR", "SPM", "SAC", "IPC", "ZDS", "DSC"), 1000
 """Segments of which each is looked at: a message of hundreds of thousands must not keep others waiting."""
 
 # HL7 tables 0038 (ORC-5) and 0123 (OBR-25): what a new order can't be.
@@ -30,6 +30,7 @@ def one_order(message: Message) -> Message:
     for name in READ_WHOLE:
         if message.count(name) > SEGMENTS_AT_MOST:
             raise _invalid(f"the message holds more than {SEGMENTS_AT_MOST} {name} segments: send one order a message")
+        check_length(name, message.named.get(name, ()))
     if message.count("MSH") > 1:
         raise _invalid("the frame holds more than one MSH: send each message in a frame of its own")
     if any(dsc.get(1) for dsc in message.segments("DSC")):

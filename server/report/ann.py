@@ -20,6 +20,7 @@ from pydicom import Dataset
 from inference.analyzers.analyzer import Analyzer, Group
 from inference.cells.file import columns_of, read_cells, row_groups
 from inference.cells.values import Cells
+from inference.contour import CONTOUR, rings_of
 from inference.outline import OUTLINE, RAYS, polygons
 from server.domain.result import Result
 from server.report import codes, identity
@@ -31,8 +32,26 @@ SERIES_NUMBER = 9102
 MOST_BYTES = 64 << 20
 """Of an object's shapes and measurements: what archives and the way to them take, and memory holds, without trouble."""
 
-Shapes = npt.NDArray[np.float32]
-"""(n, p, 2) columns and rows in pixels, or (n, p, 3) x, y, z in mm: p is 1 for points, the corners of polygons else."""
+Floats = npt.NDArray[np.float32]
+CONTOUR_CORNERS = 60
+"""Of a contour, a few more than there are on average."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shapes:
+    """n points or polygons: `corners` (m, 2) columns and rows in pixels, or (m, 3) x, y, z in mm, one shape's after
+    another's; `lengths` (n,), 1 of points.
+    """
+
+    corners: Floats
+    lengths: npt.NDArray[np.int64]
+
+    def taken(self, chosen: npt.NDArray[np.bool_]) -> "Shapes":
+        return Shapes(self.corners[np.repeat(chosen, self.lengths)], self.lengths[chosen])
+
+    @staticmethod
+    def joined(parts: "Sequence[Shapes]") -> "Shapes":
+        return Shapes(np.concatenate([p.corners for p in parts]), np.concatenate([p.lengths for p in parts]))
 
 
 class Coordinates(StrEnum):
@@ -91,7 +110,8 @@ def parts_of(result: Result, most_bytes: int) -> list[Part]:
 
 def _bytes_of_one(result: Result) -> int:
     """Of a cell, as it is written: its place or its corners, and three measurements at most."""
-    corners = RAYS if OUTLINE in columns_of(result.cells_file) else 1
+    columns = columns_of(result.cells_file)
+    corners = RAYS if OUTLINE in columns else CONTOUR_CORNERS if CONTOUR in columns else 1
     return 4 * (2 * corners + (1 if corners == 1 else 4))
 
 
@@ -150,18 +170,27 @@ def _gathered(
         for place, columns in enumerate(gathered):
             chosen = group_of == place
             if chosen.any():
-                columns.add(shapes[chosen], {what: values[chosen] for what, values in measured.items()})
+                columns.add(shapes.taken(chosen), {what: values[chosen] for what, values in measured.items()})
     return gathered
 
 
 def _shapes(cells: Cells, slide: SlideGeometry, coordinates: Coordinates) -> Shapes:
-    corners = np.stack([cells.x, cells.y], axis=1)[:, None]
-    if OUTLINE in cells.columns:
-        corners = polygons(cells[OUTLINE], cells.x, cells.y, mpp=slide.spacing[1] * 1000)
+    corners, lengths = _corners(cells, mpp=slide.spacing[1] * 1000)
     if coordinates is Coordinates.PIXELS:
-        return (corners + 0.5).astype(np.float32)
-    x, y = corners.reshape(-1, 2).T
-    return slide.to_slide(x, y).astype(np.float32).reshape(*corners.shape[:2], -1)
+        return Shapes((corners + 0.5).astype(np.float32), lengths)
+    x, y = corners.T
+    return Shapes(slide.to_slide(x, y).astype(np.float32), lengths)
+
+
+def _corners(cells: Cells, *, mpp: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """(m, 2) in px, the first pixel's centre being 0, and how many of them each cell has."""
+    if CONTOUR in cells.columns:
+        rings = rings_of(cells[CONTOUR], cells.x, cells.y, mpp=mpp)
+        return rings.corners, rings.lengths
+    if OUTLINE in cells.columns:
+        found = polygons(cells[OUTLINE], cells.x, cells.y, mpp=mpp)
+        return found.reshape(-1, 2), np.full(len(cells), found.shape[1])
+    return np.stack([cells.x, cells.y], axis=1), np.ones(len(cells), np.int64)
 
 
 def _measured(cells: Cells, confidence: bool) -> dict[Code, npt.NDArray[np.float32]]:
@@ -169,14 +198,15 @@ def _measured(cells: Cells, confidence: bool) -> dict[Code, npt.NDArray[np.float
     measured: dict[Code, npt.NDArray[np.float32]] = {}
     if confidence:
         measured[codes.DETECTION_CONFIDENCE] = cells["confidence"]
-    if OUTLINE in cells.columns:
+    if {OUTLINE, CONTOUR} & set(cells.columns):
         measured[codes.AREA] = cells["area_um2"]
+    if OUTLINE in cells.columns:
         measured[codes.OUTLINED_DENSITY] = (cells["nucleus_od_centi"] / 100).astype(np.float32)
     return measured
 
 
 def _group(result: Result, number: int, of: Group, columns: _Columns, part: Part) -> AnnotationGroup:
-    analyzer, shapes = result.assay.analyzer, np.concatenate(columns.shapes)
+    analyzer, shapes = result.assay.analyzer, Shapes.joined(columns.shapes)
     group = AnnotationGroup(
         number=number,
         uid=derived_uid(result.id, part_of(f"ANN/{of.name}", part.number)),
@@ -185,8 +215,8 @@ def _group(result: Result, number: int, of: Group, columns: _Columns, part: Part
         annotated_property_category=concept(codes.ANATOMICAL_STRUCTURE),
         annotated_property_type=concept(codes.structure_of(analyzer)),
         primary_anatomic_structures=[concept(codes.region_of(analyzer, of.region))],
-        graphic_type="POINT" if shapes.shape[1] == 1 else "POLYGON",
-        graphic_data=[shapes[0]],
+        graphic_type="POINT" if shapes.lengths.max() == 1 else "POLYGON",
+        graphic_data=[shapes.corners[: shapes.lengths[0]]],
         algorithm_type="AUTOMATIC",
         algorithm_identification=identity.algorithm_sequence(result),
         display_color=CIELabColor.from_rgb(*of.colour),
@@ -200,13 +230,13 @@ def _filled(
     """Put all shapes where the first stands: highdicom's constructor visits each in Python, seconds and gigabytes a
     million.
     """
-    n, corners, dimensions = shapes.shape
-    group.NumberOfAnnotations = n
-    if dimensions == 3:
-        group.CommonZCoordinateValue = float(shapes[0, 0, 2])  # a slide is flat: every cell has the plane's z
-    group.PointCoordinatesData = shapes[:, :, :2].tobytes()
-    if corners > 1:
-        group.LongPrimitivePointIndexList = (np.arange(n, dtype=np.uint32) * corners * 2 + 1).tobytes()
+    group.NumberOfAnnotations = len(shapes.lengths)
+    if shapes.corners.shape[1] == 3:
+        group.CommonZCoordinateValue = float(shapes.corners[0, 2])  # a slide is flat: every cell has the plane's z
+    group.PointCoordinatesData = shapes.corners[:, :2].tobytes()
+    if shapes.lengths.max() > 1:
+        first = np.cumsum(shapes.lengths) - shapes.lengths
+        group.LongPrimitivePointIndexList = (first * 2 + 1).astype(np.uint32).tobytes()
     if measured:
         group.MeasurementsSequence = [
             Measurements(name=concept(what), values=values, unit=concept(what.unit or codes.ONE))

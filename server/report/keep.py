@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +10,18 @@ from pydicom import Dataset
 
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, ServiceReason
+from server.domain.order import Order
 from server.domain.result import Result
 from server.report.identity import write
 
 SIGNED_FOLDER = "signed"
 """In an order's folder: what pathologists signed."""
 DIGEST_LENGTH = 12
+
+
+def signed_folder(folder: Path, order: Order) -> Path:
+    """Of an order, in the folder of results' files."""
+    return folder / order.id / SIGNED_FOLDER
 
 
 def digest_of(content: bytes) -> str:
@@ -54,20 +60,23 @@ def file_name(kind: ArtifactKind, part: int = 1) -> str:
     return f"{kind.value.lower()}.dcm" if part == 1 else f"{kind.value.lower()}-{part}.dcm"
 
 
-def keep_parts_beside_cells(kind: ArtifactKind, result: Result, reports: Iterable[Dataset]) -> Artifact | None:
-    """Each as it comes, so that one at a time is held; None where there is none. Raises Failed OUTPUT_NOT_WRITABLE."""
-    kept = [keep_beside_cells(kind, result, report, part) for part, report in enumerate(reports, start=1)]
-    files = [artifact for artifact in kept if artifact is not None]
+def keep_parts(kind: ArtifactKind, place: Callable[[int], Path], reports: Iterable[Dataset]) -> Artifact | None:
+    """Each where its number, from 1, says, as it comes: one at a time is held. None where there is none.
+
+    Raises Failed OUTPUT_NOT_WRITABLE.
+    """
+    files = [_kept(kind, place(part), report) for part, report in enumerate(reports, start=1)]
     return replace(files[0], more=tuple(files[1:])) if files else None
 
 
-def keep_beside_cells(kind: ArtifactKind, result: Result, report: Dataset | None, part: int = 1) -> Artifact | None:
+def keep_beside_cells(kind: ArtifactKind, result: Result, report: Dataset | None) -> Artifact | None:
     """A DICOM report of what a worker found, where the cells' file lies; None where there is no report.
 
     Raises Failed OUTPUT_NOT_WRITABLE.
     """
-    if report is None:
-        return None
-    path = beside_cells(result, kind, part)
+    return None if report is None else _kept(kind, beside_cells(result, kind), report)
+
+
+def _kept(kind: ArtifactKind, path: Path, report: Dataset) -> Artifact:
     write(report, path)
     return Artifact(kind=kind, path=path, identifier=str(report.SOPInstanceUID))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydicom import Dataset
 
@@ -9,30 +10,45 @@ from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report.ann import ann_parts
-from server.report.keep import keep_parts_beside_cells
+from server.report.keep import beside_cells, file_name, keep_parts, signed_folder
 from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import kept_source
 from server.report.sr import SrReporter
 
-__all__ = ["ANN_REPORTER", "MAP_REPORTER", "SEG_REPORTER", "CellsReporter", "SrReporter"]
+__all__ = ["CellsReporter", "SrReporter", "ann_reporter", "map_reporter", "seg_reporter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellsReporter:
-    """Of the cells, once, when they are found: `make` builds its objects of a result and its slide's header."""
+    """Of the cells, once: when they are found, or when a result that was scored anew is signed.
+
+    `make` builds its objects of a result and its slide's header; `folder` holds the results' files.
+    """
 
     kind: ArtifactKind
     make: Callable[[Result, list[Dataset]], Iterable[Dataset]]
-    events: frozenset[EventKind] = frozenset({EventKind.PRELIMINARY})
+    folder: Path
+    events: frozenset[EventKind] = frozenset({EventKind.PRELIMINARY, EventKind.FINAL, EventKind.CORRECTED})
 
     def build(self, event: Event) -> Artifact | None:
-        """None where there is no cell, or the slide's header wasn't kept. Raises as SrReporter."""
+        """None where there is no cell, they were sent before, or the slide's header wasn't kept. Raises as
+        SrReporter.
+        """
         result = event.result
-        header = kept_source(result) if result is not None and event.kind in self.events else []
-        if result is None or not header:
+        if result is None or event.kind not in self.events:
             return None
-        return keep_parts_beside_cells(self.kind, result, self.make(result, header))
+        anew = result.predecessor is not None
+        header = kept_source(result) if anew is not (event.kind is EventKind.PRELIMINARY) else []
+        return keep_parts(self.kind, self._place(event, result), self.make(result, header)) if header else None
+
+    def _place(self, event: Event, result: Result) -> Callable[[int], Path]:
+        """Of a part: beside the cells, which one that was scored anew has where its predecessor has them."""
+        if result.predecessor is None:
+            return lambda part: beside_cells(result, self.kind, part)
+        folder = signed_folder(self.folder, event.order)
+        folder.mkdir(parents=True, exist_ok=True)
+        return lambda part: folder / f"{result.id}-{file_name(self.kind, part)}"
 
 
 def one(report: Dataset | None) -> Iterable[Dataset]:
@@ -40,9 +56,16 @@ def one(report: Dataset | None) -> Iterable[Dataset]:
     return () if report is None else (report,)
 
 
-ANN_REPORTER = CellsReporter(kind=ArtifactKind.ANN, make=ann_parts)
-"""Every cell as an annotation."""
-SEG_REPORTER = CellsReporter(kind=ArtifactKind.SEG, make=lambda result, source: one(build_seg(result, source)))
-"""The map at low power."""
-MAP_REPORTER = CellsReporter(kind=ArtifactKind.MAP, make=lambda result, source: one(build_map(result, source)))
-"""The score over the slide, at low power."""
+def ann_reporter(folder: Path) -> CellsReporter:
+    """Every cell as an annotation."""
+    return CellsReporter(kind=ArtifactKind.ANN, make=ann_parts, folder=folder)
+
+
+def seg_reporter(folder: Path) -> CellsReporter:
+    """The map at low power."""
+    return CellsReporter(kind=ArtifactKind.SEG, make=lambda r, source: one(build_seg(r, source)), folder=folder)
+
+
+def map_reporter(folder: Path) -> CellsReporter:
+    """The score over the slide, at low power."""
+    return CellsReporter(kind=ArtifactKind.MAP, make=lambda r, source: one(build_map(r, source)), folder=folder)

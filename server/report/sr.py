@@ -23,7 +23,7 @@ from server.domain.result import Result, ResultId
 from server.report import codes, identity
 from server.report.control_text import control_notes, is_said
 from server.report.identity import concept, derived_uid
-from server.report.keep import SIGNED_FOLDER, digest_of, keep, keep_beside_cells
+from server.report.keep import digest_of, keep, keep_beside_cells, signed_folder
 from server.report.quantities import Quantity, notes_of, quantities, regions
 from server.report.source import check_same_specimen, images_of, kept_source, main_image
 
@@ -116,7 +116,7 @@ class SrReporter:
             return keep_beside_cells(self.kind, result, report)
         content = _bytes_of(report)
         name = f"{result.id}-{event.kind}-{digest_of(content)}.dcm"  # another signer or time is another document
-        path = self._folder / event.order.id / SIGNED_FOLDER / name
+        path = signed_folder(self._folder, event.order) / name
         keep(path, content)
         return Artifact(kind=self.kind, path=path, identifier=str(report.SOPInstanceUID))
 

@@ -57,6 +57,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.TILES_UNREADABLE: Advice(_STATE, "scan or export the slide again"),
     _R.PROFILE_INVALID: Advice(_INVALID, "give criteria that the stain is scored by, each number in its range"),
     _R.NOT_MEMBRANE: Advice(_STATE, "check which slide was ordered: a membrane stain is needed"),
+    _R.NOT_HE: Advice(_STATE, "check which slide was ordered: one stained with haematoxylin and eosin is needed"),
     _R.NOT_NUCLEAR: Advice(_STATE, "check which slide was ordered: a nuclear stain is needed"),
     _R.TOO_FEW_CELLS: Advice(_STATE, "name a region with more tumour, or order another slide"),
     _R.CYTOPLASMIC_BLUSH: Advice(_STATE, "have the slide stained again: the cytoplasm is stained too"),

@@ -102,7 +102,9 @@ def _make(path: Path, cells_file: Path, analyzer: Analyzer, criteria: Criteria) 
         for key, n in zip(keys.tolist(), numbers.tolist(), strict=True):
             counts[key >> 32, key & 0xFFFFFFFF] = counts.get((key >> 32, key & 0xFFFFFFFF), 0) + n
     columns = [("x", "<f4"), ("y", "<f4"), ("row", "<u4"), ("group", "|u1")]
-    columns += [(c.name, np.dtype(c.dtype).newbyteorder("<").str) for c in schema.columns if c.name != CONFIDENCE]
+    columns += [
+        (c.name, np.dtype(c.dtype).newbyteorder("<").str) for c in schema.columns if c.scalar and c.name != CONFIDENCE
+    ]
     squares, begin = [], 0
     for row, column in sorted(counts):
         squares.append((column, row, begin, counts[row, column]))

@@ -113,7 +113,7 @@ def cells_csv(_: Caller, view: ResultView, path: Path) -> None:
     """Places in px of the largest level, the first pixel's centre being 0; then what is kept of each cell."""
     result = view.result
     analyzer, criteria = result.assay.analyzer, result.profile.criteria
-    names = [column.name for column in analyzer.schema.columns if column.width == 1]
+    names = [column.name for column in analyzer.schema.columns if column.scalar]
     with path.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["x_px", "y_px", *names, "class"])

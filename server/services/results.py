@@ -127,8 +127,10 @@ class ResultService:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
         _check_drawn(view.result)
-        signing = Signing(by=actor.subject, at=self._now(), replaces_result=self._first(actor, view).result.id)
-        return self._results.record(actor, [entry], self._signed(actor, view, ResultState.FINAL, signing))
+        first = self._first(actor, view)
+        signing = Signing(by=actor.subject, at=self._now(), replaces_result=first.result.id)
+        deliveries = self._signed(actor, view, ResultState.FINAL, signing, instead_of=first.result)
+        return self._results.record(actor, [entry], deliveries)
 
     def reject(self, actor: Caller, result_id: ResultId, reason: str, etag: str) -> ResultView:
         """The LIS hears of it where it was sent that result, as preliminary, and no signed one of the order since."""
@@ -159,10 +161,16 @@ class ResultService:
             replaces_event=SIGNED_EVENTS[former.state],
             replaces_by=former.signed_by,
         )
-        return self._results.record(actor, entries, self._signed(actor, latter, ResultState.CORRECTED, signing))
+        deliveries = self._signed(actor, latter, ResultState.CORRECTED, signing, instead_of=former.result)
+        return self._results.record(actor, entries, deliveries)
 
-    def _signed(self, actor: Caller, view: ResultView, state: ResultState, signing: Signing) -> Sequence[Delivery]:
-        """Nothing for a result without an order. Raises Refused RESULT_STATE where its score is withheld."""
+    def _signed(
+        self, actor: Caller, view: ResultView, state: ResultState, signing: Signing, *, instead_of: Result
+    ) -> Sequence[Delivery]:
+        """What tells of it, then that another isn't to be used any more; nothing for a result without an order.
+
+        Raises Refused RESULT_STATE where its score is withheld.
+        """
         check_result_transition(view.state, state)
         if view.result.control.withheld:
             message = f"its score is withheld ({view.result.control.withheld}): there is nothing to sign; reject it"
@@ -171,7 +179,11 @@ class ResultService:
         if order is None:
             return ()
         event = Event(kind=SIGNED_EVENTS[state], order=order, result=view.result, signing=signing)
-        return self._reporting.report(event).deliveries
+        deliveries = self._reporting.report(event).deliveries
+        if instead_of.id == view.result.id:
+            return deliveries
+        superseded = Event(kind=EventKind.SUPERSEDED, order=order, result=instead_of)
+        return (*deliveries, *self._reporting.report(superseded).deliveries)
 
     def _withdrawal(self, actor: Caller, view: ResultView, reason: str) -> Sequence[Delivery]:
         """Of a result that a worker reported; one that was scored anew nobody was sent until it is signed."""

@@ -61,6 +61,8 @@ class InstanceHeader:
     spacing_um: tuple[float, float] | None = None
     acquired: str = ""
     """Date and time of the scan as DICOM writes them; empty where the file doesn't say."""
+    label_text: str = ""
+    barcode: str = ""
 
     @property
     def is_volume(self) -> bool:
@@ -93,9 +95,11 @@ _WANTED: list[BaseTag | int] = [
         "InConcatenationTotalNumber",
         "ConcatenationFrameOffsetNumber",
         "SpecimenLabelInImage",
+        "LabelText",
+        "BarcodeValue",
     )
 ]
-_LAST_WANTED = 0x00480010  # Specimen Label in Image; elements come in the order of their tags (PS3.5, 7.1)
+_LAST_WANTED = 0x22000005  # Barcode Value; elements come in the order of their tags (PS3.5, 7.1)
 
 
 def is_dicom(path: Path) -> bool:
@@ -169,6 +173,8 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         size=_size(dataset),
         spacing_um=spacing_um(dataset),
         acquired=str(dataset.get("AcquisitionDateTime") or ""),
+        label_text=str(dataset.get("LabelText") or "").strip(),
+        barcode=str(dataset.get("BarcodeValue") or "").strip(),
     )
 
 

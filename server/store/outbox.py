@@ -40,6 +40,8 @@ from server.store.tables import outbox
 Deliver = Callable[[Delivery], None]
 """Sends one thing and returns once it is taken. Raises Failed, retryable or not."""
 
+DELIVERED = "delivered"
+"""The event of the log that says what was taken: `reconcile` reads it after a restore."""
 CHUNK = 1 << 18
 HANGS_S = 600
 """After which a sender is taken for hung, as on a network folder that is gone."""
@@ -50,6 +52,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
     id: int
+    order_id: str | None
     channel: Channel
     token: str
     attempts: int
@@ -212,7 +215,8 @@ class PostgresOutbox:
         if self._answering.answered(taken.channel, taken.id):
             self._hurry(taken.delivery.destination)
         metrics.DELIVERIES.labels(taken.delivery.destination, taken.delivery.kind, DeliveryState.SENT).inc()
-        log.info("delivered", kind=taken.delivery.kind, destination=taken.delivery.destination, attempts=taken.attempts)
+        sent = {"order": taken.order_id, "destination": taken.delivery.destination, "kind": taken.delivery.kind}
+        log.info(DELIVERED, **sent, message=taken.delivery.message_id, attempts=taken.attempts)
         return True
 
     def _send_unchanged(self, taken: _Taken) -> None:
@@ -325,7 +329,10 @@ def _taken(row: RowMapping, token: str) -> _Taken:
     )
     counts = {"attempts": row["attempts"], "errors": row["errors"]}
     channel = Channel(destination=row["destination"], lab=row["lab"])
-    return _Taken(id=row["id"], channel=channel, token=token, sha256=row["sha256"], delivery=delivery, **counts)
+    order_id = None if row["order_id"] is None else str(row["order_id"])
+    return _Taken(
+        id=row["id"], order_id=order_id, channel=channel, token=token, sha256=row["sha256"], delivery=delivery, **counts
+    )
 
 
 _ALONE = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:channel, 8))")

@@ -6,13 +6,14 @@ python -m tests.benchmarks.annotations [--cells 1000000] [--outlines]
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from inference.cells.file import CellWriter
 from inference.outline import OUTLINE
 from server.domain.artifact import ArtifactKind
 from server.report.ann import ann_parts
-from server.report.keep import keep_parts_beside_cells
+from server.report.keep import beside_cells, keep_parts
 from tests.benchmarks.measure import peak_mb, report
 from tests.made import MPP, made_header, made_nuclei, made_result, with_outlines
 
@@ -27,8 +28,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         result = made_result(Path(name), n=10, outlines=args.outlines)
         filled(result.cells_file, args.cells, outlines=args.outlines)
+        place = partial(beside_cells, result, ArtifactKind.ANN)
         before, begun = peak_mb(), time.perf_counter()
-        kept = keep_parts_beside_cells(ArtifactKind.ANN, result, ann_parts(result, [made_header()]))
+        kept = keep_parts(ArtifactKind.ANN, place, ann_parts(result, [made_header()]))
         took_s = time.perf_counter() - begun
         assert kept is not None
         mb = sum(file.path.stat().st_size for file in kept.files) / 1e6

@@ -5,7 +5,7 @@ its own.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ from inference.geometry import Region, Size
 from inference.slide import Rgb
 from server.archive.dicomweb import DicomWebArchive
 from server.archive.folder import FolderArchive
+from server.archive.removing import Deleting
 from server.archive.several import SeveralArchives
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
-from server.domain.ports import ObjectSink, SlideQuery, SlideSource
+from server.domain.ports import NamedObject, ObjectSink, SlideQuery, SlideSource
+from server.slides.dicom_header import read_instance_header
 from tests.fake_pacs import FakePacs, fake_pacs
 from tests.opened import open_slide
 from tests.orthanc import Orthanc, free_port, orthanc
@@ -118,7 +120,7 @@ def nobody_there(folder: Path) -> DicomWebArchive:
 class Sink:
     """A sink, and every object that it has."""
 
-    sink: ObjectSink
+    sink: Deleting
     kept: Callable[[], list[bytes]]
 
 
@@ -127,7 +129,7 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
     if request.param == "dicomweb":
         server: Orthanc = request.getfixturevalue("empty_pacs")
         server.empty()
-        return Sink(server.archive(tmp_path), server.kept)
+        return Sink(server.archive(tmp_path, orthanc_url=server.root), server.kept)
     if request.param == "fake dicomweb":
         fake: FakePacs = request.getfixturevalue("fake")
         fake.folder = tmp_path / "fake"
@@ -211,6 +213,30 @@ def test_what_is_stored_is_kept_once_and_to_the_byte(sink: Sink, slides: Path) -
     assert sink.kept() == sorted(path.read_bytes() for path in objects)
 
 
+def test_what_is_removed_is_gone_and_what_is_gone_is_removed(sink: Sink, slides: Path) -> None:
+    objects = sorted(slides.rglob("*.dcm"))
+    sink.sink.store(objects)
+    header = read_instance_header(objects[0])
+    named = NamedObject(
+        study_uid=header.study_uid, series_uid=header.series_uid, sop_instance_uid=header.sop_instance_uid
+    )
+    for _ in range(2):
+        sink.sink.remove(named)
+        assert sorted(sink.kept()) == sorted(path.read_bytes() for path in objects[1:])
+
+
+def test_an_archive_that_deletes_nothing_by_dicomweb_says_so(empty_pacs: Orthanc, slides: Path, tmp_path: Path) -> None:
+    path = min(slides.rglob("*.dcm"))
+    archive, header = empty_pacs.archive(tmp_path), read_instance_header(path)
+    archive.store([path])
+    named = NamedObject(
+        study_uid=header.study_uid, series_uid=header.series_uid, sop_instance_uid=header.sop_instance_uid
+    )
+    with pytest.raises(Failed) as raised:
+        archive.remove(named)
+    assert (raised.value.reason, raised.value.retryable) == ("OBJECT_REFUSED", False)
+
+
 def test_nothing_to_store_is_no_error(sink: Sink) -> None:
     sink.sink.store([])
     sink.sink.ping()
@@ -224,3 +250,23 @@ def test_a_sink_that_is_away_says_so_and_is_tried_again(kind: str, slides: Path,
         with pytest.raises(Failed) as failed:
             ask()
         assert (failed.value.reason, failed.value.retryable) == (ServiceReason.ARCHIVE_UNREACHABLE, True)
+
+
+@pytest.mark.parametrize("kind", ["folder", "dicomweb"])
+def test_a_barcode_of_another_slide_is_refused(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    identity = SlideIdentity(key="archive/label")
+    (path,) = write_dicom_slide(tmp_path / "made", JpegFrames(Grey()), mpp=0.5, identity=identity, levels=1)
+    level = dcmread(path)
+    level.BarcodeValue = "ANOTHER-1"
+    level.save_as(path)
+    if kind == "folder":
+        archive: SlideSource = FolderArchive(tmp_path / "made")
+    else:
+        pacs: Orthanc = request.getfixturevalue("empty_pacs")
+        pacs.empty()
+        pacs.add(path)
+        archive = pacs.archive(tmp_path)
+    with pytest.raises(Refused) as refused:
+        archive.fetch(replace(of(identity), labels=True), tmp_path / "spool")
+    assert refused.value.reason == ServiceReason.SPECIMEN_MISMATCH
+    archive.fetch(of(identity), tmp_path / "spool")

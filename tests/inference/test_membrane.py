@@ -2,12 +2,21 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from inference.analyze import Options, analyze
 from inference.analyzers.her2 import CLASSES
-from inference.analyzers.membrane import GROUPS, MEMBRANE, NOT_VALIDATED, RESOLUTION_LOW, SCHEMA
+from inference.analyzers.membrane import (
+    GROUPS,
+    MEMBRANE,
+    NOT_VALIDATED,
+    RESOLUTION_LOW,
+    SCHEMA,
+    cells_of_measured,
+)
+from inference.analyzers.membrane_cells import measured_cells
 from inference.analyzers.membrane_contour import RAYS, Polar, contours, middles, sampled, smoothed
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.area import Area
@@ -218,3 +227,26 @@ def test_strong_membranes_are_known_whatever_the_scanner(seed: int) -> None:
     corners = [(x, y) for y in (0, last) for x in (0, last)]
     said = [pattern_of(np.ascontiguousarray(whole[y : y + 512, x : x + 512]), 0.5) for x, y in corners]
     assert most(said) is Pattern.MEMBRANE
+
+
+@pytest.mark.parametrize("stained", [0.0, 0.3])
+@pytest.mark.parametrize("side", [64, 192, 256])
+def test_a_tile_without_nuclei_holds_no_cells(side: int, stained: float) -> None:
+    """Glass, fat, a field of pale stroma: with brown in it or without."""
+    blank, brown = np.zeros((side, side), np.float32), np.full((side, side), stained, np.float32)
+    brown[: side // 2] = 0
+    assert len(cells_of_measured(measured_cells(blank, brown, 0.5))) == 0
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_tile_of_a_nucleus_or_two_is_measured(n: int) -> None:
+    """Fewer than the neighbours that bound a cell elsewhere."""
+    blue, brown = np.zeros((512, 512), np.float32), np.zeros((512, 512), np.float32)
+    for i in range(n):
+        cv2.circle(blue, (200 + 60 * i, 256), 8, 0.5, -1)
+        cv2.circle(brown, (200 + 60 * i, 256), 16, 0.5, 2)
+    blue, brown = (np.asarray(cv2.GaussianBlur(plane, (0, 0), 1), np.float32) for plane in (blue, brown))
+    found = cells_of_measured(measured_cells(blue, brown, 0.5))
+    assert len(found) == n
+    assert found["tumour"].all()
+    assert (found["completeness_05"] > 85).all()

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import sqlalchemy as sa
 
 from server.bootstrap import bootstrap
 from server.domain.artifact import ArtifactKind
@@ -24,7 +23,7 @@ from server.store.database import connect, transaction
 from server.store.migrate import migrate, revert
 from server.store.store import PostgresStore
 from tests.conftest import execute
-from tests.integration.processes import ROOT, OwnPostgres, hospital_postgres, program
+from tests.integration.processes import OwnPostgres, hospital_postgres, program
 from tests.server.store.invented import request, result
 
 pytestmark = pytest.mark.postgres
@@ -76,23 +75,6 @@ def test_s5_start_up_takes_the_services_accounts_and_refuses_the_one_that_migrat
             service.store.due()
     with pytest.raises(Exception, match="the owner of the tables"):
         bootstrap(settings("chromogen_migrate"))
-
-
-def test_the_query_that_kubernetes_scales_by_counts_and_sees_nothing_else(database: OwnPostgres) -> None:
-    yaml = pytest.importorskip("yaml", reason="pip install PyYAML")
-    manifests = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "scaling.yaml").read_text())
-    (work,) = (m for m in manifests if m["kind"] == "ScaledObject" and m["metadata"]["name"] == "work")
-    query = work["spec"]["triggers"][0]["metadata"]["query"]
-    serve, scaler = connect(database.url_as("chromogen_serve")), connect(database.url_as("chromogen_scaler"))
-    with scaler.connect() as connection:
-        before = connection.exec_driver_sql(query).scalar_one()
-    PostgresStore(serve).accept(request("due"))
-    with scaler.connect() as connection:
-        assert connection.exec_driver_sql(query).scalar_one() == before + 1
-        with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
-            connection.exec_driver_sql("SELECT patient FROM orders")
-    serve.dispose()
-    scaler.dispose()
 
 
 def test_a_backup_is_restored_with_its_fences_its_audit_and_its_due_orders(

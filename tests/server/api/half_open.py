@@ -21,19 +21,12 @@ class HalfOpen:
         context.set_alpn_protocols(["h2"])
         raw = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._socket = context.wrap_socket(raw, server_hostname="localhost")
-        self._socket.sendall(PREFACE + _frame(SETTINGS, 0, 0, b""))
+        self._socket.sendall(OPENING)
         self._stream = 1
 
     def begin(self, method: str, *, token: str | None = None, data: bytes = b"") -> None:
         """Headers, and this much of the body; the stream stays open."""
-        headers = [(":method", "POST"), (":scheme", "https"), (":path", method), (":authority", "localhost")]
-        headers += [("te", "trailers"), ("content-type", "application/grpc")]
-        if token is not None:
-            headers.append(("authorization", f"Bearer {token}"))
-        block = b"".join(_literal(name, value) for name, value in headers)
-        self.send(_frame(HEADERS, END_HEADERS, self._stream, block))
-        if data:
-            self.send(_frame(DATA, 0, self._stream, data))
+        self.send(call_begun(self._stream, method, token=token, data=data))
         self._stream += 2
 
     def send(self, data: bytes) -> None:
@@ -82,6 +75,18 @@ def half_open(
         yield made
 
 
+def call_begun(
+    stream: int, method: str, *, token: str | None = None, data: bytes = b"", scheme: str = "https"
+) -> bytes:
+    """What a client sends of a call on a stream (odd, ascending) of a connection that `OPENING` began."""
+    headers = [(":method", "POST"), (":scheme", scheme), (":path", method), (":authority", "localhost")]
+    headers += [("te", "trailers"), ("content-type", "application/grpc")]
+    if token is not None:
+        headers.append(("authorization", f"Bearer {token}"))
+    begun = _frame(HEADERS, END_HEADERS, stream, b"".join(_literal(name, value) for name, value in headers))
+    return begun + _frame(DATA, 0, stream, data) if data else begun
+
+
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
@@ -99,3 +104,7 @@ def _text(value: str) -> bytes:
         coded.append(rest % 128 + 128)
         rest //= 128
     return bytes([*coded, rest]) + data
+
+
+OPENING = PREFACE + _frame(SETTINGS, 0, 0, b"")
+"""Of every connection."""

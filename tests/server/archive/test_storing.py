@@ -1,4 +1,4 @@
-"""What an archive may say to an object that is stored, and what becomes of the delivery."""
+"""What an archive may say to an object that is stored or deleted, and what becomes of the delivery."""
 
 import json
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.errors import Failed
+from server.domain.ports import NamedObject
 from tests.contract.test_archive_ports import Grey
 from tests.fake_pacs import FakePacs, Handler, fake_pacs
 
@@ -80,3 +81,25 @@ def test_what_is_there_afterwards_is_delivered_however_it_was_answered(
     pacs.fault = fault
     archive.store([made])
     assert pacs.kept() == [made.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(405, "OBJECT_REFUSED"), (501, "OBJECT_REFUSED"), (403, "ARCHIVE_DENIED"), (200, "ARCHIVE_ANSWER")],
+)
+def test_what_can_t_be_deleted_or_is_still_there_is_told(
+    pacs: FakePacs, made: Path, tmp_path: Path, status: int, reason: str
+) -> None:
+    archive = pacs.archive(tmp_path)
+    archive.store([made])
+
+    def fault(handler: Handler) -> bool:
+        if handler.command == "DELETE":
+            handler.answer(status, b"", "text/plain")
+        return handler.command == "DELETE"
+
+    pacs.fault = fault
+    named = NamedObject(study_uid=ONE.study_uid, series_uid=ONE.series_uid, sop_instance_uid=UID)
+    with pytest.raises(Failed) as raised:
+        archive.remove(named)
+    assert raised.value.reason == reason

@@ -18,6 +18,12 @@ HEAD = """\
 COMPOSE = """
 # Of deploy/compose.yaml alone, in a file .env beside it: Orthanc's users, a JSON object of names and passwords.
 # ORTHANC_USERS=
+#
+# And images by their digests, name@sha256:... (docs/operations.md); empty: by the tag in that file.
+# POSTGRES_IMAGE=
+# ORTHANC_IMAGE=
+# TRITON_IMAGE=
+# PYTHON_IMAGE=
 """
 
 

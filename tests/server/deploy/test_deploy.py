@@ -1,6 +1,8 @@
 """What is in deploy/, as far as no cluster allows: schemas, and what must hold of every container."""
 
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from inference.engines.triton_repository import check
 from server.settings import Lis, variables
+from server.store.database import POOL
 from tests.server.deploy.environment_example import EXAMPLE, example
 
 yaml = pytest.importorskip("yaml", reason="pip install PyYAML")
@@ -120,22 +124,85 @@ def test_no_container_runs_as_root_writes_to_its_root_or_grows_without_bound(one
         assert {m["name"] for m in container["volumeMounts"]} <= {v["name"] for v in pod["volumes"]}
 
 
+def policies() -> dict[str, Object]:
+    return {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
+
+
+def selects(policy: Object, name: str) -> bool:
+    """Does it hold for this workload's pods? Of matchExpressions we use `In` alone."""
+    selector = policy["podSelector"]
+    named_so = selector.get("matchLabels", {"app.kubernetes.io/name": name}) == {"app.kubernetes.io/name": name}
+    return named_so and all(name in each["values"] for each in selector.get("matchExpressions", []))
+
+
+def reached(name: str) -> list[Object]:
+    """Every way out of a workload's pods."""
+    held = [policy for policy in policies().values() if selects(policy, name)]
+    return [rule for policy in held for rule in policy.get("egress", [])]
+
+
 def test_every_workload_is_fenced_in_and_only_named_ports_are_open() -> None:
-    policies = {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
-    assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert policies()["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for one in workloads():
         name = one["metadata"]["name"]
-        assert policies[name]["podSelector"]["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
-        assert all(rule["ports"] for way in ("ingress", "egress") for rule in policies[name].get(way, []))
+        assert policies()[name]["podSelector"]["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
+    for name, policy in policies().items():
+        assert all(rule["ports"] for way in ("ingress", "egress") for rule in policy.get(way, [])), name
 
 
-def test_work_that_sends_to_the_lis_and_serve_that_asks_whether_it_is_there_may_reach_it() -> None:
-    policies = {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
-    port = Lis().port
-    for name in ("serve", "work"):
-        assert {"protocol": "TCP", "port": port} in [
-            open_ for rule in policies[name]["egress"] for open_ in rule["ports"]
-        ]
+def test_every_way_out_names_whom_it_leads_to() -> None:
+    """Issue 12, 21: to 5432 and 443 anywhere. An address that is nobody's waits for an overlay's."""
+    for name, policy in policies().items():
+        for rule in policy.get("egress", []):
+            assert rule.get("to"), name
+            for block in (to["ipBlock"]["cidr"] for to in rule["to"] if "ipBlock" in to):
+                assert re.fullmatch(r"192\.0\.2\.\d+/32", block), name
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [
+        ("serve", {53, 5432, 443, 2576, 8042, 8001, 4318}),
+        ("work", {53, 5432, 2576, 8042, 8001, 4318}),
+        ("migrate", {53, 5432}),
+        ("triton", {53}),
+    ],
+)
+def test_each_workload_reaches_what_it_needs_and_nothing_else(name: str, ports: set[int]) -> None:
+    """LIS and archive `serve` too, which asks whether they are there; 4318: traces."""
+    assert {port["port"] for rule in reached(name) for port in rule["ports"]} == ports
+    assert Lis().port in ports or name not in ("serve", "work")
+
+
+def test_pods_of_a_workload_are_spread_over_machines() -> None:
+    for one in (one for one in workloads() if one["kind"] == "Deployment"):
+        (spread,) = one["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        assert spread["topologyKey"] == "kubernetes.io/hostname"
+        assert spread["labelSelector"] == one["spec"]["selector"]
+
+
+def test_each_deployment_s_process_is_probed_at_a_port_that_it_has() -> None:
+    for one in (one for one in workloads() if one["kind"] == "Deployment"):
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        probe = container["livenessProbe"]
+        asked = probe["httpGet"]["port"] if "httpGet" in probe else probe["grpc"]["port"]
+        assert asked in {*ports, *ports.values()}, named(one)
+
+
+def test_triton_s_models_are_those_that_came_with_chromogen(tmp_path: Path) -> None:
+    """As its first container puts them there, by the command that stands in the manifest."""
+    (triton,) = (one for one in workloads() if one["metadata"]["name"] == "triton")
+    (first,) = triton["spec"]["template"]["spec"]["initContainers"]
+    assert first["command"] == ["python", "-c"]
+    (program,) = first["args"]
+    assert program.count('"/models"') == 1
+    done = [sys.executable, "-c", program.replace('"/models"', repr(str(tmp_path / "models")))]
+    subprocess.run(done, check=True, cwd=DEPLOY.parent)
+    check(tmp_path / "models")
+    (room,) = (v["emptyDir"] for v in triton["spec"]["template"]["spec"]["volumes"] if v["name"] == "models")
+    held = sum(path.stat().st_size for path in (tmp_path / "models").rglob("*") if path.is_file())
+    assert 2 * held < int(room["sizeLimit"].removesuffix("Mi")) << 20
 
 
 def test_what_is_scaled_exists_and_grows() -> None:
@@ -174,6 +241,42 @@ def test_compose_has_all_parts_held_as_in_kubernetes() -> None:
     for service in services.values():
         assert set(service["networks"]) <= set(compose()["networks"])
     assert services["work"]["stop_grace_period"] > services["serve"]["stop_grace_period"]
+
+
+def bytes_of(size: str) -> int:
+    return int(size[:-1]) << {"m": 20, "g": 30}[size[-1]]
+
+
+def test_in_compose_every_container_has_an_end_to_its_memory_and_its_processes() -> None:
+    """Those that are ours the same as in Kubernetes."""
+    in_kubernetes = {
+        one["metadata"]["name"]: containers(one)[-1]["resources"]["limits"]["memory"].removesuffix("i").lower()
+        for one in workloads()
+    }
+    for name, service in compose()["services"].items():
+        assert bytes_of(service["mem_limit"]) >= 256 << 20, name
+        assert service["pids_limit"] > 0, name
+        if name in in_kubernetes:
+            assert service["mem_limit"] == in_kubernetes[name], name
+
+
+def test_every_image_can_be_held_by_its_digest() -> None:
+    for name, service in compose()["services"].items():
+        image = service["build"]["args"]["BASE"] if "build" in service else service["image"]
+        assert re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w./-]+:[\w.-]+\}", image), name
+    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    used = {c["image"].partition(":")[0] for one in workloads() for c in containers(one)}
+    assert {image["name"] for image in kustomization["images"]} == used
+
+
+def test_postgresql_has_a_place_for_every_connection_that_the_guide_counts() -> None:
+    """A pool of SQLAlchemy's that may double; procrastinate's: `serve` sweeps, `work` listens and fetches."""
+    guide = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    counted = re.search(r"At most (\d+) connections of a `serve` and (\d+) of a `work`", guide)
+    assert counted
+    assert counted.groups() == (str(2 * POOL + 1), str(2 * POOL + 4))
+    (setting,) = (each for each in compose()["services"]["postgres"]["command"] if "max_connections" in each)
+    assert int(setting.partition("=")[2]) >= sum(map(int, counted.groups())) + 20
 
 
 ROLES = ["migrate", "serve", "work", "audit", "scale"]
@@ -235,32 +338,11 @@ def test_compose_s_own_variables_are_in_the_example() -> None:
     assert asked <= set(re.findall(r"^# (\w+)=", EXAMPLE.read_text(), re.MULTILINE))
 
 
-def test_the_image_is_not_root_s_and_names_no_index() -> None:
-    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"
-    assert not re.search(r"https?://|index-url|trusted-host", "\n".join(lines))
-    assert sum(line.startswith("FROM ") for line in lines) == 2
-
-
-def test_the_image_copies_what_the_wheel_is_built_of() -> None:
-    copied = {line.split()[1] for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")}
-    assert {"server", "inference", "proto", "triton_models", "migrations"} <= copied
-    assert all((DEPLOY.parent / name).is_dir() for name in copied - {"pyproject.toml", "--from=build"})
-
-
-def test_the_builder_gets_what_the_image_copies_and_nothing_else() -> None:
-    lines = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
-    assert lines[1] == "*"
-    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
-    assert {line[1:] for line in lines if line.startswith("!")} == {name for line in copies for name in line.split()}
-
-
 def test_each_process_can_be_scraped_by_the_monitoring_alone() -> None:
-    policies = {one["metadata"]["name"]: one["spec"] for one in objects() if one["kind"] == "NetworkPolicy"}
     for name in ("serve", "work"):
         (deployment,) = (one for one in workloads() if one["metadata"]["name"] == name)
         pod = deployment["spec"]["template"]
         (port,) = (p["containerPort"] for p in pod["spec"]["containers"][0]["ports"] if p["name"] == "metrics")
         assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(port)
-        (rule,) = (r for r in policies[name]["ingress"] if {"protocol": "TCP", "port": port} in r["ports"])
+        (rule,) = (r for r in policies()[name]["ingress"] if {"protocol": "TCP", "port": port} in r["ports"])
         assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]

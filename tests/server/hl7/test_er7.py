@@ -1,11 +1,23 @@
 import contextlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import Refused, ServiceReason
-from server.hl7.er7 import CHARSETS, LINES_AT_MOST, STANDARD, Delimiters, composed, escape, read, segment, unescape
+from server.hl7.er7 import (
+    CHARSETS,
+    LINES_AT_MOST,
+    STANDARD,
+    Delimiters,
+    Field,
+    composed,
+    escape,
+    read,
+    segment,
+    unescape,
+)
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 SIGNS = st.lists(st.sampled_from("|^~\\&#$%*!:;<>@?"), min_size=5, max_size=5, unique=True)
@@ -128,3 +140,17 @@ def test_a_message_of_millions_of_lines_is_refused_before_it_is_split(end: bytes
     """Issue 12, 7: 14 MB of short lines took 460 MB."""
     with pytest.raises(Refused, match="lines"):
         read(b"MSH|^~\\&|LIS|LAB\r" + end * (LINES_AT_MOST + 1) + b"PID|1")
+
+
+def test_o19_components_are_found_by_one_look_at_the_field() -> None:
+    """Each was looked for from the beginning: a field of 10,000 took a thousand times one of 300."""
+    looks = list[int]()
+
+    class Counted(str):
+        def split(self, *given: Any, **named: Any) -> list[str]:
+            looks.append(1)
+            return super().split(*given, **named)
+
+    msh = read(b"MSH|^~\\&|\r").header
+    assert Field(text=Counted("^".join(map(str, range(1000)))), segment=msh).components() == [*map(str, range(1000))]
+    assert len(looks) == 1

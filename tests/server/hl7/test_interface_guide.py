@@ -9,7 +9,7 @@ from inference.assay import assays
 from server.domain.order import ProcessingId
 from server.domain.states import LIVE, OrderState
 from server.hl7.acknowledge import ERROR_CODES, INTERNAL_ERROR, REJECTED, RESPONSES
-from server.hl7.er7 import CHARSETS
+from server.hl7.er7 import CHARACTERS_AT_MOST, CHARSETS, HEADER_AT_MOST, LINES_AT_MOST
 from server.hl7.listener import CONNECTIONS, FRAME_TIMEOUT_S, MESSAGE_LIMIT
 from server.hl7.markers import CODES, TEXTS
 from server.hl7.oml import ACCEPTED_TYPES
@@ -57,6 +57,8 @@ def test_the_guide_says_what_may_follow_an_order_and_what_contradicts_it() -> No
     for said in (*(EARLIER_RESULTS - {""}), *NOT_A_NEW_ORDER, *NOT_A_NEW_REQUEST, *WITHDRAWN, *ProcessingId):
         assert f"`{said}`" in GUIDE
     assert f"more than {SEGMENTS_AT_MOST} segments" in GUIDE
+    assert f"{CHARACTERS_AT_MOST:,}; of MSH {HEADER_AT_MOST:,}" in GUIDE
+    assert row("lines of a message")[1] == f"{LINES_AT_MOST:,}"
     for component in (*(code for code, _ in CODES), *TEXTS):
         assert re.search(rf"\b4\.{component}\b", GUIDE)
 

@@ -15,9 +15,8 @@ from server.domain.events import Event, EventKind, Route
 from server.domain.result import Result
 from server.report.ann import ann_parts
 from server.report.identity import derived_uid, write
-from server.report.keep import keep_parts_beside_cells
 from server.report.rejection import RejectionReporter
-from server.report.reporters import CellsReporter
+from server.report.reporters import CellsReporter, ann_reporter
 from server.report.source import KEPT_HEADER
 from server.reporting import Reporting
 from tests.made import MPP, made_header, made_nuclei, made_order, made_result
@@ -76,9 +75,9 @@ def test_parts_are_of_one_series_and_each_has_uids_of_its_own(result: Result) ->
 
 
 def test_every_part_is_sent_and_a_rejection_names_every_part(result: Result) -> None:
-    reporter = CellsReporter(kind=ArtifactKind.ANN, make=in_parts)
+    reporter = CellsReporter(kind=ArtifactKind.ANN, make=in_parts, folder=result.cells_file.parent)
     route = Route(artifacts=frozenset(kind for kind in NATURES), to=("archive",))
-    reporting = Reporting([reporter, RejectionReporter()], [route])
+    reporting = Reporting([reporter, RejectionReporter(result.cells_file.parent)], [route])
     reports = reporting.report(Event(kind=EventKind.PRELIMINARY, order=made_order(), result=result))
     uids = [str(dcmread(delivery.path).SOPInstanceUID) for delivery in reports.deliveries]
     assert (len(set(uids)), uids) == (5, [delivery.message_id for delivery in reports.deliveries])
@@ -90,6 +89,8 @@ def test_every_part_is_sent_and_a_rejection_names_every_part(result: Result) -> 
 
 
 def test_one_that_isn_t_split_has_the_name_that_it_had(result: Result) -> None:
-    kept = keep_parts_beside_cells(ArtifactKind.ANN, result, ann_parts(result, [made_header()]))
+    kept = ann_reporter(result.cells_file.parent).build(
+        Event(kind=EventKind.PRELIMINARY, order=made_order(), result=result)
+    )
     assert kept is not None
     assert (kept.path.name, kept.identifier, kept.more) == ("ann.dcm", derived_uid(result.id, "ANN"), ())

@@ -25,7 +25,7 @@ from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
-from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER, SrReporter
+from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.slides.quiet import quiet
 from tests.made import CONTAINER, SPECIMEN, made_order, made_result
@@ -164,7 +164,7 @@ def test_every_report_is_built_or_the_slide_refused_before_inference(
         if scored is None:
             continue
         event = Event(kind=EventKind.PRELIMINARY, order=made_order(), result=scored)
-        for reporter in (SrReporter(tmp_path), ANN_REPORTER, SEG_REPORTER, MAP_REPORTER):
+        for reporter in (make(tmp_path) for make in (SrReporter, ann_reporter, seg_reporter, map_reporter)):
             with quiet():  # as `server.reporting` does
                 assert reporter.build(event) is not None, (seed, reporter)
         reported += 1

@@ -13,7 +13,7 @@ from server.domain.events import Event, EventKind, Reporter, Signing
 from server.domain.result import Result, ResultId
 from server.report.ann import build_ann
 from server.report.identity import derived_uid, write
-from server.report.reporters import ANN_REPORTER, MAP_REPORTER, SEG_REPORTER
+from server.report.reporters import ann_reporter, map_reporter, seg_reporter
 from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER
@@ -24,9 +24,9 @@ SIGNED_AT = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
 EARLIER = ResultId("00000000-0000-4000-8000-000000000001")
 REPORTERS: list[Callable[[Path], Reporter]] = [
     SrReporter,
-    lambda _: ANN_REPORTER,
-    lambda _: SEG_REPORTER,
-    lambda _: MAP_REPORTER,
+    ann_reporter,
+    seg_reporter,
+    map_reporter,
 ]
 
 
