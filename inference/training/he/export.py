@@ -4,7 +4,7 @@
     python -m inference.engines.triton_repository stamp
 
 uint8 tiles go in; out come `nucleus` (probability x 255), `distance` (-127..127) and `kind` (probability x 255 of each
-of four), at the tile's size. Ranges of int8 are measured on tiles of `--consep`, half of them stained anew.
+of four), at the tile's size. Ranges of int8 are measured on tiles of `--consep`, a third of them stained anew.
 """
 
 import argparse
@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from inference.model import FLOAT32, RUNNING, Dtype, Graph, Model, Resolution, Role, Runtime
 from inference.model import Tensor as Output
 from inference.tile import TileShape
-from inference.training.augment import STRONG, Image, disturbed
+from inference.training.augment import Image, disturbed
 from inference.training.export import OPSET, file_of, marked, write
 from inference.training.graphs import FINGERPRINTS
 from inference.training.he import data
 from inference.training.he.model import MAPS, HeNet, load
+from inference.training.he.recipe import AUGMENTATION
 from inference.training.manifest import write_graph, write_model
 from inference.training.model import multiply_adds_per_pixel
 from inference.training.quantise import in_int8
@@ -31,9 +32,11 @@ GRAPH, FOLDER, NAME, CELLS = "he_maps", "he_nuclei", "chromogen-he", "he/1"
 RESOLUTION = Resolution(working=0.25, finest=0.2, coarsest=0.625)
 TILE = TileShape(core=2048, halo=64, stride=64)
 PICTURE = 512  # px of a side of a calibration picture
-PICTURES = 24
+PICTURES = 12
 SEED = 5
 IN_INT8 = {"Conv", "Relu", "Add", "Concat", "Resize", "AveragePool"}
+IN_FLOAT32 = ("/attention/", "/down.0/", "/AveragePool", "/Concat", "/down.1/")
+"""The halved picture and scale 1/2 side by side, in one range of int8, cost 0.05 of PQ."""
 POSTPROCESS: dict[str, float] = {}
 """Where `inference.instances` shall go by other numbers than its own."""
 OUTPUTS = (
@@ -155,20 +158,20 @@ def multiply_adds(net: HeNet, side: int = TILE.side) -> float:
 
 
 def outside(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes that stay float32: attention, and what encoders, decoders and heads aren't made of."""
+    """Names of the nodes that stay float32: all but convolutions and what joins them, and but for IN_FLOAT32."""
     nodes = [node for node in model.graph.node if node.op_type != "Constant"]
-    return [n.name for n in nodes if n.op_type not in IN_INT8 or "/attention/" in n.name]
+    return [n.name for n in nodes if n.op_type not in IN_INT8 or any(part in n.name for part in IN_FLOAT32)]
 
 
 def pictures(tiles: list[data.Tile]) -> list[Image]:
-    """Squares (PICTURE, PICTURE, 3) of tiles, every second stained anew."""
+    """Squares (PICTURE, PICTURE, 3) of tiles, every third stained anew."""
     random = np.random.default_rng(SEED)
     found = []
     for i in range(PICTURES):
         image = tiles[i % len(tiles)].image
         left, top = (int(random.integers(max(side - PICTURE, 0) + 1)) for side in image.shape[1::-1])
         square = np.ascontiguousarray(image[top : top + PICTURE, left : left + PICTURE])
-        found.append(disturbed(square, STRONG, random) if i % 2 else square)
+        found.append(disturbed(square, AUGMENTATION, random) if i % 3 == 2 else square)
     return found
 
 
