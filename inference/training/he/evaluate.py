@@ -2,7 +2,7 @@
 
     python -m inference.training.he.evaluate --consep FOLDER --fold 0 --checkpoint RUN/last.pt   (or --models DIR)
 
-`--postprocess NAME=VALUE` changes what `inference.instances.PostProcess` says, to see what a part of it does.
+`--postprocess NAME=VALUE` changes what the model says of `inference.instances.PostProcess`, to see what a part does.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from inference.instances import Maps, PostProcess, instances
 from inference.model import FLOAT32, RUNNING, read_model
 from inference.training.augment import Image
 from inference.training.he import data
-from inference.training.he.export import FOLDER, TILE, HeMaps
+from inference.training.he.export import FOLDER, POSTPROCESS, TILE, HeMaps
 from inference.training.he.model import load
 
 MPP = 0.25
@@ -105,8 +105,9 @@ def main() -> None:
         if args.checkpoint
         else answer_of_model(args.models, reference=args.float32)
     )
-    changed = dict(entry.split("=") for entry in args.postprocess)
-    how = PostProcess.read({name: float(value) for name, value in changed.items()})
+    changed = {name: float(value) for name, value in (entry.split("=") for entry in args.postprocess)}
+    numbers = read_model(args.models, FOLDER).postprocess if args.models else POSTPROCESS
+    how = PostProcess.read({**numbers, **changed})
     print(json.dumps(measured(tiles, answer, how), indent=1))
 
 

@@ -37,8 +37,8 @@ SEED = 5
 IN_INT8 = {"Conv", "Relu", "Add", "Concat", "Resize", "AveragePool"}
 IN_FLOAT32 = ("/attention/", "/down.0/", "/AveragePool", "/Concat", "/down.1/")
 """The halved picture and scale 1/2 side by side, in one range of int8, cost 0.05 of PQ."""
-POSTPROCESS: dict[str, float] = {}
-"""Where `inference.instances` shall go by other numbers than its own."""
+POSTPROCESS = {"nucleus_from": 0.55, "split_from": 0.05, "least_px": 30.0}
+"""Where `inference.instances` shall go by other numbers than its own: chosen on fold 0."""
 OUTPUTS = (
     Output(name="nucleus", dtype=Dtype.UINT8, shape=("side", "side"), low=0, high=255),
     Output(name="distance", dtype=Dtype.INT8, shape=(2, "side", "side"), low=-127, high=127),
@@ -57,13 +57,13 @@ class HeMaps(nn.Module):
         super().__init__()
         self.net = net
         self.head = nn.ModuleDict()
-        for branch in net.branches:
+        for branch in net.each_branch():
             self.head.update(parted(branch.head, branch.maps))
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = (tiles.permute(0, 3, 1, 2).float() / 255 - 0.5) * 4
         packed: dict[str, Tensor] = {}
-        for branch in self.net.branches:
+        for branch in self.net.each_branch():
             trunk = branch.trunk(x, self.net.attention, self.net.net.attention_scale)
             packed |= {name: self.head[name](trunk) for name in branch.maps}
         nucleus = (packed["nucleus"].sigmoid() * 255).round().to(torch.uint8)
@@ -154,7 +154,7 @@ def multiply_adds(net: HeNet, side: int = TILE.side) -> float:
     stride = 2 ** (net.net.attention_scale + 1)
     inner = net.attention.query.out_channels + net.attention.value.out_channels
     compared = 2 * (side // stride) * inner / stride**2
-    return multiply_adds_per_pixel(net) + net.attention.passes * len(net.branches) * compared
+    return float(multiply_adds_per_pixel(net) + net.attention.passes * len(net.branches) * compared)
 
 
 def outside(model: onnx.ModelProto) -> list[str]:

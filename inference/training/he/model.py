@@ -103,6 +103,9 @@ class HeNet(nn.Module):
             else None
         )
 
+    def each_branch(self) -> list[Branch]:
+        return [branch for branch in self.branches if isinstance(branch, Branch)]
+
     def forward(self, x: Tensor) -> Tensor:
         x = (x - 0.5) * 4
         packed = [branch(x, self.attention, self.net.attention_scale) for branch in self.branches]
