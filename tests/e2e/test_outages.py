@@ -31,6 +31,7 @@ from server.domain.errors import Failed
 from server.domain.states import ENDED_WITHOUT_RESULT, OrderState
 from server.hl7.intake import Intake
 from server.pipeline import run_case
+from server.store import orders as order_store
 from server.store.database import transaction
 from server.worker import Worker
 from tests.e2e.test_two_laboratories import NORTH, SITE, SOUTH, free_port
@@ -184,8 +185,9 @@ def lis_away(hospital: Hospital) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("away", [archive_away, disk_away, engine_away, database_away, lis_away])
 def test_whatever_is_away_in_the_middle_each_order_is_scored_and_told_once(
-    hospital: Hospital, away: Callable[[Hospital], None]
+    hospital: Hospital, away: Callable[[Hospital], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(order_store, "OUTAGE_PAUSE_S", AWAY_S / 4)
     for number in range(OF_EACH):
         for lab in LABS:
             hospital.order(number, lab)
