@@ -44,7 +44,7 @@ bench: $(VENV)/.dev
 	$(VENV)/bin/python -m tests.benchmarks
 
 soak: $(VENV)/.dev peers
-	SOAK=1 $(VENV)/bin/python -m pytest tests/integration tests/e2e
+	SOAK=1 $(VENV)/bin/python -m pytest tests/integration tests/e2e tests/fuzz
 
 # What changes a golden answer on purpose writes them anew, and says why in its commit.
 golden: $(VENV)/.dev

@@ -6,7 +6,7 @@ No profile is needed: any scores the same nuclei later.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,10 @@ from inference.geometry import Region
 from inference.infer import Engine, Seen, TileAnswer, in_order
 from inference.pattern import SIDE_UM, Pattern, fields_pattern
 from inference.quality import Warning
-from inference.slide import FrameUnreadable, Rgb, Slide
+from inference.slide import FrameUnreadable, Rgb, Slide, SlideFacts
 from inference.tile import Tile, TileShape, batches, pixels, plan, shown
 from inference.tissue import Tissue, find_tissue
+from inference.white import white_of
 
 Progress = Callable[[float], None]
 """Called with the share of tiles done, 0 to 1; whatever it raises stops the analysis."""
@@ -84,18 +85,20 @@ def analyze(
     region = working_region(slide, options.region)
     if options.outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
-    tissue = _tissue_in(slide, region, options)
+    tissue, white = _tissue_in(slide, region, options), white_of(slide)
+    measuring, facts = analyzer.engine_for(engine, white), replace(slide.facts, white_point=white.rgb)
     mismatch = _mismatch(analyzer, slide, tissue, refuse=options.refuse_mismatch)
     shape = options.shape or engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, region, tissue)
     planned = time.perf_counter()
-    run = _Run(slide=slide, analyzer=analyzer, options=options, tissue=tissue, shape=shape, tiles=tiles)
-    key = key_of(slide.facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
+    run = _Run(slide=slide, facts=facts, analyzer=analyzer, options=options, tissue=tissue, shape=shape, tiles=tiles)
+    run.cast = white.cast and measuring is not engine  # of analyzers that grade by colour
+    key = key_of(facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
     with (
         CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp) as writer,
         nullcontext() if checkpoint is None else CheckpointFile(checkpoint, key, analyzer.schema) as noted,
     ):
-        run.infer(engine, options.batch, writer, noted, progress)
+        run.infer(measuring, options.batch, writer, noted, progress)
         run.check_readable()
     return run.analysis(engine.facts, mismatch, run.seconds(began, planned))
 
@@ -189,6 +192,7 @@ class _Run:
     """What grows while tiles go by."""
 
     slide: Slide
+    facts: SlideFacts
     analyzer: Analyzer
     options: Options
     tissue: Tissue
@@ -198,6 +202,7 @@ class _Run:
     sharpness: dict[int, float] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
     overflowed: int = 0
+    cast: bool = False
     reading: float = 0.0
     keeping: float = 0.0
 
@@ -237,7 +242,7 @@ class _Run:
                 f"tile {tile.index} at working px ({tile.core.x}, {tile.core.y}): {error.message}"
             )
             return np.full((self.shape.side, self.shape.side, 3), 255, np.uint8)
-        self.sharpness[tile.index] = quality.sharpness(image)
+        self.sharpness[tile.index] = quality.sharpness(image, self.slide.working.mpp)
         return image
 
     def measured(self, answer: TileAnswer) -> "_Answered":
@@ -283,7 +288,7 @@ class _Run:
     def analysis(self, model: ModelFacts, mismatch: Mismatch | None, seconds: dict[str, float]) -> Analysis:
         """What all tiles came to."""
         return Analysis(
-            slide=self.slide.facts,
+            slide=self.facts,
             model=model,
             histograms=self.histograms,
             tissue_mm2=self.tissue.area_mm2,
@@ -318,6 +323,7 @@ class _Run:
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
             Warning.TOO_FEW_NUCLEI: self.histograms.n < self.analyzer.least_cells,
             Warning.COLOUR_SUSPECT: quality.background_coloured(self.tissue.overview),
+            Warning.COLOUR_CAST: self.cast,
             Warning.OUT_OF_FOCUS: bool(self.sharpness)
             and float(np.median(list(self.sharpness.values()))) < quality.BLURRED,
             Warning.INK: quality.ink_share(self.tissue.overview) > quality.INK_SHARE,
@@ -342,6 +348,7 @@ def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float
     """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
     if outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
+    engine = analyzer.engine_for(engine, white_of(slide))
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     read = ([Seen(pixels(slide, tile, shape), shown(slide, tile, shape))] for tile in tiles)

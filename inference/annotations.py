@@ -6,7 +6,6 @@ one's own are mapped by a table (`read_names`).
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.errors import Reason, Refused
 from inference.grade import GRADES
+from inference.json_text import read_json
 
 COLUMNS = ("x", "y", "class", "grade")
 OTHER = len(COMPARTMENTS)
@@ -66,7 +66,7 @@ def read_names(text: str, where: str) -> dict[str, Kind | None]:
     Raises Refused ANNOTATION_INVALID.
     """
     try:
-        table = json.loads(text)
+        table = read_json(text)
     except ValueError:
         table = None
     if not isinstance(table, dict):
@@ -129,7 +129,7 @@ def _grade(text: str, where: str) -> int:
 def _place(value: object, where: str) -> float:
     try:
         place = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         place = math.nan
     if not math.isfinite(place):
         raise Refused(Reason.ANNOTATION_INVALID, f"{where}: {value!r} isn't a coordinate")
@@ -139,7 +139,7 @@ def _place(value: object, where: str) -> float:
 def read_geojson(text: str, names: Names, where: str) -> list[Mark]:
     """Points and, by their centroid, polygons of a FeatureCollection. Raises Refused ANNOTATION_INVALID."""
     try:
-        read = json.loads(text)
+        read = read_json(text)
     except ValueError:
         raise Refused(Reason.ANNOTATION_INVALID, f"{where} isn't JSON: export it from QuPath again") from None
     features = read.get("features", [read]) if isinstance(read, dict) else read
@@ -184,7 +184,7 @@ def _centres(geometry: Mapping[str, Any], where: str) -> list[tuple[Any, Any]]:
                 return [_centroid(at[0])]  # type: ignore[index]
             case "MultiPolygon":
                 return [_centroid(max((rings[0] for rings in at), key=len))]  # type: ignore[union-attr]
-    except (TypeError, IndexError, KeyError, ValueError):
+    except (TypeError, IndexError, KeyError, ValueError, ArithmeticError):
         raise Refused(Reason.ANNOTATION_INVALID, f"{where}: its coordinates aren't those of a {kind}") from None
     raise Refused(Reason.ANNOTATION_INVALID, f"{where} is a {kind}; nuclei are points or polygons")
 

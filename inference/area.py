@@ -1,6 +1,5 @@
 """Areas drawn on a slide, as QuPath exports them: GeoJSON polygons with a class. Text in, values out."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from inference.cells.values import Mask
 from inference.errors import Reason, Refused
 from inference.geometry import Region, Size
+from inference.json_text import read_json
 
 Ring = tuple[tuple[float, float], ...]
 """Corners (x, y) in px of the largest level, the centre of the first pixel being (0, 0); closed without a repeat."""
@@ -66,7 +66,7 @@ def read_areas(text: str, names: Sequence[str], where: str) -> list[Area]:
     `where` and the feature, also for none.
     """
     try:
-        read = json.loads(text)
+        read = read_json(text)
     except ValueError:
         raise _invalid(f"{where} isn't JSON: export it from QuPath again") from None
     features = read.get("features", [read]) if isinstance(read, dict) else read
@@ -108,7 +108,7 @@ def _rings(geometry: dict[str, Any], where: str) -> Iterator[Ring]:
         for polygon in [at] if kind == "Polygon" else list(at):
             for ring in polygon:
                 yield _ring(ring, where)
-    except (TypeError, IndexError, ValueError):
+    except (TypeError, IndexError, KeyError, ValueError, OverflowError):
         raise _invalid(f"{where}: its coordinates aren't those of a {kind}") from None
 
 

@@ -22,14 +22,11 @@ from inference.analyzers.nuclear import (
     NUCLEAR,
     PERCENT_POSITIVE,
 )
-from inference.criteria import Criteria, Values
+from inference.criteria import COLOUR, RAW, Criteria, Values
 from inference.errors import Reason, Refused
-from inference.grade import HueValueThresholds
+from inference.grade import Colour, HueValueThresholds
 from inference.guideline import ER_STATUS, KI67_GROUP, PGR_STATUS
 from inference.measures import ALL, Measure, Region
-
-RAW = "raw"
-"""The space of colours as the scanner wrote them, with no correction for its white."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +97,10 @@ class Assay:
 BUILT_IN = BuiltIn(
     name="built-in",
     revision=1,
-    criteria=HueValueThresholds(hue=130, left=60, right=105),
+    criteria=HueValueThresholds(hue=130, left=60, right=105, colour=Colour.WHITE_POINT),
     source=(
         "value: EndoNet, Informatics 2023, 10(4), 90;"
-        " hue: middle of the gap between brown and blue in EndoNuke (docs/models)"
+        " hue: middle of the gap between brown and blue in EndoNuke, colours by the white point (docs/models)"
     ),
 )
 ENDOMETRIUM = Scope(sites=frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"}))
@@ -227,13 +224,10 @@ def assay_of(name: str, where: str = "marker") -> Assay:
 def criteria_of(method: str, values: Values) -> Criteria:
     """Criteria of any kind that an assay scores by. Raises Refused PROFILE_INVALID.
 
-    `colour` among the values names the space of the colours they are for: `raw`, also where it is absent.
+    `colour` among the values names the colours they are for, `raw` where it is absent (`inference.grade.Colour`).
     """
-    colour = values.get("colour", RAW)
-    if colour != RAW:
-        message = f"criteria for colours of {colour!r} can't be used: only {RAW} ones are measured; calibrate again"
-        raise Refused(Reason.PROFILE_INVALID, message)
-    values = {name: value for name, value in values.items() if name != "colour"}
+    if values.get(COLOUR, RAW) == RAW:
+        values = {name: value for name, value in values.items() if name != COLOUR}
     kinds = {kind.method: kind for assay in _ASSAYS.values() for kind in assay.analyzer.criteria}
     if method not in kinds:
         raise Refused(Reason.PROFILE_INVALID, f"criteria need a method that is known here: {', '.join(sorted(kinds))}")

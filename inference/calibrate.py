@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from inference.analyzers.nuclear import graded
 from inference.calibration.concerns import Advice, concerns, hue_concern, matched_share, nuclei_of
 from inference.calibration.fit import Fit, HueBy, Objective, Settings, fit
 from inference.calibration.left_out import LeftOut, intervals, left_out, mean_error
-from inference.calibration.sample import Sample, slides_of
+from inference.calibration.sample import Sample, in_colour, slides_of
 from inference.cells.values import joined
 from inference.errors import Reason, Refused
-from inference.grade import GRADES, HueValueThresholds, Thresholds, grades
+from inference.grade import GRADES, HueValueThresholds, Thresholds
 from inference.keypoints import weighted_kappa
 from inference.measures import ALL, Interval
 
@@ -66,6 +67,7 @@ def calibrate(samples: Sequence[Sample], settings: Settings) -> Calibration:
     Raises Refused CALIBRATION_IMPOSSIBLE where the samples decide nothing, or no nucleus is stained; ANNOTATION_INVALID
     where next to none of the annotated nuclei of a region were found.
     """
+    samples = [in_colour(sample, settings.colour) for sample in samples]
     check(samples, settings)
     chosen, other = way(samples, settings), _other_way(samples, settings)
     apart = () if other is None else hue_concern(chosen.fit, other.fit)
@@ -133,7 +135,7 @@ def _other_way(samples: Sequence[Sample], settings: Settings) -> Way | None:
 def kappa_of(samples: Sequence[Sample], criteria: Thresholds) -> float | None:
     """Quadratic weighted kappa of the matched nuclei's grades; None where it isn't defined."""
     cells, annotated = joined([s.matched for s in samples]), np.concatenate([s.grade for s in samples])
-    ours = grades(cells["hue"], cells["value"], cells["dab_od_centi"], criteria)
+    ours = graded(cells, criteria)
     table = np.bincount(annotated.astype(np.int64) * GRADES + ours, minlength=GRADES**2).reshape(GRADES, GRADES)
     kappa = weighted_kappa(table)
     return None if np.isnan(kappa) else kappa

@@ -11,6 +11,8 @@ from inference.errors import Reason, Refused
 
 Values = Mapping[str, object]
 """As JSON has them: numbers and texts by name."""
+COLOUR, RAW = "colour", "raw"
+"""The name under which criteria say which colours they are for, and what those that don't say are for."""
 
 
 class Criteria(Protocol):
@@ -32,9 +34,9 @@ class Criteria(Protocol):
         ...
 
 
-def check_names(method: str, values: Values, names: tuple[str, ...]) -> None:
+def check_names(method: str, values: Values, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> None:
     """Raises Refused PROFILE_INVALID where a value is missing or surplus."""
-    if set(values) != set(names):
+    if set(values) - set(optional) != set(names):
         raise Refused(Reason.PROFILE_INVALID, f"criteria of method {method} need {', '.join(names)}, and nothing else")
 
 

@@ -9,7 +9,6 @@ alone.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import Reason, Refused
+from inference.json_text import read_json
 from inference.tile import TileShape
 
 Made = TypeVar("Made")
@@ -268,7 +268,7 @@ def read_model_file(path: Path) -> bytes:
 
 def _read(path: Path, make: Callable[[Any], Made]) -> Made:
     try:
-        return make(json.loads(read_model_file(path)))
+        return make(read_json(read_model_file(path)))
     except KeyError as missing:
         raise _no_model(path, f"{missing.args[0]} is missing") from None
     except (ValueError, TypeError, AttributeError) as error:

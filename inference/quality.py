@@ -19,6 +19,7 @@ class Warning(StrEnum):
     NOT_IHC = "NOT_IHC"  # eosin where an immunostain has none: probably H&E
     OUT_OF_SCOPE = "OUT_OF_SCOPE"  # marker or site that the model card doesn't cover
     COLOUR_SUSPECT = "COLOUR_SUSPECT"  # the background is neither white nor grey: perhaps colours are decoded wrongly
+    COLOUR_CAST = "COLOUR_CAST"  # the white point is far from grey, or no glass and no bright ground show what it is
     TOO_LITTLE_TISSUE = "TOO_LITTLE_TISSUE"
     TOO_FEW_NUCLEI = "TOO_FEW_NUCLEI"
     OUT_OF_FOCUS = "OUT_OF_FOCUS"
@@ -30,6 +31,7 @@ class Warning(StrEnum):
 
 LEAST_TISSUE_MM2 = 0.25
 MOST_UNREADABLE = 0.02  # of the tiles with tissue; above it the slide is refused
+SHARPNESS_MPP = 0.5
 BLURRED = 8.0  # median over tiles of the standard deviation of the Laplacian, grey levels
 INK_SHARE = 0.01  # of the picture
 
@@ -107,12 +109,16 @@ def ink_share(picture: Rgb) -> float:
     return share
 
 
-def sharpness(tile: Rgb) -> float:
-    """Standard deviation of the Laplacian of the brightness in the middle quarter of a tile at working resolution, grey
-    levels.
+def sharpness(tile: Rgb, mpp: float) -> float:
+    """Standard deviation of the Laplacian of the brightness in the middle quarter of a tile of `mpp` µm/px.
+
+    In grey levels. Pixels finer than SHARPNESS_MPP are brought to it: what is as sharp differs less between them.
     """
     height, width = tile.shape[:2]
     middle = np.ascontiguousarray(tile[height // 4 : height - height // 4, width // 4 : width - width // 4])
+    if mpp < 0.8 * SHARPNESS_MPP:
+        by = mpp / SHARPNESS_MPP
+        middle = np.asarray(cv2.resize(middle, None, fx=by, fy=by, interpolation=cv2.INTER_AREA), np.uint8)
     grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY)
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))  # NumPy's takes ten times as long, on every tile
     return float(deviation[0, 0])

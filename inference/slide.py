@@ -37,6 +37,8 @@ class SlideFacts:
     container_id: str | None = None
     specimen_id: str | None = None
     icc_sha256: str | None = None
+    white_point: tuple[float, float, float] | None = None
+    """Red, green, blue, 0 to 255 (`inference.white`); None before it was analysed."""
     notes: tuple[str, ...] = ()
     """Warnings of the reader (UPPER_SNAKE): NO_SPECIMEN, NO_OPTICAL_PATH, ..."""
 

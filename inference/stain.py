@@ -5,6 +5,7 @@ Square: side 9 px at 0.5 µm/px (4.5 µm, a little under the mean nuclear diamet
 Stain vectors: Ruifrok & Johnston 2001, haematoxylin and DAB, the third direction their normal.
 """
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -30,11 +31,11 @@ def mean_rgb(image: Rgb, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
 
     At the border the nearest pixel counts again.
     """
-    reach = np.arange(SIDE) - SIDE // 2
-    rows = np.clip(np.rint(np.asarray(y)).astype(int)[:, None] + reach, 0, image.shape[0] - 1)
-    columns = np.clip(np.rint(np.asarray(x)).astype(int)[:, None] + reach, 0, image.shape[1] - 1)
-    squares = image[rows[:, :, None], columns[:, None, :]]  # (n, side, side, 3)
-    means: FloatArray = squares.sum(axis=(1, 2), dtype=np.int64) / SIDE**2
+    sums = cv2.boxFilter(image, cv2.CV_32S, (SIDE, SIDE), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    rows, columns = (
+        np.clip(np.rint(np.asarray(v)).astype(int), 0, n - 1) for v, n in zip((y, x), image.shape[:2], strict=True)
+    )
+    means: FloatArray = sums[rows, columns] / SIDE**2
     return means
 
 
@@ -47,9 +48,14 @@ def hue_value_density(rgb: FloatArray) -> tuple[npt.NDArray[np.uint16], npt.NDAr
     r, g, b = rgb.T
     sector = np.where(high == r, (g - b) / spread % 6, np.where(high == g, (b - r) / spread + 2, (r - g) / spread + 4))
     hue = np.where(high > low, np.floor(sector * 60 + 0.5), 0).astype(np.int64) % HUES
-    density = -np.log10((rgb + 1) / 256) @ unmixing()[:, 1]
-    centi = np.clip(np.floor(density * 100 + 0.5), 0, DENSITIES - 1)
+    centi = np.clip(np.floor(dab_density(rgb) * 100 + 0.5), 0, DENSITIES - 1)
     return hue.astype(np.uint16), np.floor(high + 0.5).astype(np.uint8), centi.astype(np.uint16)
+
+
+def dab_density(rgb: FloatArray) -> FloatArray:
+    """DAB optical density of (n, 3) colours 0-255, (n,); below 0 where a colour holds less than no DAB."""
+    density: FloatArray = -np.log10((rgb + 1) / 256) @ unmixing()[:, 1]
+    return density
 
 
 STAINS = {"haematoxylin": HAEMATOXYLIN, "dab": DAB}

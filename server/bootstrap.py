@@ -3,12 +3,12 @@
 Nothing connects before `bootstrap` is called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import structlog
 from sqlalchemy import Engine as Database
@@ -17,11 +17,13 @@ from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.dicomweb import DicomWebArchive
 from server.archive.folder import FolderArchive
-from server.archive.made import dimse_archive, web_archive
+from server.archive.made import dimse_archive, feed_of, receiver_of, web_archive
 from server.archive.removing import RemovingSink
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
+from server.arrivals import Watched, Watcher
 from server.disk import check_room, keep_private
+from server.domain.arrival import UnorderedRule
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
@@ -34,7 +36,7 @@ from server.jobs import Handler, JobRunner
 from server.pipeline import CaseServices
 from server.report.deliver import Deliverer
 from server.report.rejection import RejectionReporter
-from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
+from server.report.reporters import SrReporter, ann_reporter, capture_reporter, map_reporter, seg_reporter
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
@@ -69,6 +71,9 @@ from server.store.store import PostgresStore
 from server.store.validations import PostgresValidationRepository
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
+
+if TYPE_CHECKING:
+    from server.archive.receiver import Receiver  # pynetdicom takes a while to import, and few sites need it
 
 log = structlog.get_logger()
 
@@ -134,6 +139,28 @@ class Service:
             lease_s=self.settings.worker.lease_s,
             outlines=self.settings.worker.outlines,
         )
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """What sees slides come, of each archive that the site says is watched."""
+        found = []
+        for named in self.site.archives:
+            feed = feed_of(named, self.archives[named.name])
+            if feed is None or isinstance(named, DimseAddress) or named.watch is None:
+                continue
+            watched = Watched(name=named.name, feed=feed, every_s=named.watch.every_s, rules=self._rules_at(named.name))
+            found.append(Watcher(watched=watched, orders=self.store))
+        return found
+
+    def _rules_at(self, archive: str) -> dict[str, Sequence[UnorderedRule]] | None:
+        labs = self.site.laboratories
+        return None if labs is None else {lab.name: lab.unordered for lab in labs if archive in lab.archives}
+
+    @property
+    def receivers_of_slides(self) -> "list[Receiver]":
+        """Our own storage services, of each folder that has one."""
+        listening = [named for named in self.site.archives if isinstance(named, ArchiveFolder) and named.listen]
+        return [receiver_of(named) for named in listening]
 
     @property
     def jobs(self) -> JobRunner:
@@ -237,7 +264,8 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
         if not keep_private(patients):
             log.warning("readable_by_others", folder=patients.name, advice="it holds patients' data: chmod o-rwx it")
     spool = spool_of(settings)
-    archives = {named.name: archive_of(named, spool) for named in site.archives}
+    apart = [data, *(named.folder for named in site.archives if isinstance(named, ArchiveFolder))]
+    archives = {named.name: archive_of(named, spool, apart) for named in site.archives}
     receivers, objects = _sinks(site, archives, sends)
     reporting = _reporting(site, data / "results", settings.web.address)
     deliver = Deliverer(messages=receivers if sends else {}, objects=objects)
@@ -259,11 +287,14 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
     )
 
 
-def archive_of(named: NamedArchive, spool: Spool) -> Archive:
-    """Of a kind of its own, by what the site says of it. Raises Refused SETTING_INVALID."""
+def archive_of(named: NamedArchive, spool: Spool, apart: Sequence[Path] = ()) -> Archive:
+    """Of a kind of its own, by what the site says of it; no link of a folder's leads into one of `apart`, but its own.
+
+    Raises Refused SETTING_INVALID.
+    """
     match named:
         case ArchiveFolder():
-            return _folder(named)
+            return _folder(named, apart)
         case WebArchive():
             return web_archive(named, spool)
         case DimseAddress():
@@ -272,12 +303,12 @@ def archive_of(named: NamedArchive, spool: Spool) -> Archive:
             assert_never(named)
 
 
-def _folder(named: ArchiveFolder) -> FolderArchive:
+def _folder(named: ArchiveFolder, apart: Sequence[Path]) -> FolderArchive:
     """Our own is made where it isn't there; one that can't be made is away, as every folder."""
     if named.own:
         with suppress(OSError):
             named.folder.mkdir(parents=True, exist_ok=True)
-    return FolderArchive(named.folder)
+    return FolderArchive(named.folder, apart)
 
 
 def spool_of(settings: Settings) -> Spool:
@@ -303,9 +334,10 @@ def _reporting(site: Site, folder: Path, page_at: str) -> Reporting:
         [
             OruReporter(folder, page_at),
             SrReporter(folder),
-            ann_reporter(folder),
+            ann_reporter(folder, site.annotations),
             seg_reporter(folder),
             map_reporter(folder),
+            capture_reporter(folder),
             RejectionReporter(folder),
         ],
         site.routes,

@@ -7,11 +7,14 @@ import structlog
 
 from server.bootstrap import Service
 from server.domain.cancellation import Cancellation, CancelOutcome
+from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order, Request
 from server.hl7.intake import Accept, Cancel, Intake
 from server.hl7.listener import MllpListener
-from server.site import Address, Listener, named
-from server.tls import listener_context
+from server.reloading import RenewedContext
+from server.settings import Mllp
+from server.site import Address, Listener, Site, named
+from server.tls import listener_context, names_in
 
 log = structlog.get_logger()
 
@@ -26,10 +29,8 @@ class Listening:
         mllp = service.settings.mllp
         self._site, self._tls = service.site, listener_context(mllp)
         self._common = Address(host=mllp.host, port=mllp.port)
-        self._listeners = [
-            (each, MllpListener(_intake(each, service), host=each.address.host, port=each.address.port, tls=self._tls))
-            for each in service.site.listeners(self._common)
-        ]
+        check_shown(service.site, mllp)
+        self._listeners = [(each, _mllp(each, service, self._tls)) for each in service.site.listeners(self._common)]
 
     @property
     def encrypted(self) -> bool:
@@ -69,29 +70,47 @@ def listening(service: Service) -> Iterator[dict[Address, int]]:
         all_of_them.stop()
 
 
-def admitted(listener: Listener, accept: Accept) -> Accept:
-    """Takes an order only where this listener may. It raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN too."""
+def admitted(listener: Listener, accept: Accept, shown: frozenset[str] = frozenset()) -> Accept:
+    """Takes an order only where this listener may, of who shows a certificate of these names.
+
+    It raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN too.
+    """
 
     def take(request: Request) -> tuple[Order, bool]:
-        listener.check(request.lab, request.sender)
+        listener.check(request.lab, request.sender, shown)
         return accept(request)
 
     return take
 
 
-def admitted_to_cancel(listener: Listener, cancel: Cancel) -> Cancel:
+def admitted_to_cancel(listener: Listener, cancel: Cancel, shown: frozenset[str] = frozenset()) -> Cancel:
     """Takes an order back only where this listener may take one. It raises as `admitted` does."""
 
     def take_back(asked: Cancellation) -> CancelOutcome:
-        listener.check(asked.lab, asked.sender)
+        listener.check(asked.lab, asked.sender, shown)
         return cancel(asked)
 
     return take_back
 
 
-def _intake(listener: Listener, service: Service) -> Intake:
-    store = service.store
-    return Intake(admitted(listener, store.accept), admitted_to_cancel(listener, store.cancel))
+def check_shown(site: Site, mllp: Mllp) -> None:
+    """Raises Refused SETTING_INVALID where certificates are bound, and none is asked for."""
+    if mllp.tls_client_ca is None and any(each.certificates for each in site.laboratories or ()):
+        message = (
+            "CHROMOGEN_MLLP_TLS_CLIENT_CA is not set, but the site file binds certificates: set it, with _CERT, _KEY"
+        )
+        raise Refused(ServiceReason.SETTING_INVALID, message)
+
+
+def _mllp(listener: Listener, service: Service, tls: RenewedContext | None) -> MllpListener:
+    def handler(shown: frozenset[str] = frozenset()) -> Intake:
+        store = service.store
+        return Intake(admitted(listener, store.accept, shown), admitted_to_cancel(listener, store.cancel, shown))
+
+    at = listener.address
+    return MllpListener(
+        handler(), host=at.host, port=at.port, tls=tls, handler_of=lambda certificate: handler(names_in(certificate))
+    )
 
 
 def _whose(listener: Listener) -> str:

@@ -5,7 +5,7 @@ import os
 import shutil
 from datetime import timedelta
 
-from server.api.auth import AuthenticateByToken, caller_of
+from server.api.auth import AuthenticateByToken, caller_of, check_not_revoked, revoked_in
 from server.api.keys import KeySet, reader_of
 from server.bootstrap import Service
 from server.domain.access import Authenticate, Caller, Role
@@ -47,7 +47,8 @@ def page_group(service: Service, by_token: Authenticate, note_refusal: NoteRefus
     wanted = service.settings
     secure = wanted.tls.cert is not None
     lifetime = Lifetime(idle=timedelta(seconds=wanted.web.idle_s), longest=timedelta(seconds=wanted.web.session_s))
-    sessions = SessionService(PostgresSessionRepository(service.database), lifetime)
+    revoked = revoked_in(wanted.oidc.revoked)
+    sessions = SessionService(PostgresSessionRepository(service.database), lifetime, revoked=revoked)
     browser = AuthenticateBrowser(sessions, by_token, secure=secure)
     sign_in = SignIn(sessions, browser, ways_of(wanted), secure=secure)
     work, slide = operations_of(service)
@@ -105,11 +106,13 @@ def verifier_of(wanted: Settings) -> VerifyIdToken:
     oidc = wanted.oidc
     keys = KeySet(reader_of(oidc.jwks, oidc.ca), refresh_s=oidc.refresh_s)
     by_token = AuthenticateByToken(issuer=oidc.issuer, audience=oidc.client_id, keys=keys, leeway_s=oidc.leeway_s)
+    revoked = revoked_in(oidc.revoked)
 
     def verify(token: str, nonce: str) -> Caller:
         claims = by_token.claims_of(token)
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise Refused(ServiceReason.TOKEN_INVALID, "the ID token is of another sign-in")
+        check_not_revoked(claims, revoked())
         return caller_of(claims)
 
     return verify

@@ -11,7 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.arrival import UnorderedRule, Watch
+from server.domain.artifact import NATURES, ON_REQUEST, ArtifactKind, Coordinates, Nature
 from server.domain.control import ControlRules
 from server.domain.errors import Refused, ServiceReason
 from server.domain.events import ANY, Route
@@ -40,18 +41,34 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """Which senders (MSH-3, or ANY) who shows it may be. `name` is one in it, in lower case, or `sha256:` and its hash
+    in hexadecimal.
+    """
+
+    name: str
+    senders: tuple[str, ...]
+
+    def allows(self, shown: frozenset[str], application: str) -> bool:
+        return self.name in shown and (application in self.senders or ANY in self.senders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Laboratory:
-    """`archives` are asked for its slides in this order. `senders` (MSH-3) alone may order, where some are named;
-    `listener` alone takes its orders, where it has one of its own.
+    """`archives` are asked for its slides in this order. `senders` (MSH-3) alone may order, where some are named, and
+    only with one of the `certificates`; `listener` alone takes its orders, where it has one of its own.
     """
 
     name: str
     archives: tuple[str, ...]
     senders: tuple[str, ...] = ()
+    certificates: tuple[ClientCertificate, ...] = ()
     listener: Address | None = None
     profiles: ProfileRules = field(default_factory=ProfileRules)
     patients: PatientRules = field(default_factory=PatientRules)
     controls: ControlRules = field(default_factory=ControlRules)
+    unordered: tuple[UnorderedRule, ...] = ()
+    annotations: Coordinates = Coordinates.PIXELS
 
 
 def key_of(table: str, key: str) -> str:
@@ -61,12 +78,20 @@ def key_of(table: str, key: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFolder:
-    """A folder as archive; `own`: in the data folder, and made where it isn't there. `table` is where it is set."""
+    """A folder as archive; `own`: in the data folder, and made where it isn't there. `table` is where it is set.
+
+    `watch`: whether and how what comes is seen. Slides are taken by C-STORE at `listen`, for the AE title `our_aet`,
+    from the AE titles `callers` (none: from any).
+    """
 
     name: str
     folder: Path
     table: str
     own: bool = False
+    watch: Watch | None = None
+    listen: Address | None = None
+    our_aet: str = "CHROMOGEN"
+    callers: tuple[str, ...] = ()
 
     @property
     def certificates(self) -> Mapping[str, Path]:
@@ -95,6 +120,7 @@ class WebArchive:
     timeout_s: float = 60
     by_container: bool = True
     orthanc_url: str = ""
+    watch: Watch | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -218,8 +244,11 @@ class Listener:
     address: Address
     laboratories: tuple[Laboratory, ...] | None
 
-    def check(self, lab: str, sender: Sender) -> None:
-        """Raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN; neither name is repeated, as both come from outside."""
+    def check(self, lab: str, sender: Sender, shown: frozenset[str] = frozenset()) -> None:
+        """`shown` are the names of the sender's certificate (`tls.names_in`).
+
+        Raises Refused LABORATORY_UNKNOWN, SENDER_UNKNOWN; neither name is repeated, as both come from outside.
+        """
         if self.laboratories is None:
             _check_well_formed(lab)
             return
@@ -232,6 +261,17 @@ class Listener:
         if laboratory.senders and sender.application not in laboratory.senders:
             message = "MSH-3 is no sender that may order for this laboratory: correct it, or name it in the site file"
             raise Refused(ServiceReason.SENDER_UNKNOWN, message)
+        self._check_certificate(laboratory, sender, shown)
+
+    def _check_certificate(self, laboratory: Laboratory, sender: Sender, shown: frozenset[str]) -> None:
+        """A certificate that is bound to a laboratory may order for no other."""
+        bound = {c.name for each in self.laboratories or () for c in each.certificates}
+        free = not laboratory.certificates and shown.isdisjoint(bound)
+        if not free and not any(each.allows(shown, sender.application) for each in laboratory.certificates):
+            message = (
+                "the connection's client certificate is none that may order for MSH-4 as MSH-3: name it in the site"
+            )
+            raise Refused(ServiceReason.SENDER_UNKNOWN, f"{message} file (certificates), or show another")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +293,11 @@ class Site:
                 return laboratory
         message = "the order's laboratory isn't in the site file: name it there, or correct the sender's"
         raise Refused(ServiceReason.LABORATORY_UNKNOWN, message)
+
+    def annotations(self, laboratory: str) -> Coordinates:
+        """Of one that isn't known any more too: its orders may still be under way."""
+        known = (each.annotations for each in self.laboratories or () if each.name == laboratory)
+        return next(known, Coordinates.PIXELS)
 
     def listeners(self, common: Address) -> tuple[Listener, ...]:
         """The common one takes the orders of laboratories without one of their own, and isn't there where all have."""
@@ -289,7 +334,7 @@ def plain_site(settings: Settings) -> Site:
     lis = settings.lis
     own = settings.archive.folder is None
     destinations: list[Destination] = [ArchiveDestination(name=ARCHIVE, archive=ARCHIVE)]
-    routes = [Route(artifacts=OBJECTS, to=(ARCHIVE,))]
+    routes = [Route(artifacts=OBJECTS - ON_REQUEST, to=(ARCHIVE,))]
     if lis.host:
         values = lis.model_dump(include={"host", "port", "timeout_s", "errors", "tls_ca", "tls_cert", "tls_key"})
         destinations.insert(0, MllpDestination(name=LIS, table="CHROMOGEN_LIS", **values))

@@ -25,7 +25,7 @@ def control_rules(table: Table) -> ControlRules:
 
 
 def _place(table: Table) -> PlaceRule:
-    markers = tuple(_marker(table, name) for name in table.texts("markers", default=()))
+    markers = tuple(marker_of(table, name) for name in table.texts("markers", default=()))
     box: BoxMm | None = table.numbers("box_mm", 4, 0, LARGEST_MM) if table.has("box_mm") else None  # type: ignore[assignment]
     apart = table.number("apart_mm", 0.05, LARGEST_MM) if table.has("apart_mm") else None
     kinds = table.texts("kinds", repeats=True)
@@ -39,7 +39,7 @@ def _place(table: Table) -> PlaceRule:
     return rule
 
 
-def _marker(table: Table, name: str) -> str:
+def marker_of(table: Table, name: str) -> str:
     try:
         return assay_of(name).marker
     except Refused as error:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydicom.datadict import tag_for_keyword
 
-from server.domain.artifact import NATURES, ArtifactKind, Nature
+from server.domain.artifact import NATURES, ArtifactKind, Coordinates, Nature
 from server.domain.choice import PARTS
 from server.domain.events import ANY, EventKind, Route
 from server.domain.patients import PatientRules
@@ -24,6 +24,7 @@ from server.site import (
     Address,
     ArchiveDestination,
     ArchiveFolder,
+    ClientCertificate,
     Destination,
     DimseAddress,
     Laboratory,
@@ -37,9 +38,13 @@ from server.site import (
 )
 from server.site_controls import control_rules
 from server.site_table import Table, wrong
+from server.site_watch import unordered_of, watch_of
 
 AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
 """PS3.5, 6.2."""
+NO_AE_TITLE = "is no AE title: 1 to 16 letters, digits and signs, no backslash"
+
+FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
 RESERVED = frozenset({"database", "disk"})
 """What health calls what isn't the site's."""
@@ -89,6 +94,8 @@ def read_site(path: Path) -> Site:
         wrong("CHROMOGEN_SITE_FILE", f"{path} can't be read ({type(error).__name__})")
     except UnicodeDecodeError:
         wrong("CHROMOGEN_SITE_FILE", f"{path} is not UTF-8")
+    except RecursionError:
+        wrong("CHROMOGEN_SITE_FILE", f"{path} is nested too deeply")
     except tomllib.TOMLDecodeError as error:  # a name that stands twice among them
         wrong("CHROMOGEN_SITE_FILE", f"{path} is not TOML: {error}")
     return _site(content, path.resolve().parent)
@@ -130,13 +137,31 @@ def _each(whole: Table, key: str, read: Callable[[str, Table], Value]) -> dict[s
 def _archive(name: str, table: Table) -> NamedArchive:
     match table.choice("kind", ArchiveKind):
         case ArchiveKind.FOLDER:
-            return ArchiveFolder(name=name, folder=table.path("folder"), table=table.where)
+            return _folder(name, table)
         case ArchiveKind.DICOMWEB:
             return _web_archive(name, table)
         case ArchiveKind.DIMSE:
             return _dimse(name, table)
         case kind:
             assert_never(kind)
+
+
+def _folder(name: str, table: Table) -> ArchiveFolder:
+    found = ArchiveFolder(
+        name=name,
+        folder=table.path("folder"),
+        table=table.where,
+        watch=watch_of(table, changes=False),
+        listen=_address(table, "listen"),
+        our_aet=table.text("our_aet", "CHROMOGEN"),
+        callers=table.texts("callers", default=()),
+    )
+    for title in (found.our_aet, *found.callers):
+        if not AE_TITLE.fullmatch(title):
+            wrong(f"{table.where} our_aet, callers", f"{title!r} {NO_AE_TITLE}")
+    if found.callers and found.listen is None:
+        wrong(f"{table.where} callers", "are set, but listen is not: set it, or neither")
+    return found
 
 
 def _dimse(name: str, table: Table) -> DimseAddress:
@@ -155,7 +180,7 @@ def _dimse(name: str, table: Table) -> DimseAddress:
     )
     for key, title in (("aet", found.aet), ("our_aet", found.our_aet)):
         if not AE_TITLE.fullmatch(title):
-            wrong(f"{table.where} {key}", "is no AE title: 1 to 16 letters, digits and signs, no backslash")
+            wrong(f"{table.where} {key}", NO_AE_TITLE)
     return found
 
 
@@ -173,6 +198,7 @@ def _web_archive(name: str, table: Table) -> WebArchive:
         timeout_s=table.number("timeout_s", 0.1, 86_400, default=60),
         by_container=table.flag("by_container", default=True),
         orthanc_url=table.text("orthanc_url", ""),
+        watch=watch_of(table, changes=table.has("orthanc_url")),
         tls_ca=table.path_or_none("tls_ca"),
         tls_cert=table.path_or_none("tls_cert"),
         tls_key=table.path_or_none("tls_key"),
@@ -244,11 +270,25 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         name=name,
         archives=asked,
         senders=table.texts("senders", default=()),
+        certificates=_certificates(table),
         listener=_address(table, "listener"),
         profiles=_rules(table.inner("profiles")),
         patients=_patients(table.inner("patients")),
         controls=control_rules(table),
+        unordered=unordered_of(table),
+        annotations=table.choice("annotations", Coordinates, default=Coordinates.PIXELS),
     )
+
+
+def _certificates(table: Table) -> tuple[ClientCertificate, ...]:
+    """Name of a client's certificate -> who it may be (MSH-3)."""
+    senders, inner = table.texts("senders", default=()), table.inner("certificates")
+    found = tuple(ClientCertificate(name=name.lower(), senders=inner.texts(name)) for name in inner.names())
+    for each in found:
+        if each.name.startswith("sha256:") and not FINGERPRINT.fullmatch(each.name):
+            wrong(f"{inner.where} {each.name!r}", "is no sha256: and 64 hexadecimal digits")
+        _known(inner, each.name, each.senders, [*senders, ANY] if senders else each.senders)
+    return found
 
 
 def _patients(table: Table) -> PatientRules:

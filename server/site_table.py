@@ -29,6 +29,10 @@ class Table:
             self._wrong(key, "is no text in quotes, or empty")
         return value
 
+    def names(self) -> tuple[str, ...]:
+        """Asks for nothing."""
+        return tuple(self._values)
+
     def has(self, key: str) -> bool:
         """Asks for nothing."""
         return key in self._values

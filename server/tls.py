@@ -4,7 +4,10 @@ Files are looked at again as connections come, so a renewed certificate or autho
 half-written or wrong leaves the last good one in use. A connection that is open goes on as it began.
 """
 
+import hashlib
 import ssl
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +15,7 @@ import grpc
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 from inference.engines.factory import TRITON_BY_TLS
 from inference.engines.triton_tls import Newest, Secure
@@ -19,6 +23,8 @@ from server.domain.errors import Refused, ServiceReason
 from server.reloading import Renewed, RenewedContext
 from server.settings import Engine, Mllp, Tls
 from server.site import key_of
+
+HASHED = "sha256:"
 
 
 def listener_context(wanted: Mllp) -> RenewedContext | None:
@@ -56,6 +62,23 @@ def _server_context(name: str, cert: Path, key: Path, authority: Path | None) ->
         return context
 
     return RenewedContext(ssl.PROTOCOL_TLS_SERVER, Renewed(name, (cert, key, authority), make))
+
+
+def names_in(certificate: bytes) -> frozenset[str]:
+    """Of a client's certificate (DER): common names, DNS names, and `sha256:` with its hash; in lower case."""
+    try:
+        names = {name.lower() for name in _named_in(x509.load_der_x509_certificate(certificate))}
+    except (ValueError, x509.DuplicateExtension):
+        names = set()
+    named = frozenset(name for name in names if not name.startswith(HASHED))  # else a name could pass for a hash
+    return named | {f"{HASHED}{hashlib.sha256(certificate).hexdigest()}"}
+
+
+def _named_in(certificate: x509.Certificate) -> Iterator[str]:
+    yield from (str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+    with suppress(x509.ExtensionNotFound):
+        also = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        yield from also.value.get_values_for_type(x509.DNSName)
 
 
 class Receiving(Protocol):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
@@ -42,6 +43,12 @@ CREATED_AT = datetime(2026, 3, 1, 9, 30, 15, 250_000, tzinfo=UTC)
 _NAMESPACE = uuid.UUID("7d6f3c62-2c1b-4a4e-9b7f-3f1f5a0c9e11")
 
 
+def both_colours(hue: npt.ArrayLike, value: npt.ArrayLike, dab_od_centi: npt.ArrayLike) -> dict[str, npt.ArrayLike]:
+    """Colours of nuclei on a slide whose white point is white: raw ones, and the same by it."""
+    raw = {"hue": hue, "value": value, "dab_od_centi": dab_od_centi}
+    return raw | {"white_hue": hue, "white_value": value, "white_od_centi": dab_od_centi}
+
+
 def made_nuclei(n: int, *, seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> Cells:
     """n nuclei anywhere on a slide of that size in px; every number within its range."""
     random = np.random.default_rng(seed)
@@ -51,9 +58,11 @@ def made_nuclei(n: int, *, seed: int = 0, width: int = WIDTH, height: int = HEIG
         random.uniform(0, height - 1, n),
         compartment=random.integers(0, 2, n, dtype=np.uint8),
         confidence=random.uniform(0.3, 1, n).astype(np.float32),
-        hue=random.integers(0, HUES, n, dtype=np.uint16),
-        value=random.integers(0, VALUES, n, dtype=np.uint8),
-        dab_od_centi=random.integers(0, DENSITIES, n, dtype=np.uint16),
+        **both_colours(
+            random.integers(0, HUES, n, dtype=np.uint16),
+            random.integers(0, VALUES, n, dtype=np.uint8),
+            random.integers(0, DENSITIES, n, dtype=np.uint16),
+        ),
     )
 
 
@@ -62,7 +71,13 @@ def with_outlines(nuclei: Cells, seed: int = 0) -> Cells:
     random, n = np.random.default_rng(seed), len(nuclei)
     radii = random.integers(40, 80, (n, RAYS)).astype(np.uint8)
     density = random.integers(0, DENSITIES, n, dtype=np.uint16)
-    more = {"nucleus": nuclei["confidence"], OUTLINE: radii, "area_um2": area_um2(radii), "nucleus_od_centi": density}
+    more = {
+        "nucleus": nuclei["confidence"],
+        OUTLINE: radii,
+        "area_um2": area_um2(radii),
+        "nucleus_od_centi": density,
+        "white_nucleus_od_centi": density,
+    }
     return Cells(WITH_OUTLINES, nuclei.x, nuclei.y, {**nuclei.columns, **more})
 
 

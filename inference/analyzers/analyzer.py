@@ -17,10 +17,11 @@ from inference.cells.values import Cells, CellSchema, IntArray
 from inference.control_kind import ControlKind
 from inference.criteria import Criteria
 from inference.errors import Reason
-from inference.infer import TileAnswer
+from inference.infer import Engine, TileAnswer
 from inference.measures import Measure, Region, Score
 from inference.pattern import Pattern
 from inference.slide import Rgb
+from inference.white import WhitePoint
 
 Groups = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -153,6 +154,10 @@ class Analyzer(Protocol):
         """The cells of one tile of `mpp` µm/px, in pixels of the tile, from what the model answered."""
         ...
 
+    def engine_for(self, engine: Engine, white: WhitePoint) -> Engine:
+        """An engine whose answers hold all that `cells_of` takes, of a slide with that white point."""
+        ...
+
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         """What is wrong where the low-power picture looks like a stain that this kind of assay isn't for."""
         ...
@@ -207,6 +212,9 @@ class Usual:
     notes: tuple[str, ...] = ()
     whole_remarks: tuple[str, ...] = ()
     remark_words: frozenset[str] = frozenset()
+
+    def engine_for(self, engine: Engine, white: WhitePoint) -> Engine:
+        return engine
 
     def misplaced(self, pattern: Pattern) -> Mismatch | None:
         return None

@@ -161,6 +161,8 @@ RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW = "RULE_SILENT", "NEAR_BOUNDARY", "RE
 NOT_VALIDATED, WHOLE_TISSUE = "NOT_VALIDATED", "WHOLE_TISSUE"
 LEAST_CELLS = 100
 MOST_BLUSH = 0.30
+LEAST_TUMOUR = 0.20
+"""Share of tumour cells among all: in drawn stroma without any 0.17 to 0.19 are taken for such."""
 NOTES = (
     "HER2: not validated on patient material; research use only.",
     "HER2: the floor of 1 % for intense complete staining, and the score of patterns on which the guideline is silent"
@@ -250,7 +252,9 @@ class MembraneAnalyzer(Usual):
         return tuple(word for word, there in said.items() if there)
 
     def unscorable(self, histograms: Histograms, counts: IntArray) -> Mismatch | None:
-        """TOO_FEW_CELLS below 100, CYTOPLASMIC_BLUSH above 30 % of the tumour cells."""
+        """CYTOPLASMIC_BLUSH above 30 % of the tumour cells, TOO_FEW_CELLS below 100 or where they are as few among all
+        as are taken for such in stroma alone.
+        """
         table = histograms[_name("stain", 0)]
         tumour, blushed, n = int(table[1].sum()), int(table[1, :, 1].sum()), int(counts[: len(CLASSES)].sum())
         if tumour and blushed > MOST_BLUSH * tumour:
@@ -260,6 +264,12 @@ class MembraneAnalyzer(Usual):
             return Mismatch(reason=Reason.CYTOPLASMIC_BLUSH, message=message)
         if n < LEAST_CELLS:
             message = f"{n} tumour cells can be judged, {LEAST_CELLS} are needed: check the slide, or draw the tumour"
+            return Mismatch(reason=Reason.TOO_FEW_CELLS, message=message)
+        if tumour < LEAST_TUMOUR * table.sum():
+            message = (
+                f"{tumour} of {table.sum()} cells look like a tumour's, no more than in stroma alone: check the slide,"
+                " or draw the tumour"
+            )
             return Mismatch(reason=Reason.TOO_FEW_CELLS, message=message)
         return None
 

@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import quality
-from inference.analyzers.analyzer import Colour, Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.analyzer import Colour as Shade
+from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.whitened import WhiteningEngine
 from inference.cells.by_hand import overruled
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
@@ -20,7 +22,9 @@ from inference.grade import (
     GRADES,
     HUES,
     VALUES,
+    Colour,
     DensityThresholds,
+    Grades,
     HueValueThresholds,
     NucleusDensityThresholds,
     Thresholds,
@@ -29,12 +33,13 @@ from inference.grade import (
     grades_by_hue_value,
 )
 from inference.guideline import ER_STATUS, KI67_GROUP, PGR_STATUS, category_of
-from inference.infer import TileAnswer
+from inference.infer import Engine, TileAnswer
 from inference.measures import ALL, ONE, PERCENT, SCORE_UNIT, Measure, Region, Score, scored
 from inference.outline import OUTLINE, RAYS
 from inference.pattern import Pattern
 from inference.score import CountScore, score
 from inference.slide import Rgb
+from inference.white import WhitePoint
 
 COMPARTMENTS = ("stroma", "epithelium")
 REGIONS = (
@@ -44,13 +49,22 @@ REGIONS = (
 )
 SCHEMA = CellSchema(
     name="nuclear",
-    version=1,
+    version=2,
     columns=(
         Column(name="compartment", dtype="uint8", meaning="0 stroma, 1 epithelium", low=0, high=1),
         Column(name="confidence", dtype="float32", meaning="probability of a nucleus of it", low=0, high=1),
         Column(name="hue", dtype="uint16", meaning="mean hue", unit="deg", low=0, high=HUES - 1),
         Column(name="value", dtype="uint8", meaning="mean brightness", low=0, high=VALUES - 1),
         Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
+        Column(name="white_hue", dtype="uint16", meaning="hue by the white point", unit="deg", low=0, high=HUES - 1),
+        Column(name="white_value", dtype="uint8", meaning="brightness by the white point", low=0, high=VALUES - 1),
+        Column(
+            name="white_od_centi",
+            dtype="uint16",
+            meaning="DAB optical density by the white point x 100",
+            low=0,
+            high=DENSITIES - 1,
+        ),
     ),
     optional=(
         Column(name="nucleus", dtype="float32", meaning="probability of a nucleus of any kind", low=0, high=1),
@@ -63,17 +77,49 @@ SCHEMA = CellSchema(
             low=0,
             high=DENSITIES - 1,
         ),
+        Column(
+            name="white_nucleus_od_centi",
+            dtype="uint16",
+            meaning="that within the outline by the white point x 100",
+            low=0,
+            high=DENSITIES - 1,
+        ),
     ),
 )
+COLUMNS = {
+    (HueValueThresholds.method, Colour.RAW): ("hue", "value"),
+    (HueValueThresholds.method, Colour.WHITE_POINT): ("white_hue", "white_value"),
+    (DensityThresholds.method, Colour.RAW): ("dab_od_centi",),
+    (DensityThresholds.method, Colour.WHITE_POINT): ("white_od_centi",),
+    (NucleusDensityThresholds.method, Colour.RAW): ("nucleus_od_centi",),
+    (NucleusDensityThresholds.method, Colour.WHITE_POINT): ("white_nucleus_od_centi",),
+}
+"""What criteria of a kind and colour grade by."""
+TABLES = {
+    ("hue", "value"): "hue_value",
+    ("dab_od_centi",): "density",
+    ("white_hue", "white_value"): "white_hue_value",
+    ("white_od_centi",): "white_density",
+    ("nucleus_od_centi",): "nucleus_density",
+    ("white_nucleus_od_centi",): "white_nucleus_density",
+}
+OF_OUTLINES = {"nucleus_od_centi", "white_nucleus_od_centi"}
+
+
+def _histogram(*columns: str) -> HistogramSpec:
+    shape = (HUES, VALUES) if len(columns) == 2 else (DENSITIES,)
+    return HistogramSpec(name=TABLES[columns], columns=("compartment", *columns), shape=(2, *shape))
+
+
 HISTOGRAMS = (
-    HistogramSpec(name="hue_value", columns=("compartment", "hue", "value"), shape=(2, HUES, VALUES)),
-    HistogramSpec(name="density", columns=("compartment", "dab_od_centi"), shape=(2, DENSITIES)),
+    _histogram("hue", "value"),
+    _histogram("dab_od_centi"),
+    _histogram("white_hue", "white_value"),
+    _histogram("white_od_centi"),
 )
-NUCLEUS_DENSITY = HistogramSpec(
-    name="nucleus_density", columns=("compartment", "nucleus_od_centi"), shape=(2, DENSITIES)
-)
+NUCLEUS_DENSITIES = (_histogram("nucleus_od_centi"), _histogram("white_nucleus_od_centi"))
 """Where there are outlines."""
-GRADE_COLOURS: tuple[Colour, ...] = ((40, 90, 220), (250, 215, 60), (245, 130, 30), (200, 20, 20))
+GRADE_COLOURS: tuple[Shade, ...] = ((40, 90, 220), (250, 215, 60), (245, 130, 30), (200, 20, 20))
 GROUPS = tuple(
     Group(
         name=f"{compartment} {grade}",
@@ -172,7 +218,14 @@ class NuclearAnalyzer(Usual):
             hue=c["hue"],
             value=c["value"],
             dab_od_centi=c["dab_od_centi"],
+            white_hue=c["white_hue"],
+            white_value=c["white_value"],
+            white_od_centi=c["white_od_centi"],
         )
+
+    def engine_for(self, engine: Engine, white: WhitePoint) -> Engine:
+        """Its answers hold colours by the white point too."""
+        return WhiteningEngine(engine, white)
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         """H&E: nothing of it is brown or blue."""
@@ -185,17 +238,16 @@ class NuclearAnalyzer(Usual):
         return None
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
-        grade = grades(cells["hue"], cells["value"], _densities(cells, criteria), _thresholds(criteria))
+        grade = graded(cells, _thresholds(criteria))
         return overruled(cells, (cells["compartment"] * np.uint8(GRADES) + grade).astype(np.uint8))
 
     def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
         thresholds = _thresholds(criteria)
         if isinstance(thresholds, HueValueThresholds):
             grade = grades_by_hue_value(np.arange(HUES)[:, None], np.arange(VALUES)[None], thresholds)
-            table = histograms["hue_value"]
         else:
             grade = grades_by_density(np.arange(DENSITIES), thresholds)
-            table = _density_table(histograms, thresholds)
+        table = _table(histograms, thresholds)
         counted = [int(row[grade == g].sum()) for row in table for g in range(GRADES)]
         return np.array(counted, np.int64) + histograms.by_hand(len(GROUPS))
 
@@ -240,22 +292,30 @@ def _thresholds(criteria: Criteria) -> Thresholds:
     return criteria
 
 
-def _densities(cells: Cells, criteria: Criteria) -> npt.NDArray[Any]:
-    """That which is graded by. Raises Refused OUTLINES_MISSING."""
-    if not isinstance(criteria, NucleusDensityThresholds):
-        return cells["dab_od_centi"]
-    if "nucleus_od_centi" not in cells.columns:
+def graded_columns(thresholds: Thresholds) -> tuple[str, ...]:
+    """The columns that they grade by: of hue and value two, of density one."""
+    return COLUMNS[thresholds.method, thresholds.colour]
+
+
+def graded(cells: Cells, thresholds: Thresholds) -> Grades:
+    """The grade of each cell, (n,). Raises Refused OUTLINES_MISSING."""
+    names = graded_columns(thresholds)
+    if OF_OUTLINES & set(names) - set(cells.columns):
         raise _no_outlines()
-    return cells["nucleus_od_centi"]
+    return grades([cells[name] for name in names], thresholds)
 
 
-def _density_table(histograms: Histograms, thresholds: DensityThresholds) -> IntArray:
+def table_of(criteria: Criteria) -> str:
+    """The name of the histogram that counts cells by what the criteria grade by."""
+    return TABLES[graded_columns(_thresholds(criteria))]
+
+
+def _table(histograms: Histograms, thresholds: Thresholds) -> IntArray:
     """Raises Refused OUTLINES_MISSING."""
-    if not isinstance(thresholds, NucleusDensityThresholds):
-        return histograms["density"]
-    if NUCLEUS_DENSITY.name not in histograms.tables:
+    name = TABLES[graded_columns(thresholds)]
+    if name not in histograms.tables:
         raise _no_outlines()
-    return histograms[NUCLEUS_DENSITY.name]
+    return histograms[name]
 
 
 def _no_outlines() -> Refused:

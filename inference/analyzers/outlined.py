@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
-from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITY, SCHEMA, NuclearAnalyzer
+from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITIES, SCHEMA, NuclearAnalyzer
 from inference.cells.file import columns_of
 from inference.cells.values import Cells, made_cells
 from inference.criteria import Criteria
@@ -27,7 +27,7 @@ class OutlinedNuclear(NuclearAnalyzer):
     """The nuclear analyzer for answers of an `OutliningEngine`."""
 
     schema = WITH_OUTLINES
-    histograms = (*HISTOGRAMS, NUCLEUS_DENSITY)
+    histograms = (*HISTOGRAMS, *NUCLEUS_DENSITIES)
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         plain, columns = super().cells_of(answer, mpp), answer.columns

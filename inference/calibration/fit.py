@@ -1,7 +1,7 @@
 """One fit of criteria to samples, by H-score or by grades, and the set of criteria that are nearly as good."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -14,7 +14,7 @@ from inference.calibration.surface import DensitySpace, HueValueSpace
 from inference.calibration.units import Unit, pool_of, units_of
 from inference.cells.values import joined
 from inference.errors import Reason, Refused
-from inference.grade import DensityThresholds, HueValueThresholds
+from inference.grade import Colour, DensityThresholds, HueValueThresholds
 from inference.measures import Interval
 
 ONE_POINT = {"h_score": 1.0, "grades": 0.01}
@@ -37,9 +37,10 @@ class HueBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is fitted, and how. `method` as of the criteria; `draws` of regions that intervals are made of."""
+    """What is fitted, and how. `method`, `colour` as of the criteria; `draws` of regions that intervals are of."""
 
     method: str = HueValueThresholds.method
+    colour: Colour = Colour.RAW
     by: Objective = Objective.H_SCORE
     hue_by: HueBy = HueBy.SEARCH
     draws: int = 100
@@ -90,7 +91,11 @@ class Fitter:
                 found = _by_h_score(units_of(self._pool, counts), space, slack)
             case Objective.GRADES:
                 found = _by_grades(drawn, space, slack)
-        return Fit(criteria=space.criteria(found.best), loss=found.loss, flat=_flat(found.near, space))
+        return Fit(
+            criteria=replace(space.criteria(found.best), colour=self._settings.colour),
+            loss=found.loss,
+            flat=_flat(found.near, space),
+        )
 
 
 def _drawn(samples: Sequence[Sample], counts: Sequence[int] | None) -> list[Sample]:

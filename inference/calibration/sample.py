@@ -1,7 +1,7 @@
 """What criteria are fitted to: the model's nuclei of a region, and what a person said of the same region."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from inference.analyzers.nuclear import COMPARTMENTS, SCHEMA
 from inference.cells.values import Cells, IntArray, no_cells
-from inference.grade import GRADES, Grades
+from inference.grade import GRADES, Colour, Grades
 from inference.keypoints import FloatArray, matched
 from inference.measures import ALL
 from inference.score import h_score
@@ -97,6 +97,18 @@ def graded_sample(slide: str, name: str, cells: Cells, annotated: Annotated, *, 
         annotated=annotated,
         compartment=compartment,
     )
+
+
+def in_colour(sample: Sample, colour: Colour) -> Sample:
+    """With the colours that are to be fitted under the names of raw ones."""
+    if colour is Colour.RAW:
+        return sample
+    return replace(sample, cells=_in_white(sample.cells), matched=_in_white(sample.matched))
+
+
+def _in_white(cells: Cells) -> Cells:
+    named = {"hue": "white_hue", "value": "white_value", "dab_od_centi": "white_od_centi"}
+    return replace(cells, columns={**cells.columns, **{raw: cells[white] for raw, white in named.items()}})
 
 
 def _target(part: str, grade: Grades) -> Target:

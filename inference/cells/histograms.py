@@ -1,6 +1,6 @@
 """Joint histograms over the quantised columns of cells, by name: scores under any criteria follow from them exactly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,9 +30,8 @@ class HistogramSpec:
     shape: tuple[int, ...]
     edges: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def values(self, cells: Cells, column: str) -> npt.NDArray[Any]:
-        """What each cell is counted as, along the axis of a column."""
-        found = cells[column]
+    def places(self, column: str, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Where each cell is counted along the axis of a column, of the column's numbers (n,)."""
         if column in self.edges:
             return np.asarray(np.digitize(found, self.edges[column]))
         return np.asarray(found, np.intp) if found.dtype.kind == "b" else found
@@ -58,11 +57,12 @@ class Histograms:
     def add(self, cells: Cells, specs: Sequence[HistogramSpec], *, region: str = "") -> None:
         """Count these cells too (in place)."""
         for spec in specs:
-            self.count(spec, tuple(spec.values(cells, name) for name in spec.columns), region=region)
+            self.count(spec, cells.__getitem__, region=region)
 
-    def count(self, spec: HistogramSpec, values: tuple[npt.NDArray[Any], ...], *, region: str = "") -> None:
-        """Count cells by the values of the spec's columns, in its order (in place)."""
-        np.add.at(self._table(at_region(spec.name, region), spec.shape), values, 1)
+    def count(self, spec: HistogramSpec, column: Callable[[str], npt.NDArray[Any]], *, region: str = "") -> None:
+        """Count cells by the spec's columns, each (n,), too (in place)."""
+        places = tuple(spec.places(name, column(name)) for name in spec.columns)
+        np.add.at(self._table(at_region(spec.name, region), spec.shape), places, 1)
 
     def add_by_hand(self, groups: IntArray, *, region: str = "") -> None:
         """Count cells by the group that a person put them in, (G,), too (in place)."""

@@ -80,8 +80,7 @@ class AuthenticateByToken:
 
     def _check_standing(self, claims: Mapping[str, Any]) -> None:
         """Of one that is known, too: it may have been revoked a moment ago."""
-        if not {claims.get("jti"), claims["sub"]}.isdisjoint(self.revoked()):
-            raise _invalid("the token, or its subject, was revoked")
+        check_not_revoked(claims, self.revoked())
         if claims["exp"] - claims["iat"] > self.lifetime_s:
             raise _invalid(f"the token was made to live longer than {self.lifetime_s:g} s (CHROMOGEN_OIDC_LIFETIME_S)")
 
@@ -144,6 +143,12 @@ def authenticate_by(settings: Settings) -> Authenticate:
             ServiceReason.SETTING_INVALID, "CHROMOGEN_OIDC_ISSUER, _AUDIENCE and _JWKS are not set: nobody could call"
         )
     return AuthenticateLocal(lab=settings.grpc.local_lab)
+
+
+def check_not_revoked(claims: Mapping[str, Any], revoked: frozenset[str]) -> None:
+    """Raises Refused TOKEN_INVALID."""
+    if not {claims.get("jti"), claims["sub"]}.isdisjoint(revoked):
+        raise _invalid("the token, or its subject, was revoked")
 
 
 def revoked_in(file: Path | None) -> Callable[[], frozenset[str]]:

@@ -2,7 +2,6 @@
 renewed secret needs no restart, and no secret is ever in a message.
 """
 
-import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Protocol
 
 import urllib3
 
+from inference.json_text import read_json
 from server.domain.errors import Failed, Refused, ServiceReason
 
 RENEW_BEFORE_S = 30.0
@@ -109,7 +109,7 @@ class ClientCredentials:
         if answer.status != 200 or len(answer.data) > MOST_TOKEN:
             raise _no_token(f"answer {answer.status}")
         try:
-            found = json.loads(answer.data)
+            found = read_json(answer.data)
             token, lasts_s = str(found["access_token"]), float(found.get("expires_in", 60))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _no_token("an answer without a token") from None

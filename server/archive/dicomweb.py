@@ -3,7 +3,9 @@
 Own code over urllib3, where dicomweb-client is at hand: `docs/decisions/0005-own-dicomweb.md` says why.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +28,11 @@ MOST_SERIES = 100
 DICOM_PARTS = 'multipart/related; type="application/dicom"'
 AS_STORED = f"{DICOM_PARTS}; transfer-syntax=*"
 """Never re-encoded: Orthanc's default is to decode every frame."""
+
+SPECIMENS = '"00400560"'
+"""Specimen Description Sequence, in what was listed."""
+INSTANCES = "00201209"
+"""Number of Series Related Instances."""
 
 SeriesName = tuple[str, str]
 """Study and series UID."""
@@ -86,6 +93,18 @@ class DicomWebArchive:
         if found is None:
             raise Refused(ServiceReason.SLIDE_NOT_FOUND, "the archive doesn't list the object that is asked for")
         self._bring(listed({"0020000D": _value(study_uid), **found}), target)
+
+    def there(self, days: int) -> Mapping[str, str]:
+        """As `server.archive.feeds.Listing`: by series, with how many instances each has."""
+        since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y%m%d")
+        fields = [("Modality", "SM"), ("StudyDate", f"{since}-"), ("includefield", INSTANCES)]
+        rows = self._pages("its slides", "/series", fields, "0020000E")
+        return {text_of(row, "0020000E"): text_of(row, INSTANCES) for row in rows}
+
+    def headers(self, series_uid: str) -> list[InstanceHeader]:
+        """As `server.archive.feeds.Listing`."""
+        names = self._listed_series("/series", [("SeriesInstanceUID", series_uid)])
+        return [each.header for name in names for each in self._instances(name)]
 
     def ping(self) -> None:
         """Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED, ARCHIVE_ANSWER, all retryable."""
@@ -151,7 +170,19 @@ class DicomWebArchive:
             raise wrong("a series", f"lists more than {MOST_SERIES}")
         return found
 
-    def _instances(self, series: SeriesName) -> Iterator[Listed]:
+    def _instances(self, series: SeriesName) -> list[Listed]:
+        """All instances of a series. Many archives list no sequences: what the slide's specimens are, and how they were
+        stained, then comes from the metadata of its smallest level.
+        """
+        found = list(self._listed_instances(series))
+        levels = [each for each in found if each.header.is_volume]
+        if not levels or any(SPECIMENS in each.key for each in levels):
+            return found
+        said = self._completed(series, min(levels, key=lambda each: each.header.size)).header
+        parts = {part: getattr(said, part) for part in ("specimens", "stains", "descriptions", "sites")}
+        return [replace(each, header=replace(each.header, **parts)) for each in found]
+
+    def _listed_instances(self, series: SeriesName) -> Iterator[Listed]:
         """All instances of a series; of one that the list says too little of, its metadata."""
         fields = [("includefield", tag) for tag in FIELDS]
         for row in self._pages("the slide's instances", f"{_path(series)}/instances", fields, "00080018"):

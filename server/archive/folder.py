@@ -3,28 +3,30 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from inference.errors import ChromogenError, Reason
+from inference.errors import Reason
+from server.archive.folder_index import FolderIndex, Stamp, check_links
 from server.archive.locate import locate
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import NamedObject, SlideQuery
-from server.slides.dicom_header import PART, InstanceHeader, is_dicom, read_instance_header
+from server.slides.dicom_header import PART, InstanceHeader, read_instance_header
 
 _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5, 9.1; what is named after one stays inside its folder
-_Stamp = tuple[int, int]
 
 
 class FolderArchive:
     """Finds slides below `root` by their headers, which are read once a file and again when it changes.
 
-    `root` is never made here: where a share isn't mounted, an empty folder in its place would have no slides.
+    No link leads into a folder of `apart` (`folder_index.check_links`). `root` is never made here: where a share isn't
+    mounted, an empty folder in its place would have no slides.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._headers: dict[Path, tuple[_Stamp, InstanceHeader | None]] = {}
+    def __init__(self, root: Path, apart: Sequence[Path] = ()) -> None:
+        self._root, self._apart, self._files = root, apart, FolderIndex(root)
 
     def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Link or copy the slide's instances to `spool/<series UID>` and name that folder; again gives the same.
@@ -33,9 +35,9 @@ class FolderArchive:
         """
         instances = locate(query, self._index())
         folder = spool / _safe(instances[0].series_uid)
+        wanted = {f"{_safe(each.sop_instance_uid)}.dcm": self._file_of(each) for each in instances}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            wanted = {f"{_safe(instance.sop_instance_uid)}.dcm": instance.path for instance in instances}
             for stale in [path for path in folder.iterdir() if path.name not in wanted]:
                 stale.unlink()
             for name, source in wanted.items():
@@ -50,11 +52,26 @@ class FolderArchive:
         Raises Failed ARCHIVE_UNREACHABLE (retryable), Refused SLIDE_DAMAGED for a file that isn't DICOM.
         """
         for path in objects:
-            uid = _safe(read_instance_header(path).sop_instance_uid)
+            header = read_instance_header(path)
+            kept = self._root / f"{_safe(header.sop_instance_uid)}.dcm"
             try:
-                _bring(path, self._root / f"{uid}.dcm", link=False)
+                _bring(path, kept, link=False)
+                self._files.note(kept, replace(header, path=kept))
             except OSError as error:
                 raise _unreachable("storing in the archive's folder failed", error) from None
+
+    def there(self, days: int) -> Mapping[str, str]:
+        """As `server.archive.feeds.Listing`: by series, with its files and their sizes; by the files' age."""
+        since = time.time() - days * 86_400
+        found: dict[str, list[str]] = {}
+        for header, (_, modified_ns, size) in self._found():
+            if header.is_volume and modified_ns / 1e9 >= since:
+                found.setdefault(header.series_uid, []).append(f"{header.sop_instance_uid} {size}")
+        return {uid: "\n".join(sorted(names)) for uid, names in found.items()}
+
+    def headers(self, series_uid: str) -> list[InstanceHeader]:
+        """As `server.archive.feeds.Listing`."""
+        return [header for header in self._index() if header.series_uid == series_uid]
 
     def remove(self, named: NamedObject) -> None:
         """Delete what was stored here. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
@@ -71,28 +88,17 @@ class FolderArchive:
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None
 
+    def _file_of(self, instance: InstanceHeader) -> Path:
+        return check_links(self._root, instance.path, self._apart)
+
     def _index(self) -> list[InstanceHeader]:
-        """Headers of every DICOM file below the root; files that can't be read as DICOM are passed over."""
+        return [header for header, _ in self._found()]
+
+    def _found(self) -> list[tuple[InstanceHeader, Stamp]]:
         try:
-            if not self._root.is_dir():
-                raise NotADirectoryError
-            files = {path: _stamp(path) for path in sorted(self._root.rglob("*")) if path.is_file()}
-            if self._headers and not files:  # a mount point without its share
-                raise FileNotFoundError
-            found = {path: self._header(path, stamp) for path, stamp in files.items()}
+            return self._files.found()
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None
-        self._headers = {path: (files[path], header) for path, header in found.items()}
-        return [header for header in found.values() if header is not None]
-
-    def _header(self, path: Path, stamp: _Stamp) -> InstanceHeader | None:
-        known = self._headers.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        try:
-            return read_instance_header(path) if is_dicom(path) else None
-        except ChromogenError:
-            return None
 
 
 def _bring(source: Path, target: Path, *, link: bool = True) -> None:
@@ -104,7 +110,7 @@ def _bring(source: Path, target: Path, *, link: bool = True) -> None:
     try:
         if not (link and _linked(source, part)):
             shutil.copyfile(source, part)
-            _flushed(part)
+            flushed(part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -119,7 +125,7 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _flushed(path: Path) -> None:
+def flushed(path: Path) -> None:
     """Wait for the disk, so that a power cut leaves no empty file under the final name."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -141,13 +147,13 @@ def _same(a: Path, b: Path) -> bool:
     return True
 
 
-def _stamp(path: Path) -> _Stamp:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
+def is_uid(uid: str) -> bool:
+    """And fit for the name of a file or folder."""
+    return _UID.fullmatch(uid) is not None and ".." not in uid and not uid.startswith(".")
 
 
 def _safe(uid: str) -> str:
-    if not _UID.fullmatch(uid) or ".." in uid or uid.startswith("."):
+    if not is_uid(uid):
         raise Refused(
             Reason.SLIDE_DAMAGED, "a DICOM file has no valid instance or series UID: have its sender correct it"
         )

@@ -1,10 +1,10 @@
 """What an Orthanc says and does by its own REST interface beside its DICOMweb: its changes, and deletion."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from inference.json_text import read_json
 from server.archive.web import Web, wrong
 
 STABLE = "StableSeries"
@@ -38,8 +38,16 @@ class OrthancRest:
         try:
             series = [str(each["ID"]) for each in found["Changes"] if each["ChangeType"] == STABLE]
             return Changes(series=tuple(dict.fromkeys(series)), last=int(found["Last"]), done=bool(found["Done"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise wrong(what, "is no feed of changes") from None
+
+    def last_change(self) -> int:
+        """The newest number of the feed."""
+        found: Any = self._web.value("its changes", "/changes?last")
+        try:
+            return int(found["Last"])
+        except (KeyError, TypeError, ValueError):
+            raise wrong("its changes", "is no feed of changes") from None
 
     def series_uid(self, name: str) -> str:
         """Series Instance UID of what Orthanc names so; empty where it is gone."""
@@ -51,7 +59,7 @@ class OrthancRest:
         what, body = "an object", sop_instance_uid.encode()
         answer = self._web.send(what, "/tools/lookup", [body], size=len(body), content_type="text/plain")
         try:
-            rows = json.loads(answer.body)
+            rows = read_json(answer.body)
             yield from [str(row["ID"]) for row in rows if row["Type"] == "Instance"]
         except (ValueError, KeyError, TypeError):
             raise wrong(what, f"is status {answer.status} and no list: check orthanc_url") from None

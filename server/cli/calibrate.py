@@ -17,10 +17,10 @@ from inference.calibration.fit import HueBy, Objective, Settings
 from inference.calibration.membrane import fit_scale
 from inference.calibration.observers import Observed, agreement_of, observers_of
 from inference.calibration.sample import Sample
-from inference.criteria import Criteria
+from inference.criteria import COLOUR, Criteria
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
-from inference.grade import DensityThresholds, HueValueThresholds
+from inference.grade import Colour, DensityThresholds, HueValueThresholds
 from server.cli.calibration_plots import write_plots
 from server.cli.her2_manifest import gather_known, read_her2_manifest
 from server.cli.manifest import ManifestRow, read_manifest
@@ -42,6 +42,12 @@ METHODS = (HueValueThresholds.method, DensityThresholds.method)
     "--hue-by", type=click.Choice([h.value for h in HueBy]), default=HueBy.SEARCH.value, help="search, or two peaks"
 )
 @click.option(
+    "--colour",
+    type=click.Choice([c.value for c in Colour]),
+    default=Colour.RAW.value,
+    help="raw, or divided by each image's white point: for whole slides, whose glass shows it",
+)
+@click.option(
     "--classes",
     type=click.Path(path_type=Path, dir_okay=False),
     help='JSON of class names, such as {"2+": {"class": "tumour", "grade": 2}}; null passes over a class',
@@ -55,6 +61,7 @@ def calibrate(
     by: str,
     method: str,
     hue_by: str,
+    colour: str,
     classes: Path | None,
     plots: Path | None,
     as_json: bool,
@@ -75,7 +82,7 @@ def calibrate(
     assay = nuclear(assay_of(marker, "--marker"))
     names = read_names(read_text(classes), classes.name) if classes else {}
     rows = read_manifest(manifest, assay.analyzer)
-    settings = Settings(method=method, by=Objective(by), hue_by=HueBy(hue_by))
+    settings = Settings(method=method, colour=Colour(colour), by=Objective(by), hue_by=HueBy(hue_by))
     engine = make_engine("local", model=assay.model)
     with progress_bar("calibrating") as progress:
         gathered = gather(rows, engine, assay, names, progress)
@@ -163,7 +170,7 @@ def write_profile(path: Path, assay: Assay, found: Calibration) -> None:
 
 
 def write(path: Path, assay: Assay, criteria: Criteria, source: str) -> None:
-    """As `--profile` takes it; the thresholds are for raw colours, as where a profile names none."""
+    """As `--profile` takes it."""
     profile = {
         "name": path.stem,
         "revision": 1,
@@ -182,7 +189,7 @@ def show(shown: Mapping[str, Any], found: Calibration, out: Path) -> None:
     flat, interval = chosen.fit.flat.ranges, chosen.intervals
     rows = [
         [name, f"{value:g}", ends(interval.get(name)), ends(flat.get(name))]
-        for name, value in ((n, float(v)) for n, v in chosen.fit.criteria.values().items())
+        for name, value in ((n, float(v)) for n, v in chosen.fit.criteria.values().items() if n != COLOUR)
     ]
     for line in aligned(["threshold", "fitted", "95 %", "within a point"], rows):
         click.echo(line)

@@ -29,6 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inference.errors import Reason
+from inference.json_text import read_json as parsed
 from server import settings
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.text import plain
@@ -182,7 +183,7 @@ def pages(call: Callable[[Any], Any], request: Any, field: str, limit: int) -> l
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file, `-` for standard input. Raises Refused ARGUMENT_INVALID."""
     try:
-        found = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+        found = parsed(sys.stdin.read() if str(path) == "-" else path.read_text())
     except (OSError, ValueError):
         raise Refused(ServiceReason.ARGUMENT_INVALID, f"{path} is no readable JSON file") from None
     if not isinstance(found, dict):

@@ -66,9 +66,10 @@ def found_in(
 
 def nuclei(cells: Cells, criteria: Criteria, counting: float) -> list[dict[str, Any]]:
     """One object a nucleus, under the names that programs know; `class` is its region, `counting` says from which
-    probability on `score` counts it.
+    probability on `score` counts it. Colours are by the image's own white point, as the built-in criteria grade them.
     """
-    columns = (cells.x, cells.y, *(cells[name] for name in ("nucleus", "confidence", "hue", "value", "dab_od_centi")))
+    measured = ("nucleus", "confidence", "white_hue", "white_value", "white_od_centi")
+    columns = (cells.x, cells.y, *(cells[name] for name in measured))
     groups = NUCLEAR.group_of(cells, criteria).tolist()
     return [
         {

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from pydicom import Dataset
 
+from inference.area import Area
 from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.slide import SlideFacts
 from server.domain.artifact import ArtifactKind, not_made
@@ -22,11 +23,12 @@ from server.report.source import check_reportable, read_source
 from server.report.sr import build_sr
 from server.slides.quiet import quiet
 
-BUILDERS: dict[ArtifactKind, Callable[[Result, Sequence[Dataset]], Iterable[Dataset]]] = {
-    ArtifactKind.SR: lambda result, source: one(build_sr(result, None, source)),
-    ArtifactKind.ANN: ann_parts,
-    ArtifactKind.SEG: lambda result, source: one(build_seg(result, source)),
-    ArtifactKind.MAP: lambda result, source: one(build_map(result, source)),
+Areas = Sequence[Area]
+BUILDERS: dict[ArtifactKind, Callable[[Result, Sequence[Dataset], Areas], Iterable[Dataset]]] = {
+    ArtifactKind.SR: lambda result, source, areas: one(build_sr(result, None, source, areas=areas)),
+    ArtifactKind.ANN: lambda result, source, areas: ann_parts(result, source),
+    ArtifactKind.SEG: lambda result, source, areas: one(build_seg(result, source)),
+    ArtifactKind.MAP: lambda result, source, areas: one(build_map(result, source)),
 }
 
 
@@ -40,17 +42,17 @@ def source_of(slide: Path, facts: SlideFacts) -> list[Dataset]:
     return source
 
 
-def write_objects(result: Result, source: Sequence[Dataset], folder: Path) -> Result:
+def write_objects(result: Result, source: Sequence[Dataset], folder: Path, areas: Areas = ()) -> Result:
     """sr.dcm, and, where there are cells, ann.dcm (ann-2.dcm, ... of very many), seg.dcm and map.dcm.
 
-    What can't be built is warned of: the score stands.
+    `areas` were named to be scored. What can't be built is warned of: the score stands.
 
     Raises Failed OUTPUT_NOT_WRITABLE.
     """
     for kind, build in BUILDERS.items():
         try:
             with quiet():
-                _write_parts(kind, build(result, source), folder)
+                _write_parts(kind, build(result, source, areas), folder)
         except Failed:
             raise
         except Exception as error:  # the text of a library's may hold a patient's data

@@ -4,13 +4,13 @@
 105}} {"name": "er-od", "revision": 1, "thresholds": {"method": "dab_od", "weak": 0.2, "moderate": 0.4, "strong": 0.6}}
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from inference.assay import criteria_of
 from inference.criteria import Criteria
 from inference.errors import Reason, Refused
+from inference.json_text import read_json
 from server.domain.profile import ANY, Profile, ProfileKey
 
 KEY_PARTS = ("lab", "marker", "clone", "stainer", "scanner", "pathologist")
@@ -34,7 +34,7 @@ def read_profile(path: Path) -> Profile:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(path.read_text())
+        fields = read_json(path.read_text())
     except OSError:
         raise Refused(Reason.PROFILE_INVALID, f"{path} can't be read") from None
     except ValueError:

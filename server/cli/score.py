@@ -10,6 +10,7 @@ import click
 
 from inference.analyze import Options
 from inference.analyzers.outlined import check_outlines
+from inference.area import box_area
 from inference.assay import USUAL_MARKER, assay_of
 from inference.engines.factory import Engines
 from inference.errors import Reason, Refused
@@ -17,6 +18,7 @@ from inference.geometry import Region
 from inference.model import read_model, shipped_models
 from server.cli.drawn import control_cores, drawn_regions
 from server.cli.objects import source_of, write_objects
+from server.cli.out_folder import move_files
 from server.cli.profile_file import read_profile
 from server.cli.progress import progress_bar
 from server.cli.table import guideline_lines, score_lines
@@ -140,11 +142,11 @@ def score(
             progress=progress,
         )
         if as_dicom:
-            result = write_objects(result, source, folder)
+            areas = (*options.among, *([box_area("region", box)] if box else []))
+            result = write_objects(result, source, folder, areas)
         text = (folder / "result.json").read_text()
         if out:  # all of it or nothing
-            for path in folder.iterdir():
-                path.replace(out / path.name)
+            move_files(folder, out)
     if as_json:
         click.echo(json.dumps(json.loads(text)))
     else:

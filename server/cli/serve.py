@@ -58,6 +58,12 @@ def serve() -> None:
         anchoring.start()
         ticking = lasting("clock", service.clock.run, stopped)
         ticking.start()
+        watching = [lasting(f"arrivals {each.watched.name}", each.run, stopped) for each in service.watchers]
+        for thread in watching:
+            thread.start()
+        receivers = service.receivers_of_slides
+        for receiver in receivers:
+            receiver.start()
         ports = listening.start()
         warn_of_plain_text(listening)
         log.info(
@@ -69,9 +75,11 @@ def serve() -> None:
         )
         stopped.wait()
         listening.stop()
+        for receiver in receivers:
+            receiver.stop()
         if api is not None:
             api.stop()
-        for thread in (sweeping, anchoring, ticking):
+        for thread in (sweeping, anchoring, ticking, *watching):
             thread.join(STOP_S)
     log.info("stopped")
 

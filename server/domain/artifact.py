@@ -15,7 +15,15 @@ class ArtifactKind(StrEnum):
     ANN = "ANN"
     SEG = "SEG"
     MAP = "MAP"
+    SC = "SC"  # the picture of the slide with the score in it
     KOS = "KOS"  # a rejection note
+
+
+class Coordinates(StrEnum):
+    """Of annotations: DICOM's Annotation Coordinate Type; many viewers draw only 2D."""
+
+    PIXELS = "2D"
+    SLIDE = "3D"
 
 
 class Nature(StrEnum):
@@ -34,8 +42,12 @@ NATURES = {
     ArtifactKind.ANN: Nature.OBJECT,
     ArtifactKind.SEG: Nature.OBJECT,
     ArtifactKind.MAP: Nature.OBJECT,
+    ArtifactKind.SC: Nature.OBJECT,
     ArtifactKind.KOS: Nature.OBJECT,
 }
+
+ON_REQUEST = frozenset({ArtifactKind.SC})
+"""Sent only where a site's route names them."""
 
 
 def not_made(kind: ArtifactKind) -> str:

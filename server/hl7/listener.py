@@ -53,7 +53,7 @@ class Handler(Protocol):
 class MllpListener:
     """Listens from `start` to `stop`; `port` 0 takes a free one.
 
-    TLS with an ssl.SSLContext, client certificates by its mode.
+    TLS with an ssl.SSLContext, client certificates by its mode; who shows one (DER) is handled by `handler_of` it.
     """
 
     def __init__(
@@ -67,9 +67,11 @@ class MllpListener:
         connections: int = CONNECTIONS,
         frame_timeout_s: float = FRAME_TIMEOUT_S,
         tls: ssl.SSLContext | None = None,
+        handler_of: Callable[[bytes], Handler] | None = None,
         handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
     ) -> None:
         self._handler, self._host, self._port, self._limit = handler, host, port, limit
+        self._handler_of = handler_of
         self._frame_timeout_s = frame_timeout_s
         self._places = Places(most=connections, most_bytes=max(MESSAGES_AT_ONCE * limit, connections * STREAM_BUFFER))
         self._options = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": handshake_timeout_s}
@@ -162,6 +164,7 @@ class MllpListener:
     ) -> None:
         assert self._stopping is not None
         frames = Frames(reader, self._limit, lambda n: self._held(place, n))
+        handler = self._handler_for(writer)
         while not self._stopping.is_set():
             self._idle.add(task)
             first = await frames.begin()
@@ -171,35 +174,42 @@ class MllpListener:
                 frame = await asyncio.wait_for(frames.rest(first), self._frame_timeout_s)
             except FrameTooLargeError as error:
                 self._idle.discard(task)
-                await self._refuse_large(error.beginning, reader, writer)
+                await self._refuse_large(handler, error.beginning, reader, writer)
                 return
             place.busy = True
             self._idle.discard(task)
-            await self._answer(frame, writer)
+            await self._answer(handler, frame, writer)
             self._places.handled(place)
 
     async def _held(self, place: Place, n: int) -> None:
         while not self._places.hold(place, n):
             await asyncio.sleep(ROOM_EVERY_S)
 
-    async def _answer(self, frame: bytes, writer: HL7StreamWriter) -> None:
+    def _handler_for(self, writer: HL7StreamWriter) -> Handler:
+        secure: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
+        shown = None if secure is None else secure.getpeercert(binary_form=True)
+        return self._handler if shown is None or self._handler_of is None else self._handler_of(shown)
+
+    async def _answer(self, handler: Handler, frame: bytes, writer: HL7StreamWriter) -> None:
         start = frame.rfind(START)
         if start > 0:
             log.warning("mllp_frame_never_finished", left_bytes=start)
         if start < 0:
             error = Refused(ServiceReason.MESSAGE_INVALID, "no MLLP start byte (0x0B) before the message")
-            replies = await self._in_pool(lambda: self._handler.refuse(b"", error))
+            replies = await self._in_pool(lambda: handler.refuse(b"", error))
         else:
             message = frame[start + len(START) :]
-            replies = await self._in_pool(lambda: self._handler(message))
+            replies = await self._in_pool(lambda: handler(message))
         await _write(replies, writer)
 
-    async def _refuse_large(self, beginning: bytes, reader: HL7StreamReader, writer: HL7StreamWriter) -> None:
+    async def _refuse_large(
+        self, handler: Handler, beginning: bytes, reader: HL7StreamReader, writer: HL7StreamWriter
+    ) -> None:
         error = Refused(
             ServiceReason.MESSAGE_TOO_LARGE,
             f"the message is larger than {self._limit} bytes: send images by DICOM, not in HL7",
         )
-        await _write(await self._in_pool(lambda: self._handler.refuse(beginning, error)), writer)
+        await _write(await self._in_pool(lambda: handler.refuse(beginning, error)), writer)
         # closing with unread bytes would reset the connection, and the peer would lose the answer
         writer.write_eof() if writer.can_write_eof() else None
         await asyncio.wait_for(_drained(reader), timeout=5)

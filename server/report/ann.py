@@ -9,7 +9,6 @@ What would be larger than MOST_BYTES is split into objects of one series, each w
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +21,11 @@ from inference.cells.file import columns_of, read_cells, row_groups
 from inference.cells.values import Cells
 from inference.contour import CONTOUR, rings_of
 from inference.outline import OUTLINE, RAYS, polygons
+from server.domain.artifact import Coordinates as Coordinates
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.codes import Code
+from server.report.concatenation import name_all_parts
 from server.report.identity import concept, derived_uid, part_of
 from server.report.source import SlideGeometry, geometry, main_image
 
@@ -52,13 +53,6 @@ class Shapes:
     @staticmethod
     def joined(parts: "Sequence[Shapes]") -> "Shapes":
         return Shapes(np.concatenate([p.corners for p in parts]), np.concatenate([p.lengths for p in parts]))
-
-
-class Coordinates(StrEnum):
-    """DICOM's Annotation Coordinate Type; many viewers draw only 2D."""
-
-    PIXELS = "2D"
-    SLIDE = "3D"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +144,7 @@ def build_ann(
             result, "ANN", series_number=SERIES_NUMBER, description=description, instance_number=part.number
         ),
     )
+    name_all_parts(report, result, image, annotates=True)
     identity.settle(report, result, image)
     return report
 

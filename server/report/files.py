@@ -12,6 +12,8 @@ from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.result import Result
 from server.report.result_json import result_json, write_json
 
+OVERLAY = "overlay.png"
+
 
 def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> None:
     """result.json, overlay.png, and the cells with their groups as GeoJSON."""
@@ -20,7 +22,7 @@ def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> N
     write_geojson(
         folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts, mpp=result.analysis.slide.mpp
     )
-    write_png(folder / "overlay.png", draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
+    write_png(folder / OVERLAY, draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
     write_json(folder / "result.json", result_json(result, heterogeneity(fields, result.assay)))
 
 

@@ -14,7 +14,8 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
-from inference.assay import criteria_values
+from inference.analyzers.nuclear import table_of
+from inference.assay import criteria_of, criteria_values
 from inference.cells.histograms import Histograms
 from inference.measures import NONE, value_text
 from inference.slide import Rgb
@@ -159,11 +160,16 @@ class Axis:
     cuts: Sequence[tuple[str, float]]
 
 
+def _table_of(values: dict[str, Any]) -> str:
+    """The histogram that criteria of a nuclear stain count by."""
+    return table_of(criteria_of(values["method"], {name: v for name, v in values.items() if name != "method"}))
+
+
 def axes_of(histograms: Histograms, criteria: dict[str, Any]) -> Iterator[Axis]:
     """None for criteria that aren't cuts of a histogram."""
     tables = histograms.of_region("").tables
     if criteria["method"] == "hue_value":
-        joint = tables["hue_value"].sum(axis=0)
+        joint = tables[_table_of(criteria)].sum(axis=0)
         hues = np.arange(len(joint))
         brown = joint[(hues < criteria["hue"]) | (hues > 300)].sum(axis=0)
         yield Axis(title="Hue, degrees", counts=joint.sum(axis=1).tolist(), most=360, cuts=[("brown", criteria["hue"])])
@@ -171,7 +177,8 @@ def axes_of(histograms: Histograms, criteria: dict[str, Any]) -> Iterator[Axis]:
         yield Axis(title="Brightness of brown nuclei", counts=brown.tolist(), most=256, cuts=cuts)
     elif criteria["method"] == "dab_od":
         cuts = [(name, criteria[name]) for name in ("weak", "moderate", "strong")]
-        yield Axis(title="DAB optical density", counts=tables["density"].sum(axis=0).tolist(), most=3.01, cuts=cuts)
+        counts = tables[_table_of(criteria)].sum(axis=0).tolist()
+        yield Axis(title="DAB optical density", counts=counts, most=3.01, cuts=cuts)
 
 
 def _axis(canvas: Canvas, axis: Axis, left: float, bottom: float, width: float, height: float) -> None:

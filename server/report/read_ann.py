@@ -27,7 +27,7 @@ def read_ann(path: Path, names: Names) -> list[Mark]:
 
 
 def _marks(path: Path, names: Names) -> list[Mark]:
-    found = MicroscopyBulkSimpleAnnotations.from_dataset(pydicom.dcmread(path), copy=False)
+    found = MicroscopyBulkSimpleAnnotations.from_dataset(pydicom.dcmread(path, force=True), copy=False)
     if found.AnnotationCoordinateType != Coordinates.PIXELS.value:
         message = f"{path.name} is in millimetres of the slide: export it in pixels of the image (2D)"
         raise Refused(Reason.ANNOTATION_INVALID, message)

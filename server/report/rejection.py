@@ -17,6 +17,7 @@ from pydicom.uid import (
     KeyObjectSelectionDocumentStorage,
     MicroscopyBulkSimpleAnnotationsStorage,
     ParametricMapStorage,
+    SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 
@@ -39,9 +40,10 @@ CLASSES = {
     ArtifactKind.ANN: MicroscopyBulkSimpleAnnotationsStorage,
     ArtifactKind.SEG: SegmentationStorage,
     ArtifactKind.MAP: ParametricMapStorage,
+    ArtifactKind.SC: SecondaryCaptureImageStorage,
 }
 TITLES = {EventKind.WITHDRAWN: "Rejected result", EventKind.SUPERSEDED: "Superseded result"}
-_PICTURES = (SegmentationStorage, ParametricMapStorage)
+_PICTURES = (SegmentationStorage, ParametricMapStorage, SecondaryCaptureImageStorage)
 _NAMED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
 _OF_STUDY = ("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
 

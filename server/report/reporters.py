@@ -2,21 +2,25 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydicom import Dataset
 
-from server.domain.artifact import Artifact, ArtifactKind
+from server.domain.artifact import Artifact, ArtifactKind, Coordinates
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report.ann import ann_parts
+from server.report.capture import captures
 from server.report.keep import beside_cells, file_name, keep_parts, signed_folder
 from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import kept_source
 from server.report.sr import SrReporter
 
-__all__ = ["CellsReporter", "SrReporter", "ann_reporter", "map_reporter", "seg_reporter"]
+__all__ = ["CellsReporter", "SrReporter", "ann_reporter", "capture_reporter", "map_reporter", "seg_reporter"]
+
+CELLS_EVENTS = frozenset({EventKind.PRELIMINARY, EventKind.FINAL, EventKind.CORRECTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class CellsReporter:
     kind: ArtifactKind
     make: Callable[[Result, list[Dataset]], Iterable[Dataset]]
     folder: Path
-    events: frozenset[EventKind] = frozenset({EventKind.PRELIMINARY, EventKind.FINAL, EventKind.CORRECTED})
+    events: frozenset[EventKind] = CELLS_EVENTS
 
     def build(self, event: Event) -> Artifact | None:
         """None where there is no cell, they were sent before, or the slide's header wasn't kept. Raises as
@@ -56,9 +60,25 @@ def one(report: Dataset | None) -> Iterable[Dataset]:
     return () if report is None else (report,)
 
 
-def ann_reporter(folder: Path) -> CellsReporter:
-    """Every cell as an annotation."""
-    return CellsReporter(kind=ArtifactKind.ANN, make=ann_parts, folder=folder)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnReporter:
+    """Every cell as an annotation, in the `coordinates` that its laboratory wants."""
+
+    folder: Path
+    coordinates: Callable[[str], Coordinates]
+    kind: ArtifactKind = ArtifactKind.ANN
+    events: frozenset[EventKind] = CELLS_EVENTS
+
+    def build(self, event: Event) -> Artifact | None:
+        """As CellsReporter."""
+        wanted = self.coordinates(event.order.request.lab)
+        make = partial(ann_parts, coordinates=wanted)
+        return CellsReporter(kind=self.kind, make=make, folder=self.folder).build(event)
+
+
+def ann_reporter(folder: Path, coordinates: Callable[[str], Coordinates] = lambda _: Coordinates.PIXELS) -> AnnReporter:
+    """`coordinates` by laboratory."""
+    return AnnReporter(folder=folder, coordinates=coordinates)
 
 
 def seg_reporter(folder: Path) -> CellsReporter:
@@ -69,3 +89,9 @@ def seg_reporter(folder: Path) -> CellsReporter:
 def map_reporter(folder: Path) -> CellsReporter:
     """The score over the slide, at low power."""
     return CellsReporter(kind=ArtifactKind.MAP, make=lambda r, source: one(build_map(r, source)), folder=folder)
+
+
+def capture_reporter(folder: Path) -> CellsReporter:
+    """The picture of the slide, of a worker's result: nothing draws that of one that was scored anew."""
+    events = frozenset({EventKind.PRELIMINARY})
+    return CellsReporter(kind=ArtifactKind.SC, make=captures, folder=folder, events=events)

@@ -109,6 +109,7 @@ def slide_json(facts: SlideFacts) -> Json:
         "mpp": facts.mpp,
         "size": _pair(facts.size),
         "levels": [{"size": _pair(level.size), "mpp": level.mpp} for level in facts.levels],
+        **({} if facts.white_point is None else {"white_point": list(facts.white_point)}),
         **{k: v for k, v in (names | more).items() if v},
     }
 

@@ -18,6 +18,7 @@ from inference.cells.file import read_cells
 from inference.measures import ALL, Measure, find
 from server.domain.result import Result
 from server.report import codes, identity
+from server.report.concatenation import name_all_parts
 from server.report.identity import concept
 from server.report.low_power import pixel_measures, plane_orientation, plane_position, square_pixels, squares_of
 from server.report.source import SlideGeometry, geometry, main_image
@@ -62,6 +63,7 @@ def build_map(result: Result, source: Sequence[Dataset]) -> Dataset | None:
     )
     report.FloatPixelPaddingValue = report.FloatPixelPaddingRangeLimit = NO_CELLS
     report.PatientOrientation = None  # as of the segmentation
+    name_all_parts(report, result, image)
     identity.settle(report, result, image)
     return report
 

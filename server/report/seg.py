@@ -20,6 +20,7 @@ from inference.geometry import Size
 from inference.slide import SlideFacts
 from server.domain.result import Result
 from server.report import codes, identity
+from server.report.concatenation import name_all_parts
 from server.report.identity import concept, derived_uid
 from server.report.low_power import pixel_measures, plane_orientation, plane_position, square_pixels, squares_of
 from server.report.source import SlideGeometry, geometry, main_image
@@ -71,6 +72,7 @@ def build_seg(result: Result, source: Sequence[Dataset]) -> Dataset | None:
         **identity.identity(result, "SEG", series_number=SERIES_NUMBER, description=f"Map of {analyzer.file_stem}"),
     )
     report.PatientOrientation = None  # type 2C: a slide has none, and older readers ask for the empty element
+    name_all_parts(report, result, image)
     identity.settle(report, result, image)
     return report
 

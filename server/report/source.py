@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_partial
 
 from inference.errors import Failed, Reason, Refused
 from inference.slide import SlideFacts
@@ -21,7 +19,8 @@ from server.domain.patients import PatientRules, compared
 from server.domain.result import Result
 from server.report.identity import write
 from server.report.reportable import reportable, valid
-from server.slides.dicom_header import identify
+from server.slides.dicom_header import identify, is_dicom
+from server.slides.dicom_stream import open_dicom_file, read_until
 from server.slides.quiet import quiet
 
 log = structlog.get_logger()
@@ -71,11 +70,11 @@ def read_source(folder: Path) -> list[Dataset]:
 
 def _header(path: Path) -> Dataset | None:
     try:
-        with quiet(), path.open("rb") as file:  # up to the items for each frame of a sparse slide: no report needs them
-            header = read_partial(file, lambda tag, vr, length: tag >= _PER_FRAME)
+        if not is_dicom(path):
+            return None
+        with quiet(), open_dicom_file(path) as file:  # up to the items for each frame: no report needs them
+            header = read_until(file, lambda tag, vr, length: tag >= _PER_FRAME)
         wanted = identify(path, header).is_volume
-    except InvalidDicomError:
-        return None
     except OSError as error:
         raise Failed(Reason.SLIDE_DAMAGED, f"{path.name} can't be read from the disk", retryable=True) from error
     except Exception as error:  # pydicom raises nearly anything on a damaged file, and its text may hold values

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
+from inference.area import Area
 from inference.measures import ALL, ONE
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind, Signing
@@ -26,10 +27,10 @@ from server.report.identity import concept, derived_uid
 from server.report.keep import digest_of, keep, keep_beside_cells, signed_folder
 from server.report.quantities import Quantity, notes_of, quantities, regions
 from server.report.source import check_same_specimen, images_of, kept_source, main_image
+from server.report.sr_regions import UM2_PER_MM2, drawn_areas, region_groups
 
 SERIES_NUMBER = 9101
 SIGNED_INSTANCE_NUMBER = 2
-UM2_PER_MM2 = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +60,15 @@ def signed(result_id: ResultId, state: str, by: str) -> Document:
 
 
 def build_sr(
-    result: Result, order: Order | None, source: Sequence[Dataset], signature: Signature | None = None
+    result: Result,
+    order: Order | None,
+    source: Sequence[Dataset],
+    signature: Signature | None = None,
+    areas: Sequence[Area] = (),
 ) -> Dataset:
     """The report of a result on the slide whose headers are given (`source.read_source`); ready to be written.
+
+    `areas` were named to be scored; those that a pathologist drew afterwards stand in the result.
 
     Raises Refused: SPECIMEN_MISMATCH where the order names another specimen, and as `source.main_image`.
     """
@@ -73,7 +80,7 @@ def build_sr(
     previous = _replaced(result, signature)
     report = sr.Comprehensive3DSR(
         evidence=images,
-        content=_content(result, images),
+        content=_content(result, images, (*areas, *drawn_areas(result))),
         is_complete=is_signed,
         is_final=is_signed,
         is_verified=is_signed,
@@ -155,7 +162,7 @@ def _person(subject: str) -> str:
     return "".join(c if c.isprintable() and c not in "\\^=" else " " for c in subject)[:62].strip() + "^"
 
 
-def _content(result: Result, images: Sequence[Dataset]) -> Dataset:
+def _content(result: Result, images: Sequence[Dataset], areas: Sequence[Area]) -> Dataset:
     said = [q for q in quantities(result) if q.number is not None or q.answer is not None]
     about = regions(result) or (result.clinical_region,)  # a score that is withheld has no row, and a report a group
     groups = [_group(result, images, region, [q for q in said if q.region == region]) for region in about]
@@ -163,7 +170,7 @@ def _content(result: Result, images: Sequence[Dataset]) -> Dataset:
         observation_context=_context(result, images[0]),
         procedure_reported=concept(codes.stain_of(result.assay.analyzer)),
         title=concept(codes.IMAGING_MEASUREMENT_REPORT),
-        imaging_measurements=groups,
+        imaging_measurements=[*groups, *region_groups(result, images[0], areas)],
         referenced_images=images,
     )
     root = report[0]

@@ -38,7 +38,7 @@ from server.slides.whole_picture import open_whole
 IMAGE, SEG_IMAGE, MARKER_IMAGE = "img", "seg_img", "marker_img"
 """Names of the files that are sent."""
 ANSWER, NUCLEI, COLUMNS, VIEWS = "answer.json", "nuclei.geojson", "nuclei.json", "views"
-SHOWN = ("compartment", "hue", "value", "dab_od_centi", "nucleus_od_centi")
+SHOWN = ("compartment", "hue", "value", "white_hue", "white_value", "dab_od_centi", "nucleus_od_centi")
 TOO_COARSE = "TOO_COARSE"
 BYTES_PER_PX = 24
 """On disk: the pixels, and seven pictures of them."""

@@ -74,6 +74,7 @@ def _count(made: Histograms, part: Records, opened: Opened, edits: Edits) -> Non
 
 def _add(made: Histograms, part: Records, groups: IntArray, opened: Opened, region: str) -> None:
     hand = groups >= 0
+    measured = part[~hand]
     for spec in opened.assay.analyzer.histograms:
-        made.count(spec, tuple(part[name][~hand] for name in spec.columns), region=region)
+        made.count(spec, measured.__getitem__, region=region)
     made.add_by_hand(np.bincount(groups[hand], minlength=len(opened.assay.analyzer.groups)), region=region)

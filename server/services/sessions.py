@@ -36,8 +36,11 @@ class SessionService:
         *,
         now: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        revoked: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
+        """`revoked` are subjects that nobody acts for any more."""
         self._sessions, self._lifetime, self._now, self._monotonic = sessions, lifetime, now, monotonic
+        self._revoked = revoked
         self._remembered: Kept[tuple[float, Session]] = Kept(MOST_REMEMBERED)
 
     def begin(self, caller: Caller) -> str:
@@ -52,6 +55,8 @@ class SessionService:
         found = self._found(key_of(secret))
         if found is None or self._now() >= self._lifetime.ends_at(found):
             raise Refused(ServiceReason.UNAUTHENTICATED, "nobody is signed in here any more: sign in again")
+        if found.caller.subject in self._revoked():
+            raise Refused(ServiceReason.UNAUTHENTICATED, "who signed in here may not any more")
         return self._touched(found)
 
     def left(self, session: Session) -> timedelta:

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 
 from inference.errors import ChromogenError, Reason, Refused
+from server.slides.dicom_stream import BEGINNING, begins_like_dicom, open_dicom_file, read_until
 from server.slides.place import numbers, spacing_um
 from server.slides.quiet import quiet
-from server.slides.specimens import descriptions, specimen_ids, stains
+from server.slides.specimens import descriptions, sites, specimen_ids, stains
 
 WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
-PREAMBLE, MAGIC = 128, b"DICM"
 
 PART = ".part"
 """Suffix of a file that is still being written, here or by a neighbour: never taken for an instance."""
@@ -61,6 +60,10 @@ class InstanceHeader:
     spacing_um: tuple[float, float] | None = None
     acquired: str = ""
     """Date and time of the scan as DICOM writes them; empty where the file doesn't say."""
+    patient_id: str = ""
+    patient_issuer: str = ""
+    sites: tuple[tuple[str, str, str], ...] = ()
+    """Code, scheme and meaning of where its specimens were taken from."""
     label_text: str = ""
     barcode: str = ""
 
@@ -82,6 +85,8 @@ _WANTED: list[BaseTag | int] = [
         "SeriesInstanceUID",
         "StudyInstanceUID",
         "AccessionNumber",
+        "PatientID",
+        "IssuerOfPatientID",
         "AcquisitionDateTime",
         "ContainerIdentifier",
         "SpecimenDescriptionSequence",
@@ -103,11 +108,11 @@ _LAST_WANTED = 0x22000005  # Barcode Value; elements come in the order of their 
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is whole and begins like DICOM (PS3.10, 7.1)."""
+    """Whether a file is whole and begins like DICOM."""
     if path.suffix == PART:
         return False
     with path.open("rb") as file:
-        return file.read(PREAMBLE + len(MAGIC))[PREAMBLE:] == MAGIC
+        return begins_like_dicom(file.read(BEGINNING))
 
 
 def read_instance_header(path: Path) -> InstanceHeader:
@@ -146,8 +151,8 @@ def _beginning(path: Path) -> Dataset:
 
     Frames may follow by the hundred thousand, a sequence item each.
     """
-    with path.open("rb") as file:
-        return read_partial(file, lambda tag, vr, length: tag > _LAST_WANTED, specific_tags=_WANTED)
+    with open_dicom_file(path) as file:
+        return read_until(file, lambda tag, vr, length: tag > _LAST_WANTED, specific_tags=_WANTED)
 
 
 def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
@@ -173,6 +178,9 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         size=_size(dataset),
         spacing_um=spacing_um(dataset),
         acquired=str(dataset.get("AcquisitionDateTime") or ""),
+        patient_id=str(dataset.get("PatientID") or "").strip(),
+        patient_issuer=str(dataset.get("IssuerOfPatientID") or "").strip(),
+        sites=sites(dataset),
         label_text=str(dataset.get("LabelText") or "").strip(),
         barcode=str(dataset.get("BarcodeValue") or "").strip(),
     )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
@@ -31,11 +31,14 @@ from server.slides.codestream import Colour
 from server.slides.dicom_header import guarded
 from server.slides.dicom_index import FrameIndex, NoPixels, read_index
 from server.slides.dicom_level import PIXELS, LevelHeader, damaged, wrong_colour
+from server.slides.dicom_stream import open_dicom_file, read_until
 from server.slides.frames import FrameFile, Layout
+from server.slides.unpacked_file import open_unpacked
 
 ENCODINGS: dict[str, Encoding] = {
     ImplicitVRLittleEndian: Encoding.RAW,
     ExplicitVRLittleEndian: Encoding.RAW,
+    ExplicitVRBigEndian: Encoding.RAW,
     JPEGBaseline8Bit: Encoding.JPEG,
     JPEGExtended12Bit: Encoding.JPEG,  # only its 8-bit form passes the check of BitsAllocated
     JPEGLossless: Encoding.JPEG_LOSSLESS,
@@ -114,9 +117,14 @@ def is_indexable(header: LevelHeader) -> bool:
 
 
 def wsidicom_takes(header: LevelHeader) -> bool:
-    """Not files that don't say which kind of image they hold, nor JPEG 2000 under JPEG's name of the colours."""
-    return bool(header.who.flavour) and not (
-        ENCODINGS[header.syntax] is Encoding.JPEG2000 and header.photometric == "YBR_FULL_422"
+    """Not files that don't say which kind of image they hold, nor JPEG 2000 under JPEG's name of the colours, nor what
+    is packed or big endian.
+    """
+    plain = not header.packed and header.syntax.is_little_endian
+    return (
+        plain
+        and bool(header.who.flavour)
+        and not (ENCODINGS[header.syntax] is Encoding.JPEG2000 and header.photometric == "YBR_FULL_422")
     )
 
 
@@ -124,7 +132,7 @@ def read_image(header: LevelHeader, numbers: Numbers | None = None) -> DicomImag
     """Index the frames of a level. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE."""
     encoding = encoding_of(header)
     colour = colour_of(header, encoding)
-    file = FrameFile(header.who.path)
+    file = frame_file(header)
     try:
         return DicomImage(
             header=header,
@@ -140,6 +148,13 @@ def read_image(header: LevelHeader, numbers: Numbers | None = None) -> DicomImag
         raise
 
 
+def frame_file(header: LevelHeader) -> FrameFile:
+    """Raises as `unpacked_file.open_unpacked`."""
+    if not header.packed:
+        return FrameFile(header.who.path)
+    return open_unpacked(header.who.path, header=header.ends_at, pixels=header.frames * header.layout.frame.area * 3)
+
+
 def read_placed_image(header: LevelHeader) -> DicomImage:
     """A level whose frames have positions of their own, on the grid, read by pydicom, which is slow for many.
 
@@ -148,8 +163,8 @@ def read_placed_image(header: LevelHeader) -> DicomImage:
     path = header.who.path
 
     def read() -> tuple[Dataset, int]:
-        with path.open("rb") as stream:
-            return read_partial(stream, lambda tag, vr, length: tag in PIXELS), stream.tell()
+        with open_dicom_file(path) as stream:
+            return read_until(stream, lambda tag, vr, length: tag in PIXELS), stream.tell()
 
     dataset, at = guarded(path, read)
     numbers = guarded(path, lambda: _numbers_by_position(header, dataset))
@@ -178,7 +193,13 @@ def _index(header: LevelHeader, file: FrameFile) -> FrameIndex:
     size, implicit = header.layout.frame.area * 3, header.syntax.is_implicit_VR
     try:
         return read_index(
-            file, header.ends_at, header.dataset, frames=header.frames, frame_bytes=size, implicit=implicit
+            file,
+            header.ends_at,
+            header.dataset,
+            frames=header.frames,
+            frame_bytes=size,
+            implicit=implicit,
+            big=not header.syntax.is_little_endian,
         )
     except NoPixels:
         raise damaged(header.who.path, "ends before its pixels") from None

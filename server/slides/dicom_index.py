@@ -37,35 +37,52 @@ class FrameIndex:
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
     encapsulated: bool
+    swapped: bool = False
+    """Whether the two bytes of each word stand the other way round: words of a big endian file (PS3.5, A.3)."""
 
     def read(self, file: FrameFile, number: int) -> bytes:
         """The bytes of a frame, counted from 0. Raises Undecodable, Failed."""
         if not 0 <= number < len(self.start) or self.start[number] < 0:
             raise Undecodable("not in the file")
+        if self.swapped:
+            return self._swapped(file, int(self.start[number]), int(self.end[number]))
         length = int(self.end[number] - self.start[number])
         data = file.read(int(self.start[number]), length)
         if len(data) < length:
             raise Undecodable("cut off")
         return b"".join(_payloads(data)) if self.encapsulated else data
 
+    def _swapped(self, file: FrameFile, start: int, end: int) -> bytes:
+        odd = (start - int(self.start[0])) % 2
+        data = file.read(start - odd, (end - start + odd + 1) // 2 * 2)
+        if len(data) < end - start + odd:
+            raise Undecodable("cut off")
+        return np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()[odd : odd + end - start]
+
 
 def read_index(
-    file: FrameFile, at: int, header: Dataset, *, frames: int, frame_bytes: int, implicit: bool
+    file: FrameFile, at: int, header: Dataset, *, frames: int, frame_bytes: int, implicit: bool, big: bool = False
 ) -> FrameIndex:
     """Index `frames` frames from the pixel data element at byte `at`; `frame_bytes` is the size of one uncompressed.
 
     Raises NoPixels.
     """
-    start, length = _element(file.read(at, 12), implicit)
+    head = file.read(at, 12)
+    start, length = _element(_little(head) if big else head, implicit)
     start += at
     if length != UNDEFINED:
         starts = start + np.arange(frames, dtype=np.int64) * frame_bytes
-        return FrameIndex(starts, starts + frame_bytes, False)
+        return FrameIndex(starts, starts + frame_bytes, False, swapped=big and head[4:6] == b"OW")
     basic, first = _basic_offsets(file, start)
     offsets = _extended_offsets(header) or basic
     if len(offsets) == frames and all(a < b for a, b in pairwise(offsets)) and _meet_items(file, first, offsets):
         return _from_offsets(file, first, offsets)
     return _from_items(file, first, frames)
+
+
+def _little(head: bytes) -> bytes:
+    """The header of an element of a big endian file as a little endian one has it."""
+    return head[1::-1] + head[3:1:-1] + head[4:8] + head[:7:-1] if len(head) == 12 else b""
 
 
 def _element(head: bytes, implicit: bool) -> tuple[int, int]:

@@ -6,16 +6,18 @@ where wsidicom finds the numbers among the bytes in 0.1 s (see `wsidicom_image`)
 
 import struct
 from dataclasses import dataclass, field
+from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial, read_sequence_item
+from pydicom.filereader import read_sequence_item
 from pydicom.uid import UID
 
 from inference.errors import Reason, Refused
 from inference.geometry import Size
 from server.slides.dicom_header import InstanceHeader, code_string, guarded, identify
+from server.slides.dicom_stream import is_packed, open_dicom_file, read_until
 from server.slides.frames import LARGEST_FRAME, Frames, Layout
 from server.slides.optical_path import OpticalPath, items, read_optical_paths
 from server.slides.place import Place, read_place, spacing_um
@@ -32,6 +34,8 @@ class LevelHeader:
     who: InstanceHeader
     layout: Layout
     syntax: UID
+    """Of what is packed (deflated) that of what is in it."""
+    packed: bool
     photometric: str
     samples: int
     bits: int
@@ -107,16 +111,17 @@ def wrong_colour(header: LevelHeader) -> Refused:
 
 
 def _read(path: Path) -> LevelHeader:
-    with path.open("rb") as stream:
-        dataset = read_partial(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in PIXELS)
+    packed = is_packed(path)
+    with open_dicom_file(path) as stream:
+        dataset = read_until(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in PIXELS)
         ends_at = stream.tell()
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
         if not syntax.is_valid:
             raise damaged(path, "names no transfer syntax")
-        first = _first_group(stream, syntax, path.stat().st_size)
+        first = _first_group(stream, syntax, stream.seek(0, SEEK_END) if packed else path.stat().st_size, ends_at)
     layout = _layout(path, dataset)
     frames = int(dataset.get("NumberOfFrames") or (layout.rows * layout.columns if first is None else 1))
-    if frames * 8 > path.stat().st_size:
+    if not packed and frames * 8 > path.stat().st_size:
         raise damaged(path, f"claims {frames} frames in {path.stat().st_size} bytes")
     if layout.rows * layout.columns > 64 * frames + 1_000_000:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")
@@ -125,6 +130,7 @@ def _read(path: Path) -> LevelHeader:
         who=identify(path, dataset),
         layout=layout,
         syntax=syntax,
+        packed=packed,
         photometric=code_string(dataset.get("PhotometricInterpretation")) or "of unknown colour",
         samples=int(dataset.get("SamplesPerPixel") or 0),
         bits=int(dataset.get("BitsAllocated") or 0),
@@ -148,11 +154,12 @@ def _read(path: Path) -> LevelHeader:
     return header
 
 
-def _first_group(stream: BinaryIO, syntax: UID, end: int) -> Dataset | None:
-    """The first item of the per-frame groups that the stream stands before (they may hold the pixel size).
+def _first_group(stream: BinaryIO, syntax: UID, end: int, at: int) -> Dataset | None:
+    """The first item of the per-frame groups, where these begin at that byte (they may hold the pixel size).
 
     None without.
     """
+    stream.seek(at)
     head = stream.read(_IMPLICIT_SEQUENCE_HEADER)
     group, element = struct.unpack("<HH" if syntax.is_little_endian else ">HH", head[:4].ljust(4, b"\0"))
     if (group << 16 | element) != PER_FRAME_GROUPS:

@@ -4,26 +4,23 @@ A level of one file whose frames come in order is read by their positions in the
 by wsidicom (`wsidicom_image`, which says why there are two).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydicom.uid import UID
 
 from inference.errors import ChromogenError, Reason, Refused
-from inference.geometry import Size
 from inference.model import Resolution
 from inference.slide import Level, SlideFacts
-from server.slides.codec import Undecodable
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.dicom_header import InstanceHeader, is_dicom, read_instance_header
-from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
 from server.slides.dicom_level import DicomLevel, LevelHeader, read_level_header
 from server.slides.framed_slide import FramedSlide
-from server.slides.padding import shows_nothing_beyond
+from server.slides.open_images import OpenImages
 from server.slides.pixel_size import contradicted, square
 from server.slides.place import imaged_um
 from server.slides.plan import scan_finer
-from server.slides.pyramids import Parts, Pyramid
+from server.slides.pyramids import Parts
 from server.slides.quiet import quiet
 from server.slides.view import Chosen, View, choose
 
@@ -41,13 +38,14 @@ def open_dicom(
         raise Refused(Reason.NOT_A_SLIDE, f"{path.name} {_instead(headers)}")
     if len(volume) > 1:
         raise _several(path, volume, resolution if mpp is None else None)
-    chosen = choose(path.name, _images(volume[0]), view or View(), resolution, is_padding)
-    base_mpp = square(path.name, chosen.pyramid.base.spacing_um, mpp)
-    images = _open_all(chosen.pyramid)
+    images = OpenImages()
     try:
+        chosen = choose(path.name, _images(volume[0]), view or View(), resolution, images)
+        base_mpp = square(path.name, chosen.pyramid.base.spacing_um, mpp)
+        images.close_all_but(level.parts for level in chosen.pyramid.levels)
         return _assemble(chosen, images, resolution, mpp=base_mpp, icc=icc)
-    except ChromogenError:
-        _closing(images)()
+    except BaseException:
+        images.close()
         raise
 
 
@@ -116,57 +114,24 @@ def _images(instances: Sequence[InstanceHeader]) -> list[Parts]:
     return [sorted(headers, key=lambda h: (h.who.first_frame, h.who.part)) for headers in parts.values()]
 
 
-def _open_all(pyramid: Pyramid) -> list[DicomLevel]:
-    images: list[DicomLevel] = []
-    try:
-        for level in pyramid.levels:
-            images.append(_read_level(level.parts))
-    except ChromogenError:
-        _closing(images)()
-        raise
-    return images
-
-
-def is_padding(parts: Parts, covered: Size) -> bool:
-    """Whether an image shows nothing beyond that size: one colour, or what its last column or row repeats."""
-    image = _read_level(parts)
-    try:
-        return shows_nothing_beyond(image, covered)
-    except Undecodable:
-        return False
-    finally:
-        image.close()
-
-
-def _read_level(parts: Sequence[LevelHeader]) -> DicomLevel:
-    if len(parts) == 1 and is_indexable(parts[0]):
-        return read_image(parts[0])
-    if len(parts) == 1 and parts[0].syntax in ENCODINGS and not wsidicom_takes(parts[0]):
-        return read_placed_image(parts[0])
-    from server.slides.wsidicom_image import read_by_wsidicom  # importing wsidicom takes 0.9 s, and few slides need it
-
-    return read_by_wsidicom(parts)
-
-
-def _assemble(
-    chosen: Chosen, images: Sequence[DicomLevel], resolution: Resolution, *, mpp: float, icc: bool
-) -> FramedSlide:
-    base, header = images[0], images[0].header
+def _assemble(chosen: Chosen, images: OpenImages, resolution: Resolution, *, mpp: float, icc: bool) -> FramedSlide:
+    opened = [images.of(level.parts) for level in chosen.pyramid.levels]
+    base, header = opened[0], opened[0].header
     scales = [level.scale for level in chosen.pyramid.levels]
     facts = SlideFacts(
         mpp=mpp,
         size=base.layout.size,
-        levels=tuple(Level(size=v.layout.size, mpp=mpp * s) for v, s in zip(images, scales, strict=True)),
+        levels=tuple(Level(size=v.layout.size, mpp=mpp * s) for v, s in zip(opened, scales, strict=True)),
         study_uid=header.who.study_uid or None,
         series_uid=header.who.series_uid or None,
-        sop_instance_uids=tuple(uid for image in images for uid in image.sop_instance_uids),
+        sop_instance_uids=tuple(uid for image in opened for uid in image.sop_instance_uids),
         container_id=header.who.container_id or None,
         specimen_id=next(iter(header.specimens), "") or None,
         icc_sha256=icc_digest(header.icc_profile),
         notes=tuple(dict.fromkeys((*_notes(base, icc=icc), *chosen.notes, *base.notes))),
     )
     transform = to_srgb(header.icc_profile) if icc and header.icc_profile else None
-    return FramedSlide(images, facts, resolution, close=_closing(images), transform=transform)
+    return FramedSlide(opened, facts, resolution, close=images.close, transform=transform)
 
 
 def _notes(base: DicomLevel, *, icc: bool) -> tuple[str, ...]:
@@ -181,11 +146,3 @@ def _notes(base: DicomLevel, *, icc: bool) -> tuple[str, ...]:
         ("PIXEL_SIZE_CONTRADICTED", contradicted(header.spacing_um, imaged_um(header.dataset))),
     ]
     return tuple(note for note, true in found if true)
-
-
-def _closing(images: Sequence[DicomLevel]) -> Callable[[], None]:
-    def close() -> None:
-        for image in images:
-            image.close()
-
-    return close

@@ -41,7 +41,7 @@ def _image(who: InstanceHeader) -> FoundImage:
         pyramid=header.place.pyramid_uid,
         optical_paths=tuple(map(_path_text, header.optical_paths)),
         focal_planes=header.focal_planes,
-        compression=header.syntax.name,
+        compression=("Deflated " if header.packed else "") + header.syntax.name,
         colour=header.photometric,
         icc_sha256=icc_digest(header.icc_profile),
         reader=_reader(header),

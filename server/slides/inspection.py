@@ -9,7 +9,7 @@ from inference.errors import ChromogenError, Failed, Reason, Refused
 from inference.geometry import Grid, Size
 from inference.model import Resolution
 from inference.slide import Rgb, SlideFacts
-from server.slides.dicom_header import MAGIC, PREAMBLE
+from server.slides.dicom_stream import BEGINNING, begins_like_dicom
 from server.slides.found_image import FoundImage
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC
 from server.slides.inspect_dicom import images_in_dicom
@@ -115,8 +115,8 @@ def _understood(path: Path) -> tuple[str, Sequence[FoundImage]]:
     if path.is_dir():
         return "DICOM folder", list(_without_errors(images_in_dicom(path)))
     with path.open("rb") as file:
-        head = file.read(PREAMBLE + len(MAGIC))
-    if head[PREAMBLE:] == MAGIC:
+        head = file.read(BEGINNING)
+    if begins_like_dicom(head):
         return "DICOM", list(_without_errors(images_in_dicom(path)))
     tiff, picture = head.startswith(MAGICS), head.startswith((PNG_MAGIC, JPEG_MAGIC))
     vendor = format_by_openslide(path, head, tiff=tiff, picture=picture)

@@ -11,8 +11,8 @@ from typing import Protocol
 from inference.errors import Reason, Refused
 from inference.model import Resolution
 from inference.slide import Slide
-from server.slides.dicom_header import MAGIC, PREAMBLE
 from server.slides.dicom_slide import open_dicom
+from server.slides.dicom_stream import BEGINNING, begins_like_dicom
 from server.slides.framed_slide import FramedSlide
 from server.slides.image_slide import JPEG_MAGIC, PNG_MAGIC, open_picture
 from server.slides.openslide_slide import format_by_openslide, open_by_openslide
@@ -89,8 +89,8 @@ def _opener(path: Path, untried: frozenset[str]) -> _Opener | None:
     if path.is_dir():
         return None
     with path.open("rb") as file:
-        head = file.read(PREAMBLE + len(MAGIC))
-    if head[PREAMBLE:] == MAGIC:
+        head = file.read(BEGINNING)
+    if begins_like_dicom(head):
         return None
     tiff, picture = head.startswith(MAGICS), head.startswith((PNG_MAGIC, JPEG_MAGIC))
     vendor = format_by_openslide(path, head, tiff=tiff, picture=picture)

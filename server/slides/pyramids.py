@@ -4,9 +4,10 @@ Sizes alone don't tell: two regions of a slide, an overview that is marked VOLUM
 whole frames may have any size. The finest image is a pyramid's base; what it covers is the pyramid's extent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Protocol
 
 from inference.geometry import Size
 from server.slides.dicom_level import LevelHeader
@@ -25,8 +26,17 @@ _ORIGIN_UM = 1.0
 Parts = Sequence[LevelHeader]
 """An image: one file, or the files of a concatenation, the first of them first."""
 
-IsPadding = Callable[[Parts, Size], bool]
-"""Whether nothing is to be seen of an image beyond a size in its pixels."""
+
+class Pictures(Protocol):
+    """What can be told of images by looking at their pixels."""
+
+    def is_padding(self, parts: Parts, covered: Size) -> bool:
+        """Whether an image shows nothing beyond that size: one colour, or what its last column or row repeats."""
+        ...
+
+    def show_the_same(self, finer: Parts, coarser: Parts, ratio: float) -> bool:
+        """Whether nothing speaks against it at low power; `ratio` is pixels of the finer per pixel of the coarser."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +86,13 @@ class Pyramid:
         return max(sides[0], 0.0) * max(sides[1], 0.0) / self.area
 
 
-def group(images: Sequence[Parts], is_padding: IsPadding) -> list[Pyramid]:
-    """The pyramids of a series. An image that fits no finer one begins its own."""
+def group(images: Sequence[Parts], pictures: Pictures) -> list[Pyramid]:
+    """The pyramids of a series. An image that fits no finer one, or shows something else there, begins its own."""
     found: list[list[PlacedLevel]] = []
     for parts in sorted(images, key=_finest_first):
         for levels in found:
-            scale = _scale_in(levels[0].header, parts, is_padding)
-            if scale is not None:
+            scale, last = _scale_in(levels[0].header, parts, pictures), levels[-1]
+            if scale is not None and pictures.show_the_same(last.parts, parts, scale / last.scale):
                 levels.append(PlacedLevel(parts=parts, scale=scale))
                 break
         else:
@@ -102,7 +112,7 @@ def _one_of_each(levels: Sequence[PlacedLevel]) -> tuple[PlacedLevel, ...]:
     return tuple(sorted(kept.values(), key=lambda level: level.scale))
 
 
-def _scale_in(base: LevelHeader, parts: Parts, is_padding: IsPadding) -> float | None:
+def _scale_in(base: LevelHeader, parts: Parts, pictures: Pictures) -> float | None:
     """Base pixels per pixel of an image that shows what the base shows; None where it shows something else."""
     level = parts[0]
     if not _belongs(base, level):
@@ -120,7 +130,7 @@ def _scale_in(base: LevelHeader, parts: Parts, is_padding: IsPadding) -> float |
         return None
     if max(beyond) <= ROUNDED_PX:
         return scale
-    return scale if _may_be_padded(base, level, covered) and is_padding(parts, covered) else None
+    return scale if _may_be_padded(base, level, covered) and pictures.is_padding(parts, covered) else None
 
 
 def _may_be_padded(base: LevelHeader, level: LevelHeader, covered: Size) -> bool:

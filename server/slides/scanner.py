@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-import pydicom
+from pydicom.tag import BaseTag, Tag
 from tifffile import TiffFile
 
 from server.slides.dicom_header import is_dicom
+from server.slides.dicom_stream import open_dicom_file, read_until
 from server.slides.quiet import quiet
 from server.slides.tiff_slide import MAGICS
 
-_TAGS = ["Manufacturer", "ManufacturerModelName", "DeviceSerialNumber"]
+_KEYWORDS = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
+_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _KEYWORDS]
+_LAST_TAG = max(_TAGS)
 _APERIO = "ScanScope ID"
 
 
@@ -24,8 +27,9 @@ def scanner_of(path: Path) -> str:
 
 
 def _dicom(path: Path) -> str:
-    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
-    return " ".join(str(header.get(tag) or "").strip() for tag in _TAGS).strip()
+    with open_dicom_file(path) as file:
+        header = read_until(file, lambda tag, vr, length: tag > _LAST_TAG, specific_tags=list(_TAGS))
+    return " ".join(str(header.get(tag) or "").strip() for tag in _KEYWORDS).strip()
 
 
 def _tiff(path: Path) -> str:

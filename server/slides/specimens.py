@@ -21,6 +21,15 @@ def stains(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for content in _contents(dataset) for text in _substance(content)))
 
 
+def sites(dataset: Dataset) -> tuple[tuple[str, str, str], ...]:
+    """Code, scheme and meaning of where its specimens were taken from."""
+    specimens = items(dataset, "SpecimenDescriptionSequence")
+    found = (code for s in specimens for code in items(s, "PrimaryAnatomicStructureSequence"))
+    keywords = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+    said = (tuple(str(code.get(k) or "").strip() for k in keywords) for code in found)
+    return tuple(dict.fromkeys((code, scheme, text) for code, scheme, text in said if code))
+
+
 def descriptions(dataset: Dataset) -> tuple[str, ...]:
     """The specimens' short descriptions."""
     found = (str(s.get("SpecimenShortDescription") or "") for s in items(dataset, "SpecimenDescriptionSequence"))

@@ -7,7 +7,7 @@ from inference.errors import Reason, Refused
 from inference.model import Resolution
 from server.slides.dicom_level import LevelHeader
 from server.slides.plan import SAME_MPP
-from server.slides.pyramids import IsPadding, Parts, Pyramid, group
+from server.slides.pyramids import Parts, Pictures, Pyramid, group
 
 SMALLER_PART = 0.5
 """A region with less than this share of the largest one's area is left out with a warning; more is refused."""
@@ -37,15 +37,15 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def choose(name: str, images: Sequence[Parts], view: View, resolution: Resolution, is_padding: IsPadding) -> Chosen:
+def choose(name: str, images: Sequence[Parts], view: View, resolution: Resolution, pictures: Pictures) -> Chosen:
     """The pyramid to read of a slide called `name`.
 
     The largest region, of its optical paths the first bright-field one, of equals the finest, of focal planes the one
     in the middle. Raises Refused: NOT_BRIGHTFIELD; SEVERAL_SLIDES where several regions are too large to leave one out,
-    or what the caller names isn't there.
+    images of one place show different pictures, or what the caller names isn't there.
     """
     shown = _on_path(name, images, view)
-    pyramids = sorted(group(shown, is_padding), key=_by_area)
+    pyramids = sorted(group(shown, pictures), key=_by_area)
     candidates = _measured(_named(name, pyramids, view))
     scans = [p for p in candidates if p.mpp <= resolution.coarsest * (1 + 1e-6)] or _finest(candidates)
     largest = scans[0]
@@ -54,6 +54,9 @@ def choose(name: str, images: Sequence[Parts], view: View, resolution: Resolutio
         _check_smaller(name, pyramids, [p for p in scans if p.share_within(largest) < _WITHIN], largest)
     alike = _of_first_path(same)
     chosen, planes = _in_focus(name, alike, view)
+    if view.pyramid is None and any(_contradicts(p, chosen, pictures) for p in same):
+        what = f"holds different pictures of one place: name one by --pyramid ({candidates_text(pyramids)})"
+        raise Refused(Reason.SEVERAL_SLIDES, f"{name} {what}")
     return Chosen(
         pyramid=chosen, notes=_notes(pyramids, chosen, scans, alike=len(planes) < len(alike) or len(same) > 1)
     )
@@ -153,6 +156,17 @@ def _in_focus(name: str, alike: Sequence[Pyramid], view: View) -> tuple[Pyramid,
         raise Refused(Reason.SEVERAL_SLIDES, message)
     depth = depths[len(depths) // 2 if wanted is None or within > 1 else wanted - 1]
     return next(p for p in alike if p.base.place.depth_um == depth), depths
+
+
+def _contradicts(other: Pyramid, chosen: Pyramid, pictures: Pictures) -> bool:
+    """Whether it shows something else in the same plane and light, where both may be scored."""
+    a, b = sorted((chosen, other), key=lambda p: p.mpp)
+    elsewhere = a.base.path_name != b.base.path_name or a.base.place.depth_um != b.base.place.depth_um
+    if a is b or elsewhere:
+        return False
+    sizes = [p.base.layout.size.width for p in (a, b)]
+    ratio = max(1.0, b.mpp / a.mpp if a.mpp else sizes[0] / sizes[1])
+    return not pictures.show_the_same(a.levels[0].parts, b.levels[0].parts, ratio)
 
 
 def _notes(pyramids: Sequence[Pyramid], chosen: Pyramid, scans: Sequence[Pyramid], *, alike: bool) -> tuple[str, ...]:

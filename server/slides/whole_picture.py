@@ -14,7 +14,7 @@ from inference.errors import Reason, Refused
 from inference.geometry import Grid, Region, Size
 from inference.model import Resolution
 from inference.slide import Level, Rgb, Slide, SlideFacts
-from server.slides.dicom_header import MAGIC, PREAMBLE
+from server.slides.dicom_stream import BEGINNING, begins_like_dicom
 from server.slides.opening import open_slide
 from server.slides.quiet import quiet
 from server.slides.tiff_slide import MAGICS
@@ -58,8 +58,8 @@ def open_whole(path: Path, mpp: float, folder: Path) -> Slide:
     Raises Refused: NOT_A_SLIDE, SLIDE_DAMAGED, WRONG_COLOUR_SPACE, and as `open_slide` of DICOM and TIFF.
     """
     with path.open("rb") as file:
-        head = file.read(PREAMBLE + len(MAGIC))
-    if head[PREAMBLE:] == MAGIC:
+        head = file.read(BEGINNING)
+    if begins_like_dicom(head):
         return _native(path, mpp)
     if not head.startswith(MAGICS):
         return MappedPicture(_decoded(path, folder / "pixels"), mpp)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import structlog
 from sqlalchemy import Engine, func, select
 
+from inference.json_text import read_json
 from server.domain.errors import Failed
 from server.store.audit import Head
 from server.store.database import transaction
@@ -71,7 +72,7 @@ def written(lines: Iterable[str]) -> frozenset[Head]:
 
 def _head(line: str) -> Iterator[Head]:
     try:
-        found = json.loads(line)
+        found = read_json(line)
         if found["event"] == EVENT:
             yield Head(lab=found["lab"], chain=found["chain"], number=found["number"], hash=found["hash"])
     except (ValueError, KeyError, TypeError):

@@ -4,12 +4,12 @@ What waited in the backup and was sent is SENT again, so that no old message ove
 it. What the backup doesn't hold is named: an order to be expected again, or a result that is made again.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, and_, func, select, tuple_, update
 
+from inference.json_text import read_json
 from server.domain.states import DeliveryState
 from server.store.database import transaction
 from server.store.outbox import DELIVERED
@@ -100,7 +100,7 @@ def _missing(connection: Connection, some: list[Sent]) -> Iterator[Missing]:
 
 def _sent(line: str) -> Iterator[Sent]:
     try:
-        found = json.loads(line[line.index("{") :])
+        found = read_json(line[line.index("{") :])
         if found["event"] == DELIVERED:
             of = {"order_id": found["order"] or "", "destination": found["destination"]}
             yield Sent(**of, kind=found["kind"], message_id=found["message"])

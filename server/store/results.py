@@ -227,9 +227,16 @@ def _analysis_summary(row: RowMapping) -> AnalysisSummary:
 
 def _slide(kept: Mapping[str, Any]) -> SlideFacts:
     levels = tuple(Level(size=Size(**level["size"]), mpp=level["mpp"]) for level in kept["levels"])
-    uids, notes = tuple(kept["sop_instance_uids"]), tuple(kept["notes"])
+    uids, notes, white = tuple(kept["sop_instance_uids"]), tuple(kept["notes"]), kept.get("white_point")
     return SlideFacts(
-        **{**kept, "size": Size(**kept["size"]), "levels": levels, "sop_instance_uids": uids, "notes": notes}
+        **{
+            **kept,
+            "size": Size(**kept["size"]),
+            "levels": levels,
+            "sop_instance_uids": uids,
+            "notes": notes,
+            "white_point": None if white is None else tuple(white),
+        }
     )
 
 

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine, exc
 
 from server import metrics
+from server.domain.arrival import Arrived
 from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.control import ChartKey, ControlPoint, ControlRange, RunControl
 from server.domain.errors import OUTAGES, Failed, Refused, ServiceReason
@@ -17,7 +18,7 @@ from server.domain.profile import Profile
 from server.domain.result import Result, ResultId
 from server.domain.states import MAX_ATTEMPTS, OrderState
 from server.domain.validation import Validation
-from server.store import abandoned, cancel, controls, finish, orders, outbox, profiles, results, validations
+from server.store import abandoned, arrivals, cancel, controls, finish, orders, outbox, profiles, results, validations
 from server.store.abandoned import Abandoned
 from server.store.database import called, transaction
 from server.store.migrate import Tables
@@ -89,6 +90,16 @@ class PostgresStore:
                     raise _unkeepable() from None
         except ValueError:
             raise _unkeepable() from None
+
+    def wake(self, labs: Sequence[str] | None, slide: Arrived) -> int:
+        """Make due at once what waits for a slide that came, in these laboratories (None: in any); how many orders."""
+        with transaction(self._engine, subject=WORKER) as connection:
+            return arrivals.wake(connection, labs, slide)
+
+    def is_ordered(self, lab: str, marker: str, slide: Arrived) -> bool:
+        """Whether a laboratory ordered a slide for a marker, however that ended."""
+        with transaction(self._engine, lab=lab) as connection:
+            return arrivals.is_ordered(connection, lab, marker, slide)
 
     def claim(self, order_id: OrderId, lease_s: float) -> Claim | None:
         """Raises Failed DATABASE_FAILED (retryable) while the tables are an older version's, as `take` does."""

@@ -17,7 +17,7 @@ from server import metrics
 from server.domain.access import Authenticate, Caller
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.services import permissions
-from server.services.limits import Rate
+from server.services.limits import Places, Rate
 
 T = TypeVar("T")
 Json = Mapping[str, object]
@@ -28,6 +28,9 @@ NoteRefusal = Callable[[Caller, str], None]
 THREADS = 8
 RECEIVE_S = 30.0
 """For a body to arrive."""
+SMALL_BODY = 64 << 10
+LARGE_BODIES = 32
+"""Of more than that, at once: 128 connections of one caller with 4 MiB each took half a gigabyte."""
 CREDENTIALS = frozenset({"authorization", "cookie", "x-csrf", "origin", "sec-fetch-site", "host"})
 METHOD = ":method"
 """Of the request, among what an authentication is shown."""
@@ -53,6 +56,7 @@ class Door:
     def __init__(self, authenticate: Authenticate, *, rate: Rate, note_refusal: NoteRefusal) -> None:
         self._authenticate, self._rate, self._note_refusal = authenticate, rate, note_refusal
         self._threads = anyio.CapacityLimiter(THREADS)
+        self._bodies = Places(LARGE_BODIES, ServiceReason.TOO_MANY_CALLS, "large bodies")
 
     def route(self, operation: Operation) -> Route:
         return Route(operation.path, self._endpoint(operation), methods=[operation.method], name=operation.name)
@@ -67,10 +71,24 @@ class Door:
         async def answer(request: Request) -> Response:
             with said(operation.name):
                 caller = await self.admit(request, operation.name)
-                await _received(request)
-                return await self._in_thread(self._answered, operation, request, caller)
+                with self._room_for(request, caller):
+                    await _received(request)
+                    return await self._in_thread(self._answered, operation, request, caller)
 
         return answer
+
+    @contextmanager
+    def _room_for(self, request: Request, caller: Caller) -> Iterator[None]:
+        """Raises Failed TOO_MANY_CALLS (retryable)."""
+        said = request.headers.get("content-length", "0")
+        chunked = "transfer-encoding" in request.headers
+        small = not chunked and said.isdigit() and int(said) <= SMALL_BODY
+        give_back = None if small else self._bodies.take(caller.lab)
+        try:
+            yield
+        finally:
+            if give_back is not None:
+                give_back()
 
     async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
         return await to_thread.run_sync(work, *given, limiter=self._threads)

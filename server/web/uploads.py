@@ -23,6 +23,7 @@ async def received(request: Request, folder: Path, names: tuple[str, ...]) -> No
     Raises Refused FIELD_MISSING (without the first), ARGUMENT_INVALID, MESSAGE_TOO_LARGE; Failed DEADLINE_EXCEEDED,
     OUTPUT_NOT_WRITABLE.
     """
+    _check_room(request, folder)
     try:
         with anyio.fail_after(UPLOAD_S):
             async with request.form(max_files=len(names), max_fields=MOST_FIELDS) as form:
@@ -42,6 +43,13 @@ async def received(request: Request, folder: Path, names: tuple[str, ...]) -> No
         raise Failed(Reason.OUTPUT_NOT_WRITABLE, "the disk has no room for the image", retryable=True) from None
     if not (folder / names[0]).exists() or (folder / names[0]).stat().st_size == 0:
         raise Refused(ServiceReason.FIELD_MISSING, f"the file {names[0]} is missing: send it as multipart/form-data")
+
+
+def _check_room(request: Request, folder: Path) -> None:
+    """It lies on the disk twice while it is laid out of what came."""
+    said = request.headers.get("content-length", "0")
+    if said.isdigit() and shutil.disk_usage(folder).free < 2 * int(said):
+        raise Failed(Reason.OUTPUT_NOT_WRITABLE, "the disk has no room for the image", retryable=True)
 
 
 def _lay(sent: UploadFile, path: Path) -> None:

@@ -270,3 +270,36 @@ def test_a_barcode_of_another_slide_is_refused(kind: str, request: pytest.Fixtur
         archive.fetch(replace(of(identity), labels=True), tmp_path / "spool")
     assert refused.value.reason == ServiceReason.SPECIMEN_MISMATCH
     archive.fetch(of(identity), tmp_path / "spool")
+
+
+@pytest.mark.parametrize("kind", ["folder", "dicomweb"])
+def test_of_a_case_s_slides_the_one_with_the_order_s_stain_comes(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """An Orthanc lists no sequences: what a slide is stained with comes from its metadata."""
+    paths = [
+        path
+        for marker in ("ER", "PR")
+        for path in write_dicom_slide(
+            tmp_path / "made" / marker,
+            JpegFrames(Grey()),
+            mpp=0.5,
+            identity=SlideIdentity(key=f"archive/case/{marker}", accession_number="CASE-1", marker=marker),
+            levels=1,
+        )
+    ]
+    if kind == "folder":
+        archive: SlideSource = FolderArchive(tmp_path / "made")
+    else:
+        pacs: Orthanc = request.getfixturevalue("empty_pacs")
+        pacs.empty()
+        for path in paths:
+            pacs.add(path)
+        archive = pacs.archive(tmp_path)
+    for marker in ("ER", "PR"):
+        wanted = SlideQuery(slide=SlideReference(accession_number="CASE-1"), marker=marker)
+        folder = archive.fetch(wanted, tmp_path / f"spool-{marker}")
+        assert folder.name == SlideIdentity(key=f"archive/case/{marker}").series_uid
+    with pytest.raises(Refused) as refused:
+        archive.fetch(replace(wanted, marker="KI67"), tmp_path / "spool")
+    assert refused.value.reason == ServiceReason.SLIDE_NOT_FOUND

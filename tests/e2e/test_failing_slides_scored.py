@@ -6,7 +6,6 @@ Scored by command, as a person does. SOAK=1 scores all of them; what the reader 
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +21,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Off:
-    """How far off the reference's answer: a share of the nuclei, points of H-score, a share of the tissue."""
-
-    nuclei: float
-    h_score: float
-
-
-LOSSLESS, ENCODED_ANEW = Off(nuclei=0.005, h_score=1), Off(nuclei=0.02, h_score=3)
-SAME_SLIDE = {
-    "dcmtk-jlsn.dcm": ENCODED_ANEW,
-    "jpeg-ycc420-nomarker-pi-rgb.dcm": ENCODED_ANEW,
-    "md-studydate.dcm": ENCODED_ANEW,
-    "ome-mm.ome.tif": ENCODED_ANEW,
-    "or-missing.dcm": ENCODED_ANEW,
-    "ov-as-volume": ENCODED_ANEW,
-    "philips.tiff": ENCODED_ANEW,
-    "pyr2-bad": ENCODED_ANEW,
-    "sp-perframe-measures.dcm": ENCODED_ANEW,
-    "sp-volume-only.dcm": ENCODED_ANEW,
-    "svs-33003-422.svs": ENCODED_ANEW,
-    "ventana-tiledlabel.bif": ENCODED_ANEW,
-}
+NUCLEI, H_SCORE = 0.005, 1.0
+"""How far off the reference's answer: a share of the nuclei, points of H-score. All of them were encoded anew; the
+farthest is off by 0.0022 and 0.3.
+"""
+SAME_SLIDE = (
+    "dcmtk-jlsn.dcm",
+    "jpeg-ycc420-nomarker-pi-rgb.dcm",
+    "md-studydate.dcm",
+    "ome-mm.ome.tif",
+    "or-missing.dcm",
+    "ov-as-volume",
+    "philips.tiff",
+    "pyr2-bad",
+    "sp-perframe-measures.dcm",
+    "sp-volume-only.dcm",
+    "svs-33003-422.svs",
+    "ventana-tiledlabel.bif",
+)
 PART_OF_IT = "philips-padded"
 """Its base shows the left 1,750 of the reference's 2,048 columns."""
 REFUSED = {
@@ -82,14 +76,14 @@ def test_each_file_stands_in_one_of_the_tables() -> None:
 @pytest.mark.parametrize("name", SAME_SLIDE if os.environ.get("SOAK") else ALWAYS)
 def test_it_is_scored_as_the_reference_is(name: str, reference: tuple[int, float]) -> None:
     nuclei, h_score = scored(FAILING / name)
-    assert nuclei == pytest.approx(reference[0], rel=SAME_SLIDE[name].nuclei)
-    assert h_score == pytest.approx(reference[1], abs=SAME_SLIDE[name].h_score)
+    assert nuclei == pytest.approx(reference[0], rel=NUCLEI)
+    assert h_score == pytest.approx(reference[1], abs=H_SCORE)
 
 
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="long: SOAK=1")
 def test_padded_levels_are_scored_where_the_base_is() -> None:
     nuclei, h_score = scored(FAILING / "reference.png", "--mpp", "0.5", "--region", "0,0,1750,2048")
-    assert scored(FAILING / PART_OF_IT) == (pytest.approx(nuclei, rel=0.02), pytest.approx(h_score, abs=3))
+    assert scored(FAILING / PART_OF_IT) == (pytest.approx(nuclei, rel=NUCLEI), pytest.approx(h_score, abs=H_SCORE))
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -16,6 +16,7 @@ from typing import Any
 
 import hl7
 import pytest
+import sqlalchemy as sa
 
 from inference.assay import Assay
 from inference.draw import draw_slide
@@ -30,6 +31,7 @@ from server.domain.errors import Failed
 from server.domain.states import ENDED_WITHOUT_RESULT, OrderState
 from server.hl7.intake import Intake
 from server.pipeline import run_case
+from server.store.database import transaction
 from server.worker import Worker
 from tests.e2e.test_two_laboratories import NORTH, SITE, SOUTH, free_port
 from tests.integration.processes import OwnPostgres, until
@@ -39,6 +41,8 @@ AWAY_S = 60.0 if os.environ.get("SOAK") else 2.0
 SIDE = 512
 OF_EACH = 10 if os.environ.get("SOAK") else 4
 LABS = (NORTH, SOUTH)
+LATE_S = 5.0
+"""By no more may a laboratory's deliveries be late because of what only the other one lacks."""
 
 
 @dataclass
@@ -89,6 +93,12 @@ class Hospital:
     def heard(self, lab: str) -> Counter[str]:
         found = (hl7.parse(path.read_bytes().decode()) for path in self.lis[lab].received)
         return Counter(str(message.segment("OBR")[2]).split("^")[0] for message in found)
+
+    def latest_s(self, lab: str) -> float:
+        """By how much the latest delivery of a laboratory went out after it was written, by the database's clock."""
+        late = sa.text("SELECT max(extract(epoch FROM ended_at - created_at)) FROM outbox WHERE state = 'SENT'")
+        with transaction(self.service.database, lab=lab) as connection:
+            return float(connection.execute(late).scalar_one())
 
 
 class Leaving:
@@ -193,5 +203,9 @@ def test_whatever_is_away_in_the_middle_each_order_is_scored_and_told_once(
     for lab in LABS:
         assert hospital.heard(lab) == {f"{lab}-{number}": 1 for number in range(OF_EACH)}
     assert hospital.service.outbox.dead() == 0
+    if away in (archive_away, lis_away):
+        assert hospital.latest_s(SOUTH) <= LATE_S
+        if away is lis_away and os.environ.get("SOAK"):
+            assert hospital.latest_s(NORTH) > LATE_S  # something waited for it meanwhile
     attempts = {view.attempt for view in hospital.service.store.orders(100)}
     assert attempts == {1} if away is not database_away else attempts <= {1, 2}  # a claim's answer may be lost with it

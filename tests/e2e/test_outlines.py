@@ -57,7 +57,7 @@ def test_the_cells_file_has_outlines_beside_the_square(scored: Path) -> None:
     cells = cells_in(scored)
     assert len(cells) > 300
     assert cells[OUTLINE].shape == (len(cells), RAYS)
-    assert pq.read_schema(scored / "nuclei.parquet").metadata[b"chromogen.cells"] == b"nuclear/1"
+    assert pq.read_schema(scored / "nuclei.parquet").metadata[b"chromogen.cells"] == b"nuclear/2"
     assert 15 < np.median(cells["area_um2"]) < 60
     apart = np.abs(cells["nucleus_od_centi"].astype(int) - cells["dab_od_centi"])
     assert np.median(apart) < 15  # the same nucleus, by another measure

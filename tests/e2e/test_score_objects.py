@@ -183,3 +183,12 @@ def test_views_are_only_of_dicom(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), np.full((64, 64, 3), 255, np.uint8))
     with pytest.raises(Refused, match="can be named only of one"):
         scored(tmp_path / "p.png", "--mpp", "0.5", "--pyramid", "1")
+
+
+def test_what_an_earlier_run_left_in_the_folder_goes_with_its_other_files(slide: Path, tmp_path: Path) -> None:
+    for name in ("sr.dcm", "ann.dcm", "ann-2.dcm", "cells.parquet", "nuclei.geojson", "of_another.txt"):
+        (tmp_path / name).write_text("of an earlier run")
+    scored(slide, "--out", tmp_path, "--region", "0,0,256,256")
+    names = {"result.json", "nuclei.parquet", "nuclei.geojson", "overlay.png", "of_another.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert (tmp_path / "nuclei.geojson").read_text() != "of an earlier run"

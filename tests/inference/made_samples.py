@@ -3,9 +3,11 @@
 import numpy as np
 
 from inference.analyzers.nuclear import NUCLEAR
+from inference.analyzers.nuclear import graded as graded_by
 from inference.calibration.sample import Annotated, Sample, graded_sample
 from inference.cells.values import Cells, made_cells
-from inference.grade import GRADES, Grades, Thresholds, grades
+from inference.grade import GRADES, Grades, Thresholds
+from tests.made import both_colours
 
 MPP = 0.5
 APART = 20.0
@@ -24,15 +26,17 @@ def made_nuclei(n: int, random: np.random.Generator, *, brown: float = 0.6, dark
         APART * (np.arange(n) // side),
         compartment=random.integers(0, 2, n),
         confidence=np.ones(n),
-        hue=hue,
-        value=value,
-        dab_od_centi=np.where(stained, 300 - value, 5 + value / 50).round().clip(0, 300),
+        **both_colours(
+            hue,
+            value,
+            np.where(stained, 300 - value, 5 + value / 50).round().clip(0, 300),
+        ),
     )
 
 
 def graded(cells: Cells, hidden: Thresholds, random: np.random.Generator, *, noise: float = 0.0) -> Grades:
     """By the thresholds; a share of `noise` is graded anew at random."""
-    right = grades(cells["hue"], cells["value"], cells["dab_od_centi"], hidden)
+    right = graded_by(cells, hidden)
     wrong = random.random(len(cells)) < noise
     return np.where(wrong, random.integers(0, GRADES, len(cells)), right).astype(np.uint8)
 

@@ -131,3 +131,23 @@ def test_nuclei_of_which_some_have_no_grade_or_no_compartment_are_refused_and_no
     with pytest.raises(Refused, match="names no compartment"):
         cleaned([nowhere], SIZE, None, mpp=0.5, where="f")
     assert cleaned([mark(1, 1, grade=None)], SIZE, None, mpp=0.5, where="f").annotated is None
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"type": "Polygon", "coordinates": [[]]},
+        {"type": "MultiPolygon", "coordinates": [[[]]]},
+        {"type": "Point", "coordinates": [10**400, 1]},
+    ],
+)
+def test_a_geometry_without_corners_or_off_every_plane_is_refused(geometry: object) -> None:
+    feature = {"properties": {"classification": {"name": "3+"}}, "geometry": geometry}
+    with pytest.raises(Refused, match="ANNOTATION_INVALID"):
+        read_geojson(json.dumps([feature]), {}, "f")
+
+
+def test_json_that_is_nested_deeper_than_a_stack_is_refused() -> None:
+    for read in (lambda text: read_geojson(text, {}, "f"), lambda text: read_names(text, "f")):
+        with pytest.raises(Refused, match="isn't JSON"):
+            read("[" * 100_000)

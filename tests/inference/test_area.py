@@ -64,6 +64,9 @@ def test_a_box_holds_its_pixels_and_no_others(corner: tuple[int, int], size: tup
     ("text", "said"),
     [
         ("{", "isn't JSON"),
+        ("[" * 100_000, "isn't JSON"),
+        (text_of(feature([[[10**400, 1], [2, 2], [1, 1]]])), "its coordinates aren't those of a Polygon"),
+        (text_of(feature([[{"": 1}, [2, 2], [1, 1]]])), "its coordinates aren't those of a Polygon"),
         ("[]", "holds no area"),
         (text_of(), "holds no area"),
         (text_of(3), "feature 1 has no geometry"),

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.analyzers.nuclear import COMPARTMENTS
+from inference.analyzers.nuclear import graded as graded_by
 from inference.calibration.kappa import best_agreement
 from inference.calibration.peaks import hue_threshold
 from inference.calibration.sample import Quantity, Sample, Target
 from inference.calibration.search import Boxes, search
 from inference.calibration.surface import DensitySpace, HueValueSpace, Space
 from inference.calibration.units import SHARES, Unit, pool_of, units_of
-from inference.grade import Thresholds, grades
+from inference.grade import Thresholds
 from inference.keypoints import matched, pairs, similarity, weighted_kappa
 from tests.inference.made_samples import made_nuclei
 
@@ -63,7 +64,7 @@ def loss_by_hand(units: list[Unit], criteria: Thresholds) -> float:
     """The weighted mean absolute error, each nucleus graded by the reference."""
     errors = []
     for unit in units:
-        grade = grades(unit.cells["hue"], unit.cells["value"], unit.cells["dab_od_centi"], criteria)
+        grade = graded_by(unit.cells, criteria)
         score = sum(SHARES[unit.quantity][k - 1] * (grade >= k).mean() for k in (1, 2, 3))
         errors.append(abs(score - unit.value))
     return float(np.average(errors, weights=[u.weight for u in units]))
@@ -87,7 +88,7 @@ def test_no_combination_has_a_smaller_h_score_error(
 
 
 def kappa_by_hand(sample: Sample, annotated: np.ndarray, criteria: Thresholds) -> float:
-    grade = grades(sample.cells["hue"], sample.cells["value"], sample.cells["dab_od_centi"], criteria)
+    grade = graded_by(sample.cells, criteria)
     table = np.zeros((4, 4), np.int64)
     np.add.at(table, (grade, annotated), 1)
     return weighted_kappa(table)

@@ -115,7 +115,7 @@ def test_another_slide_model_schema_plan_or_tissue_has_another_key() -> None:
         (replace(FACTS, sha256="2" * 64), MODEL, SCHEMA, SHAPE, TILES, TISSUE),
         (FACTS, replace(MODEL, sha256="b" * 64), SCHEMA, SHAPE, TILES, TISSUE),
         (FACTS, replace(MODEL, engine="triton"), SCHEMA, SHAPE, TILES, TISSUE),
-        (FACTS, MODEL, replace(SCHEMA, version=2), SHAPE, TILES, TISSUE),
+        (FACTS, MODEL, replace(SCHEMA, version=3), SHAPE, TILES, TISSUE),
         (FACTS, MODEL, SCHEMA, replace(SHAPE, core=256), TILES, TISSUE),
         (FACTS, MODEL, SCHEMA, SHAPE, [], TISSUE),
         (FACTS, MODEL, SCHEMA, SHAPE, TILES, replace(TISSUE, mask=hole)),

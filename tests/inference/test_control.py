@@ -15,6 +15,7 @@ from inference.errors import Refused
 from inference.geometry import Region
 from inference.grade import HueValueThresholds
 from inference.measures import ALL, Measure, scored
+from tests.made import both_colours
 
 POSITIVE, NEGATIVE = CONTROLS
 CRITERIA = HueValueThresholds(hue=130, left=60, right=105)
@@ -31,9 +32,11 @@ def nuclei(stained: int, blue: int, value: int = 80) -> Cells:
         np.zeros(n),
         compartment=np.zeros(n),
         confidence=np.ones(n),
-        hue=[20] * stained + [220] * blue,
-        value=np.full(n, value),
-        dab_od_centi=np.zeros(n),
+        **both_colours(
+            [20] * stained + [220] * blue,
+            np.full(n, value),
+            np.zeros(n),
+        ),
     )
 
 

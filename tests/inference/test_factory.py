@@ -45,8 +45,8 @@ def test_a_name_that_is_no_engine_is_refused_before_any_is_made(tmp_path: Path) 
 
 def test_a_model_of_other_cells_than_the_assay_is_scored_from_is_refused() -> None:
     er = assay_of("ER")
-    analyzer = type("Other", (), {"schema": replace(er.analyzer.schema, version=2)})()
-    with pytest.raises(Refused, match=r"MODEL_INVALID.*cells of nuclear/1, which ER isn't scored from"):
+    analyzer = type("Other", (), {"schema": replace(er.analyzer.schema, version=3)})()
+    with pytest.raises(Refused, match=r"MODEL_INVALID.*cells of nuclear/2, which ER isn't scored from"):
         Engines("triton://127.0.0.1:1").of(replace(er, analyzer=analyzer))
 
 

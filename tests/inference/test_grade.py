@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.analyzers.nuclear import COMPARTMENTS, NUCLEAR
+from inference.analyzers.nuclear import graded as graded_by
 from inference.assay import criteria_of, criteria_values
 from inference.cells.file import SCHEMA_KEY, CellWriter, read_cells
 from inference.cells.histograms import Histograms, histograms_of
@@ -18,7 +19,7 @@ from inference.cells.values import Cells, joined, made_cells
 from inference.criteria import Criteria
 from inference.errors import Refused
 from inference.fields import fields_of
-from inference.grade import DensityThresholds, HueValueThresholds, grades, grades_by_density, grades_by_hue_value
+from inference.grade import Colour, DensityThresholds, HueValueThresholds, grades_by_density, grades_by_hue_value
 
 T = HueValueThresholds(hue=130, left=60, right=105)
 
@@ -34,6 +35,9 @@ def random_nuclei(n: int, seed: int) -> Cells:
         hue=r.integers(0, 360, n),
         value=r.integers(0, 256, n),
         dab_od_centi=r.integers(0, 301, n),
+        white_hue=r.integers(0, 360, n),
+        white_value=r.integers(0, 256, n),
+        white_od_centi=r.integers(0, 301, n),
     )
 
 
@@ -76,14 +80,15 @@ def test_density_cut_offs_must_ascend() -> None:
 
 
 hue_value = st.builds(
-    lambda hue, values: HueValueThresholds(hue=hue, left=min(values), right=max(values)),
+    lambda hue, values, colour: HueValueThresholds(hue=hue, left=min(values), right=max(values), colour=colour),
     st.integers(1, 300),
     st.sets(st.integers(0, 255), min_size=2, max_size=2),
+    st.sampled_from(Colour),
 )
-density = (
-    st.sets(st.integers(1, 300), min_size=3, max_size=3)
-    .map(sorted)
-    .map(lambda c: DensityThresholds(weak=c[0], moderate=c[1], strong=c[2]))
+density = st.builds(
+    lambda c, colour: DensityThresholds(weak=c[0], moderate=c[1], strong=c[2], colour=colour),
+    st.sets(st.integers(1, 300), min_size=3, max_size=3).map(sorted),
+    st.sampled_from(Colour),
 )
 
 
@@ -99,7 +104,7 @@ def test_histograms_and_cells_give_the_same_counts_under_any_criteria(criteria: 
 def test_a_nucleus_group_names_its_compartment_and_its_grade(criteria: Criteria, seed: int) -> None:
     cells = random_nuclei(50, seed)
     assert isinstance(criteria, HueValueThresholds | DensityThresholds)
-    grade = grades(cells["hue"], cells["value"], cells["dab_od_centi"], criteria)
+    grade = graded_by(cells, criteria)
     names = [f"{COMPARTMENTS[c]} {g}" for c, g in zip(cells["compartment"], grade, strict=True)]
     assert [NUCLEAR.groups[i].name for i in NUCLEAR.group_of(cells, criteria)] == names
 
@@ -131,9 +136,9 @@ def test_the_file_gives_back_what_was_written_and_its_fields_add_up(tmp_path: Pa
 def test_the_file_says_of_which_schema_it_is_and_is_read_as_no_other(tmp_path: Path) -> None:
     with CellWriter(tmp_path / "n.parquet", NUCLEAR.schema, mpp=0.5) as writer:
         writer.add(random_nuclei(10, 1))
-    assert pq.read_schema(tmp_path / "n.parquet").metadata[SCHEMA_KEY] == b"nuclear/1"
-    for other in (replace(NUCLEAR.schema, version=2), replace(NUCLEAR.schema, name="membrane")):
-        with pytest.raises(Refused, match=f"CELLS_INVALID.*nuclear/1, not of {other.name}/{other.version}"):
+    assert pq.read_schema(tmp_path / "n.parquet").metadata[SCHEMA_KEY] == b"nuclear/2"
+    for other in (replace(NUCLEAR.schema, version=3), replace(NUCLEAR.schema, name="membrane")):
+        with pytest.raises(Refused, match=f"CELLS_INVALID.*nuclear/2, not of {other.name}/{other.version}"):
             list(read_cells(tmp_path / "n.parquet", other))
 
 

@@ -250,3 +250,15 @@ def test_a_tile_of_a_nucleus_or_two_is_measured(n: int) -> None:
     assert len(found) == n
     assert found["tumour"].all()
     assert (found["completeness_05"] > 85).all()
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5])
+def test_stroma_alone_is_no_negative_tumour(mpp: float, engine: LocalEngine, tmp_path: Path) -> None:
+    """A sixth of its nuclei are taken for a tumour's: a score of 0 would be nobody's."""
+    stroma = Her2Drawing(Plan(side_um=360, mix={"none": 1.0}, tumour_share=0.0), Scanner(mpp=mpp), seed=6)
+    histograms = histograms_of(found(stroma, engine, tmp_path), MEMBRANE.histograms)
+    assert histograms.n > 500
+    said = MEMBRANE.unscorable(histograms, MEMBRANE.counts(histograms, CRITERIA))
+    assert said is not None
+    assert said.reason == Reason.TOO_FEW_CELLS
+    assert "stroma" in said.message

@@ -15,6 +15,7 @@ from inference.grade import DENSITIES, NucleusDensityThresholds
 from inference.outline import OUTLINE, RAYS, REACH_UM, UNIT_UM, Seeds, area_um2, outlines, polygons
 from inference.slide import Rgb
 from inference.stain import DAB
+from tests.made import both_colours
 
 MPP, SIDE, HALO = 0.5, 512, 32
 CUTS = NucleusDensityThresholds(weak=20, moderate=50, strong=90)
@@ -116,10 +117,13 @@ def made(n: int) -> Cells:
         random.uniform(0, 900, n),
         compartment=random.integers(0, len(COMPARTMENTS), n),
         confidence=random.uniform(0, 1, n),
-        hue=random.integers(0, 360, n),
-        value=random.integers(0, 256, n),
-        dab_od_centi=random.integers(0, DENSITIES, n),
+        **both_colours(
+            random.integers(0, 360, n),
+            random.integers(0, 256, n),
+            random.integers(0, DENSITIES, n),
+        ),
         nucleus_od_centi=random.integers(0, DENSITIES, n),
+        white_nucleus_od_centi=random.integers(0, DENSITIES, n),
         nucleus=random.uniform(0, 1, n),
         area_um2=random.uniform(5, 90, n),
         outline=random.integers(1, 140, (n, RAYS)),

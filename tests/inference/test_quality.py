@@ -38,11 +38,18 @@ def test_a_pen_stroke_counts_by_its_area(drawn: Rgb) -> None:
 
 def test_a_tile_out_of_focus_is_told_from_a_sharp_one(drawn: Rgb) -> None:
     blurred = cv2.GaussianBlur(drawn, (0, 0), 3.0)  # 1.5 µm
-    assert sharpness(drawn) > BLURRED > sharpness(np.asarray(blurred, np.uint8))
+    assert sharpness(drawn, 0.5) > BLURRED > sharpness(np.asarray(blurred, np.uint8), 0.5)
+
+
+def test_finer_pixels_are_not_taken_for_a_blur(drawn: Rgb) -> None:
+    """Enlarged twice the picture shows as much as before."""
+    fine = np.asarray(cv2.resize(drawn, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+    assert sharpness(fine, 0.25) == pytest.approx(sharpness(drawn, 0.5), rel=0.25)
+    assert sharpness(np.asarray(cv2.GaussianBlur(fine, (0, 0), 6.0), np.uint8), 0.25) < BLURRED
 
 
 def test_the_smallest_tile_has_a_sharpness() -> None:
-    assert sharpness(np.full((32, 32, 3), 200, np.uint8)) == 0
+    assert sharpness(np.full((32, 32, 3), 200, np.uint8), 0.5) == 0
 
 
 def test_glass_that_is_nearly_white_or_grey_is_no_cause_for_doubt(drawn: Rgb) -> None:

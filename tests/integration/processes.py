@@ -49,6 +49,7 @@ class Serving:
     folder: Path
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def start(self) -> None:
         if not self.port:
@@ -59,6 +60,7 @@ class Serving:
             "CHROMOGEN_DATABASE_URL": self.url,
             "CHROMOGEN_DATA_FOLDER": str(self.folder),
             "CHROMOGEN_MLLP_PORT": str(self.port),
+            **self.more,
         }
         command = [sys.executable, "-m", "server.cli.main", "serve"]
         with (self.folder / "serve.log").open("ab") as log:

@@ -1,5 +1,6 @@
 """INTEROP.md I-3: `serve` and `work` as processes, with mutual TLS to the LIS in both directions."""
 
+import hashlib
 import signal
 import socket
 import ssl
@@ -224,3 +225,76 @@ def test_half_a_configuration_stops_the_start_in_one_line(
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("chromogen: SETTING_INVALID: CHROMOGEN_")
+
+
+BOUND = """
+[archives.a]
+kind = "folder"
+folder = "."
+[destinations.a]
+kind = "archive"
+archive = "a"
+[[routes]]
+artifacts = ["SR"]
+to = ["a"]
+[laboratories.NORTH]
+archives = ["a"]
+senders = ["NORTH-LIS", "NORTH-TEST"]
+[laboratories.NORTH.certificates]
+north = ["NORTH-LIS"]
+"{fingerprint}" = ["*"]
+[laboratories.SOUTH]
+archives = ["a"]
+[laboratories.SOUTH.certificates]
+south = ["*"]
+[laboratories.THIRD]
+archives = ["a"]
+"""
+
+
+def test_o6_a_client_certificate_orders_for_its_laboratory_as_its_sender_alone(
+    service_url: str, folder: Path, authority: Authority
+) -> None:
+    for who in ("north", "south", "another"):
+        _put(folder, who, authority.issue(who))
+    _put(folder, "sly", authority.issue("sly", dns=f"sha256:{fingerprint(folder, 'another')}"))
+    (folder / "site.toml").write_text(BOUND.format(fingerprint=f"SHA256:{fingerprint(folder, 'another').upper()}"))
+    own = served_by_tls(folder) | {"CHROMOGEN_SITE_FILE": str(folder / "site.toml")}
+    with serving(service_url, folder, own) as said:
+        port = int(str(said["mllp_port"]))
+
+        def answer(who: str, lab: str, application: str) -> str:
+            text = order_message(
+                placer_number=f"{who}-{lab}-{application}",
+                marker="ER",
+                control_id="1",
+                container_id="INVENTED",
+                lab=lab,
+                application=application,
+            )
+            try:
+                send(text, host="localhost", port=port, timeout_s=20, tls=client_of(folder, who))
+            except Failed as error:
+                return str(error.reason)
+            return "TAKEN"
+
+        assert answer("north", "NORTH", "NORTH-LIS") == "TAKEN"
+        assert answer("another", "NORTH", "NORTH-TEST") == "TAKEN"
+        assert answer("south", "SOUTH", "ANY") == "TAKEN"
+        assert answer("lis-client", "THIRD", "ANY") == "TAKEN"  # binds none, and is bound by none
+        for who, lab, application in (
+            ("north", "NORTH", "NORTH-TEST"),
+            ("north", "SOUTH", "ANY"),
+            ("north", "THIRD", "ANY"),
+            ("south", "NORTH", "NORTH-LIS"),
+            ("lis-client", "NORTH", "NORTH-LIS"),
+            ("sly", "NORTH", "NORTH-LIS"),
+        ):
+            assert answer(who, lab, application) == "RECEIVER_ERROR", (who, lab, application)
+    refused = {line["reason"] for line in events(folder / "serve.log", "order_not_taken")}
+    assert refused == {"SENDER_UNKNOWN"}
+
+
+def fingerprint(folder: Path, name: str) -> str:
+    der = ssl.PEM_cert_to_DER_cert((folder / f"{name}.cert").read_text())
+    return hashlib.sha256(der).hexdigest()

@@ -10,6 +10,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Expired, ProfileRules
+from server.listening import check_shown
 from server.site import MESSAGES, OBJECTS, Address, DimseAddress, Listener, Site, WebArchive, plain_site
 from server.site_file import read_site, site_of
 
@@ -98,7 +99,7 @@ def test_the_example_says_what_goes_where() -> None:
     assert site.laboratory("NORTH").profiles.scanner == ("Manufacturer", "ManufacturerModelName")
     assert site.archives_of("SOUTH") == ("south", "shared", "pacs")
     assert site.destinations_of("SOUTH") == ("south-lis", "south")
-    assert set(site.archives_of("*")) == {"north", "south", "shared", "pacs", "old-pacs"}
+    assert set(site.archives_of("*")) == {"north", "south", "shared", "scanners", "pacs", "old-pacs"}
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -114,6 +115,39 @@ def test_a_laboratory_s_orders_come_in_at_its_own_listener_from_its_own_senders_
     assert reason_at(common, order_of("SOUTH")) == ""
     assert reason_at(common, order_of("NORTH", "NORTH-LIS")) == "LABORATORY_UNKNOWN"
     assert reason_at(common, order_of("THIRD")) == "LABORATORY_UNKNOWN"
+
+
+CERTIFIED = GOOD.replace('archives = ["a"]', 'archives = ["a"]\nsenders = ["LIS"]\n[laboratories.LAB.certificates]\n{}')
+
+
+@pytest.mark.parametrize("who", ["lis.example", "LIS.example", f"sha256:{'a' * 64}"])
+def test_o6_a_laboratory_that_binds_certificates_takes_orders_of_who_shows_one(tmp_path: Path, who: str) -> None:
+    (listener,) = site_from(tmp_path, CERTIFIED.format(f'"{who}" = ["LIS"]')).listeners(COMMON)
+    request = order_of("LAB")
+    listener.check(request.lab, request.sender, frozenset({who.lower()}))
+    for shown in (frozenset[str](), frozenset({"other.example"})):
+        with pytest.raises(Refused, match="client certificate") as refused:
+            listener.check(request.lab, request.sender, shown)
+        assert refused.value.reason == ServiceReason.SENDER_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('"lis.example" = ["OTHER"]', "'OTHER' doesn't exist; known are *, LIS"),
+        ('"lis.example" = "LIS"', "is no list of texts"),
+        ('"sha256:abc" = ["LIS"]', "64 hexadecimal digits"),
+    ],
+)
+def test_o6_certificates_that_can_t_be_meant_stop_the_start(tmp_path: Path, line: str, said: str) -> None:
+    assert said in told(tmp_path, CERTIFIED.format(line))
+
+
+def test_o6_certificates_that_nobody_is_asked_for_stop_the_start(tmp_path: Path) -> None:
+    site = site_from(tmp_path, CERTIFIED.format('"lis.example" = ["LIS"]'))
+    with pytest.raises(Refused, match="CHROMOGEN_MLLP_TLS_CLIENT_CA"):
+        check_shown(site, settings.Mllp())
+    check_shown(site, settings.Mllp(tls_client_ca=tmp_path / "ca"))
 
 
 def test_where_every_laboratory_has_its_own_listener_there_is_no_common_one(tmp_path: Path) -> None:
@@ -170,7 +204,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('folder = "slides"', "folder = 3"), "[archives.a] folder: is no text in quotes"),
         (
             ('folder = "slides"', 'folder = "slides"\nfolders = "x"'),
-            "[archives.a] folders: is unknown; known are folder",
+            "[archives.a] folders: is unknown; known are callers, folder",
         ),
         (('kind = "folder"', 'kind = "dicom"'), "[archives.a] kind: 'dicom' is none of folder"),
         (('kind = "mllp"', 'kind = "lis"'), "[destinations.lis] kind: 'lis' is none of mllp, archive"),
@@ -201,7 +235,7 @@ def test_a_site_file_beside_the_plain_settings_that_it_replaces_is_refused(tmp_p
         (('artifacts = ["ORU"]', ""), "[[routes]] number 1 artifacts: is missing"),
         (('artifacts = ["ORU"]', 'artifacts = ["CELLS"]'), "[[routes]] number 1 artifacts: CELLS never leaves"),
         (('to = ["lis"]', 'to = ["pacs"]'), "[[routes]] number 1 to: 'pacs' doesn't exist; known are a, lis"),
-        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SEG, SR, and no ORU"),
+        (('to = ["lis"]', 'to = ["a"]'), "[[routes]] number 1 to: a takes ANN, KOS, MAP, SC, SEG, SR, and no ORU"),
         (("[[routes]]", "[route]"), "the site file route: is unknown; known are archives, destinations"),
         (("[[routes]]", "[routes]"), "the site file routes: is no list of tables: write [[routes]]"),
         (("[destinations.lis]", "[archives.a]"), "is not TOML: Cannot declare"),  # a name that stands twice
@@ -241,6 +275,9 @@ def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> No
     (tmp_path / "latin").write_bytes("folder = 'Köln'".encode("latin-1"))
     with pytest.raises(Refused, match="is not UTF-8"):
         read_site(tmp_path / "latin")
+    (tmp_path / "deep").write_text("x = " + "[" * 100_000)
+    with pytest.raises(Refused, match="nested too deeply"):
+        read_site(tmp_path / "deep")
 
 
 WEB = """[archives.a]

@@ -76,10 +76,16 @@ export function readTables(buffer) {
   return tables;
 }
 
-const ARRAYS = { "<f4": Float32Array, "<u4": Uint32Array, "<u2": Uint16Array, "|u1": Uint8Array };
+// By NumPy's names of types; a truth is a byte.
+const ARRAYS = {
+  "<f8": Float64Array, "<f4": Float32Array, "<u4": Uint32Array, "<i4": Int32Array, "<u2": Uint16Array, "<i2": Int16Array,
+  "|u1": Uint8Array, "|i1": Int8Array, "|b1": Uint8Array,
+};
 
 // Cells: column after column, as `columns` names them.
 export function readCells(buffer, columns) {
+  const unknown = columns.find(([, kind]) => !ARRAYS[kind]);
+  if (unknown) throw new Error(`column ${unknown[0]} is of the unknown type ${unknown[1]}`);
   const width = columns.reduce((sum, [, kind]) => sum + ARRAYS[kind].BYTES_PER_ELEMENT, 0);
   const n = buffer.byteLength / width;
   const cells = { n };

@@ -55,7 +55,7 @@ export class Case {
       await this.viewer.cells.open();
       performance.mark("nuclei");
     } catch (error) {
-      if (error.status !== 401) notice(`The nuclei can't be shown: ${error.message}`, "error", true);
+      if (error.status !== 401) notice(`The ${this.found.assay.cells} can't be shown: ${error.message}`, "error", true);
     }
   }
 
@@ -68,7 +68,7 @@ export class Case {
   build() {
     const { found } = this;
     this.slide = el("div", { id: "slide" });
-    this.toolbar = new Toolbar({ undo: () => this.undo(), clear: () => this.reset() });
+    this.toolbar = new Toolbar({ undo: () => this.undo(), clear: () => this.reset() }, found.assay);
     this.headline = el("div", { class: "headline" });
     this.table = el("table", { class: "scores" });
     this.bars = el("div", { class: "grades" });
@@ -171,6 +171,7 @@ export class Case {
           if (measure.regions.length && !measure.regions.includes(region)) return el("td");
           const found = value(region, measure.code);
           const row = kept(region, measure.code);
+          if (!row && found === null) return el("td"); // the assay has no such score of the region
           const changed = moved && row && said(row) !== found;
           return el("td", { class: changed ? "changed" : "", title: changed ? `kept: ${shown(said(row), measure)}` : row?.comment || null,
             data: { code: measure.code, region, value: String(found) } }, shown(found, measure),
@@ -195,12 +196,12 @@ export class Case {
     };
     const last = this.found.change;
     fill(this.regions,
-      regions.length || cells.size ? null : el("p", { class: "dim" }, "None. Draw a region or pick a nucleus with the tools over the slide."),
+      regions.length || cells.size ? null : el("p", { class: "dim" }, "None. Draw a region or pick a cell with the tools over the slide."),
       el("ul", {}, regions.map((region, i) => el("li", {}, el("i", { class: `swatch ${region.class}` }),
         el("button", { type: "button", class: "link", onclick: () => this.viewer.goTo(boxOf(region.points)) }, `${region.class === "tumour" ? "Tumour" : "Excluded"} · ${size(region.points)}`),
         el("button", { type: "button", class: "quiet", "aria-label": `Remove ${region.class} region ${i + 1}`, onclick: () => this.edit(() => this.draft.regions.splice(i, 1)) }, "✕")))),
-      cells.size ? el("p", { data: { cells: String(cells.size) } }, `${cells.size} ${cells.size === 1 ? "nucleus" : "nuclei"} corrected: `,
-        `${[...cells.values()].filter((g) => g === null).length} excluded, ${[...cells.values()].filter((g) => g !== null).length} graded by hand`) : null,
+      cells.size ? el("p", { data: { cells: String(cells.size) } }, `${cells.size} ${this.found.assay.cells} corrected: `,
+        `${[...cells.values()].filter((g) => g === null).length} excluded, ${[...cells.values()].filter((g) => g !== null).length} put in a group by hand`) : null,
       last ? el("p", { class: "dim" }, `Last changed by ${last.by}: ${last.why}`) : null);
   }
 
@@ -258,6 +259,7 @@ export class Case {
     this.toolbar.picked(cell && {
       cell,
       group: this.viewer.grouping.of(cell.part, cell.i),
+      columns: this.viewer.grouping.columns,
       plain: this.viewer.grouping.plain(cell.part, cell.i),
       byHand: this.draft.cells.has(cell.row),
       groups: this.found.assay.groups,

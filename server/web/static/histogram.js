@@ -1,6 +1,7 @@
 // Histograms of hue and value, or of optical density, with the thresholds as handles that can be dragged or typed.
 
 import { el, fill } from "./dom.js";
+import { histogramOf } from "./scoring.js";
 
 const HEIGHT = 96;
 const PAD = 10;
@@ -105,10 +106,10 @@ class Axis {
     const { tables, criteria } = this.owner;
     const counts = new Float64Array(this.most + 1);
     if (this.name === "od") {
-      tables.density.forEach((n, i) => (counts[i % counts.length] += n));
+      tables[histogramOf(criteria)].forEach((n, i) => (counts[i % counts.length] += n));
       return counts;
     }
-    const joint = tables.hue_value;
+    const joint = tables[histogramOf(criteria)];
     for (let i = 0; i < joint.length; i++) {
       if (!joint[i]) continue;
       const hue = Math.floor(i / 256) % 360;

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { el, fill } from "./dom.js";
+import { columnsOf } from "./scoring.js";
 
 const LAYERS = [["DAPI", "Nuclei (DAPI)", [0.25, 0.45, 1]], ["Lap2", "Borders (Lap2)", [0.2, 1, 0.4]], ["Marker", "Marker", [1, 0.45, 0.15]]];
 const BASES = [["Original", "Image"], ["Hema", "Haematoxylin"], ["SegRefined", "Classes"], ["black", "Black"]];
@@ -143,8 +144,9 @@ export class Sheet {
     const n = this.nuclei;
     if (this.grading === "usual") {
       const { hue, left, right } = this.usual;
-      if (n.hue[i] >= hue && n.hue[i] <= 300) return 0;
-      return n.value[i] < left ? 3 : n.value[i] < right ? 2 : 1;
+      const [hues, values] = columnsOf(this.usual).map((name) => n[name]);
+      if (hues[i] >= hue && hues[i] <= 300) return 0;
+      return values[i] < left ? 3 : values[i] < right ? 2 : 1;
     }
     const od = (this.grading === "square" ? n.dab_od_centi : n.nucleus_od_centi)[i];
     return ["weak", "moderate", "strong"].filter((key) => od >= Math.round(this.cuts[key] * 100)).length;

@@ -1,6 +1,6 @@
 // Nuclei painted into the pixels of a canvas: no WebGL is needed, and 60,000 take a few milliseconds.
 
-import { GRADES, gradeTable, histogramOf } from "./scoring.js";
+import { GRADES, columnsOf, gradeTable } from "./scoring.js";
 import { boxOf, inside } from "./regions.js";
 
 const CELL_PX = 6; // of the density
@@ -14,7 +14,7 @@ export class Grouping {
   constructor(assay, criteria, live, draft) {
     this.live = live;
     this.table = live ? gradeTable(criteria) : null;
-    this.byHue = live && histogramOf(criteria) === "hue_value";
+    this.columns = live ? columnsOf(criteria) : [];
     this.exclude = draft.regions.filter((r) => r.class === "exclude").map((r) => ({ points: r.points, box: boxOf(r.points) }));
     this.byHand = draft.cells;
   }
@@ -22,7 +22,8 @@ export class Grouping {
   // Before what was changed.
   plain(part, i) {
     if (!this.live) return part.group[i];
-    const place = this.byHue ? part.hue[i] * 256 + part.value[i] : part.dab_od_centi[i];
+    const [first, second] = this.columns;
+    const place = second ? part[first][i] * 256 + part[second][i] : part[first][i];
     return part.compartment[i] * GRADES + this.table[place];
   }
 
@@ -103,12 +104,13 @@ export class Painter {
     return this.discs.get(key);
   }
 
-  // Where cells lie closest, coloured by their mean grade.
+  // Where cells lie closest, in the mean of their colours.
   density(sample, weight, grouping, view, opacity) {
     const columns = Math.ceil(this.canvas.width / CELL_PX);
     const rows = Math.ceil(this.canvas.height / CELL_PX);
     const n = new Float32Array(columns * rows);
-    const grades = new Float32Array(columns * rows);
+    const sums = [0, 1, 2].map(() => new Float32Array(columns * rows));
+    const colours = this.groups.map((group) => group.colour);
     const scale = view.scale / CELL_PX;
     const [left, top] = [view.left / CELL_PX, view.top / CELL_PX];
     for (let i = 0; i < sample.n; i++) {
@@ -118,7 +120,7 @@ export class Painter {
       const group = grouping.of(sample, i);
       if (group < 0) continue;
       n[y * columns + x] += weight;
-      grades[y * columns + x] += weight * (group % GRADES);
+      for (let k = 0; k < 3; k++) sums[k][y * columns + x] += weight * colours[group][k];
     }
     const image = new ImageData(columns, rows);
     const pixels = new Uint32Array(image.data.buffer);
@@ -126,7 +128,7 @@ export class Painter {
     for (let i = 0; i < n.length; i++) {
       if (!n[i]) continue;
       const alpha = Math.min(1, Math.sqrt(n[i] / Math.max(full, 1)));
-      pixels[i] = rgba(between(this.groups, grades[i] / n[i]), Math.round(255 * opacity * (0.25 + 0.65 * alpha)));
+      pixels[i] = rgba(sums.map((sum) => Math.round(sum[i] / n[i])), Math.round(255 * opacity * (0.25 + 0.65 * alpha)));
     }
     this.small ??= document.createElement("canvas");
     Object.assign(this.small, { width: columns, height: rows });
@@ -184,12 +186,4 @@ function stamp(pixels, width, height, offsets, x, y, colour) {
     const [px, py] = [x + offsets[k], y + offsets[k + 1]];
     if (px >= 0 && py >= 0 && px < width && py < height) pixels[py * width + px] = colour;
   }
-}
-
-function between(groups, grade) {
-  const low = Math.min(Math.floor(grade), GRADES - 1);
-  const high = Math.min(low + 1, GRADES - 1);
-  const share = grade - low;
-  const [a, b] = [groups[low].colour, groups[high].colour];
-  return [0, 1, 2].map((k) => Math.round(a[k] + (b[k] - a[k]) * share));
 }

@@ -28,7 +28,12 @@ function byDensity({ weak, moderate, strong }) {
   return table;
 }
 
-export const histogramOf = (criteria) => (criteria.method === "hue_value" ? "hue_value" : "density");
+// By the slide's white point, or raw, as the criteria say; columns of cells as histograms.
+const white = (criteria) => (criteria.colour === "white_point" ? "white_" : "");
+export const isByHue = (criteria) => criteria.method === "hue_value";
+export const histogramOf = (criteria) => white(criteria) + (isByHue(criteria) ? "hue_value" : "density");
+export const columnsOf = (criteria) => (isByHue(criteria) ? ["hue", "value"] : [white(criteria) ? "od_centi" : "dab_od_centi"])
+  .map((name) => white(criteria) + name);
 
 // Cells by group: compartment c and grade g at c * GRADES + g; those that a person put in a group besides.
 export function countsOf(tables, criteria, region = "", table = gradeTable(criteria)) {

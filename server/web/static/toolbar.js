@@ -7,9 +7,11 @@ const TOOLS = [["pan", "Move", "V"], ["tumour", "Tumour", "T"], ["exclude", "Exc
 const STAINS = [["original", "Original", "1"], ["haematoxylin", "Haematoxylin", "2"], ["dab", "DAB", "3"]];
 
 export class Toolbar {
-  constructor(acts) {
-    this.acts = acts;
-    this.tools = group("Tool", TOOLS, (tool) => this.use(tool));
+  // `assay` says what the cells are called, and by which groups a person may put one right.
+  constructor(acts, assay) {
+    Object.assign(this, { acts, assay });
+    const cells = titled(assay.cells);
+    this.tools = group("Tool", TOOLS.map(([name, title, key]) => [name, name === "nucleus" ? one(cells) : title, key]), (tool) => this.use(tool));
     this.stains = group("Stain shown", STAINS, (stain) => this.stain(stain));
     this.window = el("span", { class: "window", hidden: true }, ["low", "high"].map((name) => {
       const input = el("input", { type: "range", min: "0", max: "2", step: "0.05", "aria-label": `${name} end of the window, optical density` });
@@ -18,14 +20,14 @@ export class Toolbar {
       this[name] = input;
       return el("label", {}, name, input);
     }));
-    this.opacity = el("input", { type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Nuclei, how strong" });
+    this.opacity = el("input", { type: "range", min: "0", max: "1", step: "0.05", "aria-label": `${cells}, how strong` });
     this.opacity.value = "1";
     this.opacity.addEventListener("input", () => this.nuclei(Number(this.opacity.value)));
     this.hot = el("button", { type: "button", hidden: true, onclick: () => this.goTo(this.hotSpot) }, "Hot spot");
-    this.card = el("div", { class: "card", hidden: true, role: "group", "aria-label": "The nucleus picked" });
+    this.card = el("div", { class: "card", hidden: true, role: "group", "aria-label": `The ${one(assay.cells)} picked` });
     this.element = el("div", { class: "tools" },
       el("div", { class: "toolbar", role: "toolbar", "aria-label": "Slide" }, this.tools.element, this.stains.element, this.window,
-        el("label", { class: "opacity" }, "Nuclei", this.opacity), this.hot,
+        el("label", { class: "opacity" }, cells, this.opacity), this.hot,
         el("span", { class: "grow" }),
         el("button", { type: "button", onclick: () => acts.undo(), "aria-keyshortcuts": "Z" }, "Undo"),
         el("button", { type: "button", "aria-label": "Zoom in", onclick: () => this.viewer.zoom(1.6) }, "+"),
@@ -81,18 +83,33 @@ export class Toolbar {
       this.viewer?.draw();
       return;
     }
-    const { cell, group, plain, byHand, groups, set } = found;
+    const { cell, group, plain, byHand, groups, set, columns } = found;
     const { part, i } = cell;
-    const measured = ["hue", "value", "dab_od_centi"].filter((name) => part[name]).map((name) =>
-      name === "dab_od_centi" ? `OD ${(part[name][i] / 100).toFixed(2)}` : `${name} ${part[name][i]}`);
-    const first = plain - (plain % GRADES);
+    const byWhite = columns.some((name) => name.startsWith("white_"));
+    const names = byWhite ? ["white_hue", "white_value", "white_od_centi"] : ["hue", "value", "dab_od_centi"];
+    const measured = names.filter((name) => part[name]).map((name) =>
+      name.endsWith("od_centi") ? `OD ${(part[name][i] / 100).toFixed(2)}` : `${name.replace("white_", "")} ${part[name][i]}`);
+    const choices = this.choices(plain, groups);
     fill(this.card, el("p", {}, el("strong", {}, group < 0 ? "Excluded" : groups[group].title), byHand ? " (by hand)" : "", el("span", { class: "dim" }, ` ${measured.join(", ")}`)),
       el("div", { class: "buttons" },
-        GRADE_NAMES.map((name, g) => groups[first + g] && el("button", { type: "button", class: "regrade", data: { grade: String(g) }, "aria-pressed": String(byHand && group === first + g), onclick: () => set(first + g) },
-          el("i", { class: `grade${g}` }), `${g} ${name}`)),
+        choices.map(({ to, name, mark, data }) => el("button", { type: "button", class: "regrade", data, "aria-pressed": String(byHand && group === to), onclick: () => set(to) }, mark, name)),
         el("button", { type: "button", data: { act: "exclude" }, "aria-pressed": String(byHand && group < 0), onclick: () => set(null) }, "Exclude"),
         group < 0 && !byHand ? el("button", { type: "button", data: { act: "include" }, onclick: () => set(plain) }, "Include") : null,
         byHand ? el("button", { type: "button", data: { act: "back" }, onclick: () => set(undefined) }, "As measured") : null));
+  }
+
+  // Grades within the compartment of a nuclear stain, else all groups of the assay.
+  choices(plain, groups) {
+    if (this.assay.kind !== "nuclear") {
+      return groups.map(({ title, colour }, to) => {
+        const mark = el("i", {});
+        mark.style.background = `rgb(${colour.join(" ")})`;
+        return { to, name: title, mark, data: { group: String(to) } };
+      });
+    }
+    const first = plain - (plain % GRADES);
+    return GRADE_NAMES.map((name, g) => ({ to: first + g, name: `${g} ${name}`, mark: el("i", { class: `grade${g}` }), data: { grade: String(g) } }))
+      .filter(({ to }) => groups[to]);
   }
 
   key(event) {
@@ -111,6 +128,9 @@ export class Toolbar {
     return true;
   }
 }
+
+const titled = (name) => name[0].toUpperCase() + name.slice(1);
+const one = (name) => (name.toLowerCase() === "nuclei" ? name.replace("uclei", "ucleus") : name.replace(/s$/, ""));
 
 function group(label, options, chosen) {
   const buttons = options.map(([name, title, key]) => el("button", { type: "button", data: { name }, "aria-pressed": "false", "aria-keyshortcuts": key, title: `${title} (${key})`, onclick: () => chosen(name) }, title));

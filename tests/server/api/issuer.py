@@ -80,10 +80,10 @@ class Authority:
         self._cert = self._builder(self._name, self._key, ca=True).sign(self._key, hashes.SHA256())
         self.pem = self._cert.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, name: str, *, server: bool = False, expired: bool = False) -> Pair:
+    def issue(self, name: str, *, server: bool = False, expired: bool = False, dns: str = "localhost") -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key, expired=expired)
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [x509.DNSName(dns), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         cert = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False).sign(self._key, hashes.SHA256())

@@ -41,6 +41,7 @@ def test_a_profile_is_read_with_what_its_file_says(tmp_path: Path, thresholds: o
     ("text", "said"),
     [
         ("not json", "isn't JSON"),
+        ("[" * 100_000, "isn't JSON"),
         ("[]", "needs name, revision and thresholds"),
         ({"name": "a", "revision": True, "thresholds": {}}, "whole number from 1"),
         ({"name": "a", "revision": 0, "thresholds": {}}, "whole number from 1"),

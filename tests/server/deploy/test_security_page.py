@@ -13,6 +13,12 @@ def test_each_proof_is_there() -> None:
     assert [name for name in sorted(named) if "def test_" not in _text(TESTS / name)] == []
 
 
+def test_each_thing_that_fell_has_a_test_by_its_number() -> None:
+    kept = dict(re.findall(r"^\| (\d+[a-f]?) \| [^|]+ \| (.*) \|$", PAGE, re.MULTILINE))
+    assert list(kept) == [*"12", *(f"2{letter}" for letter in "abcdef"), *map(str, range(3, 22))]
+    assert all(".py`" in tests for tests in kept.values())
+
+
 def _text(path: Path) -> str:
     return path.read_text() if path.is_file() else ""
 

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 
 from inference.analyzers.nuclear import NUCLEAR
 from inference.cells.file import CellWriter, read_cells, row_groups
-from server.domain.artifact import NATURES, Artifact, ArtifactKind
+from server.domain.artifact import NATURES, Artifact, ArtifactKind, Coordinates
 from server.domain.events import Event, EventKind, Route
 from server.domain.result import Result
 from server.report.ann import ann_parts
@@ -94,3 +94,13 @@ def test_one_that_isn_t_split_has_the_name_that_it_had(result: Result) -> None:
     )
     assert kept is not None
     assert (kept.path.name, kept.identifier, kept.more) == ("ann.dcm", derived_uid(result.id, "ANN"), ())
+
+
+def test_coordinates_are_as_the_laboratory_wants_them(result: Result) -> None:
+    event = Event(kind=EventKind.PRELIMINARY, order=made_order(), result=result)
+    lab = event.order.request.lab
+    for wanted in Coordinates:
+        reporter = ann_reporter(result.cells_file.parent, {lab: wanted}.__getitem__)
+        artifact = reporter.build(event)
+        assert artifact is not None
+        assert dcmread(artifact.path).AnnotationCoordinateType == wanted.value

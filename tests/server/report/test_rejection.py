@@ -2,30 +2,35 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 
+from inference.overlay import write_png
 from server.archive.folder import FolderArchive
 from server.archive.removing import RemovingSink
 from server.domain.artifact import Artifact, ArtifactKind
-from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
+from server.domain.events import RESULT_REJECTED, Event, EventKind, Reporter, Signing
 from server.domain.result import Result, ResultId
+from server.report.files import OVERLAY
 from server.report.identity import derived_uid, write
-from server.report.rejection import CLASSES, RejectionReporter
-from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
+from server.report.rejection import RejectionReporter
+from server.report.reporters import SrReporter, ann_reporter, capture_reporter, map_reporter, seg_reporter
 from server.report.source import KEPT_HEADER
 from tests.made import made_header, made_order, made_result
 
 SIGNED_AT = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
-MAKERS = {
+MAKERS: dict[ArtifactKind, Callable[[Path], Reporter]] = {
     ArtifactKind.SR: SrReporter,
     ArtifactKind.ANN: ann_reporter,
     ArtifactKind.SEG: seg_reporter,
     ArtifactKind.MAP: map_reporter,
+    ArtifactKind.SC: capture_reporter,
 }
 
 
@@ -37,6 +42,7 @@ def reported(folder: Path, *kinds: ArtifactKind) -> Result:
     write(header, folder / KEPT_HEADER)
     kept = Artifact(kind=ArtifactKind.HEADER, path=folder / KEPT_HEADER)
     result = replace(result, artifacts=(*result.artifacts, kept))
+    write_png(folder / OVERLAY, np.full((90, 120, 3), 180, np.uint8))
     for kind in kinds:
         assert MAKERS[kind](folder).build(Event(kind=EventKind.PRELIMINARY, order=made_order(), result=result))
     return result
@@ -101,7 +107,7 @@ def test_in_place_of_what_is_superseded_the_signed_result_has_objects_of_its_own
         assert artifact.identifier == derived_uid(old.id, "KOS/SUPERSEDED")
 
 
-@pytest.mark.parametrize("make", list(MAKERS.values())[1:])
+@pytest.mark.parametrize("make", [ann_reporter, seg_reporter, map_reporter, capture_reporter])
 def test_what_was_sent_unsigned_is_not_sent_again_signed(tmp_path: Path, make: type[SrReporter]) -> None:
     result = reported(tmp_path)
     assert make(tmp_path).build(signed(result, result)) is None
@@ -131,7 +137,7 @@ def test_an_archive_that_is_to_delete_has_neither_objects_nor_note(tmp_path: Pat
 def test_a_validator_finds_no_error(tmp_path: Path, event: type[Event]) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed")
-    artifact = RejectionReporter(tmp_path).build(event(reported(tmp_path, *CLASSES)))
+    artifact = RejectionReporter(tmp_path).build(event(reported(tmp_path, *MAKERS)))
     assert artifact is not None
     done = subprocess.run(["dciodvfy", str(artifact.path)], capture_output=True, text=True, check=False)
     assert "Error" not in done.stderr + done.stdout, done.stderr

@@ -11,6 +11,7 @@ from inference.cells.values import Cells, joined, made_cells
 from inference.geometry import Region
 from server.domain.errors import ChromogenError, ServiceReason
 from server.services.cells import PART, Selection, points, squares
+from tests.made import both_colours
 
 CRITERIA = assay_of("ER").built_in.criteria
 WIDTH, HEIGHT, MPP = 4_000, 3_000, 0.5
@@ -25,9 +26,11 @@ def made(n: int, seed: int = 0) -> Cells:
         random.uniform(0, HEIGHT - 1, n),
         compartment=random.integers(0, 2, n),
         confidence=random.uniform(0.3, 1, n),
-        hue=random.integers(0, 360, n),
-        value=random.integers(0, 256, n),
-        dab_od_centi=random.integers(0, 301, n),
+        **both_colours(
+            random.integers(0, 360, n),
+            random.integers(0, 256, n),
+            random.integers(0, 301, n),
+        ),
     )
 
 

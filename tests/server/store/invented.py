@@ -19,6 +19,7 @@ from server.domain.choice import Against, Alternative, Preparation, ProfileChoic
 from server.domain.order import EntityIdentifier, OrderId, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Profile, built_in
 from server.domain.result import Result, ResultId
+from tests.made import both_colours
 
 ER = assay_of("ER")
 BUILT_IN = built_in(ER)
@@ -97,9 +98,11 @@ def _histograms(random: np.random.Generator, nuclei: int) -> Histograms:
         random.uniform(0, 9000, nuclei),
         compartment=random.integers(0, 2, nuclei),
         confidence=random.uniform(0.3, 1, nuclei),
-        hue=random.integers(0, 360, nuclei),
-        value=random.integers(0, 256, nuclei),
-        dab_od_centi=random.integers(0, 301, nuclei),
+        **both_colours(
+            random.integers(0, 360, nuclei),
+            random.integers(0, 256, nuclei),
+            random.integers(0, 301, nuclei),
+        ),
     )
     return histograms_of(cells, ER.analyzer.histograms)
 

@@ -23,11 +23,12 @@ from server.api_service import start
 from server.domain.access import Caller, Role
 from server.domain.errors import Refused, ServiceReason
 from server.domain.session import Lifetime
+from server.page_service import verifier_of
 from server.services.sessions import SessionService
 from server.store.session_repository import PostgresSessionRepository
 from server.web.sign_in import UNDER_WAY
 from tests.server.api.harness import Api
-from tests.server.api.issuer import Authority
+from tests.server.api.issuer import ISSUER, Authority, Issuer
 
 MODULES = Path(__file__).resolve().parents[3] / ".venv" / "node" / "node_modules"
 CLIENT = "chromogen-page"
@@ -200,3 +201,31 @@ def test_a_session_ends_unused_and_in_any_case(api: Api) -> None:
     assert error.value.reason == ServiceReason.UNAUTHENTICATED
     with pytest.raises(Refused):
         sessions.session("invented")
+
+
+def test_a_session_ends_where_its_subject_is_revoked(api: Api) -> None:
+    """Who is on the list was signed in for hours more, and could sign in anew."""
+    revoked = set[str]()
+    sessions = SessionService(
+        PostgresSessionRepository(api.service.database),
+        Lifetime(idle=timedelta(minutes=30), longest=timedelta(hours=12)),
+        revoked=lambda: frozenset(revoked),
+    )
+    secret = sessions.begin(Caller(subject="dr-gone", lab="LAB-S", roles=frozenset({Role.PATHOLOGIST})))
+    sessions.session(secret)
+    revoked.add("dr-gone")
+    with pytest.raises(Refused) as error:
+        sessions.session(secret)
+    assert error.value.reason == ServiceReason.UNAUTHENTICATED
+
+
+def test_nobody_who_is_revoked_signs_in(issuer: Issuer, tmp_path: Path) -> None:
+    keys, revoked = tmp_path / "keys.json", tmp_path / "revoked"
+    keys.write_bytes(issuer.jwks())
+    revoked.write_text("")
+    oidc = settings.Oidc(issuer=ISSUER, audience="api", client_id=CLIENT, jwks=str(keys), revoked=revoked)
+    verify, token = verifier_of(settings.Settings(oidc=oidc)), issuer.token("pathologist", aud=CLIENT, nonce="n")
+    assert verify(token, "n").subject == "tester"
+    revoked.write_text("tester\n")
+    with pytest.raises(Refused, match="revoked"):
+        verifier_of(settings.Settings(oidc=oidc))(token, "n")

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.services import permissions
 from server.services.health import Dependency, Health
 from server.services.limits import Rate
-from server.web import connection, guards
+from server.web import connection, door, guards
 from server.web.app import PUBLIC, app, operations
 from server.web.door import Door, Operation, body_of
 from server.web.groups import RouteGroup
 from server.web.server import WebServer, context_of
+from tests.integration.processes import until
 from tests.server.api.issuer import Authority, Pair
 
 
@@ -205,6 +206,23 @@ def test_connections_that_ask_for_nothing_are_closed_and_hold_up_nobody(monkeypa
         assert [found.recv(100) for found in silent] == [b""] * 60
         for found in silent:
             found.close()
+
+
+def test_o7_large_bodies_of_one_laboratory_hold_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "LARGE_BODIES", 4)
+    operation = Operation(path="/data/try", method="POST", name=permissions.GET_ME, work=lambda *_: {"done": True})
+    head = b"POST /data/try HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer good\r\n"
+    with served(groups=[RouteGroup(operations=(operation,))]) as port, ExitStack() as half:
+        for declared in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
+            begun = half.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            begun.sendall(head + declared + b"\r\nExpect: 100-continue\r\n\r\n")
+            assert begun.recv(100).startswith(b"HTTP/1.1 100")  # it is being read
+        answer = ask(port, "/data/try", "POST", b"x" * 100_000, authorization="Bearer good")
+        assert answer.status in (429, 503)
+        assert answer.body["reason"] == ServiceReason.TOO_MANY_CALLS
+        assert ask(port, "/data/try", "POST", b"x", authorization="Bearer good").body == {"done": True}
+        half.close()
+        until(lambda: ask(port, "/data/try", "POST", b"x" * 100_000, authorization="Bearer good").status == 200, 10)
 
 
 def test_what_is_sent_waits_for_no_acknowledgment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,132 @@
+"""What the folder archive knows lasts between fetches; links that it follows, and those that it refuses."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from server.archive import folder_index
+from server.archive.folder import FolderArchive
+from server.domain.errors import Refused, ServiceReason
+from server.domain.order import SlideReference
+from server.domain.ports import SlideQuery
+from server.slides.dicom_header import read_instance_header
+
+SERIES = SlideQuery(slide=SlideReference(series_uid="2.25.4711.1"))
+OTHER = SlideQuery(slide=SlideReference(container_id="TEST-OTHER"))
+
+
+@pytest.fixture
+def store(kit, tmp_path) -> Path:
+    """A folder of slides, beside the archive."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    kit.level(kit.picture(64, 64)).write(folder / "level.dcm")
+    kit.level(kit.picture(64, 64), series="2", container="TEST-OTHER").write(folder / "other.dcm")
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[str]:
+    """Names of files whose headers are read by the index."""
+    names: list[str] = []
+    header = folder_index._header
+    monkeypatch.setattr(folder_index, "_header", lambda path: names.append(path.name) or header(path))
+    return names
+
+
+def fetched(archive: FolderArchive, spool: Path, query: SlideQuery = SERIES) -> Path:
+    (file,) = archive.fetch(query, spool).iterdir()
+    assert not file.is_symlink()
+    assert read_instance_header(file).series_uid == file.parent.name
+    return file
+
+
+def test_o14_reports_that_are_stored_beside_the_slides_are_never_read_and_nothing_is_read_twice(
+    store, root, read, kit, tmp_path
+):
+    archive = FolderArchive(root)
+    for path in store.iterdir():
+        shutil.copy(path, root)
+    fetched(archive, tmp_path / "spool")
+    assert sorted(read) == ["level.dcm", "other.dcm"]
+    archive.store([kit.level(kit.picture(64, 64), series="9", number=str(n)).write(tmp_path / "r.dcm") for n in (1, 2)])
+    fetched(archive, tmp_path / "spool")
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("way", ["over it", "in its place", "same size and time"])
+def test_o14_a_file_that_is_replaced_is_noticed(store, root, read, kit, tmp_path, way):
+    archive, file = FolderArchive(root), root / "level.dcm"
+    shutil.copy2(store / "level.dcm", file)
+    fetched(archive, tmp_path / "spool")
+    kept, part = file.stat(), tmp_path / "part"
+    shutil.copy2(store / "other.dcm", part)
+    if way == "over it":
+        file.write_bytes(part.read_bytes())
+    else:
+        part.write_bytes(part.read_bytes().ljust(kept.st_size, b"\0"))
+        os.utime(part, ns=(kept.st_atime_ns, kept.st_mtime_ns)) if way == "same size and time" else None
+        part.replace(file)
+    fetched(archive, tmp_path / "spool", OTHER)
+    assert read == ["level.dcm"] * 2
+    with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
+        archive.fetch(SERIES, tmp_path / "spool")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("of", ["a file", "a folder"])
+def test_o16_relative_links_are_followed(store, root, tmp_path, inside, of):
+    if inside:
+        store = Path(shutil.move(store, root / ".objects"))
+    case = root / "cases"
+    case.mkdir()
+    target = store if of == "a folder" else store / "level.dcm"
+    (case / target.name).symlink_to(os.path.relpath(target, case))
+    file = fetched(FolderArchive(root), tmp_path / "spool")
+    assert file.samefile(store / "level.dcm")
+
+
+def test_o16_an_absolute_link_within_the_archive_is_followed(store, root, tmp_path):
+    store = Path(shutil.move(store, root / ".objects"))
+    (root / "level.dcm").symlink_to(store / "level.dcm")
+    fetched(FolderArchive(root), tmp_path / "spool")
+
+
+@pytest.mark.parametrize("copied", [True, False], ids=["its level is a link", "one of two levels is a link"])
+def test_o16_an_absolute_link_out_of_the_archive_is_refused_and_says_why(store, root, kit, tmp_path, copied):
+    (root / "level.dcm").symlink_to(store / "level.dcm")
+    if copied:
+        kit.level(kit.picture(32, 32), number="2", um=(1.0, 1.0)).write(root / "half.dcm")
+    with pytest.raises(Refused, match="absolute link that leads out of the archive's folder") as refused:
+        FolderArchive(root).fetch(SERIES, tmp_path / "spool")
+    assert refused.value.reason == ServiceReason.SLIDE_NOT_FOUND
+    assert str(tmp_path) not in refused.value.message
+    assert not (tmp_path / "spool").exists()
+
+
+def test_o16_no_link_leads_into_another_laboratory_s_archive_or_the_data_folder(store, root, tmp_path):
+    (root / "case").symlink_to(os.path.relpath(store, root))
+    (root / "level.dcm").symlink_to("case/level.dcm")
+    fetched(FolderArchive(root, [root]), tmp_path / "spool")
+    with pytest.raises(Refused, match="a link into another archive"):
+        FolderArchive(root, [root, store]).fetch(SERIES, tmp_path / "spool")
+
+
+def test_o16_links_in_a_circle_and_to_nothing_and_to_everything_are_passed_over(store, root, tmp_path):
+    shutil.copy(store / "level.dcm", root)
+    (root / "self").symlink_to(".")
+    (root / "above").symlink_to("..")
+    (root / "all").symlink_to("/")
+    (root / "gone.dcm").symlink_to("nowhere.dcm")
+    (root / "loop.dcm").symlink_to("loop.dcm")
+    assert len(FolderArchive(root)._index()) == 1
+    fetched(FolderArchive(root), tmp_path / "spool")

@@ -1,0 +1,81 @@
+"""An order that waits for its slide is due at once when that comes, and no other order is."""
+
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from server.domain.arrival import Arrived, request_for
+from server.domain.order import OrderId, Request, SlideReference
+from server.domain.states import OrderState
+from server.store.store import PostgresStore
+from tests.server.store.invented import request
+
+pytestmark = pytest.mark.postgres
+SLIDE = Arrived(series_uid="2.25.71", study_uid="2.25.7", container_id="C-71", accession_number="A-7")
+
+
+@pytest.fixture
+def store(engine: sa.Engine) -> PostgresStore:
+    return PostgresStore(engine, slide_wait_s=1e6)
+
+
+def asked(number: int, slide: SlideReference, lab: str = "") -> Request:
+    found = request(number)
+    return replace(found, slide=slide, lab=lab or found.lab)
+
+
+def waiting(store: PostgresStore, wanted: Request) -> OrderId:
+    """An order whose slide wasn't there."""
+    order, _ = store.accept(wanted)
+    claim = store.claim(order.id, 60)
+    assert claim is not None
+    assert store.end(claim, OrderState.REFUSED, "SLIDE_NOT_FOUND", "not there") is OrderState.QUEUED
+    return order.id
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        SlideReference(series_uid="2.25.71"),
+        SlideReference(study_uid="2.25.7"),
+        SlideReference(container_id="C-71"),
+        SlideReference(accession_number="A-7"),
+    ],
+)
+def test_it_is_due_at_once_by_whatever_it_names_the_slide(store: PostgresStore, slide: SlideReference) -> None:
+    order = waiting(store, asked(1, slide))
+    other = waiting(store, asked(2, SlideReference(container_id="C-72")))
+    lab = store.order(order).order.request.lab
+    assert store.due() == []
+    assert store.wake(["ELSEWHERE"], SLIDE) == 0
+    assert store.due() == []
+    assert store.wake([lab], SLIDE) == 1
+    assert store.due() == [order]
+    assert store.order(order).attempt == 0
+    assert store.order(other).state is OrderState.QUEUED
+
+
+def test_in_any_laboratory_where_none_is_named(store: PostgresStore) -> None:
+    order = waiting(store, asked(1, SlideReference(series_uid="2.25.71")))
+    assert store.wake(None, SLIDE) == 1
+    assert store.due() == [order]
+
+
+def test_what_waits_for_something_else_is_not_woken(store: PostgresStore) -> None:
+    order, _ = store.accept(asked(1, SlideReference(series_uid="2.25.71")))
+    claim = store.claim(order.id, 60)
+    assert claim is not None
+    store.end(claim, OrderState.QUEUED, "ENGINE_UNREACHABLE", "away")
+    assert store.wake(None, SLIDE) == 0
+
+
+def test_an_order_of_our_own_is_kept_once_and_counts_as_ordered(store: PostgresStore) -> None:
+    lab = request(1).lab
+    assert not store.is_ordered(lab, "ER", SLIDE)
+    made = [store.accept(request_for(SLIDE, "ER", lab)) for _ in range(2)]
+    assert [new for _, new in made] == [True, False]
+    assert made[0][0].id == made[1][0].id
+    assert store.is_ordered(lab, "ER", SLIDE)
+    assert not store.is_ordered(lab, "PR", SLIDE)
+    assert not store.is_ordered("ELSEWHERE", "ER", SLIDE)
