@@ -89,6 +89,10 @@ class Assay:
             message = f"{self.marker} of this site is scored by other rules than those here: score it by eye"
             raise Refused(Reason.SITE_UNSUPPORTED, message)
 
+    def withheld(self, site_code: str = "", site_text: str = "") -> frozenset[str]:
+        """The regions that aren't told apart there: their scores would mean nothing."""
+        return self.analyzer.scoped_regions if self.out_of_scope(site_code, site_text) else frozenset()
+
     def out_of_scope(self, site_code: str = "", site_text: str = "") -> bool:
         """Is the marker, or the site where one is given, something that the model card doesn't cover?"""
         return not self.scope.holds(site_code, site_text)

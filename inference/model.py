@@ -128,17 +128,22 @@ class Graph:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
     """µm/px: what the model works at, and the finest and coarsest that is taken: as it comes, but for what is coarser
-    than `enlarged_from`, which is enlarged to what the model works at.
+    than `enlarged_from`, or off by more than the share `kept_within`, which is brought to what the model works at.
     """
 
     working: float
     finest: float
     coarsest: float
     enlarged_from: float = float("inf")
+    kept_within: float = float("inf")
 
     def takes(self, mpp: float, *, within: float = 0.0) -> bool:
         """As it comes, or coarser or finer by `within` µm/px at most?"""
         return self.finest - within <= mpp <= self.coarsest + within
+
+    def keeps(self, mpp: float) -> bool:
+        """Are pixels of a size that it takes seen as they come?"""
+        return mpp <= self.enlarged_from and abs(mpp / self.working - 1) <= self.kept_within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +307,7 @@ def _resolution(card: Any) -> Resolution:
         finest=float(card["finest"]),
         coarsest=float(card["coarsest"]),
         enlarged_from=float(enlarged_from),
+        kept_within=float(card.get("kept_within", float("inf"))),
     )
 
 

@@ -21,7 +21,9 @@ class PictureSlide:
         size = Size(width=pixels.shape[1], height=pixels.shape[0])
         self._facts = SlideFacts(mpp=mpp, size=size, levels=(Level(size=size, mpp=mpp),), sha256=sha256)
         self._pixels, self._working = (
-            (pixels, _grid(size, size, mpp)) if resolution.takes(mpp) else _resized(pixels, mpp, resolution.working)
+            (pixels, _grid(size, size, mpp))
+            if resolution.takes(mpp) and resolution.keeps(mpp)
+            else _resized(pixels, mpp, resolution.working)
         )
 
     @property

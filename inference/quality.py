@@ -18,6 +18,7 @@ class Warning(StrEnum):
 
     NOT_IHC = "NOT_IHC"  # eosin where an immunostain has none: probably H&E
     OUT_OF_SCOPE = "OUT_OF_SCOPE"  # marker or site that the model card doesn't cover
+    WHOLE_TISSUE = "WHOLE_TISSUE"  # the score is of all cells alike, where only those of a tumour should be
     COLOUR_SUSPECT = "COLOUR_SUSPECT"  # the background is neither white nor grey: perhaps colours are decoded wrongly
     COLOUR_CAST = "COLOUR_CAST"  # the white point is far from grey, or no glass and no bright ground show what it is
     TOO_LITTLE_TISSUE = "TOO_LITTLE_TISSUE"

@@ -1,7 +1,7 @@
 """A slide analysed and scored by a profile, and rows anew from what was kept of it."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,7 +87,8 @@ def score_slide(
         controls.control.status,
         area_mm2=analysis.tissue_mm2,
     )
-    strange = assay.out_of_scope(specimen.site_code, specimen.site_text)
+    site = specimen.site_code, specimen.site_text
+    strange, withheld = assay.out_of_scope(*site), assay.withheld(*site)
     slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
         id=result_id(
@@ -96,7 +97,7 @@ def score_slide(
         order_id=order.id if order else None,
         created_at=now().replace(microsecond=0),
         marker=assay.marker,
-        clinical_region=assay.clinical_region,
+        clinical_region=ALL if assay.clinical_region in withheld else assay.clinical_region,
         profile=profile,
         scores=rows if controls.open else (),
         analysis=analysis,
@@ -108,7 +109,7 @@ def score_slide(
             *doubts,
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
             *(remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp) if controls.open else ()),
-            *(() if options.among or not controls.open else assay.analyzer.whole_remarks),
+            *(() if options.among or not controls.open else whole_remarks(assay, withheld)),
             *controls.warnings,
         ),
         choice=None if chosen is None else chosen.choice,
@@ -135,14 +136,22 @@ def scores_of(
 
     After them those of regions that a person drew, of all cells in each; `drawn` are their fields. `area_mm2` is that
     of the tissue that all cells lie in, where it is known: counts by area need it, and have no value in drawn regions.
+    Out of the assay's scope its compartments have no rows.
     """
     rows = _rows(assay, *_scored_part(assay, histograms, fields, drawn), profile)
+    withheld = assay.withheld(specimen.site_code, specimen.site_text)
+    rows = tuple(row for row in rows if row.region not in withheld)
     rows = with_densities(rows, assay.measures, None if is_drawn(assay, histograms) else area_mm2)
     for region in histograms.drawn if not is_drawn(assay, histograms) else ():
         of_region = _rows(assay, histograms.of_region(region), (drawn or {}).get(region), profile)
         rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
     breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
     return commented(coded(rows, assay, specimen), control=control, site_known=breast)
+
+
+def whole_remarks(assay: Assay, withheld: Collection[str]) -> tuple[str, ...]:
+    """Words beside scores of which nobody drew the region: of all cells of the tissue alike."""
+    return (*assay.analyzer.whole_remarks, *((Warning.WHOLE_TISSUE.value,) if withheld else ()))
 
 
 def is_drawn(assay: Assay, histograms: Histograms) -> bool:

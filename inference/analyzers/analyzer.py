@@ -146,6 +146,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def scoped_regions(self) -> frozenset[str]:
+        """Regions that the model tells apart where the assay's scope is met, and nowhere else."""
+        ...
+
+    @property
     def remark_words(self) -> frozenset[str]:
         """All that `remarks` can say."""
         ...
@@ -211,6 +216,7 @@ class Usual:
 
     notes: tuple[str, ...] = ()
     whole_remarks: tuple[str, ...] = ()
+    scoped_regions: frozenset[str] = frozenset()
     remark_words: frozenset[str] = frozenset()
 
     def engine_for(self, engine: Engine, white: WhitePoint) -> Engine:

@@ -47,6 +47,7 @@ REGIONS = (
     Region(name="epithelium", code="EPITHELIUM", display="Epithelium"),
     Region(name=ALL, code="ALL_COMPARTMENTS", display="Stroma and epithelium together"),
 )
+REGION_NAMES = tuple(region.name for region in REGIONS)
 SCHEMA = CellSchema(
     name="nuclear",
     version=2,
@@ -197,6 +198,7 @@ class NuclearAnalyzer(Usual):
     groups = GROUPS
     segments = SEGMENTS
     measures = MEASURES
+    scoped_regions = frozenset(COMPARTMENTS)
     legend = Legend(
         marks=tuple((f"{g} {name}", GRADE_COLOURS[g]) for g, name in enumerate(GRADE_NAMES)),
         note="disc epithelium, ring stroma",
@@ -271,7 +273,9 @@ class NuclearAnalyzer(Usual):
 
     def extra_json(self, scores: Sequence[Score]) -> dict[str, Any]:
         """`compartments`: the scores of each region under the names that programs know them by."""
-        return {"compartments": {region.name: _compartment(scores, region.name) for region in REGIONS}}
+        there = {row.region for row in scores}
+        told = {name: _compartment(scores, name) if name in there or name == ALL else None for name in REGION_NAMES}
+        return {"compartments": told}
 
 
 NUCLEAR = NuclearAnalyzer()

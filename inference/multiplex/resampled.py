@@ -18,7 +18,7 @@ class Resampled:
         self._native, facts = native, native.facts
         self._shrink = max(int(resolution.working / facts.mpp + 1e-6), 1)
         coarse = facts.mpp * self._shrink
-        self._step = 1.0 if resolution.takes(coarse) else resolution.working / coarse
+        self._step = 1.0 if resolution.takes(coarse) and resolution.keeps(coarse) else resolution.working / coarse
         scale = self._shrink * self._step
         size = Size(width=max(int(facts.size.width / scale), 1), height=max(int(facts.size.height / scale), 1))
         self._working = Grid(size=size, mpp=facts.mpp * scale, scale=scale)

@@ -32,7 +32,7 @@ def write_graph(repository: Path, graph: Graph, *, opset: int) -> None:
 def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
     """Write REPOSITORY/MODEL/manifest.json; its graphs have theirs."""
     resolution, tile = model.resolution, model.tile
-    enlarged = {"enlarged_from": resolution.enlarged_from} if isfinite(resolution.enlarged_from) else {}
+    bounds = {"enlarged_from": resolution.enlarged_from, "kept_within": resolution.kept_within}
     card = {
         "name": model.name,
         "version": model.version,
@@ -41,7 +41,7 @@ def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
             "working": resolution.working,
             "finest": resolution.finest,
             "coarsest": resolution.coarsest,
-            **enlarged,
+            **{name: bound for name, bound in bounds.items() if isfinite(bound)},
         },
         "tile": {
             "core": tile.core,

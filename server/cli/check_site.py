@@ -13,6 +13,7 @@ from server.domain.errors import ChromogenError, Failed
 from server.domain.events import EventKind, destinations
 from server.domain.ports import LIS
 from server.hl7.sender import MllpSink
+from server.listening import check_shown
 from server.settings import Settings, is_loopback
 from server.site import (
     ArchiveDestination,
@@ -44,7 +45,7 @@ def site_checks(wanted: Settings) -> Iterator[tuple[str, Check]]:
         yield "archive", partial(archive, found.archives[0], wanted, stores=True)
         yield "lis", partial(_lis, found, wanted)
         return
-    yield "site", partial(_summary, found)
+    yield "site", partial(_summary, found, wanted)
     for kept in found.archives:
         yield f"archive {kept.name}", partial(archive, kept, wanted, stores=False)
     for to in found.destinations:
@@ -136,6 +137,7 @@ def laboratory(found: Laboratory, site: Site, wanted: Settings) -> Found:
     SeveralArchives([archives[name] for name in found.archives]).ping()
     messages = destinations(site.routes, EventKind.PRELIMINARY, found.name, ArtifactKind.ORU)
     senders = f" from {named(found.senders)}" if found.senders else ""
+    senders += f" by {named(each.name for each in found.certificates)}" if found.certificates else ""
     where = f"at {found.listener}" if found.listener else "at CHROMOGEN_MLLP_*"
     to = named(site.destinations_of(found.name))
     text = f"slides from {named(found.archives)}; orders {where}{senders}; sent to {to}"
@@ -149,7 +151,8 @@ def _lis(site: Site, wanted: Settings) -> Found:
     return destination(found, site, wanted)
 
 
-def _summary(site: Site) -> Found:
+def _summary(site: Site, wanted: Settings) -> Found:
+    check_shown(site, wanted.mllp)
     numbers = {
         "laboratories": len(site.laboratories or ()),
         "archives": len(site.archives),

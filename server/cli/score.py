@@ -26,6 +26,7 @@ from server.control_gate import gate_of
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.report.control_text import control_notes
+from server.report.scope_text import whole_tissue_notes
 from server.scoring import score_slide
 from server.settings import Engine, Slides
 from server.slides.opening import open_slide
@@ -77,6 +78,7 @@ PEM = click.Path(path_type=Path, dir_okay=False)
 @click.option("--dicom", "as_dicom", is_flag=True, help="write SR, ANN and SEG of a DICOM slide into --out too")
 @click.option("--outlines", is_flag=True, help="find the outline of each nucleus too: nuclear stains")
 @click.option("--untried", envvar="CHROMOGEN_SLIDES_UNTRIED", default="", help="formats to read that were never tried")
+@click.option("--anyway", is_flag=True, help="score a slide that looks like another stain than the marker's too")
 @click.option("--json", "as_json", is_flag=True, help="print the result as one JSON object")
 def score(
     slide: Path,
@@ -94,12 +96,16 @@ def score(
     as_dicom: bool,
     outlines: bool,
     untried: str,
+    anyway: bool,
     as_json: bool,
     engine_ca: Path | None,
     engine_cert: Path | None,
     engine_key: Path | None,
 ) -> None:
-    """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp."""
+    """Score SLIDE: a DICOM folder or file, SVS, TIFF, or a PNG/JPEG with --mpp.
+
+    One that looks like H&E, or whose brown lies elsewhere in cells than the marker's, is refused with the reason.
+    """
     assay = assay_of(marker, "--marker")  # before the slide is opened
     if outlines:
         check_outlines(assay.analyzer)
@@ -127,7 +133,7 @@ def score(
             out.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".chromogen-", dir=out)))
         options = drawn_regions(region_file, opened.facts.size) if region_file else Options()
-        options = replace(options, region=box, outlines=outlines, refuse_mismatch=bool(assay.analyzer.whole_remarks))
+        options = replace(options, region=box, outlines=outlines, refuse_mismatch=not anyway)
         cores = control_cores(control_file, assay, opened.facts.size) if control_file else []
         progress = stack.enter_context(progress_bar("scoring"))
         runs = Engines(engine, secure=secure).of(assay)
@@ -180,7 +186,7 @@ def show(result: Result, out: Path | None) -> None:
     click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
     for note in result.assay.analyzer.notes:
         click.echo(note)
-    for line in control_notes(result.control):
+    for line in (*control_notes(result.control), *whole_tissue_notes(result.warnings)):
         click.echo(line)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -21,6 +21,7 @@ from inference.guideline import ER_STATUS, PGR_STATUS
 from inference.guideline import NEGATIVE as NEGATIVE_STATUS
 from inference.guideline import POSITIVE as POSITIVE_STATUS
 from inference.measures import PRIVATE_SCHEME, Measure, Region, Score, recoded
+from server.domain.change import RegionClass
 from server.domain.order import Specimen
 
 
@@ -281,10 +282,13 @@ def stain_of(analyzer: Analyzer) -> Code:
 def coded(scores: Sequence[Score], assay: Assay, specimen: Specimen) -> tuple[Score, ...]:
     """The rows under public codes, where the marker has some in the specimen's tissue.
 
-    Those are of tumour cells, so only the clinical region's rows bear them.
+    Those are of tumour cells, so only the clinical region's rows bear them; where it is withheld, those of a drawn
+    tumour.
     """
     tissue = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text)
-    return tuple(_coded(row, assay, tissue) if row.region == assay.clinical_region else row for row in scores)
+    there = {row.region for row in scores}
+    about = assay.clinical_region if assay.clinical_region in there else str(RegionClass.TUMOUR)
+    return tuple(_coded(row, assay, tissue) if row.region == about else row for row in scores)
 
 
 def _coded(row: Score, assay: Assay, tissue: Tissue) -> Score:

@@ -24,6 +24,7 @@ from server.domain.result import Result
 from server.domain.views import ResultView
 from server.report.control_text import control_notes
 from server.report.quantities import regions
+from server.report.scope_text import whole_tissue_notes
 
 WIDTH, HEIGHT = A4
 MARGIN = 15 * mm
@@ -207,6 +208,7 @@ def _said(report: Report) -> Iterator[tuple[str, str]]:
     yield "Profile", f"{result.profile.label}: " + ", ".join(f"{name} {value}" for name, value in values.items())
     yield "Controls", " ".join(control_notes(result.control)) or "no control tissue was measured"
     yield "Warnings", ", ".join(result.warnings) or "none"
+    yield from (("Score of", note) for note in whole_tissue_notes(result.warnings))
     if result.change is not None:
         regions_, cells = len(result.change.regions), len(result.change.cells)
         yield "Changed", f"by {result.change.by}: {result.change.why} ({regions_} regions, {cells} single cells)"

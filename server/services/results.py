@@ -276,6 +276,8 @@ def warnings_of(
     remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
     whole = tuple(w for w in old.warnings if w in assay.analyzer.whole_remarks and not is_drawn(assay, histograms))
     missing = fields is None and any(measure.interval for measure in assay.measures)
+    if str(RegionClass.TUMOUR) in histograms.drawn:  # the score that is asked for is that region's
+        kept = tuple(w for w in kept if w != Warning.WHOLE_TISSUE)
     return (*kept, *remarks, *whole, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 

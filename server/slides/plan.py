@@ -92,8 +92,8 @@ def _covered(layout: Layout, base: Size, scale: float, shrink: int) -> Size:
 
 
 def plan_working(found: Sequence[Source], resolution: Resolution) -> Plan:
-    """The source nearest to the working resolution, and how it is resampled where none is near or pixels are
-    so coarse that the model has them enlarged.
+    """The source nearest to the working resolution, and how it is resampled where none is near, or the model has its
+    pixels brought to what it works at.
 
     Raises Refused TOO_COARSE.
     """
@@ -103,7 +103,7 @@ def plan_working(found: Sequence[Source], resolution: Resolution) -> Plan:
         nearest = min(apart.values())
         near = (s for s in inside if apart[id(s)] <= nearest + SAME_MPP)
         chosen = min(near, key=lambda s: (s.level_pixels, apart[id(s)]))
-        if chosen.grid.mpp > resolution.enlarged_from:
+        if not resolution.keeps(chosen.grid.mpp):
             return _resampled(chosen, resolution.working)
         return Plan(source=chosen, working=chosen.grid, step=1.0)
     finer = [s for s in found if s.grid.mpp < resolution.finest]

@@ -326,24 +326,32 @@ def _run(program: str, *arguments: str, account: _Account | None, hand_on: tuple
     """Runs one of PostgreSQL's programs, apart from our terminal's signals, so that Ctrl-C ends us and not the
     database.
 
-    It inherits the open files `hand_on`. Raises Failed DATABASE_UNREACHABLE.
+    It inherits the open files `hand_on`. Raises Failed DATABASE_UNREACHABLE, with the last that it said.
     """
-    done = subprocess.run(
-        [str(_programs() / program), *arguments],
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        timeout=START_TIMEOUT_S + 30,
-        pass_fds=hand_on,
-        user=None if account is None else account.uid,
-        group=None if account is None else account.gid,
-        extra_groups=None if account is None else [],
-    )
-    if done.returncode != 0:
-        raise Failed(
-            ServiceReason.DATABASE_UNREACHABLE,
-            f"{program} of the private PostgreSQL failed ({done.returncode}): see server.log in its folder",
+    with tempfile.TemporaryFile() as said:  # and no pipe: a server that it starts would hold it open
+        done = subprocess.run(
+            [str(_programs() / program), *arguments],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+            cwd="/",
+            timeout=START_TIMEOUT_S + 30,
+            pass_fds=hand_on,
+            user=None if account is None else account.uid,
+            group=None if account is None else account.gid,
+            extra_groups=None if account is None else [],
         )
+        if done.returncode != 0:
+            raise Failed(
+                ServiceReason.DATABASE_UNREACHABLE,
+                f"{program} of the private PostgreSQL failed ({done.returncode}): {_last_line(said)}",
+            )
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+    told = [line for line in lines if "error" in line or "FATAL" in line] or lines
+    return told[-1].strip() if told else "it said nothing; see server.log in its folder"

@@ -1,9 +1,11 @@
 """The HTTP server: uvicorn in a thread, by the API's certificate and tokens."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -22,7 +24,18 @@ from server.web.groups import RouteGroup
 
 STOP_GRACE_S = 10
 START_S = 10.0
+HANDSHAKE_S = 10.0
+"""Of TLS, for which uvicorn has no setting."""
 LARGEST_HEAD = 16 << 10
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """asyncio waits a minute for a TLS handshake, in which a connection counts among none that are capped."""
+
+    async def create_server(self, *given: Any, **named: Any) -> asyncio.Server:
+        if named.get("ssl") is not None:
+            named["ssl_handshake_timeout"] = HANDSHAKE_S
+        return await super().create_server(*given, **named)
 
 
 class WebServer:
@@ -64,7 +77,7 @@ class WebServer:
         listening = _listening(self._host, self._port)
         self.port = int(listening.getsockname()[1])
         self._health.start()
-        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(listening,), name="web", daemon=True)
         self._thread.start()
         until = time.monotonic() + START_S
         while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
@@ -72,6 +85,10 @@ class WebServer:
         if not self._server.started:
             raise Failed(ServiceReason.SETTING_INVALID, "the HTTP door doesn't start: see the log")
         return self.port
+
+    def _run(self, listening: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(self._server.serve([listening]))
 
     def stop(self) -> None:
         """Take no more requests; those that run have STOP_GRACE_S to end."""

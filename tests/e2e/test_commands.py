@@ -143,8 +143,9 @@ def test_evaluate_prints_the_metric(drawn: Path, tmp_path: Path) -> None:
 
 
 @needs_slides
-def test_a_real_he_slide_is_answered_with_a_warning() -> None:
-    done = chromogen("score", SLIDES / "CMU-1-Small-Region.svs", "--json")
+def test_a_real_he_slide_has_no_score_unless_it_is_asked_for_anyway() -> None:
+    refused(chromogen("score", SLIDES / "CMU-1-Small-Region.svs", "--json"), "NOT_IHC")
+    done = chromogen("score", SLIDES / "CMU-1-Small-Region.svs", "--json", "--anyway")
     assert done.returncode == 0, done.stderr
     assert "NOT_IHC" in json.loads(done.stdout)["warnings"]
 

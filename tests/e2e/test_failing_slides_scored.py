@@ -95,4 +95,4 @@ def test_what_is_refused_says_why(name: str) -> None:
 
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="long: SOAK=1")
 def test_another_slide_than_the_reference_is_warned_of() -> None:
-    assert {"NO_FRAME_OF_REFERENCE", "NOT_IHC"} <= set(answer(FAILING / OTHER)["warnings"])
+    assert {"NO_FRAME_OF_REFERENCE", "NOT_IHC"} <= set(answer(FAILING / OTHER, "--anyway")["warnings"])

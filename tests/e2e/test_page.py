@@ -31,12 +31,13 @@ FAULTS = """axe.run().then((r) => r.violations.filter((v) => ['serious', 'critic
 PLACES = ((200, 0), (0, 255), (0, 80), (0, 10))
 """Hue and value of a nucleus of each grade."""
 SCORED = """async ([counted, places, criteria, assay]) => {
-  const { scoresOf } = await import('/static/scoring.js');
+  const { scoresOf, histogramOf } = await import('/static/scoring.js');
   return counted.map((grades) => {
     const table = new Uint32Array(2 * 360 * 256);
     const put = (c, hue, value, n) => { table[(c * 360 + hue) * 256 + value] = n * (1 + c); };
     places.forEach(([hue, value], g) => [0, 1].forEach((c) => put(c, hue, value, grades[g])));
-    return [...scoresOf({ hue_value: table }, criteria, assay)].map(([region, { values }]) => [region, values]);
+    const tables = { [histogramOf(criteria)]: table };
+    return [...scoresOf(tables, criteria, assay)].map(([region, { values }]) => [region, values]);
   });
 }"""
 NUCLEI = "Number(document.querySelector('td[data-code=COUNT_NUCLEI][data-region=all]').dataset.value)"
@@ -151,7 +152,7 @@ def test_every_score_is_the_service_s_for_any_histogram(page: Any) -> None:
     for grades, answer in zip(counted, answers, strict=True):
         histogram = Histograms.empty(NUCLEAR.histograms)
         for grade, (hue, brightness) in enumerate(PLACES):
-            histogram["hue_value"][:, hue, brightness] = grades[grade], 2 * grades[grade]
+            histogram["white_hue_value"][:, hue, brightness] = grades[grade], 2 * grades[grade]
         counts = NUCLEAR.counts(histogram, assay.built_in.criteria)
         rows = NUCLEAR.scores(assay.measures, counts, None)
         found = {(region, code): v for region, values in answer for code, v in values.items()}

@@ -10,7 +10,6 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.events import EventKind, destinations
 from server.domain.order import EntityIdentifier, Patient, Priority, Request, Sender, SlideReference, Specimen
 from server.domain.profile import Expired, ProfileRules
-from server.listening import check_shown
 from server.site import MESSAGES, OBJECTS, Address, DimseAddress, Listener, Site, WebArchive, plain_site
 from server.site_file import read_site, site_of
 
@@ -115,39 +114,6 @@ def test_a_laboratory_s_orders_come_in_at_its_own_listener_from_its_own_senders_
     assert reason_at(common, order_of("SOUTH")) == ""
     assert reason_at(common, order_of("NORTH", "NORTH-LIS")) == "LABORATORY_UNKNOWN"
     assert reason_at(common, order_of("THIRD")) == "LABORATORY_UNKNOWN"
-
-
-CERTIFIED = GOOD.replace('archives = ["a"]', 'archives = ["a"]\nsenders = ["LIS"]\n[laboratories.LAB.certificates]\n{}')
-
-
-@pytest.mark.parametrize("who", ["lis.example", "LIS.example", f"sha256:{'a' * 64}"])
-def test_o6_a_laboratory_that_binds_certificates_takes_orders_of_who_shows_one(tmp_path: Path, who: str) -> None:
-    (listener,) = site_from(tmp_path, CERTIFIED.format(f'"{who}" = ["LIS"]')).listeners(COMMON)
-    request = order_of("LAB")
-    listener.check(request.lab, request.sender, frozenset({who.lower()}))
-    for shown in (frozenset[str](), frozenset({"other.example"})):
-        with pytest.raises(Refused, match="client certificate") as refused:
-            listener.check(request.lab, request.sender, shown)
-        assert refused.value.reason == ServiceReason.SENDER_UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('"lis.example" = ["OTHER"]', "'OTHER' doesn't exist; known are *, LIS"),
-        ('"lis.example" = "LIS"', "is no list of texts"),
-        ('"sha256:abc" = ["LIS"]', "64 hexadecimal digits"),
-    ],
-)
-def test_o6_certificates_that_can_t_be_meant_stop_the_start(tmp_path: Path, line: str, said: str) -> None:
-    assert said in told(tmp_path, CERTIFIED.format(line))
-
-
-def test_o6_certificates_that_nobody_is_asked_for_stop_the_start(tmp_path: Path) -> None:
-    site = site_from(tmp_path, CERTIFIED.format('"lis.example" = ["LIS"]'))
-    with pytest.raises(Refused, match="CHROMOGEN_MLLP_TLS_CLIENT_CA"):
-        check_shown(site, settings.Mllp())
-    check_shown(site, settings.Mllp(tls_client_ca=tmp_path / "ca"))
 
 
 def test_where_every_laboratory_has_its_own_listener_there_is_no_common_one(tmp_path: Path) -> None:

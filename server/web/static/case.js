@@ -146,11 +146,13 @@ export class Case {
     const { assay, scores } = this.found;
     const moved = this.draft.dirty;
     const now = this.live ? scoresOf(this.tables, this.draft.criteria, assay) : null;
+    // A compartment that has no row is withheld: nothing tells it apart in this tissue.
+    if (now && scores.length) for (const { name } of assay.regions) if (!scores.some((row) => row.region === name)) now.delete(name);
     const regions = [...new Set([...scores.map((row) => row.region), ...(now?.keys() ?? [])])].filter((r) => !now || now.has(r));
     const kept = (region, code) => scores.find((row) => row.region === region && row.measure === code);
     const value = (region, code) => (now ? now.get(region)?.values[code] : said(kept(region, code))) ?? null;
     const first = assay.measures[0];
-    const region = regions.includes("tumour") ? "tumour" : assay.clinical_region;
+    const region = ["tumour", assay.clinical_region].find((name) => regions.includes(name)) ?? "all";
     const interval = moved ? null : kept(region, first.code)?.interval;
     fill(this.headline, el("p", { class: "name" }, `${first.display} · ${region}`),
       el("p", { class: "number", data: { code: first.code, region, value: String(value(region, first.code)) } }, shown(value(region, first.code), first)),

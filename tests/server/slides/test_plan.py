@@ -1,5 +1,7 @@
 """Which level and scaling is analysed (DESIGN, decision 1)."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,10 +43,22 @@ def pyramid(*factors: int, side: int = 32768, frame: int = 256) -> list[Layout]:
     ],
 )
 def test_the_nearest_to_half_a_micrometre_is_taken_and_of_equals_the_cheapest(mpp, factors, level, shrink, working):
-    plan = plan_working(found_in(pyramid(*factors), mpp), HALF_A_MICROMETRE)
+    plan = plan_working(found_in(pyramid(*factors), mpp), replace(HALF_A_MICROMETRE, kept_within=1.0))
     assert (plan.source.level, plan.source.shrink, plan.step) == (level, shrink, 1.0)
     assert plan.working.mpp == pytest.approx(working)
     assert plan.working.scale == pytest.approx(working / mpp)
+
+
+@pytest.mark.parametrize("mpp", [0.4, 0.45, 0.55, 0.6249, 0.225])
+def test_nuclei_are_seen_at_half_a_micrometre_exactly(mpp):
+    plan = plan_working(found_in(pyramid(1), mpp), HALF_A_MICROMETRE)
+    assert plan.working.mpp == 0.5
+    assert plan.source.grid.mpp * plan.step == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("mpp", [0.499, 0.5, 0.5031])
+def test_what_is_off_by_a_hundredth_is_read_as_it_is(mpp):
+    assert plan_working(found_in(pyramid(1), mpp), HALF_A_MICROMETRE).step == 1.0
 
 
 @pytest.mark.parametrize(("mpp", "source"), [(0.37, 0.37), (0.17, 0.34), (0.38, 0.38)])

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from server.domain.errors import Refused, ServiceReason
+from server.domain.errors import Failed, Refused, ServiceReason
 from server.store import private
 from server.store.private import PrivatePostgres
 
@@ -175,3 +175,13 @@ def test_a_second_account_is_refused_and_the_first_s_server_lives_on(folder: Pat
     holder.communicate("\n")
     assert holder.returncode == 0
     assert not Path(f"/proc/{main}/cwd").exists()
+
+
+def test_what_a_program_of_postgresql_said_is_in_the_error(tmp_path: Path) -> None:
+    """A folder that holds something is none for a database; `server.log` says nothing of it."""
+    (tmp_path / "theirs").write_text("")
+    with pytest.raises(Failed) as refused:
+        private._initialise(tmp_path, None)
+    assert refused.value.reason == ServiceReason.DATABASE_UNREACHABLE
+    assert "initdb" in refused.value.message
+    assert "error" in refused.value.message

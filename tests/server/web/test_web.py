@@ -23,6 +23,7 @@ from server.services import permissions
 from server.services.health import Dependency, Health
 from server.services.limits import Rate
 from server.web import connection, door, guards
+from server.web import server as web_server
 from server.web.app import PUBLIC, app, operations
 from server.web.door import Door, Operation, body_of
 from server.web.groups import RouteGroup
@@ -268,6 +269,20 @@ def test_by_tls_with_the_api_s_certificate_and_shows_the_client_s_to_who_authent
         assert ssl.PEM_cert_to_DER_cert(known.certificate.decode()) == ssl.PEM_cert_to_DER_cert(client.cert.decode())
         with pytest.raises(OSError):
             ask(port, "/healthz")
+
+
+def test_o8_who_begins_no_handshake_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as that lasts, a connection is none of those that are counted."""
+    monkeypatch.setattr(web_server, "HANDSHAKE_S", 0.5)
+    authority = Authority()
+    pair = authority.issue("server", server=True)
+    (tmp_path / "cert").write_bytes(pair.cert)
+    (tmp_path / "key").write_bytes(pair.key)
+    with served(settings.Tls(cert=tmp_path / "cert", key=tmp_path / "key")) as port, ExitStack() as silent:
+        for _ in range(20):
+            connected = silent.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            assert connected.recv(1) == b""
+        assert by_tls(port, authority, authority.issue("client"), tmp_path).status == 200
 
 
 def by_tls(port: int, authority: Authority, pair: Pair, folder: Path) -> Answer:
