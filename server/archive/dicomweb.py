@@ -3,7 +3,10 @@
 Own code over urllib3, where dicomweb-client is at hand: `docs/decisions/0005-own-dicomweb.md` says why.
 """
 
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +28,7 @@ from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_i
 PAGE = 100
 MOST_SERIES = 100
 """Of a case; an archive that lists more wasn't asked what it understands."""
+LEFT_S = 3600
 DICOM_PARTS = 'multipart/related; type="application/dicom"'
 AS_STORED = f"{DICOM_PARTS}; transfer-syntax=*"
 """Never re-encoded: Orthanc's default is to decode every frame."""
@@ -172,15 +176,31 @@ class DicomWebArchive:
 
     def _instances(self, series: SeriesName) -> list[Listed]:
         """All instances of a series. Many archives list no sequences: what the slide's specimens are, and how they were
-        stained, then comes from the metadata of its smallest level.
+        stained, then comes from its smallest level itself: that is in the spool then, and mostly needed anyway, where
+        metadata of a large instance take an Orthanc as long as the instance.
         """
         found = list(self._listed_instances(series))
         levels = [each for each in found if each.header.is_volume]
         if not levels or any(SPECIMENS in each.key for each in levels):
             return found
-        said = self._completed(series, min(levels, key=lambda each: each.header.size)).header
+        said = self._looked_at(min(levels, key=lambda each: each.header.size))
         parts = {part: getattr(said, part) for part in ("specimens", "stains", "descriptions", "sites")}
         return [replace(each, header=replace(each.header, **parts)) for each in found]
+
+    def _looked_at(self, each: Listed) -> InstanceHeader:
+        """What the instance itself says; as it was listed where it can't be had: that is told when it is wanted."""
+        folder = self._spool.root / "looked-at"
+        _clear(folder)
+        path = folder / f"{uuid.uuid4()}.dcm"
+        try:
+            self._bring(each, path)
+            return read_instance_header(path)
+        except (Failed, Refused) as error:
+            if error.reason not in (ServiceReason.ARCHIVE_ANSWER, ServiceReason.SPOOL_TOO_SMALL):
+                raise
+            return each.header
+        finally:
+            path.unlink(missing_ok=True)
 
     def _listed_instances(self, series: SeriesName) -> Iterator[Listed]:
         """All instances of a series; of one that the list says too little of, its metadata."""
@@ -237,6 +257,14 @@ class DicomWebArchive:
                     writer.write(chunk)
             except Broken as error:
                 raise wrong(what, f"is broken: {error}") from None
+
+
+def _clear(folder: Path) -> None:
+    """Of links that a process which died left: what has one counts as in use, and is never evicted."""
+    for path in folder.glob("*.dcm"):
+        with suppress(OSError):
+            if path.stat().st_ctime < time.time() - LEFT_S:
+                path.unlink()
 
 
 def _path(series: SeriesName) -> str:

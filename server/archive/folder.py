@@ -33,7 +33,7 @@ class FolderArchive:
 
         Raises Refused SLIDE_NOT_FOUND, SEVERAL_SLIDES, SPECIMEN_MISMATCH; Failed ARCHIVE_UNREACHABLE (retryable).
         """
-        instances = locate(query, self._index())
+        instances = self._located(query)
         folder = spool / _safe(instances[0].series_uid)
         wanted = {f"{_safe(each.sop_instance_uid)}.dcm": self._file_of(each) for each in instances}
         try:
@@ -87,6 +87,17 @@ class FolderArchive:
                 pass
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None
+
+    def _located(self, query: SlideQuery) -> list[InstanceHeader]:
+        try:
+            return locate(query, self._index())
+        except Refused as error:
+            if error.reason != ServiceReason.SLIDE_NOT_FOUND or not self._files.absolute:
+                raise
+            passed_over = (
+                f"{self._files.absolute} absolute links to folders out of the archive's folder aren't followed"
+            )
+            raise Refused(error.reason, f"{error.message}; {passed_over}: make them relative") from None
 
     def _file_of(self, instance: InstanceHeader) -> Path:
         return check_links(self._root, instance.path, self._apart)

@@ -23,6 +23,8 @@ class FolderIndex:
     """Of the files below `root`. Links are followed: those to files, and relative ones to folders."""
 
     root: Path
+    absolute: int = 0
+    """Links to folders elsewhere that aren't followed, as they are absolute."""
     _known: dict[str, _Known] = field(default_factory=dict)
 
     def found(self) -> list[tuple[InstanceHeader, Stamp]]:
@@ -30,11 +32,12 @@ class FolderIndex:
 
         Raises OSError where the folder isn't there, or is empty and wasn't: a mount point without its share.
         """
-        looked_at = {entry.path: self._of(entry) for entry in _files(self.root)}
+        absolute = list[str]()
+        looked_at = {entry.path: self._of(entry) for entry in _files(self.root, absolute)}
         if self._known and not looked_at:
             raise FileNotFoundError
         there = {path: known for path, known in looked_at.items() if known is not None}
-        self._known = there
+        self._known, self.absolute = there, len(absolute)
         return [(known.header, known.stamp) for known in there.values() if known.header is not None]
 
     def note(self, path: Path, header: InstanceHeader) -> None:
@@ -72,13 +75,17 @@ def _linked(what: str) -> Refused:
     return Refused(ServiceReason.SLIDE_NOT_FOUND, message)
 
 
-def _files(root: Path) -> Iterator["os.DirEntry[str]"]:
-    """Every file, in the order of their names within a folder; folders that may not be read are passed over."""
+def _files(root: Path, absolute: list[str]) -> Iterator["os.DirEntry[str]"]:
+    """Every file, in the order of their names within a folder; folders that may not be read are passed over.
+
+    Absolute links to folders elsewhere are added to `absolute`.
+    """
     own, left, seen = root.resolve(), [str(root)], set[Path]()
     while left:
         for entry in _listed(left.pop(), root):
             if entry.is_symlink() and not _leads_to_file(entry):
-                left += [entry.path] if _leads_on(entry, own, seen) else []
+                if _leads_elsewhere(entry, own, seen):
+                    (absolute if Path(entry.path).readlink().is_absolute() else left).append(entry.path)
             elif entry.is_dir():
                 left.append(entry.path)
             elif entry.is_file():
@@ -99,12 +106,13 @@ def _leads_to_file(link: "os.DirEntry[str]") -> bool:
     return Path(link.path).is_file()  # a link to itself is none; DirEntry raises
 
 
-def _leads_on(link: "os.DirEntry[str]", own: Path, seen: set[Path]) -> bool:
-    """A relative link to a folder elsewhere, for the first time: what lies in the archive is found without."""
+def _leads_elsewhere(link: "os.DirEntry[str]", own: Path, seen: set[Path]) -> bool:
+    """To a folder, for the first time: what lies in the archive is found without."""
     path = Path(link.path)
-    if path.readlink().is_absolute() or not path.is_dir() or (real := path.resolve()) in seen:
+    if not path.is_dir() or (real := path.resolve()) in seen:
         return False
-    seen.add(real)
+    if not path.readlink().is_absolute():
+        seen.add(real)
     return not real.is_relative_to(own) and not own.is_relative_to(real)
 
 

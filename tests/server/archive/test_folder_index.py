@@ -91,6 +91,7 @@ def test_o16_relative_links_are_followed(store, root, tmp_path, inside, of):
     case.mkdir()
     target = store if of == "a folder" else store / "level.dcm"
     (case / target.name).symlink_to(os.path.relpath(target, case))
+    (root / "absolute").symlink_to(target) if of == "a folder" else None
     file = fetched(FolderArchive(root), tmp_path / "spool")
     assert file.samefile(store / "level.dcm")
 
@@ -111,6 +112,12 @@ def test_o16_an_absolute_link_out_of_the_archive_is_refused_and_says_why(store, 
     assert refused.value.reason == ServiceReason.SLIDE_NOT_FOUND
     assert str(tmp_path) not in refused.value.message
     assert not (tmp_path / "spool").exists()
+
+
+def test_o16_a_slide_that_lies_behind_an_absolute_link_to_a_folder_is_said_to_be_passed_over(store, root, tmp_path):
+    (root / "case").symlink_to(store)
+    with pytest.raises(Refused, match="1 absolute links to folders out of the archive's folder aren't followed"):
+        FolderArchive(root).fetch(SERIES, tmp_path / "spool")
 
 
 def test_o16_no_link_leads_into_another_laboratory_s_archive_or_the_data_folder(store, root, tmp_path):
