@@ -14,8 +14,10 @@ LONGEST_PX = 2400
 LEGEND_PX = 44
 
 
-def draw_overlay(slide: Slide, cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, title: str) -> Rgb:
-    """The whole slide at most LONGEST_PX a side, its cells on it, legend below; (h, w, 3) RGB."""
+def draw_overlay(
+    slide: Slide, cells_file: Path, analyzer: Analyzer, criteria: Criteria, *, title: str, use: str
+) -> Rgb:
+    """The whole slide at most LONGEST_PX a side, its cells on it, legend below; (h, w, 3) RGB. `use` says what for."""
     size = slide.facts.size
     mpp = max(slide.facts.mpp * max(size.width, size.height) / LONGEST_PX, slide.working.mpp)
     picture, _ = slide.overview(mpp)
@@ -26,7 +28,7 @@ def draw_overlay(slide: Slide, cells_file: Path, analyzer: Analyzer, criteria: C
     faded = (picture.astype(np.uint16) + 255 * 2) // 3  # so that the marks stand out
     canvas = np.ascontiguousarray(faded.astype(np.uint8))
     _mark(canvas, cells_file, analyzer, criteria, per_px, radius=max(round(2.4 * per_px / slide.facts.mpp), 1))
-    return np.concatenate([canvas, _legend(canvas.shape[1], analyzer.legend, title)])
+    return np.concatenate([canvas, _legend(canvas.shape[1], analyzer.legend, f"{title} | {use}")])
 
 
 def _mark(canvas: Rgb, cells_file: Path, analyzer: Analyzer, criteria: Criteria, per_px: float, *, radius: int) -> None:
@@ -46,7 +48,7 @@ def _legend(width: int, legend: Legend, title: str) -> Rgb:
     for i, (name, colour) in enumerate(legend.marks):
         cv2.circle(strip, (14 + i * step, y), 7, colour, -1, cv2.LINE_AA)
         cv2.putText(strip, name, (26 + i * step, y + 6), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA)
-    text = f"{legend.note} | {title} | research use only"
+    text = f"{legend.note} | {title}"
     at = (26 + len(legend.marks) * step, y + 6)
     cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale * 0.85, (90, 90, 90), 1, cv2.LINE_AA)
     return strip

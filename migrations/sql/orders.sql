@@ -54,6 +54,7 @@ CREATE INDEX orders_lab_received_idx ON orders (lab, received_at, id);
 CREATE INDEX orders_ended_idx ON orders (lab, received_at, id) WHERE state IN ('REFUSED', 'DEAD', 'CANCELLED');
 CREATE INDEX orders_container_idx ON orders (lab, container_id, received_at, id) WHERE container_id <> '';
 CREATE INDEX orders_urgent_idx ON orders (lab, rank, received_at, id) WHERE rank < 2;
+CREATE INDEX orders_patient_idx ON orders (lab, (patient ->> 'id'));
 
 COMMENT ON COLUMN orders.rank IS '0 STAT, 1 ASAP, 2 ROUTINE';
 COMMENT ON COLUMN orders.processing_id IS 'MSH-11: P, T or D';

@@ -1,6 +1,7 @@
 """ResultService."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from chromogen.v1 import result_service_pb2 as pb
 
@@ -56,6 +57,11 @@ class ResultServicer:
             raise Refused(ServiceReason.FIELD_MISSING, "slide is missing: give series_uid or container_id")
         views = self._service.history(call.actor, slide, MOST_RESULTS)
         return pb.ListSlideHistoryResponse(results=[result_message(view) for view in views])
+
+    def GetCaseMarkers(self, request: pb.GetCaseMarkersRequest, call: Call) -> pb.GetCaseMarkersResponse:
+        found = self._service.case(call.actor, OrderId(fields.identifier(request.order_id, "order_id")))
+        ratios = [pb.MarkerRatio(**asdict(ratio)) for ratio in found.ratios]
+        return pb.GetCaseMarkersResponse(results=map(result_message, found.views), ratios=ratios)
 
     def RescoreResult(self, request: pb.RescoreResultRequest, call: Call) -> pb.RescoreResultResponse:
         request_id = fields.identifier(request.request_id, "request_id")

@@ -181,7 +181,7 @@ def _region(path: Path, row: Mapping[str, Any], names: Names, where: str) -> cal
         window=window_of(text["region"]) if text.get("region") else None,
         annotator=text.get("annotator", ""),
         nuclei=map(_nucleus, marks),
-        scores=[_score(name, text[name], where) for name in SCORES if text.get(name)],
+        scores=[score_of(name, text[name], where) for name in SCORES if text.get(name)],
     )
 
 
@@ -192,7 +192,7 @@ def _nucleus(mark: Mark) -> calibration_pb2.AnnotatedNucleus:
     return calibration_pb2.AnnotatedNucleus(x_px=mark.x, y_px=mark.y, grade=grade, **{"class": name})
 
 
-def _score(name: str, text: str, where: str) -> calibration_pb2.RegionScore:
+def score_of(name: str, text: str, where: str) -> calibration_pb2.RegionScore:
     quantity, part = SCORES[name]
     try:
         return calibration_pb2.RegionScore(region=part, measure=MEASURES[quantity], value=float(text))

@@ -10,6 +10,7 @@ from server.demo.pacs import PacsAddress, address_of
 from server.demo.run import SIDE_PX, Outcome, run_demo
 from server.demo.web import run_web
 from server.observability import set_up
+from server.report.identity import use_of
 
 
 @click.command()
@@ -67,7 +68,7 @@ def show(outcome: Outcome, out: Path) -> None:
     click.echo(f"{first.title} of all nuclei {said}, off by {off:.1f}")
     for warning in outcome.result.warnings:
         click.echo(f"warning: {warning}")
-    click.echo(f"profile {outcome.result.profile.label}; research use only")
+    click.echo(f"profile {outcome.result.profile.label}; {use_of(outcome.result)}")
     for path in (out / "slide", out / "truth.json", *outcome.files):
         click.echo(f"  {path}")
 

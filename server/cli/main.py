@@ -22,7 +22,7 @@ COMMANDS = {
     "check": "server.cli.check:check",
     "order": "server.cli.order:order",
     "result": "server.cli.result:result",
-    "profile": "server.cli.cohort:profile",
+    "profile": "server.cli.validation:profile",
     "control": "server.cli.control:control",
     "outbox": "server.cli.outbox:outbox",
     "audit": "server.cli.audit:audit",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from chromogen.v1 import profile_service_pb2, result_pb2
 from chromogen.v1 import result_service_pb2 as pb
+from google.protobuf.json_format import MessageToDict
 
 from inference.measures import ALL, value_text
 from server.api.convert_result import score_in
@@ -42,6 +43,7 @@ COLUMNS = {
     "profile.revision": "rev",
     "create_time": "made",
 }
+RATIO_COLUMNS = ("markers", "score", "region", "proportion")
 SCORE_COLUMNS = ("score", "region", "value", "95 %", "unit", "cells")
 
 
@@ -81,6 +83,25 @@ def history(series_uid: str, container_id: str, as_json: bool) -> None:
     with api() as server:
         answer = server.results.ListSlideHistory(pb.ListSlideHistoryRequest(**which))
         _show_all(list(answer.results), as_json=as_json)
+
+
+@result.command()
+@click.argument("order_id")
+@as_json_option
+def case(order_id: str, as_json: bool) -> None:
+    """Show the markers of an order's case side by side, and the proportion of ER to PR."""
+    with api() as server:
+        answer = server.results.GetCaseMarkers(pb.GetCaseMarkersRequest(order_id=order_id))
+    if as_json:
+        click.echo(json.dumps(MessageToDict(answer, preserving_proto_field_name=True)))
+        return
+    _show_all(list(answer.results), as_json=False)
+    show_table(RATIO_COLUMNS, [_ratio_row(ratio) for ratio in answer.ratios])
+
+
+def _ratio_row(ratio: pb.MarkerRatio) -> tuple[str, ...]:
+    value = f"{ratio.value:.2f}" if ratio.HasField("value") else f"{ratio.by} is 0"
+    return f"{ratio.marker} to {ratio.by}", ratio.measure, ratio.region, value
 
 
 @result.command()

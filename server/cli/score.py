@@ -26,6 +26,7 @@ from server.control_gate import gate_of
 from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.report.control_text import control_notes
+from server.report.identity import use_of
 from server.report.scope_text import whole_tissue_notes
 from server.scoring import score_slide
 from server.settings import Engine, Slides
@@ -179,7 +180,7 @@ def show(result: Result, out: Path | None) -> None:
     for line in guideline_lines(result.scores):
         click.echo(line)
     region = result.clinical_region
-    click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; research use only")
+    click.echo(f"marker {result.marker}, clinical region {region}, profile {result.profile.label}; {use_of(result)}")
     facts = result.analysis
     model = f"model {facts.model.name} {facts.model.version}"
     spent = f"{facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s"

@@ -86,6 +86,12 @@ class ResultRepository(Protocol):
         """Of one slide, oldest first."""
         ...
 
+    def case(self, actor: Caller, order_id: OrderId) -> Sequence[SummaryView]:
+        """Of each order of the same patient and accession number, study or specimen, if it is DONE, the result that
+        counts; the oldest order first. Raises Refused ORDER_UNKNOWN.
+        """
+        ...
+
     def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
         ...

@@ -10,6 +10,7 @@ from inference.overlay import draw_overlay, write_png
 from inference.slide import Slide
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.result import Result
+from server.report.identity import use_of
 from server.report.result_json import result_json, write_json
 
 OVERLAY = "overlay.png"
@@ -22,7 +23,9 @@ def write_files(result: Result, slide: Slide, fields: Fields, folder: Path) -> N
     write_geojson(
         folder / f"{analyzer.file_stem}.geojson", cells, analyzer, criteria, counts, mpp=result.analysis.slide.mpp
     )
-    write_png(folder / OVERLAY, draw_overlay(slide, cells, analyzer, criteria, title=title_of(result)))
+    write_png(
+        folder / OVERLAY, draw_overlay(slide, cells, analyzer, criteria, title=title_of(result), use=use_of(result))
+    )
     write_json(folder / "result.json", result_json(result, heterogeneity(fields, result.assay)))
 
 

@@ -23,6 +23,7 @@ from server.domain.order import Order
 from server.domain.result import Result
 from server.domain.views import ResultView
 from server.report.control_text import control_notes
+from server.report.identity import use_of
 from server.report.quantities import regions
 from server.report.scope_text import whole_tissue_notes
 
@@ -32,7 +33,7 @@ PICTURE_MM = (92, 96)
 INK, DIM, LINE = HexColor("#171a20"), HexColor("#565c66"), HexColor("#c5cad3")
 FONT, BOLD = "Helvetica", "Helvetica-Bold"
 ENCODING = "cp1252"
-USE = "Research use only. It decides nothing: a pathologist does."
+USE = "It decides nothing: a pathologist does."
 BINS = 64
 WHOLE = "Patient"
 """Has two places."""
@@ -60,7 +61,7 @@ def pdf_of(report: Report) -> bytes:
     below = top - (PICTURE_MM[1] + 8) * mm
     _histograms(canvas, result, below)
     _lines(canvas, list(_said(report)), below - 46 * mm)
-    _text(canvas, USE, MARGIN, 10 * mm, size=8, colour=DIM)
+    _text(canvas, f"{use_of(result)}. {USE}", MARGIN, 10 * mm, size=8, colour=DIM)
     canvas.showPage()
     canvas.save()
     return out.getvalue()

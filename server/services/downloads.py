@@ -19,6 +19,7 @@ from server.domain.errors import ChromogenError, Refused, ServiceReason
 from server.domain.result import Result, ResultId
 from server.domain.views import ResultView
 from server.report.files import title_of
+from server.report.identity import use_of
 from server.report.pdf import Report, pdf_of
 from server.report.result_json import result_json, write_json
 from server.services.orders import OrderService
@@ -74,7 +75,9 @@ class DownloadService:
         picture, grid = self._tiles.overview(actor, result.id)
         slide = _Overview(picture, grid, result.analysis.slide)
         analyzer, criteria = result.assay.analyzer, result.profile.criteria
-        return draw_overlay(slide, cells_file_of(result), analyzer, criteria, title=title_of(result))
+        return draw_overlay(
+            slide, cells_file_of(result), analyzer, criteria, title=title_of(result), use=use_of(result)
+        )
 
     def _zip(self, actor: Caller, view: ResultView, path: Path) -> None:
         """What can be made of all of it, and the DICOM objects that were sent; what can't is named in a text."""

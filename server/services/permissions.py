@@ -38,6 +38,7 @@ ROLES: dict[str, frozenset[Role]] = {
     "GetResult": _READS_RESULTS,
     "ListResults": _READS_RESULTS,
     "ListSlideHistory": _READS_RESULTS,
+    "GetCaseMarkers": _READS_RESULTS,
     "RescoreResult": _BENCH,
     "ListCells": _BENCH,
     "SignResult": frozenset({PATHOLOGIST}),

@@ -29,7 +29,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlWarning
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.events import RESULT_REJECTED, Event, EventKind, Signing
-from server.domain.order import Specimen
+from server.domain.order import OrderId, Specimen
 from server.domain.ports import Delivery
 from server.domain.profile import Profile, check_kind
 from server.domain.repositories import ResultRepository
@@ -39,6 +39,7 @@ from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, 
 from server.report.identity import software_version
 from server.reporting import Reporting
 from server.scoring import check_scorable, is_drawn, remarks_of, result_id, scores_of
+from server.services.case_markers import CaseMarkers, case_markers
 
 log = structlog.get_logger()
 
@@ -66,6 +67,10 @@ class ResultService:
 
     def history(self, actor: Caller, slide: SlideName, limit: int) -> Sequence[SummaryView]:
         return self._results.history(actor, slide, limit)
+
+    def case(self, actor: Caller, order_id: OrderId) -> CaseMarkers:
+        """Raises Refused ORDER_UNKNOWN."""
+        return case_markers(self._results, actor, order_id)
 
     def cells(self, actor: Caller, result_id: ResultId) -> Iterator[Cells]:
         view = self._results.get(actor, result_id)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, select, text
+from sqlalchemy import Connection, RowMapping, Select, and_, false, func, insert, or_, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import ColumnElement
 
@@ -33,6 +33,8 @@ from server.store import results as rows
 from server.store.scope import Scoped, given, is_uuid, key_text, of_lab, page_of
 from server.store.tables import orders as order_rows
 from server.store.tables import rescore_requests, results, signatures
+
+MOST_OF_A_CASE = 200
 
 
 class PostgresResultRepository(Scoped):
@@ -66,6 +68,17 @@ class PostgresResultRepository(Scoped):
         asked = select(results).where(of_lab(results.c.lab, actor), *same).order_by(results.c.created_at, results.c.id)
         with self._transaction(actor) as connection:
             return views_of(connection, connection.execute(asked.limit(limit)).mappings().all())
+
+    def case(self, actor: Caller, order_id: OrderId) -> Sequence[SummaryView]:
+        """Of each order of the same patient and accession number, study or specimen, if it is DONE, the result that
+        counts; the oldest order first.
+        """
+        with self._transaction(actor) as connection:
+            named = select(order_rows).where(order_rows.c.id == order_id, of_lab(order_rows.c.lab, actor))
+            order = connection.execute(named).mappings().first() if is_uuid(order_id) else None
+            if order is None:
+                raise Refused(ServiceReason.ORDER_UNKNOWN, "no such order in this laboratory: check the identifier")
+            return views_of(connection, connection.execute(_case(order).limit(MOST_OF_A_CASE)).mappings().all())
 
     def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
@@ -223,18 +236,41 @@ def _conditions(wanted: ResultFilter) -> list[ColumnElement[bool]]:
     )
 
 
+def _case(order: RowMapping) -> Select[Any]:
+    """Results of an order and of those of the same patient that have the same accession number, study or specimen."""
+    o, r = order_rows.c, results.c
+    shared = [
+        getattr(o, column)[key].astext == order[column][key]
+        for column, key in (("slide", "accession_number"), ("slide", "study_uid"), ("specimen", "id"))
+        if order[column].get(key)
+    ]
+    patient = [o.patient[key].astext == order["patient"].get(key, "") for key in ("id", "id_authority")]
+    same = and_(*patient, or_(*shared)) if shared and order["patient"].get("id") else false()
+    chosen = (
+        select(_counting().label("id"), o.received_at)
+        .where(o.lab == order["lab"], o.state == OrderState.DONE, or_(o.id == order["id"], same))
+        .subquery()
+    )
+    return select(results).join(chosen, r.id == chosen.c.id).order_by(chosen.c.received_at, r.id)
+
+
+def _counting() -> ColumnElement[str]:
+    """Of an order that is DONE the result that counts: the signed one, else the order's."""
+    r = results.c
+    signed = select(r.id).where(r.order_id == order_rows.c.id, state_of().in_(SIGNED)).limit(1).correlate(order_rows)
+    return func.coalesce(signed.scalar_subquery(), order_rows.c.result_id)
+
+
 def _cohort(actor: Caller, wanted: CohortFilter) -> Select[Any]:
     """Of each order that is DONE the result that counts: the signed one, else the order's; the oldest order first."""
     o, r = order_rows.c, results.c
-    signed = select(r.id).where(r.order_id == o.id, state_of().in_(SIGNED)).limit(1).correlate(order_rows)
-    counts = func.coalesce(signed.scalar_subquery(), o.result_id)
     asked = given(
         (wanted.received_from, lambda v: o.received_at >= v),
         (wanted.received_until, lambda v: o.received_at < v),
         (wanted.container_ids, lambda v: o.container_id.in_(v)),
     )
     mine = (of_lab(o.lab, actor), o.marker == wanted.marker, o.state == OrderState.DONE, *asked)
-    chosen = select(counts.label("id"), o.received_at).where(*mine).subquery()
+    chosen = select(_counting().label("id"), o.received_at).where(*mine).subquery()
     found = select(chosen.c.id).join(results, r.id == chosen.c.id).order_by(chosen.c.received_at, chosen.c.id)
     if wanted.profile:
         label = func.concat(r.profile["name"].astext, "/", r.profile["revision"].astext)

@@ -149,6 +149,7 @@ orders = Table(
     Index(
         "orders_container_idx", "lab", "container_id", "received_at", "id", postgresql_where=text("container_id <> ''")
     ),
+    Index("orders_patient_idx", "lab", text("(patient ->> 'id'::text)")),
     Index(
         "orders_urgent_idx",
         "lab",

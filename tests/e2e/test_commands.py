@@ -98,7 +98,7 @@ def test_without_json_the_scores_are_a_table_of_regions(drawn: Path) -> None:
     header, *lines = done.stdout.splitlines()
     assert header.split()[:2] == ["nuclei", "H-score"]
     assert [line.split()[0] for line in lines[:3]] == [region.name for region in NUCLEAR.regions]
-    assert "research use only" in done.stdout
+    assert "Research use only" in done.stdout
 
 
 def test_p53_is_given_as_a_percentage_alone_and_is_out_of_scope(drawn: Path) -> None:

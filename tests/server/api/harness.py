@@ -140,9 +140,11 @@ class Api:
     def stranger(self, token: str | None = None) -> Caller:
         return Caller(self.channel, token)
 
-    def done(self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, **more: Any) -> Result:
-        """An order of this laboratory that a worker has finished; its result."""
-        order_id = self.caller("lis", lab=lab).order().id
+    def done(
+        self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, ordered: dict[str, Any] | None = None, **more: Any
+    ) -> Result:
+        """An order of this laboratory that a worker has finished; its result. `ordered` says what is other of it."""
+        order_id = self.caller("lis", lab=lab).order(**ordered or {}).id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
         made = made_result(self.folder, n=n, seed=seed)

@@ -22,6 +22,7 @@ from server.cli.calibration import read_regions
 from server.cli.client import api, pages
 from server.cli.main import COMMANDS, chromogen
 from server.cli.order import follow
+from server.cli.validation import read_scores
 from server.domain.errors import ChromogenError, Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.result import ResultId
@@ -292,3 +293,39 @@ def test_a_manifest_of_results_that_is_wrong_is_told_by_its_line(tmp_path: Path,
     manifest.write_text(text)
     with pytest.raises(Refused, match=said):
         read_regions(manifest, {})
+
+
+def test_a_profile_is_validated_signed_and_listed_by_commands(api_service: Service, tmp_path: Path) -> None:
+    results = [scored(api_service, tmp_path, f"C-VAL-{k}", 60 + k)[1] for k in range(2)]
+    scores = tmp_path / "scores.csv"
+    scores.write_text("result,h_score_all\n" + "".join(f"{result},100\n" for result in results))
+    found = answer("profile", "validate", "built-in/1", str(scores), "--marker", "ER")
+    assert (found["slides"], found["agreements"][0]["measure"]) == (2, "HSCORE")  # type: ignore[index]
+    shown = run("profile", "validate", "built-in/1", str(scores), "--marker", "ER").stdout
+    assert "H-score" in shown
+    assert "signed by: nobody" in shown
+    assert str(found["id"]) in run("profile", "validations", "built-in/1").stdout
+    assert reason("profile", "sign-validation", str(found["id"])) == "VALIDATION_IMPOSSIBLE"  # two slides are too few
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("result,h_score_all\n", "names no result"),
+        ("result\nx\n", "other columns"),
+        ("result,h_score_all,slide\nx,1,y\n", "other columns"),
+        ("result,h_score_all\nx\n", "more or fewer fields"),
+        ("result,h_score_all\nx,high\n", "isn't a number"),
+        ("result,h_score_all\nx,\n", "has no score"),
+    ],
+)
+def test_a_file_of_scores_that_is_wrong_is_told_by_its_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(Refused, match=said):
+        read_scores(tmp_path / "scores.csv")
+
+
+def test_a_cases_markers_are_shown_by_command(api_service: Service, tmp_path: Path) -> None:
+    order_id, result_id = scored(api_service, tmp_path, "C-CASE", 71)
+    assert result_id in run("result", "case", order_id).stdout
+    assert answer("result", "case", order_id)["results"][0]["id"] == result_id  # type: ignore[index]

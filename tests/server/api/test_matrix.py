@@ -142,6 +142,7 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         results.GetResultRequest(result_id=result_id),
         results.ListResultsRequest(),
         results.ListSlideHistoryRequest(container_id="S26-TEST-1-A-2"),
+        results.GetCaseMarkersRequest(order_id=order_id),
         results.ListCellsRequest(result_id=result_id),
         results.RescoreResultRequest(request_id=request_id, result_id=result_id, profile=revision),
         results.SignResultRequest(result_id=result_id),

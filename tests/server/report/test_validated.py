@@ -9,7 +9,10 @@ import pytest
 
 from server.domain.choice import ProfileChoice, Validated
 from server.domain.result import Result
+from server.domain.states import ResultState
+from server.domain.views import ResultView
 from server.hl7.oru import build_oru
+from server.report import pdf
 from server.report.identity import RESEARCH_USE_ONLY, use_of
 from server.report.result_json import result_json
 from server.report.sr import build_sr
@@ -39,3 +42,15 @@ def test_without_a_validation_each_says_research_use_only(tmp_path: Path) -> Non
     made = replace(made_result(tmp_path), choice=ProfileChoice())
     assert use_of(made) == RESEARCH_USE_ONLY
     assert result_json(made)["research_use_only"] is True
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_the_printed_page_says_the_same(result: Result, monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
+    made = result if held else replace(result, choice=None)
+    written: list[str] = []
+    monkeypatch.setattr(pdf, "_text", lambda canvas, text, *a, **k: written.append(text))
+    view = ResultView(result=made, lab="LAB", state=ResultState.PRELIMINARY)
+    pdf.pdf_of(pdf.Report(view=view, order=None, picture=None))
+    said, other = ("Validated by the laboratory", RESEARCH_USE_ONLY)[:: 1 if held else -1]
+    assert any(text.startswith(said) and "decides nothing" in text for text in written)
+    assert not any(other in text for text in written)

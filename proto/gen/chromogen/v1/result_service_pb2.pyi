@@ -74,6 +74,34 @@ class ListSlideHistoryResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[_result_pb2.Result]
     def __init__(self, results: _Optional[_Iterable[_Union[_result_pb2.Result, _Mapping]]] = ...) -> None: ...
 
+class GetCaseMarkersRequest(_message.Message):
+    __slots__ = ("order_id",)
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    def __init__(self, order_id: _Optional[str] = ...) -> None: ...
+
+class MarkerRatio(_message.Message):
+    __slots__ = ("marker", "by", "measure", "region", "value")
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    marker: str
+    by: str
+    measure: str
+    region: str
+    value: float
+    def __init__(self, marker: _Optional[str] = ..., by: _Optional[str] = ..., measure: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class GetCaseMarkersResponse(_message.Message):
+    __slots__ = ("results", "ratios")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    RATIOS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_result_pb2.Result]
+    ratios: _containers.RepeatedCompositeFieldContainer[MarkerRatio]
+    def __init__(self, results: _Optional[_Iterable[_Union[_result_pb2.Result, _Mapping]]] = ..., ratios: _Optional[_Iterable[_Union[MarkerRatio, _Mapping]]] = ...) -> None: ...
+
 class RescoreResultRequest(_message.Message):
     __slots__ = ("request_id", "result_id", "profile")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

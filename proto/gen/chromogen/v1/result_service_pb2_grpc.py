@@ -50,6 +50,11 @@ class ResultServiceStub:
                 request_serializer=chromogen_dot_v1_dot_result__service__pb2.ListSlideHistoryRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_result__service__pb2.ListSlideHistoryResponse.FromString,
                 _registered_method=True)
+        self.GetCaseMarkers = channel.unary_unary(
+                '/chromogen.v1.ResultService/GetCaseMarkers',
+                request_serializer=chromogen_dot_v1_dot_result__service__pb2.GetCaseMarkersRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_result__service__pb2.GetCaseMarkersResponse.FromString,
+                _registered_method=True)
         self.RescoreResult = channel.unary_unary(
                 '/chromogen.v1.ResultService/RescoreResult',
                 request_serializer=chromogen_dot_v1_dot_result__service__pb2.RescoreResultRequest.SerializeToString,
@@ -97,6 +102,13 @@ class ResultServiceServicer:
 
     def ListSlideHistory(self, request, context):
         """All results of one slide, oldest first, whatever order they belong to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCaseMarkers(self, request, context):
+        """What each marker of a case came to, side by side, and how ER and PR stand to each other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +166,11 @@ def add_ResultServiceServicer_to_server(servicer, server):
                     servicer.ListSlideHistory,
                     request_deserializer=chromogen_dot_v1_dot_result__service__pb2.ListSlideHistoryRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_result__service__pb2.ListSlideHistoryResponse.SerializeToString,
+            ),
+            'GetCaseMarkers': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCaseMarkers,
+                    request_deserializer=chromogen_dot_v1_dot_result__service__pb2.GetCaseMarkersRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_result__service__pb2.GetCaseMarkersResponse.SerializeToString,
             ),
             'RescoreResult': grpc.unary_unary_rpc_method_handler(
                     servicer.RescoreResult,
@@ -263,6 +280,33 @@ class ResultService:
             '/chromogen.v1.ResultService/ListSlideHistory',
             chromogen_dot_v1_dot_result__service__pb2.ListSlideHistoryRequest.SerializeToString,
             chromogen_dot_v1_dot_result__service__pb2.ListSlideHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCaseMarkers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ResultService/GetCaseMarkers',
+            chromogen_dot_v1_dot_result__service__pb2.GetCaseMarkersRequest.SerializeToString,
+            chromogen_dot_v1_dot_result__service__pb2.GetCaseMarkersResponse.FromString,
             options,
             channel_credentials,
             insecure,
