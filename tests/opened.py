@@ -24,5 +24,5 @@ def open_framed(
     view: View | None = None,
 ) -> FramedSlide:
     """`allow_coarse` takes slides that are too coarse to score, as they are."""
-    resolution = replace(HALF_A_MICROMETRE, coarsest=inf) if allow_coarse else HALF_A_MICROMETRE
+    resolution = replace(HALF_A_MICROMETRE, coarsest=inf, kept_within=inf) if allow_coarse else HALF_A_MICROMETRE
     return opening.open_framed(path, resolution, mpp=mpp, icc=icc, view=view)

@@ -17,6 +17,7 @@ FINGERPRINTS = {
     DETECTION: "detection_fingerprint",
     GRADING: "grading_fingerprint",
     "membrane_stains": "membrane_fingerprint",
+    "he_maps": "he_fingerprint",
 }
 """The output of each graph that says which graph answered."""
 

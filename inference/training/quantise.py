@@ -21,20 +21,24 @@ FIRST, HEAD = "/net/down.0/down.0.0/Conv", "/net/head/Conv"
 
 
 def quantised(path: Path, training: list[data.Tile]) -> onnx.ModelProto:
-    """The int8 form of a float32 detection graph, with QuantizeLinear and DequantizeLinear nodes."""
+    """The int8 form of a float32 detection graph."""
+    model = onnx.load(path)
+    return in_int8(model, calibration_pictures(training), outside_of_network(model))
+
+
+def in_int8(model: onnx.ModelProto, pictures: list[Image], left: list[str]) -> onnx.ModelProto:
+    """With QuantizeLinear and DequantizeLinear nodes, but for the nodes `left`; ranges are those of `pictures`."""
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    model = onnx.load(path)
-    pictures = nncf.Dataset(calibration_pictures(training), lambda picture: {"tiles": picture[None]})
     return nncf.quantize(  # type: ignore[no-any-return]
         model,
-        pictures,
-        subset_size=PICTURES,
+        nncf.Dataset(pictures, lambda picture: {"tiles": picture[None]}),
+        subset_size=len(pictures),
         preset=nncf.QuantizationPreset.MIXED,
         fast_bias_correction=True,
         target_device=nncf.TargetDevice.CPU,
-        ignored_scope=nncf.IgnoredScope(names=outside_of_network(model), validate=False),
+        ignored_scope=nncf.IgnoredScope(names=left, validate=False),
         advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
     )
 

@@ -32,6 +32,7 @@ $$;
 GRANT EXECUTE ON FUNCTION chromogen_lab, chromogen_subject
     TO chromogen_api, chromogen_worker, chromogen_audit, chromogen_scale;
 GRANT EXECUTE ON FUNCTION chromogen_is_due TO chromogen_api, chromogen_worker, chromogen_scale;
+GRANT EXECUTE ON FUNCTION chromogen_keep_result TO chromogen_api, chromogen_worker;
 GRANT EXECUTE ON FUNCTION chromogen_is_abandoned, chromogen_take, chromogen_finish TO chromogen_worker;
 GRANT EXECUTE ON FUNCTION chromogen_note TO chromogen_api;
 

@@ -20,7 +20,7 @@ TABLES = (
     "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "jobs",
     "audit", "web_sessions", "control_ranges", "rescore_requests", "validations",
 )  # fmt: skip
-FUNCTIONS = ("session", "due", "abandoned", "take", "finish")
+FUNCTIONS = ("session", "due", "abandoned", "take", "keep_result", "finish")
 TRIGGERS = (
     "append_only",
     "scores_of_a_result",

@@ -89,7 +89,7 @@ def thumbnail(
 
     Raises Refused where nothing can be read.
     """
-    anything = replace(resolution, coarsest=inf)
+    anything = replace(resolution, coarsest=inf, kept_within=inf)
     for side in (mpp, mpp or _ANY_UM):
         try:
             slide = open_framed(path, anything, mpp=side, view=view, untried=untried)

@@ -5,30 +5,24 @@ As statements of ours these would be parsed and planned anew for each case, whic
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from server.domain.ports import Claim, Delivery
 from server.domain.result import Result
-from server.store import artifacts, outbox, results
+from server.store import outbox, results
 
 FINISH = """
-SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result)s, %(scores)s, %(histograms)s,
-    %(packed)s, %(artifacts)s, %(deliveries)s) AS done
+SELECT chromogen_finish(%(lab)s, %(subject)s, %(order_id)s, %(token)s, %(result_id)s, %(result)s, %(scores)s,
+    %(histograms)s, %(packed)s, %(artifacts)s, %(deliveries)s) AS done
 """
 """`done` is false where the claim is lost, and nothing is written."""
 
 
 def given(claim: Claim, result: Result, deliveries: Sequence[tuple[Delivery, str]]) -> dict[str, Any]:
     """What FINISH asks for, but in whose name; each delivery with the digest of its file, queued as by `outbox.add`."""
-    lab = claim.order.request.lab
     return {
         "order_id": claim.order.id,
         "token": claim.token,
-        "result": json.dumps(results.header(result, lab), default=datetime.isoformat),
-        "scores": json.dumps(results.score_rows(result)),
-        "histograms": json.dumps(results.histogram_rows(result)),
-        "packed": results.packed_counts(result),
-        "artifacts": json.dumps(artifacts.rows_of(results.origin_of(result, lab), result.artifacts, deliveries)),
+        **results.given(result, claim.order.request.lab, deliveries),
         "deliveries": json.dumps(outbox.rows_of(claim.order, result.id, deliveries)),
     }

@@ -73,7 +73,7 @@ def to_json(profile: Profile) -> dict[str, Any]:
     return {
         "name": profile.name,
         "revision": profile.revision,
-        "key": asdict(profile.key),
+        "key": {part: getattr(profile.key, part) for part in KEY},
         "criteria": criteria_values(profile.criteria),
         "valid_from": _text(profile.valid_from),
         "valid_until": _text(profile.valid_until),

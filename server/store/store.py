@@ -130,7 +130,7 @@ class PostgresStore:
         digests = [outbox.digest(delivery.path) for delivery in deliveries]
         given = finish.given(claim, result, list(zip(deliveries, digests, strict=True)))
         try:
-            done = called(self._engine, finish.FINISH, given | {"lab": claim.order.request.lab, "subject": WORKER})
+            done = called(self._engine, finish.FINISH, given | {"subject": WORKER})
         except Refused as error:
             raise Failed(ServiceReason.DATABASE_FAILED, error.message) from None
         if done is None or not done["done"]:

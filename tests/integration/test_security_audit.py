@@ -35,6 +35,7 @@ MAY_EXECUTE: dict[str, set[str]] = {
     "chromogen_is_due": {API, WORKER, SCALE},
     "chromogen_is_abandoned": {WORKER},
     "chromogen_take": {WORKER},
+    "chromogen_keep_result": {API, WORKER},
     "chromogen_finish": {WORKER},
     "chromogen_note": {API},
     "chromogen_append": set(),

@@ -47,7 +47,7 @@ def network(name: str, *, attention: bool = True) -> Network:
 
 
 class Branch(nn.Module):
-    """An encoder and a decoder; (b, 3, h, w) in -2..2 to (b, maps, h, w).
+    """An encoder and a decoder; (b, 3, h, w) in -2..2 to (b, 4 x maps, h/2, w/2), four pixels of a map after another.
 
     Scale 1/2 and half the picture's size side by side are what scale 1/4 is made of: from there on the network is
     `NucleusNet`, and may start from its weights.
@@ -66,13 +66,18 @@ class Branch(nn.Module):
         self.head = nn.Conv2d(net.widths[0], 4 * sum(MAPS[m] for m in maps), 3, padding=1)
 
     def forward(self, x: Tensor, attention: nn.Module | None, scale: int) -> Tensor:
+        out: Tensor = self.head(self.trunk(x, attention, scale))
+        return out
+
+    def trunk(self, x: Tensor, attention: nn.Module | None, scale: int) -> Tensor:
+        """(b, width, h/2, w/2): what the head reads."""
         skips = self.features(x)
         if attention is not None:
             skips[scale] = attention(skips[scale])
         x = skips[-1]
         for lifting, block, skip in zip(reversed(self.lift), reversed(self.decode), reversed(skips[:-1]), strict=True):
             x = block(skip + functional.interpolate(lifting(x), scale_factor=2.0, mode="nearest"))
-        return functional.pixel_shuffle(self.head(x), 2)
+        return x
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What the encoder sees at each scale, finest first."""
@@ -98,9 +103,13 @@ class HeNet(nn.Module):
             else None
         )
 
+    def each_branch(self) -> list[Branch]:
+        return [branch for branch in self.branches if isinstance(branch, Branch)]
+
     def forward(self, x: Tensor) -> Tensor:
         x = (x - 0.5) * 4
-        return torch.cat([branch(x, self.attention, self.net.attention_scale) for branch in self.branches], dim=1)
+        packed = [branch(x, self.attention, self.net.attention_scale) for branch in self.branches]
+        return functional.pixel_shuffle(torch.cat(packed, dim=1), 2)
 
 
 def load(checkpoint: Path) -> HeNet:

@@ -2,7 +2,8 @@
 
     python -m inference.training.he.train --consep FOLDER --out RUN --network shared --fold 0 [--start nuclei.pt]
 
-`--start` is a checkpoint of the nuclear network (`inference.training.from_graph` makes one of the shipped graph).
+`--start` is a checkpoint of the nuclear network (`inference.training.from_graph` makes one of the shipped graph), or of
+another run of the same network.
 `last.pt` in RUN holds all that goes on, its `average` is the network; `log.jsonl` one line for each validation.
 """
 
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,14 +94,22 @@ def batch(tiles: Sequence[data.Tile], recipe: Recipe, step: int) -> tuple[Tensor
 
 
 def begin(name: str, recipe: Recipe, start: Path | None, *, attention: bool = True) -> State:
-    """A new run of the network `name`, from random weights or with what a nuclear network learnt."""
+    """A new run of the network `name`, from random weights or with those of the checkpoint `start`."""
     torch.manual_seed(recipe.seed)
     net = HeNet(network(name, attention=attention))
-    if start:
-        start_from(net, torch.load(start, map_location="cpu", weights_only=True)["net"])
+    known = start is not None and give(net, torch.load(start, map_location="cpu", weights_only=True))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(list(_groups(net, recipe, bool(start))), lr=recipe.rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(list(_groups(net, recipe, known)), lr=recipe.rate, betas=(0.9, 0.99))
     return State(name=name, net=net, average=copy.deepcopy(net).eval(), optimizer=optimizer)
+
+
+def give(net: HeNet, kept: dict[str, Any]) -> bool:
+    """Weights of an H&E run (its average), or of the nuclear network, True then: only a part of them is known."""
+    if "network" in kept:
+        net.load_state_dict(kept["average"])
+        return False
+    start_from(net, kept["net"])
+    return True
 
 
 def _groups(net: HeNet, recipe: Recipe, known: bool) -> Iterator[dict[str, object]]:
@@ -152,7 +162,9 @@ def main() -> None:
     parser.add_argument("--consep", type=Path, required=True, help="folder of train_N.png and train_N.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint and log; goes on where it exists")
     parser.add_argument("--network", default="shared", help="a table of network.toml (default: %(default)s)")
-    parser.add_argument("--start", type=Path, help="checkpoint of the nuclear network; default: random weights")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint of the nuclear network, or of an H&E run; default: random weights"
+    )
     parser.add_argument("--fold", type=int, choices=range(3), help="of folds.json, left out; default: train on all")
     parser.add_argument("--steps", type=int, default=d.steps)
     parser.add_argument(

@@ -1,0 +1,191 @@
+"""Write a trained H&E network as the model that runs: graph `he_maps` in int8 and float32, model `he_nuclei`.
+
+    python -m inference.training.he.export --checkpoint RUN/last.pt --consep FOLDER [--out triton_models] [--version 1]
+    python -m inference.engines.triton_repository stamp
+
+uint8 tiles go in; out come `nucleus` (probability x 255), `distance` (-127..127) and `kind` (probability x 255 of each
+of four), at the tile's size. Ranges of int8 are measured on tiles of `--consep`, a third of them stained anew.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from inference.model import FLOAT32, RUNNING, Dtype, Graph, Model, Resolution, Role, Runtime
+from inference.model import Tensor as Output
+from inference.tile import TileShape
+from inference.training.augment import Image, disturbed
+from inference.training.export import OPSET, file_of, marked, write
+from inference.training.graphs import FINGERPRINTS
+from inference.training.he import data
+from inference.training.he.model import MAPS, HeNet, load
+from inference.training.he.recipe import AUGMENTATION
+from inference.training.manifest import write_graph, write_model
+from inference.training.model import multiply_adds_per_pixel
+from inference.training.quantise import in_int8
+
+GRAPH, FOLDER, NAME, CELLS = "he_maps", "he_nuclei", "chromogen-he", "he/1"
+RESOLUTION = Resolution(working=0.25, finest=0.2, coarsest=0.625, enlarged_from=0.35)
+TILE = TileShape(core=2048, halo=64, stride=64)
+PICTURE = 512  # px of a side of a calibration picture
+PICTURES = 12
+SEED = 5
+IN_INT8 = {"Conv", "Relu", "Add", "Concat", "Resize", "AveragePool"}
+IN_FLOAT32 = ("/attention/", "/down.0/", "/AveragePool", "/Concat", "/down.1/")
+"""The halved picture and scale 1/2 side by side, in one range of int8, cost 0.05 of PQ."""
+POSTPROCESS = {"nucleus_from": 0.55, "split_from": 0.05, "least_px": 30.0}
+"""Where `inference.instances` shall go by other numbers than its own: chosen on fold 0."""
+OUTPUTS = (
+    Output(name="nucleus", dtype=Dtype.UINT8, shape=("side", "side"), low=0, high=255),
+    Output(name="distance", dtype=Dtype.INT8, shape=(2, "side", "side"), low=-127, high=127),
+    Output(name="kind", dtype=Dtype.UINT8, shape=(len(data.KINDS), "side", "side"), low=0, high=255),
+)
+
+
+class HeMaps(nn.Module):
+    """(b, h, w, 3) uint8 RGB to OUTPUTS: the network with all that is before and after it.
+
+    Each map has a head of its own (OpenVINO parts a tensor's channels slowly), and becomes bytes before its pixels are
+    laid out at full size: a quarter of the memory is moved.
+    """
+
+    def __init__(self, net: HeNet) -> None:
+        super().__init__()
+        self.net = net
+        self.head = nn.ModuleDict()
+        for branch in net.each_branch():
+            self.head.update(parted(branch.head, branch.maps))
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = (tiles.permute(0, 3, 1, 2).float() / 255 - 0.5) * 4
+        packed: dict[str, Tensor] = {}
+        for branch in self.net.each_branch():
+            trunk = branch.trunk(x, self.net.attention, self.net.net.attention_scale)
+            packed |= {name: self.head[name](trunk) for name in branch.maps}
+        nucleus = (packed["nucleus"].sigmoid() * 255).round().to(torch.uint8)
+        distance = (packed["distance"].clamp(-1, 1) * 127).round().to(torch.int8)
+        b, _, h, w = packed["kind"].shape
+        kind = packed["kind"].reshape(b, len(data.KINDS), 4, h, w).softmax(dim=1).reshape(b, -1, h, w)
+        kind = (kind * 255).round().to(torch.uint8)
+        return laid_out(nucleus)[:, 0], laid_out(distance), laid_out(kind)
+
+
+@torch.no_grad()
+def parted(head: nn.Conv2d, maps: tuple[str, ...]) -> dict[str, nn.Module]:
+    """A head as one convolution for each of its maps."""
+    found: dict[str, nn.Module] = {}
+    first = 0
+    for name in maps:
+        last = first + 4 * MAPS[name]
+        one = nn.Conv2d(head.in_channels, last - first, 3, padding=1)
+        one.weight.copy_(head.weight[first:last])
+        assert one.bias is not None
+        assert head.bias is not None
+        one.bias.copy_(head.bias[first:last])
+        found[name], first = one, last
+    return found
+
+
+def laid_out(packed: Tensor) -> Tensor:
+    """(b, 4 n, h, w) to (b, n, 2 h, 2 w), as a pixel shuffle does, of any type."""
+    b, n, h, w = packed.shape[0], packed.shape[1] // 4, packed.shape[2], packed.shape[3]
+    return packed.reshape(b, n, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3).reshape(b, n, 2 * h, 2 * w)
+
+
+def export(checkpoint: Path, out: Path, version: str, tiles: list[data.Tile]) -> Model:
+    """Write graph and manifests below `out`; int8 is calibrated on `tiles`. Raises Refused MODEL_INVALID."""
+    net = load(checkpoint)
+    batch, sides = {0: "batch"}, {1: "height", 2: "width"}
+    reference, running = file_of(out, GRAPH, FLOAT32), file_of(out, GRAPH)
+    write(
+        HeMaps(net).eval(),
+        (torch.randint(0, 256, (2, 256, 320, 3), dtype=torch.uint8),),
+        reference,
+        ["tiles"],
+        [output.name for output in OUTPUTS],
+        {"tiles": batch | sides, "nucleus": batch | sides}
+        | dict.fromkeys(("distance", "kind"), batch | {2: "height", 3: "width"}),
+    )
+    model = onnx.load(reference)
+    running.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(in_int8(model, pictures(tiles), outside(model)), running)
+    sha256, fingerprint = marked(out, GRAPH, RUNNING, FLOAT32)
+    graph = Graph(
+        name=GRAPH,
+        role=Role.MAP,
+        runtime=Runtime.OPENVINO,
+        inputs=("tiles",),
+        outputs=OUTPUTS,
+        fingerprint_output=FINGERPRINTS[GRAPH],
+        sha256=sha256,
+        fingerprint=fingerprint,
+    )
+    write_graph(out, graph, opset=OPSET)
+    return describe(out, graph, version, net)
+
+
+def describe(out: Path, graph: Graph, version: str, net: HeNet) -> Model:
+    """Write the model's manifest."""
+    model = Model(
+        repository=out,
+        folder=FOLDER,
+        name=NAME,
+        version=version,
+        cells=CELLS,
+        resolution=RESOLUTION,
+        tile=TILE,
+        pixels_per_place=64,
+        counting_threshold=0.0,
+        graphs=(graph,),
+        postprocess=POSTPROCESS,
+    )
+    write_model(model, multiply_adds_per_pixel=round(multiply_adds(net)))
+    return model
+
+
+def multiply_adds(net: HeNet, side: int = TILE.side) -> float:
+    """A pixel, of convolutions and of what attention compares and adds up in a tile of `side` px."""
+    if net.attention is None:
+        return multiply_adds_per_pixel(net)
+    stride = 2 ** (net.net.attention_scale + 1)
+    inner = net.attention.query.out_channels + net.attention.value.out_channels
+    compared = 2 * (side // stride) * inner / stride**2
+    return float(multiply_adds_per_pixel(net) + net.attention.passes * len(net.branches) * compared)
+
+
+def outside(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that stay float32: all but convolutions and what joins them, and but for IN_FLOAT32."""
+    nodes = [node for node in model.graph.node if node.op_type != "Constant"]
+    return [n.name for n in nodes if n.op_type not in IN_INT8 or any(part in n.name for part in IN_FLOAT32)]
+
+
+def pictures(tiles: list[data.Tile]) -> list[Image]:
+    """Squares (PICTURE, PICTURE, 3) of tiles, every third stained anew."""
+    random = np.random.default_rng(SEED)
+    found = []
+    for i in range(PICTURES):
+        image = tiles[i % len(tiles)].image
+        left, top = (int(random.integers(max(side - PICTURE, 0) + 1)) for side in image.shape[1::-1])
+        square = np.ascontiguousarray(image[top : top + PICTURE, left : left + PICTURE])
+        found.append(disturbed(square, AUGMENTATION, random) if i % 3 == 2 else square)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--consep", type=Path, required=True, help="training tiles, on which int8 ranges are measured")
+    parser.add_argument("--out", type=Path, default=Path("triton_models"))
+    parser.add_argument("--version", default="1")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    export(args.checkpoint, args.out, args.version, data.consep(args.consep))
+
+
+if __name__ == "__main__":
+    main()
