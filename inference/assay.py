@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inference.analyzers import membrane
+from inference.analyzers import he, membrane
 from inference.analyzers.analyzer import Analyzer
+from inference.analyzers.he_criteria import HeCriteria
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.analyzers.nuclear import (
     ALLRED_IS,
@@ -108,6 +109,8 @@ BUILT_IN = BuiltIn(
 )
 ENDOMETRIUM = Scope(sites=frozenset({"endometrium", "endometrial", "uterus", "2739003", "35039007"}))
 """What the networks were trained on (docs/models)."""
+COLON = Scope(sites=frozenset({"colon", "colorectal", "rectum", "71854001", "34402009", "t-59300", "c18", "c18.9"}))
+"""CoNSeP's tissue."""
 BREAST = Scope(sites=frozenset({"breast", "mamma", "mammary", "76752008", "t-04000", "c50", "c50.9"}))
 STOMACH = Scope(
     sites=frozenset(
@@ -279,6 +282,21 @@ for _assay in (
         ),
         scope=BREAST,
         other_rules=STOMACH,
+    ),
+    Assay(
+        marker="HE",
+        names=frozenset({"H&E", "H and E", "Hematoxylin and eosin", "Haematoxylin and eosin", "Hematoxylin eosin"}),
+        analyzer=he.HE,
+        model="he_nuclei",
+        measures=he.MEASURES,
+        clinical_region=ALL,
+        built_in=BuiltIn(
+            name="built-in-he",
+            revision=1,
+            criteria=HeCriteria(),
+            source="every nucleus is of its likeliest class (docs/models/he.md); not validated on patient material",
+        ),
+        scope=COLON,
     ),
 ):
     register(_assay)

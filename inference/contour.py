@@ -70,20 +70,23 @@ def rings_of(contours: npt.NDArray[np.object_], x: npt.ArrayLike, y: npt.ArrayLi
     is_move = np.ones(len(joined), bool)
     is_move[(begin[:, None] + np.arange(_HEAD.itemsize)).ravel()] = False
     count = length - _HEAD.itemsize
-    first = np.cumsum(count) - count
-    px = np.repeat(head["um"].astype(np.float64) / mpp, count)
-    at = _walked(joined[is_move].astype(np.int64), first, count) + np.repeat(
-        np.stack([head["x"], head["y"]], axis=1) / PARTS, count, axis=0
-    )
-    return Rings(np.repeat(np.stack([x, y], axis=1), count, axis=0) + at * px[:, None], first)
+    corners = _walked(joined[is_move])
+    px = head["um"].astype(np.float64) / mpp
+    uniform = np.ptp(px) == 0
+    for axis, (place, name) in enumerate(((x, "x"), (y, "y"))):
+        corners[:, axis] *= px[0] if uniform else np.repeat(px, count)
+        corners[:, axis] += np.repeat(np.asarray(place) + head[name] / PARTS * px, count)
+    return Rings(corners, np.cumsum(count) - count)
 
 
-def _walked(moves: Ints, first: Ints, count: Ints) -> Ints:
-    """(m, 2) px from its polygon's first corner, before each move."""
-    along_y = (np.arange(len(moves)) - np.repeat(first, count)) % 2 == 1
-    steps = np.stack([np.where(along_y, 0, moves), np.where(along_y, moves, 0)], axis=1)
-    before = np.cumsum(steps, axis=0) - steps
-    return np.asarray(before - np.repeat(before[first], count, axis=0), np.int64)
+def _walked(moves: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """(m, 2) px from its ring's first corner, before each move. Moves of a ring are even in number and add up to 0."""
+    across, down = moves[0::2], moves[1::2]
+    right, below = np.cumsum(across, dtype=np.int32), np.cumsum(down, dtype=np.int32)
+    at = np.empty((len(moves), 2))
+    at[0::2, 0], at[1::2, 0] = right - across, right
+    at[0::2, 1] = at[1::2, 1] = below - down
+    return at
 
 
 def _followed(labels: npt.NDArray[np.int32], column: Ints, row: Ints) -> tuple[Ints, Ints]:

@@ -129,6 +129,10 @@ def _describe_specimen(ds: Dataset, identity: SlideIdentity) -> None:
     ds.AcquisitionContextSequence = []
 
 
+def _second_stain(marker: str) -> str:
+    return "water soluble eosin" if marker == "HE" else f"{marker} antibody, DAB"
+
+
 def _preparation(identity: SlideIdentity) -> list[SpecimenPreparationStep]:
     """Collected, cut from its block, stained (TID 8001)."""
     part = identity.accession_number
@@ -137,7 +141,7 @@ def _preparation(identity: SlideIdentity) -> list[SpecimenPreparationStep]:
     cut = SpecimenSampling(
         method=codes.SCT.BlockSectioning, parent_specimen_id=part, parent_specimen_type=codes.SCT.TissueSpecimen
     )
-    staining = SpecimenStaining(substances=[codes.SCT.HematoxylinStain, f"{identity.marker} antibody, DAB"])
+    staining = SpecimenStaining(substances=[codes.SCT.HematoxylinStain, _second_stain(identity.marker)])
     return [
         SpecimenPreparationStep(part, processing_procedure=collection, **fixed),
         SpecimenPreparationStep(identity.specimen_id, processing_procedure=cut, **fixed),

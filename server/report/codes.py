@@ -72,8 +72,9 @@ PERCENT = _unit("%", "percent")
 SCORE = _unit("{score}", "score")
 SQUARE_MICROMETRE = _unit("um2", "square micrometer")
 MICROMETRE = _unit("um", "micrometer")
+PER_SQUARE_MILLIMETRE = _unit("/mm2", "per square millimeter")
 ONE = _unit("1", "no units")
-_UNITS = {unit.value: unit for unit in (PERCENT, SCORE, SQUARE_MICROMETRE, MICROMETRE, ONE)}
+_UNITS = {unit.value: unit for unit in (PERCENT, SCORE, SQUARE_MICROMETRE, MICROMETRE, PER_SQUARE_MILLIMETRE, ONE)}
 
 
 def unit_of(value: str) -> Code | None:

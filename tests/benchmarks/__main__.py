@@ -43,6 +43,7 @@ def main() -> None:
     run("page", "--nuclei", "50000" if args.quick else "1000000")
     run("annotations", "--cells", "20000" if args.quick else "1000000")
     run("annotations", "--outlines", "--cells", "20000" if args.quick else "1000000")
+    run("annotations", "--contours", "--cells", "20000" if args.quick else "1000000")
     run("archive", *repeat, "--side", "4096" if args.quick else "20480")
     run("jobs")
     run("messages")

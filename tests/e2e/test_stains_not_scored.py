@@ -26,7 +26,7 @@ from server.demo.lis import ReceivingLis, order_message
 from server.demo.run import listening, settings_for
 from server.hl7.er7 import END, START
 
-STAINS = ["PD-L1", "CD3", "HE"]
+STAINS = ["PD-L1", "CD3", "PAS"]
 TIMEOUT_S = 20.0
 
 

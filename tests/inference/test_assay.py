@@ -32,7 +32,7 @@ def test_a_marker_is_found_by_any_of_its_names(name: str, marker: str) -> None:
     assert assay_of(name).marker == marker
 
 
-@pytest.mark.parametrize("name", ["PDL1", "HE", "CD3", "CD8", "", "ERG", "P5"])
+@pytest.mark.parametrize("name", ["PDL1", "PAS", "CD3", "CD8", "", "ERG", "P5"])
 def test_a_stain_without_an_assay_is_refused(name: str) -> None:
     with pytest.raises(Refused) as refused:
         assay_of(name, "OBR-4")

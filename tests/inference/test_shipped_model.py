@@ -29,7 +29,7 @@ from inference.tile import pixels, plan
 from tests.models import FINDER, HALF_A_MICROMETRE, IHC_TILE, SHAPE
 
 THRESHOLDS = HueValueThresholds(hue=130, left=60, right=105)
-MOST_BYTES = 40_000_000
+MOST_BYTES = 60_000_000
 VERSIONS = (RUNNING, FLOAT32)
 LEAST = IHC_TILE.counting_threshold
 
@@ -61,7 +61,7 @@ def scored(cells: Cells) -> float:
     return value
 
 
-def test_all_graphs_together_are_smaller_than_forty_megabytes() -> None:
+def test_all_graphs_together_are_smaller_than_sixty_megabytes() -> None:
     assert sum(p.stat().st_size for p in shipped_models().rglob("*.onnx")) < MOST_BYTES
 
 

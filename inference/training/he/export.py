@@ -29,7 +29,7 @@ from inference.training.model import multiply_adds_per_pixel
 from inference.training.quantise import in_int8
 
 GRAPH, FOLDER, NAME, CELLS = "he_maps", "he_nuclei", "chromogen-he", "he/1"
-RESOLUTION = Resolution(working=0.25, finest=0.2, coarsest=0.625)
+RESOLUTION = Resolution(working=0.25, finest=0.2, coarsest=0.625, enlarged_from=0.35)
 TILE = TileShape(core=2048, halo=64, stride=64)
 PICTURE = 512  # px of a side of a calibration picture
 PICTURES = 12

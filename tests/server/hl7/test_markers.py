@@ -41,7 +41,7 @@ def test_every_name_of_an_assay_orders_it_capitals_signs_and_noise_aside(name: s
     [
         ["", "PD-L1"],
         ["CD3", "CD3", "L"],
-        ["HE", "H&E", "L"],
+        ["PAS", "PAS", "L"],
         ["24317-0", "Hemogram", "LN"],
         [],
     ],

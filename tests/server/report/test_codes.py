@@ -60,8 +60,8 @@ def test_values_and_meanings_fit_the_dicom_representations() -> None:
         assert code.source, code
 
 
-def test_only_the_five_agreed_units_are_used() -> None:
-    assert {c.value for c in codes.table() if c.scheme is Scheme.UCUM} == {"%", "{score}", "um2", "um", "1"}
+def test_only_the_agreed_units_are_used() -> None:
+    assert {c.value for c in codes.table() if c.scheme is Scheme.UCUM} == {"%", "{score}", "um2", "um", "/mm2", "1"}
     assert all(c.unit.scheme is Scheme.UCUM for c in codes.table() if c.unit is not None)
 
 
