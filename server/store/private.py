@@ -19,6 +19,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -36,6 +37,14 @@ SUPERUSER = "chromogen"
 OWN_ACCOUNT, ANY_ACCOUNT = "chromogen", "nobody"
 START_TIMEOUT_S = 60
 MARK, SOCKET = "postmaster.pid", ".s.PGSQL.5432"
+RUN_AS = """
+import os, sys
+user, group = map(int, sys.argv[1:3])
+os.setgroups([])
+os.setgid(group)
+os.setuid(user)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 LONGEST_SOCKET_PATH = 107
 """Bytes: sun_path of Linux is 108 with its closing zero."""
 
@@ -330,7 +339,7 @@ def _run(program: str, *arguments: str, account: _Account | None, hand_on: tuple
     """
     with tempfile.TemporaryFile() as said:  # and no pipe: a server that it starts would hold it open
         done = subprocess.run(
-            [str(_programs() / program), *arguments],
+            [*_as_account(account), str(_programs() / program), *arguments],
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -339,15 +348,22 @@ def _run(program: str, *arguments: str, account: _Account | None, hand_on: tuple
             cwd="/",
             timeout=START_TIMEOUT_S + 30,
             pass_fds=hand_on,
-            user=None if account is None else account.uid,
-            group=None if account is None else account.gid,
-            extra_groups=None if account is None else [],
         )
         if done.returncode != 0:
             raise Failed(
                 ServiceReason.DATABASE_UNREACHABLE,
                 f"{program} of the private PostgreSQL failed ({done.returncode}): {_last_line(said)}",
             )
+
+
+def _as_account(account: _Account | None) -> list[str]:
+    """The beginning of a command that runs the rest as an account.
+
+    `subprocess` itself would fork to do that, and a process in which gRPC's threads run sometimes dies of a fork.
+    """
+    if account is None:
+        return []
+    return [sys.executable, "-I", "-S", "-c", RUN_AS, str(account.uid), str(account.gid)]
 
 
 def _last_line(said: IO[bytes]) -> str:

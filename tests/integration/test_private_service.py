@@ -2,7 +2,6 @@
 attackers', 2a): procrastinate connects, wakes the worker at once, and nothing breaks half a minute later.
 """
 
-import os
 import shutil
 import signal
 import subprocess
@@ -25,8 +24,8 @@ from tests.integration.processes import ROOT, environment, events, logged, until
 
 pytestmark = pytest.mark.postgres
 
-UP_S = 40.0 if os.environ.get("SOAK") else 5.0
-"""The pool of a dispatcher that can't connect gives up after 30 s: SOAK=1 waits for its complaint too."""
+UP_S = 40.0
+"""The pool of a dispatcher that can't connect gives up, and complains, after 30 s."""
 POLL_S = 600.0
 """Whoever finds an order within the test was told of it."""
 
