@@ -18,7 +18,8 @@ from inference.criteria import Criteria
 from inference.errors import Reason
 from inference.infer import TileAnswer
 from inference.instances import KINDS
-from inference.measures import ALL, ONE, PER_MM2, PERCENT, Interval, Measure, Region, Score, scored
+from inference.interval import ratio_interval
+from inference.measures import ALL, ONE, PER_MM2, PERCENT, Measure, Region, Score, scored
 from inference.pattern import Pattern
 from inference.slide import Rgb
 
@@ -71,7 +72,6 @@ MOST_RED, MOST_BLUE = 0.71, 0.85
 """Optical densities by that in green: without eosin red is higher, with DAB blue. CoNSeP's tiles have 0.32 to 0.68 and
 0.33 to 0.74, EndoNuke's 0.64 to 0.97 and 0.96 or more, drawn HER2 0.74 to 0.87 and 0.68 to 0.90."""
 NOT_VALIDATED, RESOLUTION_LOW, WHOLE_TISSUE = "NOT_VALIDATED", "RESOLUTION_LOW", "WHOLE_TISSUE"
-BOOTSTRAPS, SEED = 1000, 20261
 NOTES = (
     "H&E: not validated on patient material; research use only.",
     "H&E: the infiltrating share is that of inflammatory nuclei among inflammatory and epithelial ones of the region,"
@@ -172,18 +172,7 @@ def _share(measure: Measure, counts: IntArray, fields: IntArray | None, part: in
     among = int(counts[list(whole)].sum())
     if among == 0:
         return scored(measure, ALL, 0)
-    interval = None if fields is None else share_interval(fields[:, part], fields[:, list(whole)].sum(axis=1))
+    interval = None
+    if fields is not None:
+        interval = ratio_interval(100 * fields[:, part], fields[:, list(whole)].sum(axis=1), most=100)
     return scored(measure, ALL, among, 100 * int(counts[part]) / among, interval=interval)
-
-
-def share_interval(part: IntArray, whole: IntArray) -> Interval | None:
-    """95 % interval of a share in percent: fields (k,), not nuclei, are drawn with replacement; None below two."""
-    part, whole = part[whole > 0], whole[whole > 0]
-    k = len(whole)
-    if k < 2:
-        return None
-    order = np.lexsort((part, whole))  # the interval must not depend on the order in which fields were seen
-    random = np.random.default_rng(SEED)
-    draws: npt.NDArray[np.float64] = random.multinomial(k, np.full(k, 1 / k), size=BOOTSTRAPS).astype(np.float64)
-    low, high = np.percentile(100 * (draws @ part[order]) / (draws @ whole[order]), [2.5, 97.5])
-    return float(low), float(high)
