@@ -21,6 +21,7 @@ from inference.infer import Engine, TileAnswer
 from inference.measures import Measure, Region, Score
 from inference.pattern import Pattern
 from inference.slide import Rgb
+from inference.stain import IHC_STAINS, Stains
 from inference.white import WhitePoint
 
 Groups = npt.NDArray[np.uint8]
@@ -89,6 +90,11 @@ class Analyzer(Protocol):
     @property
     def stain(self) -> str:
         """How its slides are stained, as coded reports say it: `immunohistochemistry`, or a name of its own."""
+        ...
+
+    @property
+    def stains(self) -> Stains:
+        """That a picture of its slides can be shown of alone."""
         ...
 
     @property
@@ -219,6 +225,7 @@ class Analyzer(Protocol):
 class Usual:
     """What most kinds of assay answer; an analyzer may build on it."""
 
+    stains: Stains = IHC_STAINS
     notes: tuple[str, ...] = ()
     whole_remarks: tuple[str, ...] = ()
     drawn_alone: bool = False

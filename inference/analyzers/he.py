@@ -21,6 +21,7 @@ from inference.instances import KINDS
 from inference.measures import ALL, ONE, PER_MM2, PERCENT, Interval, Measure, Region, Score, scored
 from inference.pattern import Pattern
 from inference.slide import Rgb
+from inference.stain import HE_STAINS
 
 OTHER, INFLAMMATORY, EPITHELIAL, SPINDLE = range(len(KINDS))
 UNCLASSIFIED = len(KINDS)
@@ -87,6 +88,7 @@ class HeAnalyzer(Usual):
     schema = SCHEMA
     structure = "nucleus"
     stain = "haematoxylin and eosin"
+    stains = HE_STAINS
     histograms = HISTOGRAMS
     regions = REGIONS
     groups = GROUPS
