@@ -146,6 +146,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def drawn_alone(self) -> bool:
+        """Are its scores those of the drawn clinical region alone, and not to be signed before somebody drew it?"""
+        ...
+
+    @property
     def scoped_regions(self) -> frozenset[str]:
         """Regions that the model tells apart where the assay's scope is met, and nowhere else."""
         ...
@@ -216,6 +221,7 @@ class Usual:
 
     notes: tuple[str, ...] = ()
     whole_remarks: tuple[str, ...] = ()
+    drawn_alone: bool = False
     scoped_regions: frozenset[str] = frozenset()
     remark_words: frozenset[str] = frozenset()
 

@@ -58,10 +58,10 @@ COUNTS = tuple(
 )
 TOTAL = _measure("COUNT_NUCLEI", "Nuclei counted", unit=ONE, title="nuclei", whole=True)
 DENSITIES = tuple(
-    _measure(f"DENSITY_{name.upper()}", f"Nuclei a mm2 of tissue, {name}", unit=PER_MM2, by_area=count.code)
+    _measure(f"DENSITY_{name.upper()}", f"Nuclei a mm2, {name}", unit=PER_MM2, by_area=count.code)
     for name, count in zip(KINDS, COUNTS, strict=False)
 )
-DENSITY = _measure("DENSITY_NUCLEI", "Nuclei a mm2 of tissue", unit=PER_MM2, title="a mm2", by_area=TOTAL.code)
+DENSITY = _measure("DENSITY_NUCLEI", "Nuclei a mm2", unit=PER_MM2, title="a mm2", by_area=TOTAL.code)
 MEASURES = (SHARES[INFLAMMATORY], INFILTRATING, *SHARES[:1], *SHARES[2:], *COUNTS, TOTAL, *DENSITIES, DENSITY)
 
 LEAST_NUCLEI = 200
@@ -80,6 +80,7 @@ NOTES = (
     "H&E: not validated on patient material; research use only.",
     "H&E: the infiltrating share is that of inflammatory nuclei among inflammatory and epithelial ones of the region,"
     " healthy epithelium included; it isn't the stromal TIL score of the working group's guideline.",
+    "H&E: nuclei a mm2 are by the area of tissue; in a drawn region, by the area drawn, glass in it included.",
 )
 
 
