@@ -11,6 +11,7 @@ from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
 from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITIES, SCHEMA, NuclearAnalyzer
 from inference.cells.file import columns_of
+from inference.cells.histograms import HistogramSpec
 from inference.cells.values import Cells, CellSchema, made_cells
 from inference.criteria import Criteria
 from inference.errors import Reason, Refused
@@ -26,7 +27,7 @@ WITH_OUTLINES = SCHEMA.having([column.name for column in SCHEMA.optional])
 class OutlinedNuclear(NuclearAnalyzer):
     """The nuclear analyzer for answers of an `OutliningEngine`."""
 
-    histograms = (*HISTOGRAMS, *NUCLEUS_DENSITIES)
+    histograms: tuple[HistogramSpec, ...] = (*HISTOGRAMS, *NUCLEUS_DENSITIES)
 
     def __init__(self, schema: CellSchema = WITH_OUTLINES) -> None:
         """`schema` lacks optional columns where it is that of an older file; what is counted over them is left out."""
