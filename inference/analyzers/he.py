@@ -70,7 +70,11 @@ COARSE_MPP = 0.375
 """From here on a picture is enlarged, and shows less than the network was trained on."""
 MOST_RED, MOST_BLUE = 0.71, 0.85
 """Optical densities by that in green: without eosin red is higher, with DAB blue. CoNSeP's tiles have 0.32 to 0.68 and
-0.33 to 0.74, EndoNuke's 0.64 to 0.97 and 0.96 or more, drawn HER2 0.74 to 0.87 and 0.68 to 0.90."""
+0.33 to 0.74, EndoNuke's 0.64 to 0.97 and 0.96 or more, drawn HER2 0.74 to 0.87 and 0.68 to 0.90. Unstained
+ones 0.81 to 0.88 and 0.50 to 0.67."""
+NODE_RED, NODE_BLUE = 0.79, 0.62
+"""Where nuclei lie as densely as in a lymph node there is little eosin: more red is no reason to refuse, where there is
+no more blue than haematoxylin has."""
 NOT_VALIDATED, RESOLUTION_LOW, WHOLE_TISSUE = "NOT_VALIDATED", "RESOLUTION_LOW", "WHOLE_TISSUE"
 BOOTSTRAPS, SEED = 1000, 20261
 NOTES = (
@@ -108,7 +112,7 @@ class HeAnalyzer(Usual):
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         red, blue = quality.density_ratios(overview)
-        if red <= MOST_RED and blue <= MOST_BLUE:
+        if (red <= MOST_RED and blue <= MOST_BLUE) or (red <= NODE_RED and blue <= NODE_BLUE):
             return None
         seen = "it is brown" if blue > MOST_BLUE else "no eosin is seen"
         message = f"the slide doesn't look like H&E ({seen}); check which slide was ordered"
@@ -168,7 +172,7 @@ def _rows(measures: Sequence[Measure], counts: IntArray, fields: IntArray | None
             part, whole = of[measure.code]
             yield _share(measure, counts, fields, part, whole)
         else:
-            yield scored(measure, ALL, n, number.get(measure.code))
+            yield scored(measure, ALL, n, None if measure.by_area else number[measure.code])
 
 
 def _share(measure: Measure, counts: IntArray, fields: IntArray | None, part: int, whole: tuple[int, ...]) -> Score:

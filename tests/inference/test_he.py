@@ -157,6 +157,13 @@ def test_an_unsure_nucleus_is_of_no_class() -> None:
         assert refused.value.reason is Reason.PROFILE_INVALID
 
 
+def test_a_lymph_node_with_hardly_any_eosin_is_he() -> None:
+    """As densely as nuclei lie in a follicle."""
+    node = np.full((200, 200, 3), 240, np.uint8)
+    node[:150] = np.round(256 * 10 ** (-0.6 * np.array((0.77, 1.0, 0.4)))).astype(np.uint8)
+    assert HE.mismatch(node) is None
+
+
 def test_an_immunostain_isnt_he_with_brown_or_without(pixels: Rgb) -> None:
     assert HE.mismatch(PictureSlide(pixels=pixels).overview(2.0)[0]) is None
     for mix in ({"intense_complete": 1.0}, {"none": 1.0}):
