@@ -120,6 +120,11 @@ class Analyzer(Protocol):
     def legend(self) -> Legend: ...
 
     @property
+    def mapped(self) -> Measure | None:
+        """What its map over the slide is of; None: the first of the assay's measures."""
+        ...
+
+    @property
     def criteria(self) -> tuple[type[Criteria], ...]:
         """The kinds of criteria that it scores by."""
         ...
@@ -226,6 +231,7 @@ class Usual:
     """What most kinds of assay answer; an analyzer may build on it."""
 
     stains: Stains = IHC_STAINS
+    mapped: Measure | None = None
     notes: tuple[str, ...] = ()
     whole_remarks: tuple[str, ...] = ()
     drawn_alone: bool = False

@@ -98,6 +98,7 @@ class HeAnalyzer(Usual):
     groups = GROUPS
     segments = SEGMENTS
     measures = MEASURES
+    mapped = DENSITY
     legend = Legend(marks=tuple(zip(NAMES, COLOURS, strict=True)), note="discs by class", by="class")
     criteria: tuple[type[Criteria], ...] = (HeCriteria,)
     least_cells = LEAST_NUCLEI

@@ -11,26 +11,21 @@ import pytest
 from inference.analyzers.he import DENSITY, TOTAL
 from inference.analyzers.he_criteria import HeCriteria
 from inference.assay import Assay, assay_of
-from inference.cells.file import CellWriter
-from inference.cells.histograms import histograms_of
-from inference.cells.values import Cells, made_cells
-from inference.contour import CONTOUR
 from inference.drawn_area import area_px
 from inference.geometry import Size
 from inference.measures import ALL
 from server.domain.access import Caller
-from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.change import CellChange, DrawnRegion, RegionClass
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order
-from server.domain.profile import built_in
 from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import ResultState
 from server.domain.views import ResultView
 from server.services.changes import ChangeService, Wanted
 from server.services.results import ResultService, check_drawn
-from tests.made import CREATED_AT, HEIGHT, MPP, WIDTH, made_result
+from tests.made import CREATED_AT, MPP
+from tests.made_he import made_he_result
 
 N, TUMOUR, EXCLUDE = 2_000, RegionClass.TUMOUR, RegionClass.EXCLUDE
 BOX = ((1_000.0, 1_000.0), (9_000.0, 1_000.0), (9_000.0, 7_000.0), (1_000.0, 7_000.0))
@@ -71,39 +66,10 @@ class Laboratory:
 CALLER = cast(Caller, type("Made", (), {"subject": "a.pathologist"})())
 
 
-def he_cells(n: int = N) -> Cells:
-    random = np.random.default_rng(4)
-    ones = np.ones(n)
-    more = dict.fromkeys(("area_um2", "major_um", "minor_um", "angle", "haematoxylin_od", "eosin_od"), ones)
-    return made_cells(
-        assay_of("HE").analyzer.schema,
-        random.uniform(0, WIDTH - 1, n),
-        random.uniform(0, HEIGHT - 1, n),
-        confidence=ones,
-        kind=random.integers(0, 4, n),
-        certainty=np.full(n, 90),
-        **more,
-        **{CONTOUR: np.array([b""] * n, object)},
-    )
-
-
 @pytest.fixture
 def laboratory(tmp_path: Path) -> Laboratory:
     """With one H&E result, as a worker left it."""
-    assay, cells = assay_of("HE"), he_cells()
-    path = tmp_path / "cells.parquet"
-    with CellWriter(path, cells.schema, mpp=MPP) as writer:
-        writer.add(cells)
-    made = made_result(tmp_path, 10)
-    first = replace(
-        made,
-        marker="HE",
-        clinical_region=assay.clinical_region,
-        profile=built_in(assay),
-        analysis=replace(made.analysis, histograms=histograms_of(cells, assay.analyzer.histograms)),
-        artifacts=(Artifact(kind=ArtifactKind.CELLS, path=path),),
-        warnings=assay.analyzer.whole_remarks,
-    )
+    first = made_he_result(tmp_path, N)
     return Laboratory(first=first, kept=Kept({first.id: first}), folder=tmp_path)
 
 
