@@ -3,7 +3,7 @@
 A `Measure` says what a number or category is, a `Region` of which cells; an analyzer yields a `Score` for each pair.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 PRIVATE_SCHEME = "99CHROMOGEN"
@@ -24,7 +24,8 @@ class Measure:
 
     `title` is its column in tables, empty: in none. `whole`: its values are whole numbers, however a store returns
     them. `interval`: its rows have a 95 % interval where one could be made. `regions`: those that it is of, by name;
-    none: every one. `by_area`: the code of the count that it is by the area in mm².
+    none: every one. `by_area`: the code of the count that it is by the area in mm²: of tissue, in a drawn region of all
+    that was drawn.
     """
 
     code: str
@@ -111,14 +112,18 @@ def scored(
     )
 
 
-def with_densities(scores: Iterable[Score], measures: Iterable[Measure], area_mm2: float | None) -> tuple[Score, ...]:
-    """The rows, those of measures that are counts by area with their values; without one where no area is known."""
+def with_densities(
+    scores: Iterable[Score], measures: Iterable[Measure], areas_mm2: Mapping[str, float]
+) -> tuple[Score, ...]:
+    """The rows, those of measures that are counts by area with their values; without one where `areas_mm2` has no area
+    of their region, or none above 0.
+    """
     rows, by_area = tuple(scores), {m.code: m.by_area for m in measures if m.by_area}
     counts = {(row.measure, row.region): row.value for row in rows}
 
     def dense(row: Score) -> Score:
-        count = counts.get((by_area[row.measure], row.region))
-        return replace(row, value=count / area_mm2 if count is not None and area_mm2 else None)
+        count, area = counts.get((by_area[row.measure], row.region)), areas_mm2.get(row.region)
+        return replace(row, value=count / area if count is not None and area else None)
 
     return tuple(dense(row) if row.measure in by_area else row for row in rows)
 

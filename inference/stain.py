@@ -2,8 +2,10 @@
 
 These functions are the reference; the `staining_grading` graph computes the same and a test compares them.
 Square: side 9 px at 0.5 µm/px (4.5 µm, a little under the mean nuclear diameter; EndoNet, Informatics 2023, 10(4), 90).
-Stain vectors: Ruifrok & Johnston 2001, haematoxylin and DAB, the third direction their normal.
+Stain vectors: Ruifrok & Johnston 2001, haematoxylin with DAB or eosin, the third direction their normal.
 """
+
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -17,11 +19,17 @@ FloatArray = npt.NDArray[np.float64]
 
 HAEMATOXYLIN = (0.650, 0.704, 0.286)
 DAB = (0.268, 0.570, 0.776)
+EOSIN = (0.072, 0.990, 0.105)
+Vector = tuple[float, float, float]
+Stains = Mapping[str, Vector]
+"""The two of a slide, by name, haematoxylin first."""
+IHC_STAINS: Stains = {"haematoxylin": HAEMATOXYLIN, "dab": DAB}
+HE_STAINS: Stains = {"haematoxylin": HAEMATOXYLIN, "eosin": EOSIN}
 
 
-def unmixing() -> FloatArray:
-    """(3, 3): optical densities in red, green, blue times this give haematoxylin, DAB, residual."""
-    h, d = (np.array(v) / np.linalg.norm(v) for v in (HAEMATOXYLIN, DAB))
+def unmixing(second: Vector = DAB) -> FloatArray:
+    """(3, 3): optical densities in red, green, blue times this give haematoxylin, the second stain, residual."""
+    h, d = (np.array(v) / np.linalg.norm(v) for v in (HAEMATOXYLIN, second))
     residual = np.cross(h, d)
     return np.linalg.inv(np.stack([h, d, residual / np.linalg.norm(residual)]))
 
@@ -58,25 +66,27 @@ def dab_density(rgb: FloatArray) -> FloatArray:
     return density
 
 
-STAINS = {"haematoxylin": HAEMATOXYLIN, "dab": DAB}
-"""That a picture can be shown of alone, by name."""
 SHOWN_DENSITY = 1.2
 """Optical density along the stain's vector that the upper end of a window is shown with."""
 
 
-def stain_picture(image: Rgb, stain: str, low: float, high: float) -> Rgb:
-    """One stain alone, in its colour on white: optical densities `low` and below white, `high` and above darkest.
+def stain_picture(image: Rgb, stain: str, low: float, high: float, stains: Stains = IHC_STAINS) -> Rgb:
+    """One of a slide's two stains alone, in its colour on white: optical densities `low` and below white, `high` and
+    above darkest.
 
-    Raises KeyError for a stain that isn't in STAINS, ValueError where the window is empty.
+    Raises ValueError for a stain that isn't among them, or where the window is empty.
     """
     if not low < high:
         raise ValueError("a window needs low below high")
-    column = list(STAINS).index(stain)
-    parts = -np.log10((np.arange(256)[:, None] + 1) / 256) * unmixing()[:, column]  # (256, 3): of each channel's value
+    names, vectors = list(stains), list(stains.values())
+    column = names.index(stain)
+    parts = (
+        -np.log10((np.arange(256)[:, None] + 1) / 256) * unmixing(vectors[1])[:, column]
+    )  # (256, 3): of each channel's value
     parts = parts.astype(np.float32)
     density = parts[image[..., 0], 0] + parts[image[..., 1], 1] + parts[image[..., 2], 2]
     places = np.clip((density - low) / (high - low) * 255, 0, 255).astype(np.uint8)
-    vector = np.array(STAINS[stain]) / np.linalg.norm(STAINS[stain])
+    vector = np.array(vectors[column]) / np.linalg.norm(vectors[column])
     shades = 255 * 10 ** (-np.linspace(0, SHOWN_DENSITY, 256)[:, None] * vector)
     shown: Rgb = np.rint(shades).astype(np.uint8)[places]
     return shown

@@ -94,6 +94,11 @@ def tissue_mask(overview: Rgb, mpp: float) -> Mask:
     return _without_specks(found, min(SMALLEST_PATCH_UM2 / mpp**2, found.size / 10))
 
 
+def tissue_area_mm2(overview: Rgb, mpp: float) -> float:
+    """How much of a low-power picture is tissue."""
+    return float(tissue_mask(overview, mpp).sum()) * (mpp / 1000) ** 2
+
+
 def mean_density(picture: Rgb, glass: npt.ArrayLike = (255, 255, 255)) -> npt.NDArray[np.float32]:
     """Mean optical density of the three channels above that of clear `glass` (3,), (h, w).
 

@@ -85,7 +85,7 @@ def score_slide(
         fields,
         specimen,
         controls.control.status,
-        area_mm2=analysis.tissue_mm2,
+        areas_mm2={ALL: analysis.tissue_mm2},
     )
     site = specimen.site_code, specimen.site_text
     strange, withheld = assay.out_of_scope(*site), assay.withheld(*site)
@@ -129,22 +129,22 @@ def scores_of(
     specimen: Specimen,
     control: ControlStatus = ControlStatus.ABSENT,
     drawn: Mapping[str, Fields] | None = None,
-    area_mm2: float | None = None,
+    areas_mm2: Mapping[str, float] | None = None,
 ) -> tuple[Score, ...]:
     """The rows, under public codes where the marker and site have some, with the guideline's comments; intervals where
     the fields are known.
 
-    After them those of regions that a person drew, of all cells in each; `drawn` are their fields. `area_mm2` is that
-    of the tissue that all cells lie in, where it is known: counts by area need it, and have no value in drawn regions.
-    Out of the assay's scope its compartments have no rows.
+    After them those of regions that a person drew, of all cells in each; `drawn` are their fields. `areas_mm2` are
+    areas by region, where they are known: counts by area have no value elsewhere. Out of the assay's scope its
+    compartments have no rows.
     """
     rows = _rows(assay, *_scored_part(assay, histograms, fields, drawn), profile)
     withheld = assay.withheld(specimen.site_code, specimen.site_text)
     rows = tuple(row for row in rows if row.region not in withheld)
-    rows = with_densities(rows, assay.measures, None if is_drawn(assay, histograms) else area_mm2)
     for region in histograms.drawn if not is_drawn(assay, histograms) else ():
         of_region = _rows(assay, histograms.of_region(region), (drawn or {}).get(region), profile)
         rows = (*rows, *(replace(row, region=region) for row in of_region if row.region == ALL))
+    rows = with_densities(rows, assay.measures, {} if is_drawn(assay, histograms) else areas_mm2 or {})
     breast = tissue_of(specimen.site_code, specimen.site_scheme, specimen.site_text) is Tissue.BREAST
     return commented(coded(rows, assay, specimen), control=control, site_known=breast)
 
@@ -156,7 +156,7 @@ def whole_remarks(assay: Assay, withheld: Collection[str]) -> tuple[str, ...]:
 
 def is_drawn(assay: Assay, histograms: Histograms) -> bool:
     """Has a person drawn what the assay's score is to be of?"""
-    return bool(assay.analyzer.whole_remarks) and assay.clinical_region in histograms.drawn
+    return assay.analyzer.drawn_alone and assay.clinical_region in histograms.drawn
 
 
 def _scored_part(

@@ -256,8 +256,8 @@ def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) 
             archive = table.text("archive")
             _known(table, "archive", [archive], archives)
             rejected = table.choice("rejected", Rejected, default=Rejected.NOTE)
-            if rejected is Rejected.DELETE and isinstance(archives[archive], DimseAddress):
-                wrong(f"{table.where} rejected", "is delete, which DIMSE has no way for: use note, or DICOMweb")
+            if rejected is Rejected.DELETE and not isinstance(archives[archive], ArchiveFolder | WebArchive):
+                wrong(f"{table.where} rejected", "is delete, which its archive has no way for: use note, or DICOMweb")
             return ArchiveDestination(name=name, archive=archive, rejected=rejected)
         case kind:
             assert_never(kind)

@@ -21,6 +21,7 @@ from inference.infer import Engine, TileAnswer
 from inference.measures import Measure, Region, Score
 from inference.pattern import Pattern
 from inference.slide import Rgb
+from inference.stain import IHC_STAINS, Stains
 from inference.white import WhitePoint
 
 Groups = npt.NDArray[np.uint8]
@@ -92,6 +93,11 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def stains(self) -> Stains:
+        """That a picture of its slides can be shown of alone."""
+        ...
+
+    @property
     def histograms(self) -> tuple[HistogramSpec, ...]: ...
 
     @property
@@ -112,6 +118,11 @@ class Analyzer(Protocol):
 
     @property
     def legend(self) -> Legend: ...
+
+    @property
+    def mapped(self) -> Measure | None:
+        """What its map over the slide is of; None: the first of the assay's measures."""
+        ...
 
     @property
     def criteria(self) -> tuple[type[Criteria], ...]:
@@ -143,6 +154,11 @@ class Analyzer(Protocol):
     @property
     def whole_remarks(self) -> tuple[str, ...]:
         """Words that stand beside scores of the whole tissue, where nobody drew what is to be scored."""
+        ...
+
+    @property
+    def drawn_alone(self) -> bool:
+        """Are its scores those of the drawn clinical region alone, and not to be signed before somebody drew it?"""
         ...
 
     @property
@@ -214,8 +230,11 @@ class Analyzer(Protocol):
 class Usual:
     """What most kinds of assay answer; an analyzer may build on it."""
 
+    stains: Stains = IHC_STAINS
+    mapped: Measure | None = None
     notes: tuple[str, ...] = ()
     whole_remarks: tuple[str, ...] = ()
+    drawn_alone: bool = False
     scoped_regions: frozenset[str] = frozenset()
     remark_words: frozenset[str] = frozenset()
 

@@ -21,6 +21,7 @@ from inference.instances import KINDS
 from inference.measures import ALL, ONE, PER_MM2, PERCENT, Interval, Measure, Region, Score, scored
 from inference.pattern import Pattern
 from inference.slide import Rgb
+from inference.stain import HE_STAINS
 
 OTHER, INFLAMMATORY, EPITHELIAL, SPINDLE = range(len(KINDS))
 UNCLASSIFIED = len(KINDS)
@@ -58,10 +59,10 @@ COUNTS = tuple(
 )
 TOTAL = _measure("COUNT_NUCLEI", "Nuclei counted", unit=ONE, title="nuclei", whole=True)
 DENSITIES = tuple(
-    _measure(f"DENSITY_{name.upper()}", f"Nuclei a mm2 of tissue, {name}", unit=PER_MM2, by_area=count.code)
+    _measure(f"DENSITY_{name.upper()}", f"Nuclei a mm2, {name}", unit=PER_MM2, by_area=count.code)
     for name, count in zip(KINDS, COUNTS, strict=False)
 )
-DENSITY = _measure("DENSITY_NUCLEI", "Nuclei a mm2 of tissue", unit=PER_MM2, title="a mm2", by_area=TOTAL.code)
+DENSITY = _measure("DENSITY_NUCLEI", "Nuclei a mm2", unit=PER_MM2, title="a mm2", by_area=TOTAL.code)
 MEASURES = (SHARES[INFLAMMATORY], INFILTRATING, *SHARES[:1], *SHARES[2:], *COUNTS, TOTAL, *DENSITIES, DENSITY)
 
 LEAST_NUCLEI = 200
@@ -69,13 +70,18 @@ COARSE_MPP = 0.375
 """From here on a picture is enlarged, and shows less than the network was trained on."""
 MOST_RED, MOST_BLUE = 0.71, 0.85
 """Optical densities by that in green: without eosin red is higher, with DAB blue. CoNSeP's tiles have 0.32 to 0.68 and
-0.33 to 0.74, EndoNuke's 0.64 to 0.97 and 0.96 or more, drawn HER2 0.74 to 0.87 and 0.68 to 0.90."""
+0.33 to 0.74, EndoNuke's 0.64 to 0.97 and 0.96 or more, drawn HER2 0.74 to 0.87 and 0.68 to 0.90. Unstained
+ones 0.81 to 0.88 and 0.50 to 0.67."""
+NODE_RED, NODE_BLUE = 0.79, 0.62
+"""Where nuclei lie as densely as in a lymph node there is little eosin: more red is no reason to refuse, where there is
+no more blue than haematoxylin has."""
 NOT_VALIDATED, RESOLUTION_LOW, WHOLE_TISSUE = "NOT_VALIDATED", "RESOLUTION_LOW", "WHOLE_TISSUE"
 BOOTSTRAPS, SEED = 1000, 20261
 NOTES = (
     "H&E: not validated on patient material; research use only.",
     "H&E: the infiltrating share is that of inflammatory nuclei among inflammatory and epithelial ones of the region,"
     " healthy epithelium included; it isn't the stromal TIL score of the working group's guideline.",
+    "H&E: nuclei a mm2 are by the area of tissue; in a drawn region, by the area drawn, glass in it included.",
 )
 
 
@@ -86,11 +92,13 @@ class HeAnalyzer(Usual):
     schema = SCHEMA
     structure = "nucleus"
     stain = "haematoxylin and eosin"
+    stains = HE_STAINS
     histograms = HISTOGRAMS
     regions = REGIONS
     groups = GROUPS
     segments = SEGMENTS
     measures = MEASURES
+    mapped = DENSITY
     legend = Legend(marks=tuple(zip(NAMES, COLOURS, strict=True)), note="discs by class", by="class")
     criteria: tuple[type[Criteria], ...] = (HeCriteria,)
     least_cells = LEAST_NUCLEI
@@ -105,7 +113,7 @@ class HeAnalyzer(Usual):
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
         red, blue = quality.density_ratios(overview)
-        if red <= MOST_RED and blue <= MOST_BLUE:
+        if (red <= MOST_RED and blue <= MOST_BLUE) or (red <= NODE_RED and blue <= NODE_BLUE):
             return None
         seen = "it is brown" if blue > MOST_BLUE else "no eosin is seen"
         message = f"the slide doesn't look like H&E ({seen}); check which slide was ordered"
@@ -165,7 +173,7 @@ def _rows(measures: Sequence[Measure], counts: IntArray, fields: IntArray | None
             part, whole = of[measure.code]
             yield _share(measure, counts, fields, part, whole)
         else:
-            yield scored(measure, ALL, n, number.get(measure.code))
+            yield scored(measure, ALL, n, None if measure.by_area else number[measure.code])
 
 
 def _share(measure: Measure, counts: IntArray, fields: IntArray | None, part: int, whole: tuple[int, ...]) -> Score:

@@ -10,6 +10,7 @@ from inference.infer import TileAnswer
 from inference.instance_table import Runs
 from inference.instances import KINDS, Instances, Maps, PostProcess, instances
 from inference.slide import Rgb
+from inference.stain import EOSIN, unmixing
 
 SCHEMA = CellSchema(
     name="he",
@@ -29,8 +30,6 @@ SCHEMA = CellSchema(
         Column(name=CONTOUR, dtype=BYTES, meaning="corners of its pixels"),
     ),
 )
-# Ruifrok & Johnston 2001.
-HAEMATOXYLIN, EOSIN = (0.650, 0.704, 0.286), (0.072, 0.990, 0.105)
 _ABSORBED = -np.log10((np.arange(256) + 1) / 256).astype(np.float32)
 
 
@@ -72,7 +71,5 @@ def stain_densities(image: Rgb, runs: Runs) -> tuple[npt.NDArray[np.float64], np
     pixels = image.reshape(-1, 3)[runs.pixels]
     area = np.maximum(runs.of_runs(runs.length), 1)
     mean = np.stack([runs.summed(_ABSORBED[pixels[:, channel]]) / area for channel in range(3)], axis=1)
-    h, e = (np.array(stain) / np.linalg.norm(stain) for stain in (HAEMATOXYLIN, EOSIN))
-    rest = np.cross(h, e)
-    parts = mean @ np.linalg.inv(np.stack([h, e, rest / np.linalg.norm(rest)]))
+    parts = mean @ unmixing(EOSIN)
     return parts[:, 0], parts[:, 1]

@@ -196,6 +196,7 @@ class MembraneAnalyzer(Usual):
     notes = NOTES
     remark_words = frozenset({RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW, NOT_VALIDATED})
     whole_remarks = (WHOLE_TISSUE,)
+    drawn_alone = True
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         haematoxylin, dab = (_density(answer.maps[name]) for name in ("haematoxylin", "dab"))

@@ -11,7 +11,8 @@ from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
 from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITIES, SCHEMA, NuclearAnalyzer
 from inference.cells.file import columns_of
-from inference.cells.values import Cells, made_cells
+from inference.cells.histograms import HistogramSpec
+from inference.cells.values import Cells, CellSchema, made_cells
 from inference.criteria import Criteria
 from inference.errors import Reason, Refused
 from inference.grade import NucleusDensityThresholds
@@ -26,8 +27,13 @@ WITH_OUTLINES = SCHEMA.having([column.name for column in SCHEMA.optional])
 class OutlinedNuclear(NuclearAnalyzer):
     """The nuclear analyzer for answers of an `OutliningEngine`."""
 
-    schema = WITH_OUTLINES
-    histograms = (*HISTOGRAMS, *NUCLEUS_DENSITIES)
+    histograms: tuple[HistogramSpec, ...] = (*HISTOGRAMS, *NUCLEUS_DENSITIES)
+
+    def __init__(self, schema: CellSchema = WITH_OUTLINES) -> None:
+        """`schema` lacks optional columns where it is that of an older file; what is counted over them is left out."""
+        self.schema = schema
+        names = set(schema.names)
+        self.histograms = tuple(spec for spec in OutlinedNuclear.histograms if names.issuperset(spec.columns))
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
         plain, columns = super().cells_of(answer, mpp), answer.columns
@@ -83,8 +89,11 @@ def outlined(analyzer: Analyzer, engine: Engine, *, mpp: float) -> tuple[Analyze
 
 
 def as_in_file(analyzer: Analyzer, cells_file: Path) -> Analyzer:
-    """The one with outlines, where the cells of a file have them."""
-    return OUTLINED if has_outlines(analyzer) and OUTLINE in columns_of(cells_file) else analyzer
+    """The one with outlines, where the cells of a file have them, and with the columns that they have."""
+    columns = columns_of(cells_file)
+    if not has_outlines(analyzer) or OUTLINE not in columns:
+        return analyzer
+    return OUTLINED if columns.issuperset(WITH_OUTLINES.names) else OutlinedNuclear(SCHEMA.having(columns))
 
 
 def check_outlines(analyzer: Analyzer) -> None:

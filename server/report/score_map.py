@@ -1,10 +1,11 @@
-"""A result's first measure over the slide as a parametric map: where a score comes from, at low power.
+"""A measure of a result over the slide as a parametric map: where a score comes from, at low power.
 
-A pixel is a square of the slide of about 128 µm a side, of the cells whose centre it holds. Only a measure that is a
-mean over cells can be told of each square; the H-score and percentages are.
+A pixel is a square of the slide of about 128 µm a side, of the cells whose centre it holds. A measure that is a mean
+over cells can be told of each square, the H-score and percentages are; and a count by area.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from pydicom import Dataset
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay
 from inference.cells.file import read_cells
-from inference.measures import ALL, Measure, find
+from inference.measures import ALL, Measure
 from server.domain.result import Result
 from server.report import codes, identity
 from server.report.concatenation import name_all_parts
@@ -33,21 +34,33 @@ _MANY = 1000
 Floats = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mapped:
+    """`weights` (groups,): what a cell of each group counts in the measure, a mean over cells or their sum by mm²."""
+
+    measure: Measure
+    weights: Floats
+
+    @property
+    def by_area(self) -> bool:
+        return bool(self.measure.by_area)
+
+
 def build_map(result: Result, source: Sequence[Dataset]) -> Dataset | None:
-    """The map; None where the result has no cells, or its first measure isn't a mean over them.
+    """The map; None where the result has no cells, or no measure that can be told of each square.
 
     Raises Refused as `source.main_image`, and CELLS_INVALID where the file holds cells of another kind of assay.
     """
     image, assay = main_image(result, source), result.assay
-    weights = mean_weights(assay)
-    if weights is None:
+    mapped = mapped_of(assay)
+    if mapped is None:
         return None
     slide = geometry(image, mpp=result.analysis.slide.mpp)
     side = square_pixels(slide, SQUARE_UM)
-    values = mean_map(result, slide, side, weights)
+    values = value_map(result, slide, side, mapped)
     if (values == NO_CELLS).all():
         return None
-    measure, most = assay.measures[0], float(weights.max())
+    measure, most = mapped.measure, float((values if mapped.by_area else mapped.weights).max())
     report = ParametricMap(
         source_images=[image],
         pixel_array=values[None],
@@ -68,37 +81,65 @@ def build_map(result: Result, source: Sequence[Dataset]) -> Dataset | None:
     return report
 
 
-def mean_weights(assay: Assay) -> Floats | None:
-    """What a cell of each group counts in the assay's first measure, (groups,); None where that is no mean over cells.
+def mapped_of(assay: Assay) -> Mapped | None:
+    """What the map is of: the analyzer's choice, else the first measure; None where that can't be told of squares."""
+    measure = assay.analyzer.mapped or assay.measures[0]
+    weights = sum_weights(assay, measure.by_area) if measure.by_area else mean_weights(assay, measure)
+    return None if weights is None else Mapped(measure=measure, weights=weights)
 
-    Asked of the analyzer itself: of each group alone, then whether a mixture is the mean of its parts.
-    """
-    groups = len(assay.analyzer.groups)
-    alone = [_value(assay, _MANY * (np.arange(groups) == place)) for place in range(groups)]
-    mixture = _MANY * np.arange(1, groups + 1)
-    mixed = _value(assay, mixture)
-    if mixed is None or any(value is None for value in alone):
+
+def mean_weights(assay: Assay, measure: Measure) -> Floats | None:
+    """What a cell of each group counts in a measure, (groups,); None where that is no mean over cells."""
+    alone, mixture, mixed = _asked(assay, measure.code)
+    if alone is None or mixed is None:
         return None
-    weights = np.array(alone, np.float32)
-    expected = float((weights * mixture).sum() / mixture.sum())
-    return weights if abs(mixed - expected) <= 1e-3 * max(1.0, abs(expected)) and weights.max() > 0 else None
+    expected = float((alone * mixture).sum() / mixture.sum())
+    return alone if abs(mixed - expected) <= 1e-3 * max(1.0, abs(expected)) and alone.max() > 0 else None
 
 
-def _value(assay: Assay, counts: npt.NDArray[np.int64]) -> float | None:
-    row = find(assay.analyzer.scores(assay.measures, counts, None), assay.measures[0], ALL)
-    return None if row is None else row.value
+def sum_weights(assay: Assay, count: str) -> Floats | None:
+    """What a cell of each group counts in the count of that code, (groups,); None where that is no sum over cells."""
+    alone, mixture, mixed = _asked(assay, count)
+    if alone is None or mixed is None:
+        return None
+    weights = np.asarray(alone / _MANY, np.float32)
+    return weights if mixed == float((weights * mixture).sum()) and weights.max() > 0 else None
 
 
-def mean_map(result: Result, slide: SlideGeometry, side: int, weights: Floats) -> Floats:
-    """(rows, columns): the mean weight of each square's cells, NO_CELLS where it has none."""
+def _asked(assay: Assay, code: str) -> tuple[Floats | None, npt.NDArray[np.int64], float | None]:
+    """The analyzer itself is asked: of each group alone, then of a mixture, to see what that is of its parts."""
+    groups = len(assay.analyzer.groups)
+    alone = [_value(assay, code, _MANY * (np.arange(groups) == place)) for place in range(groups)]
+    mixture = _MANY * np.arange(1, groups + 1)
+    known = None if any(value is None for value in alone) else np.array(alone, np.float32)
+    return known, mixture, _value(assay, code, mixture)
+
+
+def _value(assay: Assay, code: str, counts: npt.NDArray[np.int64]) -> float | None:
+    rows = assay.analyzer.scores(assay.measures, counts, None)
+    return next((row.value for row in rows if (row.measure, row.region) == (code, ALL)), None)
+
+
+def value_map(result: Result, slide: SlideGeometry, side: int, mapped: Mapped) -> Floats:
+    """(rows, columns): the measure in each square of so many pixels a side, NO_CELLS where it has none."""
     analyzer: Analyzer = result.assay.analyzer
     shape = (-(-slide.rows // side), -(-slide.columns // side))
     total, count = np.zeros(shape), np.zeros(shape)
     for cells in read_cells(result.cells_file, analyzer.schema):
         where = squares_of(cells.y, side, shape[0]), squares_of(cells.x, side, shape[1])
-        np.add.at(total, where, weights[analyzer.group_of(cells, result.profile.criteria)])
+        np.add.at(total, where, mapped.weights[analyzer.group_of(cells, result.profile.criteria)])
         np.add.at(count, where, 1)
-    return np.where(count > 0, total / np.maximum(count, 1), NO_CELLS).astype(np.float32)
+    by = _areas_mm2(slide, side, shape) if mapped.by_area else np.maximum(count, 1)
+    return np.where(count > 0, total / by, NO_CELLS).astype(np.float32)
+
+
+def _areas_mm2(slide: SlideGeometry, side: int, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Of each square what lies on the slide."""
+    heights, widths = (
+        np.minimum(side, size - side * np.arange(n)) * spacing
+        for size, n, spacing in zip((slide.rows, slide.columns), shape, slide.spacing, strict=True)
+    )
+    return np.asarray(np.outer(heights, widths), np.float64)
 
 
 def _meaning(measure: Measure, most: float) -> RealWorldValueMapping:

@@ -12,10 +12,11 @@ from inference.control import ABSENT, Control, kind_named
 from inference.errors import Reason
 from inference.infer import Engine
 from inference.live import Running
-from inference.measures import Score
+from inference.measures import ALL, Score
 from inference.model import Resolution
 from inference.quality import Warning
 from inference.slide import Slide
+from inference.tissue import tissue_area_mm2
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Specimen
@@ -112,24 +113,26 @@ class AnalysisService:
         slide = WantedSlide(self._open_image(picture.data, picture.mpp, engine.model.resolution), go_on)
         try:
             cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
-            overview, _ = slide.overview(OVERVIEW_MPP)
+            overview, grid = slide.overview(OVERVIEW_MPP)
             if running is not None and kind is not None:
                 running.add_control(kind, cells)
             elif running is not None:
                 running.add_field(slide, cells)
         finally:
             slide.close()
+        areas = {ALL: tissue_area_mm2(overview, grid.mpp)}
         mismatch, histograms = assay.analyzer.mismatch(overview), histograms_of(cells, assay.analyzer.histograms)
         said = {
             Warning.TOO_FEW_NUCLEI: len(cells) < assay.analyzer.least_cells,
             Warning.OUT_OF_SCOPE: assay.out_of_scope(),
         }
         withheld = running is not None and running.withheld
+        rows = scores_of(assay, histograms, method.profile, None, Specimen(), areas_mm2=areas)
         first = [] if mismatch is None else [mismatch.reason.value]
         first += [Reason.CONTROL_FAILED.value] if withheld else []
         return Found(
             cells=cells,
-            scores=() if withheld else scores_of(assay, histograms, method.profile, None, Specimen()),
+            scores=() if withheld else rows,
             warnings=(
                 *first,
                 *(w.value for w, there in said.items() if there),

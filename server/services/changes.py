@@ -10,6 +10,7 @@ from inference.analyzers.outlined import as_in_file
 from inference.change import changed
 from inference.criteria import Criteria
 from inference.errors import Reason
+from inference.quality import Warning
 from server.control_gate import control_under
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, Artifact, ArtifactKind, Nature
@@ -24,11 +25,12 @@ from server.domain.states import ResultState
 from server.domain.views import ResultView, check_etag
 from server.report.identity import software_version
 from server.scoring import scores_of
+from server.services.areas import areas_of
+from server.services.edits import edits_of
 from server.services.results import (
     NO_CHANGE,
     cells_file_of,
     check_scored,
-    edits_of,
     identity_of,
     known_fields,
     now_in_seconds,
@@ -106,15 +108,19 @@ class ChangeService:
     def _scored(self, actor: Caller, view: ResultView, made: Result) -> Result:
         assay, order = made.assay, self._results.order_of(actor, view.result.id)
         specimen = Specimen() if order is None else order.request.specimen
-        counted = self._counted(self.original(actor, view.result.id).result, made)
+        root = self.original(actor, view.result.id).result
+        counted = self._counted(root, made)
         fields, drawn = known_fields(counted, made.profile)
         histograms, controls = counted.analysis.histograms, control_under(view.result, made.profile.criteria)
         status = controls.control.status
-        rows = scores_of(assay, histograms, made.profile, fields, specimen, status, drawn=drawn)
+        rows = scores_of(assay, histograms, made.profile, fields, specimen, status, drawn, areas_of(made))
         return replace(
             counted,
             scores=() if controls.control.withheld else rows,
-            warnings=(*warnings_of(view.result, histograms, made.profile, fields, drawn), *controls.warnings),
+            warnings=(
+                *warnings_of(undrawn(view.result, root), histograms, made.profile, fields, drawn),
+                *controls.warnings,
+            ),
             control=controls.control,
             cores=controls.cores,
         )
@@ -136,6 +142,12 @@ class ChangeService:
         header = [a for a in kept if a.kind is not ArtifactKind.CELLS]
         files = (Artifact(kind=ArtifactKind.CELLS, path=target), *header)
         return replace(made, artifacts=files, analysis=replace(analysis, histograms=histograms))
+
+
+def undrawn(old: Result, root: Result) -> Result:
+    """With what the first result said of the whole tissue: drawing the tumour took it away, it may be taken back."""
+    whole = {Warning.WHOLE_TISSUE.value, *old.assay.analyzer.whole_remarks} - set(old.warnings)
+    return replace(old, warnings=(*old.warnings, *(w for w in root.warnings if w in whole)))
 
 
 def moved(profile: Profile, criteria: Criteria, change: Change) -> Profile:

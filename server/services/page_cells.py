@@ -12,8 +12,8 @@ from server.domain.access import Caller
 from server.domain.change import CellChange, Change, DrawnRegion, check_limits
 from server.domain.result import ResultId
 from server.services.cell_index import CellIndex, Records, index_of
+from server.services.edits import edits_of
 from server.services.opened import Kept, Opened, OpenedResults, cells_of
-from server.services.results import edits_of
 
 MOST_INDEXES = 64
 LARGEST_SAMPLE = 250_000

@@ -11,13 +11,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import structlog
 
 from inference.cells.file import read_cells
 from inference.cells.histograms import Histograms
 from inference.cells.values import Cells, Mask
-from inference.change import Edits, Polygon, inside
+from inference.change import Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
 from server.control_gate import control_under
@@ -38,8 +37,10 @@ from server.domain.states import SIGNED, ResultState, check_result_transition
 from server.domain.views import Entry, Page, PageKey, ResultFilter, ResultView, SlideName, SummaryView
 from server.report.identity import software_version
 from server.reporting import Reporting
-from server.scoring import check_scorable, is_drawn, remarks_of, result_id, scores_of
+from server.scoring import check_scorable, remarks_of, result_id, scores_of
+from server.services.areas import areas_of
 from server.services.case_markers import CaseMarkers, case_markers
+from server.services.edits import edits_of
 
 log = structlog.get_logger()
 
@@ -110,7 +111,7 @@ class ResultService:
         specimen = Specimen() if order is None else order.request.specimen
         controls = control_under(old, profile.criteria)
         status, histograms = controls.control.status, old.analysis.histograms
-        rows = scores_of(assay, histograms, profile, fields, specimen, status, drawn=drawn)
+        rows = scores_of(assay, histograms, profile, fields, specimen, status, drawn, areas_of(old))
         made = replace(
             old,
             id=identity,
@@ -131,7 +132,7 @@ class ResultService:
     def sign(self, actor: Caller, result_id: ResultId, etag: str) -> ResultView:
         entry = Entry(result_id=result_id, state=ResultState.FINAL, etag=etag)
         view = self._results.get(actor, result_id)
-        _check_drawn(view.result)
+        check_drawn(view.result)
         first = self._first(actor, view)
         signing = Signing(by=actor.subject, at=self._now(), replaces_result=first.result.id)
         deliveries = self._signed(actor, view, ResultState.FINAL, signing, instead_of=first.result)
@@ -206,9 +207,10 @@ class ResultService:
         return view
 
 
-def _check_drawn(result: Result) -> None:
+def check_drawn(result: Result) -> None:
     """Raises Refused RESULT_STATE where what is scored has to be drawn by a person, and nobody has."""
-    if set(result.assay.analyzer.whole_remarks) & set(result.warnings):
+    analyzer = result.assay.analyzer
+    if analyzer.drawn_alone and set(analyzer.whole_remarks) & set(result.warnings):
         message = "the score is of the whole tissue, not of the invasive tumour alone: draw the tumour before signing"
         raise Refused(ServiceReason.RESULT_STATE, message)
 
@@ -242,15 +244,6 @@ def lies_in(polygons: Sequence[Polygon], cells: Cells) -> Mask:
     return inside(cells.x, cells.y, polygons)
 
 
-def edits_of(change: Change) -> Edits:
-    """As the analysis has them."""
-    polygons: dict[str, list[Polygon]] = {}
-    for region in change.regions:
-        polygons.setdefault(str(region.kind), []).append(np.array(region.points, np.float64))
-    exclude = polygons.pop(str(RegionClass.EXCLUDE), [])
-    return Edits(exclude=exclude, drawn=polygons, cells={cell.row: cell.group for cell in change.cells})
-
-
 def known_fields(result: Result, profile: Profile) -> tuple[Fields | None, dict[str, Fields]]:
     """None where the cells' file is gone, damaged, or of an older schema."""
     try:
@@ -273,16 +266,15 @@ def warnings_of(
     """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
     missing interval, are said of each anew. That its control failed is for `control_under` to say.
     """
-    assay = old.assay
+    assay, whole_words = old.assay, {Warning.WHOLE_TISSUE.value, *old.assay.analyzer.whole_remarks}
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
     anew.add(ControlWarning.CONTROL_FAILED.value)
-    said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.whole_remarks)
+    said_anew = anew | assay.analyzer.remark_words | whole_words
     kept = tuple(w for w in old.warnings if w not in said_anew)
     remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
-    whole = tuple(w for w in old.warnings if w in assay.analyzer.whole_remarks and not is_drawn(assay, histograms))
+    is_drawn = str(RegionClass.TUMOUR) in histograms.drawn  # the score that is asked for is that region's
+    whole = () if is_drawn else tuple(w for w in old.warnings if w in whole_words)
     missing = fields is None and any(measure.interval for measure in assay.measures)
-    if str(RegionClass.TUMOUR) in histograms.drawn:  # the score that is asked for is that region's
-        kept = tuple(w for w in kept if w != Warning.WHOLE_TISSUE)
     return (*kept, *remarks, *whole, *((Warning.INTERVAL_MISSING.value,) if missing else ()))
 
 

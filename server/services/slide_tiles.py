@@ -17,7 +17,7 @@ from inference.errors import ChromogenError
 from inference.geometry import Grid, Region
 from inference.model import Resolution
 from inference.slide import FrameUnreadable, Rgb, Slide, SlideFacts
-from inference.stain import STAINS, stain_picture
+from inference.stain import Stains, stain_picture
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import SlideReference
@@ -59,12 +59,17 @@ class Shown:
 
     def __post_init__(self) -> None:
         """Raises Refused ARGUMENT_INVALID."""
-        if self.stain not in (ORIGINAL, *STAINS) or not 0 <= self.low < self.high <= 5:
-            names = ", ".join((ORIGINAL, *STAINS))
-            raise Refused(ServiceReason.ARGUMENT_INVALID, f"a picture is of {names}, low below high within 0 to 5")
+        if not 0 <= self.low < self.high <= 5:
+            raise Refused(ServiceReason.ARGUMENT_INVALID, "low lies below high, both within 0 to 5")
 
-    def of(self, image: Rgb) -> Rgb:
-        return image if self.stain == ORIGINAL else stain_picture(image, self.stain, self.low, self.high)
+    def check(self, stains: Stains) -> None:
+        """Raises Refused ARGUMENT_INVALID where a slide of these stains has no such one."""
+        names = (ORIGINAL, *stains)
+        if self.stain not in names:
+            raise Refused(ServiceReason.ARGUMENT_INVALID, f"a picture of this slide is of {', '.join(names)}")
+
+    def of(self, image: Rgb, stains: Stains) -> Rgb:
+        return image if self.stain == ORIGINAL else stain_picture(image, self.stain, self.low, self.high, stains)
 
 
 class SlideTiles:
@@ -86,11 +91,15 @@ class SlideTiles:
         return pyramid_of(self._opened.get(actor, result_id, "slide").slide)
 
     def tile(self, actor: Caller, result_id: ResultId, level: int, column: int, row: int, shown: Shown) -> bytes:
-        """A JPEG of at most SIDE x SIDE px. Raises Refused ARGUMENT_INVALID outside of the slide."""
+        """A JPEG of at most SIDE x SIDE px. Raises Refused ARGUMENT_INVALID outside of the slide, and for a stain that
+        it hasn't.
+        """
         opened = self._opened.get(actor, result_id, "slide")
+        stains = opened.assay.analyzer.stains
+        shown.check(stains)
         region = region_of(pyramid_of(opened.slide), level, column, row)
         slide = self._slide(opened.root, opened.lab, opened.slide)
-        image = shown.of(slide.read(level, region))
+        image = shown.of(slide.read(level, region), stains)
         picture: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), QUALITY, "RGB", "420")
         return picture
 

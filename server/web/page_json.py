@@ -153,6 +153,7 @@ def assay_json(assay: Assay) -> Json:
         "measures": [_measure(measure) for measure in assay.measures],
         "regions": [{"name": r.name, "display": r.display} for r in analyzer.regions],
         "groups": _groups(analyzer),
+        "stains": list(analyzer.stains),
         "histograms": [{"name": spec.name, "shape": spec.shape} for spec in analyzer.histograms],
     }
 

@@ -27,6 +27,7 @@ from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, read_source
 from server.report.sr import Document, Signature, build_sr
 from tests.made import made_header, made_order, made_result
+from tests.made_he import made_he_result
 
 pytestmark = pytest.mark.peer
 
@@ -53,6 +54,7 @@ KINDS = [
     "ann-2D-outlines",
     "seg",
     "map",
+    "map-he",
 ]
 
 
@@ -88,6 +90,8 @@ def build(kind: str, result: Result, tmp_path: Path) -> Dataset | None:
             return build_seg(result, [header])
         case "map":
             return build_map(result, [header])
+        case "map-he":
+            return build_map(made_he_result(tmp_path, 300), [header])
         case "ann-2D-outlines":
             return build_ann(made_result(tmp_path, outlines=True), [header])
         case _:

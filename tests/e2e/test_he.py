@@ -24,7 +24,6 @@ from inference.draw.he import HeDrawing, Plan
 from inference.draw.her2 import Her2Drawing
 from inference.draw.her2 import Plan as Her2Plan
 from inference.draw.scanner import Scanner
-from inference.geometry import Region, Size
 from inference.instances import KINDS
 from inference.slide import Rgb
 from server.bootstrap import bootstrap
@@ -36,22 +35,9 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from tests.e2e.scored_page import Drawn
 
 MPP = 0.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """Pixels as a slide to be written."""
-
-    pixels: Rgb
-
-    @property
-    def size(self) -> Size:
-        return Size(width=self.pixels.shape[1], height=self.pixels.shape[0])
-
-    def read(self, region: Region) -> Rgb:
-        return self.pixels[region.y : region.bottom, region.x : region.right]
 
 
 @pytest.fixture(scope="module")

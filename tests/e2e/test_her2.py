@@ -14,7 +14,6 @@ from pydicom import Dataset, dcmread
 
 from inference.draw.her2 import Her2Drawing, Plan
 from inference.draw.scanner import Scanner
-from inference.geometry import Region, Size
 from inference.slide import Rgb
 from server.bootstrap import bootstrap
 from server.demo.lis import ReceivingLis, order_message
@@ -24,24 +23,11 @@ from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from tests.e2e.scored_page import Drawn
 
 pytestmark = pytest.mark.postgres
 MPP = 0.5
 MIX = {"none": 0.35, "faint_incomplete": 0.1, "moderate_complete": 0.1, "intense_complete": 0.45}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """Pixels as a slide to be written."""
-
-    pixels: Rgb
-
-    @property
-    def size(self) -> Size:
-        return Size(width=self.pixels.shape[1], height=self.pixels.shape[0])
-
-    def read(self, region: Region) -> Rgb:
-        return self.pixels[region.y : region.bottom, region.x : region.right]
 
 
 @pytest.fixture(scope="module")

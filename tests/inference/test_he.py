@@ -120,7 +120,7 @@ def test_two_thousand_nuclei_in_a_tile_are_all_kept(tmp_path: Path) -> None:
 
 def test_scores_follow_from_counts_and_area() -> None:
     counts = np.array([10, 60, 40, 80, 10])
-    rows = with_densities(HE.scores(MEASURES, counts, None), MEASURES, 2.0)
+    rows = with_densities(HE.scores(MEASURES, counts, None), MEASURES, {ALL: 2.0})
     value = {row.measure: row.value for row in rows}
     assert [value[m.code] for m in COUNTS] == counts.tolist()
     assert [value[m.code] for m in DENSITIES] == [5, 30, 20, 40]
@@ -132,7 +132,7 @@ def test_scores_follow_from_counts_and_area() -> None:
 
 
 def test_no_nuclei_have_no_share_and_no_area_no_density() -> None:
-    rows = with_densities(HE.scores(MEASURES, np.zeros(len(NAMES), np.int64), None), MEASURES, None)
+    rows = with_densities(HE.scores(MEASURES, np.zeros(len(NAMES), np.int64), None), MEASURES, {})
     value = {row.measure: row.value for row in rows}
     assert value[INFILTRATING.code] is value[SHARES[0].code] is value[DENSITY.code] is None
     assert value[TOTAL.code] == 0
@@ -155,6 +155,13 @@ def test_an_unsure_nucleus_is_of_no_class() -> None:
         with pytest.raises(Refused) as refused:
             HeCriteria.read(wrong)
         assert refused.value.reason is Reason.PROFILE_INVALID
+
+
+def test_a_lymph_node_with_hardly_any_eosin_is_he() -> None:
+    """As densely as nuclei lie in a follicle."""
+    node = np.full((200, 200, 3), 240, np.uint8)
+    node[:150] = np.round(256 * 10 ** (-0.6 * np.array((0.77, 1.0, 0.4)))).astype(np.uint8)
+    assert HE.mismatch(node) is None
 
 
 def test_an_immunostain_isnt_he_with_brown_or_without(pixels: Rgb) -> None:

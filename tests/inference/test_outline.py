@@ -1,11 +1,14 @@
 """Outlines: how well they fit drawn nuclei, and what must hold of them whatever the picture."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from inference.analyzers.nuclear import COMPARTMENTS, HISTOGRAMS, NUCLEAR
-from inference.analyzers.outlined import OUTLINED, WITH_OUTLINES, outlined
+from inference.analyzers.nuclear import COMPARTMENTS, HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITIES, SCHEMA
+from inference.analyzers.outlined import OUTLINED, WITH_OUTLINES, as_in_file, outlined
+from inference.cells.file import CellWriter, read_cells
 from inference.cells.histograms import histograms_of
 from inference.cells.values import Cells, made_cells
 from inference.draw import Drawing, draw_slide
@@ -156,3 +159,17 @@ def test_other_kinds_of_assay_have_no_outlines() -> None:
         outlined(other, object(), mpp=MPP)  # type: ignore[arg-type]  # never asked
     assert error.value.reason is Reason.OUTLINES_UNSUPPORTED
     assert OUTLINE in OUTLINED.schema.names
+
+
+def test_a_file_from_before_a_column_was_added_is_read_with_those_that_it_has(tmp_path: Path) -> None:
+    """Such a result can still be changed: what is counted over the missing column alone isn't there."""
+    cells, older = made(5), SCHEMA.having([OUTLINE, "nucleus", "area_um2", "nucleus_od_centi"])
+    file = tmp_path / "nuclei.parquet"
+    with CellWriter(file, older, mpp=0.5) as writer:
+        writer.add(Cells(older, cells.x, cells.y, {name: cells[name] for name in older.names}))
+    assert as_in_file(NUCLEAR, file).schema.names == older.names
+    (read,) = read_cells(file, as_in_file(NUCLEAR, file).schema)
+    counted = histograms_of(read, as_in_file(NUCLEAR, file).histograms)
+    nucleus, white = (spec.name for spec in NUCLEUS_DENSITIES)
+    assert nucleus in counted.tables
+    assert white not in counted.tables

@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.engines.graphs import RunningGraph, loaded
-from inference.stain import DAB, HAEMATOXYLIN, hue_value_density, mean_rgb
+from inference.stain import DAB, EOSIN, HAEMATOXYLIN, HE_STAINS, hue_value_density, mean_rgb, stain_picture
 from tests.models import GRADER, IHC_TILE
+
+
+def absorbed(vector: tuple[float, float, float], amount: float) -> tuple[float, float, float]:
+    r, g, b = 256 * 10 ** (-amount * np.array(vector) / np.linalg.norm(vector)) - 1
+    return float(r), float(g), float(b)
 
 
 def colour(rgb: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -33,10 +38,6 @@ def test_hue_and_value_of_known_colours(rgb: tuple[float, float, float], hue: in
 
 
 def test_density_of_pure_stains() -> None:
-    def absorbed(vector: tuple[float, float, float], amount: float) -> tuple[float, float, float]:
-        r, g, b = 256 * 10 ** (-amount * np.array(vector) / np.linalg.norm(vector)) - 1
-        return float(r), float(g), float(b)
-
     assert colour(absorbed(DAB, 0.8))[2] == 80
     assert colour(absorbed(HAEMATOXYLIN, 0.8))[2] == 0
     assert colour((255, 255, 255))[2] == 0
@@ -83,3 +84,10 @@ def test_places_beyond_the_count_are_nothing_and_change_nothing(seed: int, count
         np.testing.assert_array_equal(other[:, :n], one[:, :n])
         assert not other[:, n:].any()
         assert other.shape == (b, k)
+
+
+def test_each_stain_of_he_is_shown_where_it_is() -> None:
+    image = np.array([[absorbed(HAEMATOXYLIN, 0.8), absorbed(EOSIN, 0.8), (255, 255, 255)]], np.uint8)
+    blue, pink = (stain_picture(image, name, 0.1, 0.8, HE_STAINS)[0].sum(axis=1) for name in HE_STAINS)
+    assert blue[0] < blue[1] == blue[2] == 765
+    assert pink[1] < pink[0] == pink[2] == 765

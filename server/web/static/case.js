@@ -176,7 +176,12 @@ export class Case {
     if (now && scores.length) for (const { name } of assay.regions) if (!scores.some((row) => row.region === name)) now.delete(name);
     const regions = [...new Set([...scores.map((row) => row.region), ...(now?.keys() ?? [])])].filter((r) => !now || now.has(r));
     const kept = (region, code) => scores.find((row) => row.region === region && row.measure === code);
-    const value = (region, code) => (now ? now.get(region)?.values[code] : said(kept(region, code))) ?? null;
+    // What isn't computed here is shown as it was kept, as long as nothing was moved.
+    const value = (region, code) => {
+      const values = now?.get(region)?.values;
+      if (values && code in values) return values[code];
+      return (now && moved ? null : said(kept(region, code))) ?? null;
+    };
     const first = assay.measures[0];
     const region = ["tumour", assay.clinical_region].find((name) => regions.includes(name)) ?? "all";
     const interval = moved ? null : kept(region, first.code)?.interval;

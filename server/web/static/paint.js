@@ -5,6 +5,7 @@ import { boxOf, inside } from "./regions.js";
 
 const CELL_PX = 6; // of the density
 const RADIUS_UM = 2.6;
+const LEAST_SHAPE_PX = 4; // of that radius on the screen: below it an outline is a blot
 export const REGION_COLOURS = { tumour: "#0b7a43", exclude: "#5b6270" };
 
 const rgba = ([r, g, b], a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
@@ -58,7 +59,8 @@ export class Painter {
     if (!width || !height) return;
     this.context.clearRect(0, 0, width, height);
     if (opacity > 0) {
-      if (parts) this.points(parts, grouping, view, opacity);
+      if (parts && this.areSeen(parts, view)) this.ellipses(parts, grouping, view, opacity);
+      else if (parts) this.points(parts, grouping, view, opacity);
       else if (sample) this.density(sample, weight, grouping, view, opacity);
     }
     this.outlines(draft.regions, spots, drawing, picked, view);
@@ -84,6 +86,39 @@ export class Painter {
       }
     }
     this.context.putImageData(image, 0, 0);
+  }
+
+  // Are the cells large enough on the screen to be drawn in their own shape, where they have one?
+  areSeen(parts, view) {
+    return (RADIUS_UM / this.mpp) * view.scale >= LEAST_SHAPE_PX && parts.every((part) => part.major_um);
+  }
+
+  // Each in its shape: the ellipse of the same moments, its axes in µm, its angle in degrees from x towards y.
+  ellipses(parts, grouping, view, opacity) {
+    const { width, height } = this.canvas;
+    const c = this.context;
+    const half = view.scale / this.mpp / 2;
+    const paths = new Map();
+    for (const part of parts) {
+      for (let i = 0; i < part.n; i++) {
+        const x = (part.x[i] + 0.5) * view.scale + view.left;
+        const y = (part.y[i] + 0.5) * view.scale + view.top;
+        const [major, minor] = [part.major_um[i] * half, part.minor_um[i] * half];
+        if (x < -major || y < -major || x >= width + major || y >= height + major) continue;
+        const group = grouping.of(part, i);
+        if (!paths.has(group)) paths.set(group, new Path2D());
+        const path = new Path2D();
+        path.ellipse(x, y, Math.max(major, 1), Math.max(minor, 1), (part.angle[i] * Math.PI) / 180, 0, 2 * Math.PI);
+        paths.get(group).addPath(path);
+      }
+    }
+    c.globalAlpha = opacity;
+    c.lineWidth = 2;
+    for (const [group, path] of paths) {
+      c.strokeStyle = group < 0 ? "rgb(120 120 128 / 0.6)" : `rgb(${this.groups[group].colour.join(" ")})`;
+      c.stroke(path);
+    }
+    c.globalAlpha = 1;
   }
 
   // Offsets of the pixels of a disc, or of a ring.

@@ -4,15 +4,16 @@ import { el, fill } from "./dom.js";
 import { GRADE_NAMES, GRADES } from "./scoring.js";
 
 const TOOLS = [["pan", "Move", "V"], ["tumour", "Tumour", "T"], ["exclude", "Exclude", "X"], ["nucleus", "Nucleus", "C"]];
-const STAINS = [["original", "Original", "1"], ["haematoxylin", "Haematoxylin", "2"], ["dab", "DAB", "3"]];
+const STAIN_NAMES = { dab: "DAB" };
 
 export class Toolbar {
   // `assay` says what the cells are called, and by which groups a person may put one right.
   constructor(acts, assay) {
     Object.assign(this, { acts, assay });
     const cells = titled(assay.cells);
+    this.offered = ["original", ...assay.stains].map((name, i) => [name, STAIN_NAMES[name] ?? titled(name), String(i + 1)]);
     this.tools = group("Tool", TOOLS.map(([name, title, key]) => [name, name === "nucleus" ? one(cells) : title, key]), (tool) => this.use(tool));
-    this.stains = group("Stain shown", STAINS, (stain) => this.stain(stain));
+    this.stains = group("Stain shown", this.offered, (stain) => this.stain(stain));
     this.window = el("span", { class: "window", hidden: true }, ["low", "high"].map((name) => {
       const input = el("input", { type: "range", min: "0", max: "2", step: "0.05", "aria-label": `${name} end of the window, optical density` });
       input.value = name === "low" ? "0.05" : "1";
@@ -115,7 +116,7 @@ export class Toolbar {
   key(event) {
     const key = event.key.toLowerCase();
     const tool = TOOLS.find(([, , k]) => k.toLowerCase() === key);
-    const stain = STAINS.find(([, , k]) => k === key);
+    const stain = this.offered.find(([, , k]) => k === key);
     if (tool) this.use(tool[0]);
     else if (stain) this.stain(stain[0]);
     else if (key === "h") this.nuclei(this.viewer.opacity ? 0 : 1);

@@ -12,9 +12,10 @@ from inference.assay import assay_of
 from inference.cells.file import read_cells
 from inference.grade import GRADES
 from server.report.identity import derived_uid, write
-from server.report.score_map import NO_CELLS, build_map, mean_weights
+from server.report.score_map import NO_CELLS, build_map, mapped_of
 from server.report.source import geometry
-from tests.made import MPP, made_header, made_result
+from tests.made import HEIGHT, MPP, WIDTH, made_header, made_result
+from tests.made_he import made_he_result
 
 
 def test_every_square_is_the_h_score_of_its_nuclei(tmp_path: Path) -> None:
@@ -56,12 +57,34 @@ def test_it_lies_on_the_slide_says_its_measure_and_is_the_same_again(tmp_path: P
     assert isinstance(hd.imread(tmp_path / "one"), hd.Image)
 
 
+def test_of_he_every_square_is_its_nuclei_by_its_area_on_the_slide(tmp_path: Path) -> None:
+    result = made_he_result(tmp_path, 900)
+    report = build_map(result, [made_header()])
+    assert report is not None
+    write(report, tmp_path / "map.dcm")
+    pixels, side = dcmread(tmp_path / "map.dcm").pixel_array, round(128 / MPP / 1)
+    assert pixels.shape == (-(-HEIGHT // side), -(-WIDTH // side))
+    counted = np.zeros(pixels.shape)
+    for cells in read_cells(result.cells_file, result.assay.analyzer.schema):
+        np.add.at(counted, (((cells.y + 0.5) // side).astype(int), ((cells.x + 0.5) // side).astype(int)), 1)
+    assert counted.sum() == 900
+    assert HEIGHT % side  # the last row lies partly beyond the slide
+    for row, column in np.ndindex(pixels.shape):
+        high, wide = min(side, HEIGHT - row * side), min(side, WIDTH - column * side)
+        expected = counted[row, column] / (high * wide * MPP**2 / 1e6) if counted[row, column] else NO_CELLS
+        assert pixels[row, column] == pytest.approx(expected, rel=1e-5)
+    mapping = report.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "/mm2"
+    assert mapping.QuantityDefinitionSequence[0].ConceptCodeSequence[0].LongCodeValue == "HE_DENSITY_NUCLEI"
+
+
 def test_without_nuclei_there_is_no_map(tmp_path: Path) -> None:
     assert build_map(made_result(tmp_path, n=0), [made_header()]) is None
 
 
 @pytest.mark.parametrize(("marker", "of_a_compartment"), [("ER", [0, 100, 200, 300]), ("P53", [0, 100, 100, 100])])
 def test_the_measure_is_what_the_analyzer_says_it_is(marker: str, of_a_compartment: list[int]) -> None:
-    weights = mean_weights(assay_of(marker))
-    assert weights is not None
-    assert weights.tolist() == of_a_compartment * 2
+    mapped = mapped_of(assay_of(marker))
+    assert mapped is not None
+    assert mapped.measure is assay_of(marker).measures[0]
+    assert mapped.weights.tolist() == of_a_compartment * 2

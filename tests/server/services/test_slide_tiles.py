@@ -1,7 +1,7 @@
 """Tiles of a slide for a browser: each level shows what the slide shows there, and an archive that is away says so."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from inference.assay import assay_of
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
 from inference.slide import Rgb, SlideFacts
@@ -34,10 +35,12 @@ class OneOpened:
     """As `OpenedResults` for one result."""
 
     facts: SlideFacts
+    marker: str = "ER"
 
     def get(self, *_: object) -> Opened:
-        none: Any = None
-        return Opened(lab="LAB", root=ID, assay=none, criteria=none, slide=self.facts, cells_file=None)
+        assay = assay_of(self.marker)
+        criteria = assay.built_in.criteria
+        return Opened(lab="LAB", root=ID, assay=assay, criteria=criteria, slide=self.facts, cells_file=None)
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,19 @@ def test_outside_of_the_slide_there_is_no_tile(laid: Laid, level: int, column: i
     assert error.value.reason == ServiceReason.ARGUMENT_INVALID
 
 
-def test_a_stain_alone_is_lighter_than_both(laid: Laid) -> None:
-    level = pyramid_of(laid.facts).levels - 1
-    both = tile(laid, level, 2, 2).mean()
-    assert tile(laid, level, 2, 2, Shown(stain="dab", low=0.3, high=2)).mean() > both
-    with pytest.raises(ChromogenError):
-        Shown(stain="eosin")
+@pytest.mark.parametrize(("marker", "second", "foreign"), [("ER", "dab", "eosin"), ("HE", "eosin", "dab")])
+def test_a_stain_of_the_slide_alone_is_lighter_than_both(
+    laid: Laid, tmp_path: Path, marker: str, second: str, foreign: str
+) -> None:
+    opened: Any = OneOpened(laid.facts, marker)
+    tiles = SlideTiles(opened, lambda _: FolderArchive(laid.archive), open_slide, tmp_path)
+    one, level = replace(laid, tiles=tiles), pyramid_of(laid.facts).levels - 1
+    both = tile(one, level, 2, 2).mean()
+    assert tile(one, level, 2, 2, Shown(stain=second, low=0.3, high=2)).mean() > both
+    assert tile(one, level, 2, 2, Shown(stain="haematoxylin", low=0.3, high=2)).mean() > both
+    with pytest.raises(ChromogenError, match=f"original, haematoxylin, {second}"):
+        tile(one, level, 2, 2, Shown(stain=foreign))
+    tiles.close()
 
 
 def test_an_archive_that_is_away_is_asked_once_and_says_so(
