@@ -31,6 +31,8 @@ from inference.tile import Tile, TileShape, batches, pixels, plan, shown
 from inference.tissue import Tissue, find_tissue
 from inference.white import white_of
 
+PROBABILITY = "nucleus"
+"""Of an answer's columns: what the counting threshold is held against."""
 Progress = Callable[[float], None]
 """Called with the share of tiles done, 0 to 1; whatever it raises stops the analysis."""
 
@@ -181,10 +183,12 @@ def working_region(slide: Slide, region: Region | None) -> Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answered:
-    """The cells of one tile, in px of it, and whether there were more peaks than places."""
+    """The cells of one tile, in px of it, whether there were more peaks than places, and how sure they are."""
 
     cells: Cells
     overflowed: int
+    judged: int
+    just: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,6 +206,9 @@ class _Run:
     sharpness: dict[int, float] = field(default_factory=dict)
     unreadable: dict[int, str] = field(default_factory=dict)
     overflowed: int = 0
+    judged: int = 0
+    just: int = 0
+    threshold: float = 0.0
     cast: bool = False
     reading: float = 0.0
     keeping: float = 0.0
@@ -215,7 +222,8 @@ class _Run:
         """Every tile that no earlier attempt has done, in order."""
         before = 0 if noted is None else self.take_up(noted, writer)
         groups = list(batches(self.tiles[before:], batch))
-        answers = in_order(engine, self.read(groups), engine.model.counting_threshold, self.measured)
+        self.threshold = engine.model.counting_threshold
+        answers = in_order(engine, self.read(groups), self.threshold, self.measured)
         for done, (group, answer) in enumerate(zip(groups, answers, strict=True), 1):
             self.keep(group, answer, writer, noted)
             progress(min(before + done * batch, len(self.tiles)) / len(self.tiles))
@@ -247,7 +255,9 @@ class _Run:
 
     def measured(self, answer: TileAnswer) -> "_Answered":
         cells = self.analyzer.cells_of(answer, self.slide.working.mpp)
-        return _Answered(cells=cells, overflowed=int(answer.overflowed))
+        probable = np.asarray(answer.columns.get(PROBABILITY, ()))
+        just = int((probable < self.threshold + quality.JUST_COUNTED).sum())
+        return _Answered(cells=cells, overflowed=int(answer.overflowed), judged=len(probable), just=just)
 
     def keep(
         self, group: list[Tile], answers: "list[_Answered]", writer: CellWriter, noted: CheckpointFile | None
@@ -259,6 +269,8 @@ class _Run:
             found = TileFound(
                 cells=mine.taken(self.options.holds(mine.x, mine.y)),
                 overflowed=answer.overflowed,
+                judged=answer.judged,
+                just=answer.just,
                 sharpness=self.sharpness.get(tile.index),
                 unreadable=self.unreadable.get(tile.index),
             )
@@ -278,6 +290,7 @@ class _Run:
     def take(self, tile: Tile, found: TileFound, writer: CellWriter) -> None:
         """A tile's findings, of now or of an earlier attempt."""
         self.overflowed += found.overflowed
+        self.judged, self.just = self.judged + found.judged, self.just + found.just
         if found.sharpness is not None:
             self.sharpness[tile.index] = found.sharpness
         if found.unreadable is not None:
@@ -322,6 +335,9 @@ class _Run:
         found = {
             Warning.TOO_LITTLE_TISSUE: self.tissue.area_mm2 < quality.LEAST_TISSUE_MM2,
             Warning.TOO_FEW_NUCLEI: self.histograms.n < self.analyzer.least_cells,
+            Warning.COUNT_UNSURE: self.judged >= self.analyzer.least_cells
+            and self.just > quality.UNSURE_SHARE * self.judged,
+            Warning.STAIN_WEAK: self.analyzer.stain_weak(self.histograms),
             Warning.COLOUR_SUSPECT: quality.background_coloured(self.tissue.overview),
             Warning.COLOUR_CAST: self.cast,
             Warning.OUT_OF_FOCUS: bool(self.sharpness)

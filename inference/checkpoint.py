@@ -37,12 +37,17 @@ _LENGTHS, _CHECK = struct.Struct("<II"), struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileFound:
-    """One tile's cells and what is warned of later: peaks without a place, `sharpness`, or why it is `unreadable`."""
+    """One tile's cells and what is warned of later: peaks without a place, `sharpness`, or why it is `unreadable`.
+
+    Of its nuclei, where the model says how probable each is: how many were `judged`, and how many of them only just.
+    """
 
     cells: Cells
     overflowed: int
     sharpness: float | None
     unreadable: str | None
+    judged: int = 0
+    just: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,8 @@ class CheckpointFile:
 
 def packed(found: TileFound) -> bytes:
     cells = found.cells
-    meta = json.dumps([len(cells), found.overflowed, found.sharpness, found.unreadable]).encode()
+    said = [len(cells), found.overflowed, found.sharpness, found.unreadable, found.judged, found.just]
+    meta = json.dumps(said).encode()
     places = [_numbers(cells.x, _PLACE), _numbers(cells.y, _PLACE)]
     columns = b"".join([*places, *(_column(cells[c.name], c) for c in cells.schema.columns)])
     body = meta + columns
@@ -150,9 +156,11 @@ def _records(file: BinaryIO, schema: CellSchema) -> Iterator[TileFound]:
 
 
 def _unpacked(meta: list[float | str | None], columns: bytes, schema: CellSchema) -> TileFound:
-    n, overflowed, sharpness, unreadable = meta
+    n, overflowed, sharpness, unreadable, judged, just = meta
     assert isinstance(n, int)
     assert isinstance(overflowed, int)
+    assert isinstance(judged, int)
+    assert isinstance(just, int)
     place = Column(name="", dtype="float64", meaning="")
     parts, at = [], 0
     for column in (place, place, *schema.columns):
@@ -163,6 +171,8 @@ def _unpacked(meta: list[float | str | None], columns: bytes, schema: CellSchema
         overflowed=overflowed,
         sharpness=None if sharpness is None else float(sharpness),
         unreadable=None if unreadable is None else str(unreadable),
+        judged=judged,
+        just=just,
     )
 
 

@@ -23,6 +23,8 @@ class Warning(StrEnum):
     COLOUR_CAST = "COLOUR_CAST"  # the white point is far from grey, or no glass and no bright ground show what it is
     TOO_LITTLE_TISSUE = "TOO_LITTLE_TISSUE"
     TOO_FEW_NUCLEI = "TOO_FEW_NUCLEI"
+    COUNT_UNSURE = "COUNT_UNSURE"  # many nuclei were counted only just: others like them will have been missed
+    STAIN_WEAK = "STAIN_WEAK"  # haematoxylin or DAB of the whole slide is so weak that grades are doubtful
     OUT_OF_FOCUS = "OUT_OF_FOCUS"
     INK = "INK"
     TILES_UNREADABLE = "TILES_UNREADABLE"  # some, fewer than would refuse the slide
@@ -31,6 +33,10 @@ class Warning(StrEnum):
 
 
 LEAST_TISSUE_MM2 = 0.25
+JUST_COUNTED, UNSURE_SHARE = 0.15, 0.18
+"""A nucleus is counted only just within so much above the threshold; the share of such from which COUNT_UNSURE is said
+(docs/models/nuclei.md).
+"""
 MOST_UNREADABLE = 0.02  # of the tiles with tissue; above it the slide is refused
 SHARPNESS_MPP = 0.5
 BLURRED = 8.0  # median over tiles of the standard deviation of the Laplacian, grey levels

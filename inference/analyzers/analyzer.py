@@ -187,6 +187,10 @@ class Analyzer(Protocol):
         """What is wrong where brown lies in other parts of cells than it is measured in."""
         ...
 
+    def stain_weak(self, histograms: Histograms) -> bool:
+        """Is the whole slide's stain so weak that its scores are doubtful?"""
+        ...
+
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         """The place in `groups` of each cell, (n,)."""
         ...
@@ -243,6 +247,9 @@ class Usual:
 
     def misplaced(self, pattern: Pattern) -> Mismatch | None:
         return None
+
+    def stain_weak(self, histograms: Histograms) -> bool:
+        return False
 
     def remarks(self, counts: IntArray, fields: IntArray | None, mpp: float) -> tuple[str, ...]:
         return ()

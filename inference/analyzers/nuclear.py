@@ -9,6 +9,7 @@ import numpy.typing as npt
 from inference import quality
 from inference.analyzers.analyzer import Colour as Shade
 from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.weak import stain_weak
 from inference.analyzers.whitened import WhiteningEngine
 from inference.cells.by_hand import overruled
 from inference.cells.histograms import Histograms, HistogramSpec
@@ -244,6 +245,9 @@ class NuclearAnalyzer(Usual):
             message = "the stain lies on membranes, not in nuclei; check which slide was ordered"
             return Mismatch(reason=Reason.NOT_NUCLEAR, message=message)
         return None
+
+    def stain_weak(self, histograms: Histograms) -> bool:
+        return stain_weak(histograms[TABLES["white_hue", "white_value"]].sum(axis=0))
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         grade = graded(cells, _thresholds(criteria))

@@ -124,6 +124,7 @@ class AnalysisService:
         mismatch, histograms = assay.analyzer.mismatch(overview), histograms_of(cells, assay.analyzer.histograms)
         said = {
             Warning.TOO_FEW_NUCLEI: len(cells) < assay.analyzer.least_cells,
+            Warning.STAIN_WEAK: assay.analyzer.stain_weak(histograms),
             Warning.OUT_OF_SCOPE: assay.out_of_scope(),
         }
         withheld = running is not None and running.withheld

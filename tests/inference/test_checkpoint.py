@@ -35,17 +35,16 @@ def found(draw: st.DrawFn) -> TileFound:
         overflowed=draw(st.integers(0, 9)),
         sharpness=draw(sharpness),
         unreadable=draw(st.none() | st.text()),
+        judged=draw(st.integers(0, 9)),
+        just=draw(st.integers(0, 9)),
     )
 
 
 def same(a: TileFound, b: TileFound) -> bool:
     places = a.cells.x.tobytes() == b.cells.x.tobytes() and a.cells.y.tobytes() == b.cells.y.tobytes()
     columns = (a.cells[name].tobytes() == b.cells[name].tobytes() for name in SCHEMA.names)
-    return (
-        places
-        and all(columns)
-        and (a.overflowed, a.sharpness, a.unreadable) == (b.overflowed, b.sharpness, b.unreadable)
-    )
+    rest = [(f.overflowed, f.sharpness, f.unreadable, f.judged, f.just) for f in (a, b)]
+    return places and all(columns) and rest[0] == rest[1]
 
 
 @given(records=st.lists(found(), max_size=4), cut=st.integers(0, 200))
