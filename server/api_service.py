@@ -33,6 +33,7 @@ from server.page_service import page_group
 from server.services.admin import AdminService
 from server.services.analysis import LARGEST_SIDE, AnalysisService, EngineOf, OpenImage
 from server.services.controls import ControlService
+from server.services.estimates import EstimateService
 from server.services.health import Dependency, Health
 from server.services.limits import Budget
 from server.services.orders import OrderService
@@ -45,6 +46,7 @@ from server.store.admin_repository import PostgresAdminRepository
 from server.store.audit import PostgresAuditRepository
 from server.store.audit_log import RefusedCallLog
 from server.store.control_repository import PostgresControlRepository
+from server.store.estimate_repository import PostgresEstimateRepository
 from server.store.order_repository import PostgresOrderRepository
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
@@ -150,16 +152,17 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     """Raises Refused SETTING_INVALID."""
     profiles = ProfileService(PostgresProfileRepository(service.database), service.clock.today)
     secure = engine_secure(service.settings.engine)  # half of it stops the start, not the first picture
-    results = ResultService(
-        PostgresResultRepository(service.database), service.reporting, now=service.clock.now_in_seconds
-    )
+    kept = PostgresResultRepository(service.database)
+    results = ResultService(kept, service.reporting, now=service.clock.now_in_seconds)
+    estimated = PostgresEstimateRepository(service.database)
+    estimates = EstimateService(estimated, kept, service.site.estimates_first)
     return Servicers(
         orders=OrderServicer(
             OrderService(
                 PostgresOrderRepository(service.database, service.notify), check_laboratory=service.site.laboratory
             )
         ),
-        results=ResultServicer(results, profiles),
+        results=ResultServicer(results, profiles, estimates),
         profiles=ProfileServicer(
             profiles, results, service.calibrations, service.cohorts, service.validations(profiles)
         ),

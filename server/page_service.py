@@ -13,6 +13,7 @@ from server.domain.errors import Refused, ServiceReason
 from server.domain.session import Lifetime
 from server.services.changes import ChangeService
 from server.services.downloads import DownloadService
+from server.services.estimates import EstimateService
 from server.services.limits import Rate
 from server.services.opened import OpenedResults
 from server.services.orders import OrderService
@@ -22,6 +23,7 @@ from server.services.sessions import SessionService
 from server.services.slide_tiles import SlideTiles
 from server.services.work import WorkService
 from server.settings import Settings, is_loopback
+from server.store.estimate_repository import PostgresEstimateRepository
 from server.store.order_repository import PostgresOrderRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.session_repository import PostgresSessionRepository
@@ -52,7 +54,9 @@ def page_group(service: Service, by_token: Authenticate, note_refusal: NoteRefus
     browser = AuthenticateBrowser(sessions, by_token, secure=secure)
     sign_in = SignIn(sessions, browser, ways_of(wanted), secure=secure)
     work, slide = operations_of(service)
-    downloads = DownloadOperations(downloads=DownloadService(work.results, work.orders, work.work, slide.tiles))
+    downloads = DownloadOperations(
+        downloads=DownloadService(work.results, work.orders, work.work, slide.tiles), estimates=work.estimates
+    )
     return RouteGroup(
         door=Door(browser, rate=Rate(PAGE_RATE), note_refusal=note_refusal),
         operations=(*sign_in.operations(), *work.all(), *slide.all(), *downloads.all()),
@@ -71,6 +75,8 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
     spool = folder / f"slides-{os.getpid()}"
     shutil.rmtree(spool, ignore_errors=True)
     cells = PageCells(opened, folder / "cells")
+    estimated = PostgresEstimateRepository(service.database)
+    estimates = EstimateService(estimated, results, service.site.estimates_first)
     return (
         WorkOperations(
             work=WorkService(work),
@@ -78,8 +84,11 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
             results=ResultService(results, service.reporting, now=service.clock.now_in_seconds),
             changes=changes,
             cells=cells,
+            estimates=estimates,
         ),
-        SlideOperations(tiles=SlideTiles(opened, service.source, service.open_slide, spool), cells=cells),
+        SlideOperations(
+            tiles=SlideTiles(opened, service.source, service.open_slide, spool), cells=cells, estimates=estimates
+        ),
     )
 
 

@@ -57,6 +57,7 @@ class ClientCertificate:
 class Laboratory:
     """`archives` are asked for its slides in this order. `senders` (MSH-3) alone may order, where some are named, and
     only with one of the `certificates`; `listener` alone takes its orders, where it has one of its own.
+    `estimate_first`: its pathologists are shown a score once they estimated it themselves.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Laboratory:
     controls: ControlRules = field(default_factory=ControlRules)
     unordered: tuple[UnorderedRule, ...] = ()
     annotations: Coordinates = Coordinates.PIXELS
+    estimate_first: bool = False
 
 
 def key_of(table: str, key: str) -> str:
@@ -298,6 +300,10 @@ class Site:
         """Of one that isn't known any more too: its orders may still be under way."""
         known = (each.annotations for each in self.laboratories or () if each.name == laboratory)
         return next(known, Coordinates.PIXELS)
+
+    def estimates_first(self, laboratory: str) -> bool:
+        """Must its pathologists estimate a score before they are shown it?"""
+        return any(each.estimate_first for each in self.laboratories or () if each.name == laboratory)
 
     def listeners(self, common: Address) -> tuple[Listener, ...]:
         """The common one takes the orders of laboratories without one of their own, and isn't there where all have."""

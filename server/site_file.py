@@ -277,6 +277,7 @@ def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -
         controls=control_rules(table),
         unordered=unordered_of(table),
         annotations=table.choice("annotations", Coordinates, default=Coordinates.PIXELS),
+        estimate_first=table.flag("estimate_first", default=False),
     )
 
 

@@ -25,6 +25,8 @@ CREATE TRIGGER signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON signa
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER comments_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON comments
     EXECUTE FUNCTION chromogen_no_change();
+CREATE TRIGGER estimates_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON estimates
+    EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER validations_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON validations
     EXECUTE FUNCTION chromogen_no_change();
 CREATE TRIGGER validation_signatures_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON validation_signatures

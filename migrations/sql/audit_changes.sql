@@ -21,6 +21,9 @@ BEGIN
             concat_ws(' ', NEW.kind, nullif(NEW.reason, '')));
     ELSIF TG_TABLE_NAME = 'comments' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.comment', 'results/' || NEW.result_id, '');
+    ELSIF TG_TABLE_NAME = 'estimates' THEN
+        PERFORM chromogen_append(NEW.lab, NEW.subject, 'result.estimate', 'results/' || NEW.result_id,
+            concat_ws(' ', NEW.region, CASE WHEN NEW.score_shown THEN 'after' ELSE 'before' END));
     ELSIF TG_TABLE_NAME = 'validations' THEN
         PERFORM chromogen_append(NEW.lab, NEW.subject, 'profile.validate', 'validations/' || NEW.id,
             concat_ws(' ', 'profiles/' || NEW.name, NEW.revision, NEW.marker));
@@ -54,6 +57,8 @@ CREATE CONSTRAINT TRIGGER results_audit_insert AFTER INSERT ON results
 CREATE CONSTRAINT TRIGGER signatures_audit_insert AFTER INSERT ON signatures
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER comments_audit_insert AFTER INSERT ON comments
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
+CREATE CONSTRAINT TRIGGER estimates_audit_insert AFTER INSERT ON estimates
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();
 CREATE CONSTRAINT TRIGGER profiles_audit_insert AFTER INSERT ON profiles
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chromogen_audit();

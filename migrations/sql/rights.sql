@@ -3,7 +3,7 @@ GRANT SELECT ON orders, profiles, profile_states, control_ranges, rescore_reques
     alembic_version TO chromogen_api, chromogen_worker;
 GRANT INSERT ON orders, profiles, profile_states, control_ranges, rescore_requests, results, scores, histograms, artifacts, signatures, outbox
     TO chromogen_api;
-GRANT SELECT, INSERT ON comments TO chromogen_api;
+GRANT SELECT, INSERT ON comments, estimates TO chromogen_api;
 GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON web_sessions TO chromogen_api;
 GRANT INSERT ON results, scores, histograms, artifacts, outbox TO chromogen_worker;
 

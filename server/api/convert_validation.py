@@ -19,14 +19,14 @@ def validation_message(found: Validation) -> pb.Validation:
         model_sha256=found.model_sha256,
         slides=found.slides,
         same_criteria=found.same,
-        agreements=map(_agreement, found.agreements),
+        agreements=map(agreement_message, found.agreements),
         computed_by=found.by,
         create_time=fields.stamp(found.made_at),
         signatures=[pb.ValidationSignature(by=s.by, time=fields.stamp(s.at)) for s in found.signatures],
     )
 
 
-def _agreement(each: Agreement) -> pb.ScoreAgreement:
+def agreement_message(each: Agreement) -> pb.ScoreAgreement:
     found, made = each.found, pb.ScoreAgreement(measure=each.measure, display=each.display, region=each.region)
     made.unit, made.n = each.unit, found.n
     if isinstance(found, NumberAgreement):

@@ -1,8 +1,9 @@
 """ResultService."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from chromogen.v1 import result_pb2
 from chromogen.v1 import result_service_pb2 as pb
 
 from server.api import fields, pages
@@ -16,13 +17,15 @@ from server.api.convert_result import (
     square_messages,
     window_of,
 )
+from server.api.estimates import EstimateMethods
 from server.api.gate import Call
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import OrderId
 from server.domain.profile import Profile, check_kind
 from server.domain.result import Result, ResultId
-from server.domain.views import ResultFilter, SlideName
+from server.domain.views import ResultFilter, SlideName, SummaryView
 from server.services import cells
+from server.services.estimates import EstimateService
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
 
@@ -31,21 +34,22 @@ SQUARE_UM = (5.0, 100.0, 10_000.0)
 """Least, usual, most."""
 
 
-class ResultServicer:
+class ResultServicer(EstimateMethods):
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
-    def __init__(self, service: ResultService, profiles: ProfileService) -> None:
+    def __init__(self, service: ResultService, profiles: ProfileService, estimates: EstimateService) -> None:
+        super().__init__(estimates)
         self._service, self._profiles = service, profiles
 
     def GetResult(self, request: pb.GetResultRequest, call: Call) -> pb.GetResultResponse:
-        result = result_message(self._service.get(call.actor, _id(request.result_id)))
+        result = self._told(call, self._service.get(call.actor, _id(request.result_id)))
         fields.masked(result, request.read_mask)
         return pb.GetResultResponse(result=result)
 
     def ListResults(self, request: pb.ListResultsRequest, call: Call) -> pb.ListResultsResponse:
         wanted, after = _filter(request), pages.key_of(request.page_token, request)
         page = self._service.list(call.actor, wanted, pages.size_of(request.page_size, MOST_RESULTS), after)
-        results = [result_message(view) for view in page.items]
+        results = self._all_told(call, page.items)
         return pb.ListResultsResponse(results=results, next_page_token=pages.token_for(page.next, request))
 
     def ListSlideHistory(self, request: pb.ListSlideHistoryRequest, call: Call) -> pb.ListSlideHistoryResponse:
@@ -56,26 +60,28 @@ class ResultServicer:
         if not (slide.series_uid or slide.container_id):
             raise Refused(ServiceReason.FIELD_MISSING, "slide is missing: give series_uid or container_id")
         views = self._service.history(call.actor, slide, MOST_RESULTS)
-        return pb.ListSlideHistoryResponse(results=[result_message(view) for view in views])
+        return pb.ListSlideHistoryResponse(results=self._all_told(call, views))
 
     def GetCaseMarkers(self, request: pb.GetCaseMarkersRequest, call: Call) -> pb.GetCaseMarkersResponse:
         found = self._service.case(call.actor, OrderId(fields.identifier(request.order_id, "order_id")))
         ratios = [pb.MarkerRatio(**asdict(ratio)) for ratio in found.ratios]
-        return pb.GetCaseMarkersResponse(results=map(result_message, found.views), ratios=ratios)
+        return pb.GetCaseMarkersResponse(results=self._all_told(call, found.views), ratios=ratios)
 
     def RescoreResult(self, request: pb.RescoreResultRequest, call: Call) -> pb.RescoreResultResponse:
         request_id = fields.identifier(request.request_id, "request_id")
         result_id, (name, revision) = _id(request.result_id), revision_of(request.profile, "profile")
         profile = self._profiles.get(call.actor, name, revision).profile
         made = self._service.rescore(call.actor, result_id, profile, request_id=request_id)
-        return pb.RescoreResultResponse(result=result_message(made))
+        return pb.RescoreResultResponse(result=self._told(call, made))
 
     def ListCells(self, request: pb.ListCellsRequest, call: Call) -> Iterator[pb.ListCellsResponse]:
         """The first message names groups and regions, and holds no cells."""
         result_id, square_um = _id(request.result_id), _square_um(request)
         window = window_of(request.window) if request.HasField("window") else None
         region = fields.text(request.region, "region")
-        result = self._service.get(call.actor, result_id).result
+        view = self._service.get(call.actor, result_id)
+        self._estimates.note_shown(call.actor, [view])
+        result = view.result
         analyzer, criteria = result.assay.analyzer, self._profile(request, result, call).criteria
         selection = cells.Selection(analyzer=analyzer, criteria=criteria, window=window, region=region)
         batches = self._service.cells(call.actor, result_id)
@@ -89,6 +95,14 @@ class ResultServicer:
         for part in cells.points(batches, selection):
             call.go_on()
             yield pb.ListCellsResponse(cells=cells_message(part, analyzer, criteria))
+
+    def _told(self, call: Call, view: SummaryView) -> result_pb2.Result:
+        return self._all_told(call, [view])[0]
+
+    def _all_told(self, call: Call, views: Sequence[SummaryView]) -> list[result_pb2.Result]:
+        """Scores that pathologists are told count as shown."""
+        self._estimates.note_shown(call.actor, views)
+        return [result_message(view) for view in views]
 
     def _profile(self, request: pb.ListCellsRequest, result: Result, call: Call) -> Profile:
         """The one asked for, or the result's own."""

@@ -21,7 +21,7 @@ COMMANDS = {
     "migrate": "server.cli.serve:migrate",
     "check": "server.cli.check:check",
     "order": "server.cli.order:order",
-    "result": "server.cli.result:result",
+    "result": "server.cli.estimate:result",
     "profile": "server.cli.validation:profile",
     "control": "server.cli.control:control",
     "outbox": "server.cli.outbox:outbox",

@@ -82,7 +82,7 @@ def _show(found: validation_pb2.Validation, *, as_json: bool) -> None:
         click.echo(to_json(found))
         return
     show(found, FIELDS, as_json=False)
-    show_table(AGREEMENTS, list(map(_row, found.agreements)))
+    show_table(AGREEMENTS, list(map(agreement_row, found.agreements)))
     click.echo(f"signed by: {_signers(found)}")
 
 
@@ -90,7 +90,7 @@ def _signers(found: validation_pb2.Validation) -> str:
     return ", ".join(signature.by for signature in found.signatures) or "nobody"
 
 
-def _row(one: validation_pb2.ScoreAgreement) -> tuple[str, ...]:
+def agreement_row(one: validation_pb2.ScoreAgreement) -> tuple[str, ...]:
     bias = f"{one.bias:+.1f}{_ends(one, 'bias_interval')}" if one.HasField("bias") else NONE
     limits = _ends(one, "limits").strip() or NONE
     same = NONE

@@ -4,12 +4,14 @@ Every call names its Caller; an implementation shows an actor nothing of another
 there), and keeps nothing when the actor has gone meanwhile (Failed CANCELLED).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from inference.measures import Measure
 from server.domain.access import Caller
 from server.domain.control import ChartKey, ControlPoint, ControlRange
+from server.domain.estimate import Compared, Estimate, EstimateFilter
 from server.domain.job import Job, JobId, JobKind, Json
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Delivery, OrderView
@@ -196,6 +198,35 @@ class WorkRepository(Protocol):
 
     def note_read(self, actor: Caller, result_id: ResultId, what: str) -> None:
         """In the audit: the actor saw `what` of a result (`result`, `slide`, `report`)."""
+        ...
+
+
+class EstimateRepository(Protocol):
+    """Pathologists' own estimates. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
+
+    def keep(
+        self, actor: Caller, result_id: ResultId, measure: Measure, values: Mapping[str, float], *, first: bool
+    ) -> Sequence[Estimate]:
+        """Add values by region; returns all of the order, oldest first.
+
+        They count as made before the score was shown where `first`, and the audit knows of no look at it.
+        """
+        ...
+
+    def of(self, actor: Caller, result_id: ResultId) -> Sequence[Estimate]:
+        """Of a result and of those of the same order, oldest first."""
+        ...
+
+    def known(self, actor: Caller, result_ids: Sequence[ResultId]) -> frozenset[ResultId]:
+        """Those of whose order the actor estimated, or was shown, a result."""
+        ...
+
+    def note_shown(self, actor: Caller, result_ids: Sequence[ResultId]) -> None:
+        """In the audit: the actor was told these scores; once."""
+        ...
+
+    def compared(self, actor: Caller, wanted: EstimateFilter, limit: int) -> Sequence[Compared]:
+        """The newest so many with the score of their result, oldest first."""
         ...
 
 

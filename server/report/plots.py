@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from inference.calibration.agreement import NumberAgreement
 from inference.cells.values import IntArray
 from inference.criteria import Criteria
 from inference.grade import DensityThresholds, HueValueThresholds
@@ -113,6 +114,22 @@ def before_and_after(changes: Sequence[Change], display: str, unit: str, format_
         low, high = (float(xy.min()), float(xy.max())) if len(xy) else (0.0, 1.0)
         axes.plot([low, high], [low, high], "-", color=GREY, lw=0.8)
         axes.plot(xy[:, 0], xy[:, 1], "o", color=BLUE, ms=4, alpha=0.6)
+
+    return picture(draw, format_)
+
+
+def agreement_plot(pairs: Sequence[tuple[float, float]], limits: NumberAgreement, title: str, format_: Format) -> bytes:
+    """Score less estimate by the mean of both (Bland and Altman 1986): bias, and limits that 95 % lie within."""
+
+    def draw(axes: Axes) -> None:
+        axes.set(title=title, xlabel="mean of score and estimate", ylabel="score less estimate")
+        xy = np.array(pairs, np.float64).reshape(-1, 2)
+        axes.plot(xy.mean(axis=1), xy[:, 0] - xy[:, 1], "o", color=BLUE, ms=4, alpha=0.6)
+        axes.axhline(0, color=GREY, lw=0.8)
+        axes.axhline(limits.bias, color=RED, lw=1, label=f"bias {limits.bias:+.1f}, {limits.n} estimates")
+        for end in limits.limits or ():
+            axes.axhline(end, color=RED, ls="--", lw=1, label=f"95 % limit {end:+.1f}")
+        axes.legend(fontsize=8)
 
     return picture(draw, format_)
 

@@ -141,6 +141,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _S.NOT_IMPLEMENTED: Advice(Kind.UNIMPLEMENTED, "wait for a version that has it"),
     _S.PROFILE_UNKNOWN: Advice(Kind.NOT_FOUND, "check the profile's name and revision"),
     _S.PROFILE_STATE: Advice(_STATE, "read the profile again: its state does not allow this"),
+    _S.ESTIMATE_MISSING: Advice(_STATE, "enter your own estimate first: the score is shown then"),
     _S.RESULT_STATE: Advice(_STATE, "read the result again: its state does not allow this"),
     _S.VALIDATION_UNKNOWN: Advice(Kind.NOT_FOUND, "check the validation's identifier"),
     _S.VALIDATION_IMPOSSIBLE: Advice(_STATE, "validate over slides of one marker and model, as many as are asked for"),

@@ -44,6 +44,8 @@ ROLES: dict[str, frozenset[Role]] = {
     "SignResult": frozenset({PATHOLOGIST}),
     "RejectResult": frozenset({PATHOLOGIST}),
     "AmendResult": frozenset({PATHOLOGIST}),
+    "EstimateResult": frozenset({PATHOLOGIST}),
+    "CompareEstimates": _BENCH,
     # profiles
     "CreateProfile": frozenset({LAB_ADMIN}),
     "GetProfile": _BENCH,

@@ -36,6 +36,7 @@ from server.domain.states import DeliveryState, JobState, OrderState
 from server.store.control_tables import control_ranges as control_ranges
 from server.store.metadata import metadata as metadata
 from server.store.page_tables import comments as comments
+from server.store.page_tables import estimates as estimates
 from server.store.page_tables import web_sessions as web_sessions
 from server.store.result_tables import artifacts as artifacts
 from server.store.result_tables import histograms as histograms
@@ -64,6 +65,7 @@ APPEND_ONLY = (
     "artifacts",
     "signatures",
     "comments",
+    "estimates",
     "validations",
     "validation_signatures",
     "audit",

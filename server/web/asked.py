@@ -21,6 +21,7 @@ from server.domain.views import PageKey
 from server.web.door import body_of
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+MOST_VALUES = 20
 Body = Mapping[str, Any]
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -111,6 +112,14 @@ def _is_point(found: object) -> bool:
 
 def _is_number(found: object) -> bool:
     return isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 1e7
+
+
+def values(asked: Body) -> dict[str, float]:
+    """`{"values": {region: number}}`."""
+    found = asked.get("values") or {}
+    if not isinstance(found, dict) or len(found) > MOST_VALUES or not all(_is_number(v) for v in found.values()):
+        _invalid(f"values are no object of {MOST_VALUES} numbers by region at most")
+    return {name: float(value) for name, value in found.items()}
 
 
 def cells(asked: Body) -> tuple[CellChange, ...]:

@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 
 from server.domain.access import Caller
 from server.services.downloads import DownloadService
+from server.services.estimates import EstimateService
 from server.web import asked
 from server.web.door import Operation
 from server.web.work import RESULT
@@ -28,15 +29,17 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadOperations:
-    """By the service alone."""
+    """By the services alone."""
 
     downloads: DownloadService
+    estimates: EstimateService
 
     def all(self) -> Iterator[Operation]:
         yield Operation(path=f"{RESULT}/download/{{name}}", method="GET", name="DownloadResult", work=self.download)
 
     def download(self, request: Request, caller: Caller) -> Response:
         result_id, name = asked.result_id(request), str(request.path_params["name"])
+        self.estimates.check_shown(caller, result_id)
         folder = Path(tempfile.mkdtemp(prefix="chromogen-download-"))
         try:
             path = self.downloads.make(caller, result_id, name, folder)

@@ -9,19 +9,21 @@ from inference.assay import Assay
 from inference.guideline import GUIDELINES, Step
 from inference.measures import Measure
 from server.domain.change import Change
+from server.domain.estimate import Estimate, asked_measure, asked_regions, most_of
 from server.domain.ports import OrderView
-from server.domain.result import Result
+from server.domain.result import Result, ResultId, ResultSummary
 from server.domain.views import ResultView, SummaryView
 from server.domain.work import Comment, WorkItem
 from server.report.quantities import number_of
 from server.report.result_json import profile_json, result_json, score_json
+from server.services.case_markers import CaseMarkers
 from server.services.slide_tiles import Pyramid
 
 Json = dict[str, Any]
 
 
-def work_json(item: WorkItem) -> Json:
-    """Without the patient: a list would note that each of them was seen."""
+def work_json(item: WorkItem, hidden: frozenset[ResultId]) -> Json:
+    """Without the patient: a list would note that each of them was seen; without scores that are hidden."""
     order, request = item.order, item.order.order.request
     return {
         "order": order.order.id,
@@ -35,16 +37,19 @@ def work_json(item: WorkItem) -> Json:
         "progress": round(order.progress, 3),
         "reason": order.reason,
         "detail": order.detail,
-        "result": None if item.result is None else short_json(item.result),
+        "result": None if item.result is None else short_json(item.result, hidden),
     }
 
 
-def short_json(view: SummaryView) -> Json:
-    """A result of a list, with its first score."""
+def short_json(view: SummaryView, hidden: frozenset[ResultId] = frozenset()) -> Json:
+    """A result of a list, with its first score, unless that is hidden."""
     result, measure = view.result, view.result.assay.measures[0]
     row = result.score(measure, result.clinical_region) or result.score(measure)
+    if result.id in hidden:
+        row = None
     return {
         "id": result.id,
+        "hidden": result.id in hidden,
         "created": result.created_at.isoformat(),
         "state": str(view.state),
         "signed_by": view.signed_by,
@@ -62,30 +67,62 @@ def whole_json(
     order: OrderView | None,
     history: Sequence[SummaryView],
     comments: Iterable[Comment],
+    estimates: Iterable[Estimate],
     pyramid: Pyramid,
 ) -> Json:
     """`patient` null for a result without an order."""
     result = view.result
     return {
-        "id": result.id,
-        "etag": view.etag,
-        "laboratory": view.lab,
-        "state": str(view.state),
+        **bare_json(view, order, pyramid),
+        "hidden": False,
         "signed_by": view.signed_by,
         "signed_at": None if view.signed_at is None else view.signed_at.isoformat(),
         "reason": view.reason,
         "predecessor": result.predecessor,
         "change": change_json(result.change),
-        "assay": assay_json(result.assay),
         "profile": profile_json(result.profile) | {"source": result.profile.source, "label": result.profile.label},
         "result": result_json(result),
         "scores": rows_json(result),
+        "history": [short_json(other) for other in history],
+        "comments": [comment_json(comment) for comment in comments],
+        "estimates": [estimate_json(estimate) for estimate in estimates],
+    }
+
+
+def bare_json(view: ResultView, order: OrderView | None, pyramid: Pyramid) -> Json:
+    """What is told of a result whose score is hidden."""
+    return {
+        "id": view.result.id,
+        "etag": view.etag,
+        "laboratory": view.lab,
+        "state": str(view.state),
+        "hidden": True,
+        "assay": assay_json(view.result.assay),
         "pyramid": asdict(pyramid),
         "order": None if order is None else order_json(order),
         "patient": None if order is None else patient_json(order),
-        "history": [short_json(other) for other in history],
-        "comments": [comment_json(comment) for comment in comments],
+        "estimate": asked_json(view.result),
     }
+
+
+def asked_json(result: ResultSummary) -> Json | None:
+    """What can be estimated; null where nothing can."""
+    measure, regions = asked_measure(result.assay), asked_regions(result)
+    if measure is None or not regions:
+        return None
+    return {"display": measure.display, "unit": measure.unit, "most": most_of(measure), "regions": list(regions)}
+
+
+def estimate_json(estimate: Estimate) -> Json:
+    return asdict(estimate) | {"at": estimate.at.isoformat()}
+
+
+def case_json(case: CaseMarkers, hidden: frozenset[ResultId]) -> Json:
+    """The markers of a case; no proportion where one of the two scores is hidden."""
+    unseen = {view.result.marker for view in case.views if view.result.id in hidden}
+    known = [ratio for ratio in case.ratios if not unseen & {ratio.marker, ratio.by}]
+    markers = [short_json(view, hidden) | {"marker": view.result.marker} for view in case.views]
+    return {"markers": markers, "ratios": [asdict(ratio) for ratio in known]}
 
 
 def rows_json(result: Result) -> list[Json]:

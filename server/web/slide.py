@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
+from server.domain.result import ResultId
 from server.services.cell_index import SIDE_PX, Records, columns_packed, packed
+from server.services.estimates import EstimateService
 from server.services.page_cells import LARGEST_SAMPLE, PageCells
 from server.services.slide_tiles import ORIGINAL, Shown, SlideTiles
 from server.web import asked
@@ -23,6 +25,7 @@ class SlideOperations:
 
     tiles: SlideTiles
     cells: PageCells
+    estimates: EstimateService
 
     def all(self) -> Iterator[Operation]:
         tile = f"{RESULT}/tiles/{{level}}/{{column}}/{{row}}"
@@ -42,7 +45,7 @@ class SlideOperations:
 
     def squares(self, request: Request, caller: Caller) -> Json:
         """Which squares there are, and how records of a cell lie in what is sent of one."""
-        index = self.cells.index(caller, asked.result_id(request))
+        index = self.cells.index(caller, self._shown(request, caller))
         return {
             "n": index.n,
             "side": SIDE_PX,
@@ -52,11 +55,17 @@ class SlideOperations:
         }
 
     def sample(self, request: Request, caller: Caller) -> Response:
-        return _sent(self.cells.index(caller, asked.result_id(request)).sample(LARGEST_SAMPLE))
+        return _sent(self.cells.index(caller, self._shown(request, caller)).sample(LARGEST_SAMPLE))
 
     def square(self, request: Request, caller: Caller) -> Response:
         column, row = (_whole(request, name) for name in ("column", "row"))
-        return _sent(self.cells.index(caller, asked.result_id(request)).square(column, row))
+        return _sent(self.cells.index(caller, self._shown(request, caller)).square(column, row))
+
+    def _shown(self, request: Request, caller: Caller) -> ResultId:
+        """Raises Refused ESTIMATE_MISSING: cells are coloured by what they are graded."""
+        result_id = asked.result_id(request)
+        self.estimates.check_shown(caller, result_id)
+        return result_id
 
 
 def _sent(records: Records) -> Response:

@@ -19,6 +19,7 @@ from server.domain.views import ResultFilter, ResultView
 from server.domain.work import WorkFilter, WorkState
 from server.report.result_json import heterogeneity_json
 from server.services.changes import ChangeService, Wanted
+from server.services.estimates import EstimateService
 from server.services.orders import OrderService
 from server.services.page_cells import PageCells
 from server.services.results import ResultService, known_fields
@@ -26,7 +27,7 @@ from server.services.slide_tiles import pyramid_of
 from server.services.work import WorkService
 from server.web import asked
 from server.web.door import Json, Operation
-from server.web.page_json import comment_json, short_json, whole_json, work_json
+from server.web.page_json import bare_json, case_json, comment_json, estimate_json, short_json, whole_json, work_json
 
 USUAL_PAGE, LARGEST_PAGE = 50, 200
 MOST_RESULTS = 100
@@ -43,6 +44,7 @@ class WorkOperations:
     results: ResultService
     changes: ChangeService
     cells: PageCells
+    estimates: EstimateService
 
     def all(self) -> Iterator[Operation]:
         yield Operation(path="/data/work", method="POST", name="ListWork", work=self.list)
@@ -55,6 +57,8 @@ class WorkOperations:
         yield Operation(path=f"{RESULT}/sign", method="POST", name="SignResult", work=self.sign)
         yield Operation(path=f"{RESULT}/reject", method="POST", name="RejectResult", work=self.reject)
         yield Operation(path=f"{RESULT}/amend", method="POST", name="AmendResult", work=self.amend)
+        yield Operation(path=f"{RESULT}/estimate", method="POST", name="EstimateResult", work=self.estimate)
+        yield Operation(path=f"{RESULT}/case", method="GET", name="GetCaseMarkers", work=self.case)
         yield Operation(path=f"{RESULT}/comment", method="POST", name="CommentResult", work=self.comment)
 
     def list(self, request: Request, caller: Caller) -> Json:
@@ -68,22 +72,47 @@ class WorkOperations:
         )
         limit = asked.number(body, "limit", USUAL_PAGE, LARGEST_PAGE)
         page = self.work.list(caller, wanted, limit, asked.after(body))
-        return {"items": [work_json(item) for item in page.items], "page_token": asked.page_token(page.next)}
+        hidden = self.estimates.hidden(caller, [item.result for item in page.items if item.result is not None])
+        return {"items": [work_json(item, hidden) for item in page.items], "page_token": asked.page_token(page.next)}
 
     def get(self, request: Request, caller: Caller) -> Json:
         result_id = asked.result_id(request)
         view = self.results.get(caller, result_id)
+        order_id, pyramid = view.result.order_id, pyramid_of(view.result.analysis.slide)
+        order = self._order(caller, view.result)
+        if self.estimates.hidden(caller, [view]):
+            return bare_json(view, order, pyramid)
         self.work.note_read(caller, result_id, "result")
-        order_id = view.result.order_id
         wanted = ResultFilter(order_id=order_id)
         history = self.results.list(caller, wanted, MOST_RESULTS, ()).items if order_id else ()
         return whole_json(
             view,
-            self._order(caller, view.result),
+            order,
             history,
             self.work.comments(caller, result_id),
-            pyramid_of(view.result.analysis.slide),
+            self.estimates.of(caller, result_id),
+            pyramid,
         )
+
+    def estimate(self, request: Request, caller: Caller) -> Json:
+        kept = self.estimates.keep(caller, asked.result_id(request), asked.values(asked.body(request)))
+        return {"estimates": [estimate_json(estimate) for estimate in kept]}
+
+    def case(self, request: Request, caller: Caller) -> Json:
+        """The stains of the same case; none for a result without an order."""
+        order_id = self._shown(request, caller).order_id
+        if order_id is None:
+            return {"markers": [], "ratios": []}
+        found = self.results.case(caller, order_id)
+        hidden = self.estimates.hidden(caller, found.views)
+        self.estimates.note_shown(caller, [view for view in found.views if view.result.id not in hidden])
+        return case_json(found, hidden)
+
+    def _shown(self, request: Request, caller: Caller) -> Result:
+        """Raises Refused ESTIMATE_MISSING."""
+        result_id = asked.result_id(request)
+        self.estimates.check_shown(caller, result_id)
+        return self.results.get(caller, result_id).result
 
     def _order(self, caller: Caller, result: Result) -> OrderView | None:
         """With its patient, which the audit is told."""
@@ -94,11 +123,11 @@ class WorkOperations:
         return said(self.results.get(caller, asked.result_id(request)))
 
     def histograms(self, request: Request, caller: Caller) -> Response:
-        return tables(self.results.get(caller, asked.result_id(request)).result.analysis.histograms)
+        return tables(self._shown(request, caller).analysis.histograms)
 
     def fields(self, request: Request, caller: Caller) -> Json:
         """How the score varies over the slide; null where the cells are gone."""
-        result = self.results.get(caller, asked.result_id(request)).result
+        result = self._shown(request, caller)
         found, _ = known_fields(result, result.profile)
         if found is None:
             return {"heterogeneity": None}
@@ -107,8 +136,8 @@ class WorkOperations:
     def preview(self, request: Request, caller: Caller) -> Response:
         """The histograms that regions and cells would leave; nothing is kept."""
         body = asked.body(request)
-        regions, cells = asked.regions(body), asked.cells(body)
-        return tables(self.cells.histograms(caller, asked.result_id(request), regions, cells))
+        regions, cells, result = asked.regions(body), asked.cells(body), self._shown(request, caller)
+        return tables(self.cells.histograms(caller, result.id, regions, cells))
 
     def change(self, request: Request, caller: Caller) -> Json:
         body = asked.body(request)
@@ -118,11 +147,13 @@ class WorkOperations:
             regions=asked.regions(body),
             cells=asked.cells(body),
         )
-        return short_json(self.changes.change(caller, asked.result_id(request), wanted, asked.text(body, "etag")))
+        result = self._shown(request, caller)
+        return short_json(self.changes.change(caller, result.id, wanted, asked.text(body, "etag")))
 
     def sign(self, request: Request, caller: Caller) -> Json:
         body = asked.body(request)
-        return said(self.results.sign(caller, asked.result_id(request), asked.text(body, "etag", least=1)))
+        etag, result = asked.text(body, "etag", least=1), self._shown(request, caller)
+        return said(self.results.sign(caller, result.id, etag))
 
     def reject(self, request: Request, caller: Caller) -> Json:
         body = asked.body(request)
@@ -134,6 +165,7 @@ class WorkOperations:
         body = asked.body(request)
         why, etag = asked.text(body, "why", least=3, most=LONGEST_REASON), asked.text(body, "etag", least=1)
         replacement = ResultId(asked.identifier(body, "replacement"))
+        self.estimates.check_shown(caller, replacement)
         return said(self.results.amend(caller, asked.result_id(request), replacement, why, etag))
 
     def comment(self, request: Request, caller: Caller) -> Json:

@@ -9,7 +9,8 @@ import { GRADE_NAMES, isLive, scoresOf } from "./scoring.js";
 import { Toolbar } from "./toolbar.js";
 import { Viewer } from "./viewer.js";
 import { following } from "./worklist.js";
-import { history, provenance, warnings } from "./panels.js";
+import { estimateForm, estimates } from "./estimate.js";
+import { history, provenance, stains, warnings } from "./panels.js";
 
 const WATCH_MS = 15_000;
 const STATES = { PRELIMINARY: "Preliminary", FINAL: "Final", CORRECTED: "Corrected", REJECTED: "Rejected", SUPERSEDED: "Superseded" };
@@ -22,6 +23,7 @@ export class Case {
   // Throws ApiError where the result can't be read.
   async open(id) {
     this.found = await get(`/data/results/${id}`);
+    if (this.found.hidden) return this.ask();
     this.draft = new Draft(this.found);
     this.live = isLive(this.found.assay, this.draft.criteria);
     this.build();
@@ -33,8 +35,25 @@ export class Case {
     });
     this.toolbar.attach(this.viewer);
     this.viewer.grade(this.draft.criteria, this.draft);
-    await Promise.all([this.openTables(), this.openCells(), this.openFields()]);
+    await Promise.all([this.openTables(), this.openCells(), this.openFields(), this.openStains()]);
     this.timer = setInterval(() => document.hidden || this.watch(), WATCH_MS);
+  }
+
+  // The laboratory wants the reader's own estimate first: the slide is shown, and nothing that tells the score.
+  ask() {
+    const { found } = this;
+    this.slide = el("div", { id: "slide" });
+    this.place.dataset.result = found.id;
+    fill(this.place, el("div", { class: "case" },
+      this.patient(),
+      el("section", { class: "stage", "aria-label": "Slide" }, this.slide),
+      el("aside", { class: "panel", "aria-label": "Own estimate" }, el("div", { class: "scroll" },
+        el("h2", {}, "Your own estimate"),
+        el("p", {}, "Your laboratory asks for it before the score is shown."),
+        estimateForm(found, () => this.go(found.id)),
+        el("button", { type: "button", onclick: () => this.next(), "aria-keyshortcuts": "N" }, "Next case", el("kbd", { "aria-hidden": "true" }, "N"))))));
+    const nothing = () => {};
+    this.viewer = new Viewer(this.slide, found, { drawn: nothing, picked: nothing, failed: (event) => this.tileFailed(event), moved: nothing });
   }
 
   close() {
@@ -65,6 +84,11 @@ export class Case {
     this.toolbar.spots(heterogeneity, this.found.pyramid.mpp);
   }
 
+  async openStains() {
+    const found = await get(`/data/results/${this.found.id}/case`).catch(() => null);
+    if (found) fill(this.stains, stains(found, this.found, (id) => this.go(id)));
+  }
+
   build() {
     const { found } = this;
     this.slide = el("div", { id: "slide" });
@@ -73,6 +97,7 @@ export class Case {
     this.table = el("table", { class: "scores" });
     this.bars = el("div", { class: "grades" });
     this.regions = el("div", { class: "regions" });
+    this.stains = el("div");
     this.saving = el("div", { class: "saving", hidden: true });
     this.place.dataset.result = found.id;
     const sliders = el("div", { class: "thresholds" });
@@ -87,6 +112,7 @@ export class Case {
           el("section", {}, this.bars, this.saving),
           this.live ? section(`Thresholds · ${found.profile.label}`, sliders) : null,
           section("Scores", this.table),
+          this.stains, estimates(found),
           section("Regions and corrections", this.regions),
           section("Controls", el("p", {}, controlText(found.result.control))),
           this.comments(), section("Versions of this result", history(found, (id) => this.go(id))),
@@ -402,16 +428,18 @@ export class Case {
   }
 
   async next() {
-    await this.say(async () => {
+    try {
       const id = await following(this.found.id);
       if (id) this.go(id);
       else notice("No other case is to be signed.");
-    });
+    } catch (error) {
+      await this.failed(error);
+    }
   }
 
   tileFailed() {
     if (this.away) return;
-    this.away = notice("The slide can't be shown now: its archive doesn't answer. Nuclei and scores are shown without it.", "warning", true);
+    this.away = notice(`The slide can't be shown now: its archive doesn't answer.${this.found.hidden ? "" : " Nuclei and scores are shown without it."}`, "warning", true);
     this.away.append(el("button", { type: "button", onclick: () => {
       this.away.remove();
       this.away = null;
@@ -420,6 +448,7 @@ export class Case {
   }
 
   key(event) {
+    if (this.found.hidden) return event.key.toLowerCase() === "n" && (this.next(), true);
     const act = { s: () => this.maySign && this.found.state === "PRELIMINARY" && (this.amendable ? this.amend() : this.sign()),
       r: () => this.maySign && this.found.state === "PRELIMINARY" && this.reject(), n: () => this.next(), k: () => this.keep(),
       z: () => this.undo() }[event.key.toLowerCase()];

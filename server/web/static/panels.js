@@ -29,6 +29,21 @@ export function history(found, go) {
   return el("ol", { class: "history" }, rows);
 }
 
+// The other stains of the case with their first score, and ER to PR.
+export function stains({ markers, ratios }, found, go) {
+  const others = markers.filter((one) => one.marker !== found.assay.marker);
+  if (!others.length) return null;
+  const score = ({ score, hidden }) => hidden ? "to be estimated first" : score ? `${score.category ?? score.value?.toFixed(1) ?? "no score"} ${score.title} (${score.region})` : "no score";
+  return el("section", { "aria-label": "Stains of the case" }, el("h3", {}, "Stains of the case"),
+    el("ul", { class: "history" }, others.map((one) => el("li", { data: { marker: one.marker } },
+      el("button", { type: "button", class: "link", onclick: () => go(one.id) }, one.marker),
+      el("span", {}, ` ${score(one)} `), el("span", { class: `state ${one.state.toLowerCase()}` }, one.state.toLowerCase())))),
+    ratios.length ? el("table", { class: "scores" }, el("caption", {}, `${ratios[0].marker} to ${ratios[0].by}`),
+      el("thead", {}, el("tr", {}, ["Region", "Measure", "Proportion"].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, ratios.map((one) => el("tr", {}, el("th", { scope: "row" }, one.region), el("td", {}, one.measure),
+        el("td", { data: { ratio: one.measure, region: one.region } }, one.value === null ? `${one.by} is 0` : one.value.toFixed(2)))))) : null);
+}
+
 export function provenance(found) {
   const { result, profile, pyramid } = found;
   const { model, slide } = result;

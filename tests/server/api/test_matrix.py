@@ -148,6 +148,8 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         results.SignResultRequest(result_id=result_id),
         results.RejectResultRequest(result_id=result_id, reason="because"),
         results.AmendResultRequest(result_id=result_id, replacement_id=result_id, reason="because"),
+        results.EstimateResultRequest(result_id=result_id, values=[results.RegionEstimate(region="all", value=100)]),
+        results.CompareEstimatesRequest(),
         profiles.CreateProfileRequest(
             request_id=made.request_id, profile=profile_pb2.Profile(name="ours", criteria=criteria)
         ),

@@ -18,6 +18,7 @@ def add_used_rows(engine: sa.Engine, lab: str) -> None:
         rows = {
             "jobs": job,
             "comments": {"result_id": chosen, "said": "-"},
+            "estimates": {"result_id": chosen, "measure": "HSCORE", "region": "all", "value": 1, "score_shown": True},
             "web_sessions": {"key": lab, "roles": []},
             "control_ranges": range_,
         }

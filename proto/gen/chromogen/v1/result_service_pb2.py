@@ -22,59 +22,77 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from chromogen.v1 import plot_pb2 as chromogen_dot_v1_dot_plot__pb2
 from chromogen.v1 import profile_service_pb2 as chromogen_dot_v1_dot_profile__service__pb2
 from chromogen.v1 import result_pb2 as chromogen_dot_v1_dot_result__pb2
+from chromogen.v1 import validation_pb2 as chromogen_dot_v1_dot_validation__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!chromogen/v1/result_service.proto\x12\x0c\x63hromogen.v1\x1a\"chromogen/v1/profile_service.proto\x1a\x19\x63hromogen/v1/result.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"T\n\x10GetResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x11GetResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"\xdc\x01\n\x12ListResultsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.chromogen.v1.ResultState\x12\x30\n\x0c\x63reated_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcreated_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x13ListResultsResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.chromogen.v1.Result\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x17ListSlideHistoryRequest\x12\x14\n\nseries_uid\x18\x01 \x01(\tH\x00\x12\x16\n\x0c\x63ontainer_id\x18\x02 \x01(\tH\x00\x42\x07\n\x05slide\"A\n\x18ListSlideHistoryResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.chromogen.v1.Result\")\n\x15GetCaseMarkersRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"h\n\x0bMarkerRatio\x12\x0e\n\x06marker\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0f\n\x07measure\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x12\n\x05value\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"j\n\x16GetCaseMarkersResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.chromogen.v1.Result\x12)\n\x06ratios\x18\x02 \x03(\x0b\x32\x19.chromogen.v1.MarkerRatio\"m\n\x14RescoreResultRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tresult_id\x18\x02 \x01(\t\x12.\n\x07profile\x18\x03 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\"=\n\x15RescoreResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"\xc9\x01\n\x10ListCellsRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.chromogen.v1.Window\x12)\n\x06\x64\x65tail\x18\x03 \x01(\x0e\x32\x19.chromogen.v1.CellsDetail\x12\x11\n\tsquare_um\x18\x04 \x01(\x01\x12\x0e\n\x06region\x18\x05 \x01(\t\x12.\n\x07profile\x18\x06 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\"\x9c\x01\n\x11ListCellsResponse\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.chromogen.v1.CellGroup\x12\x0f\n\x07regions\x18\x02 \x03(\t\x12\"\n\x05\x63\x65lls\x18\x03 \x01(\x0b\x32\x13.chromogen.v1.Cells\x12)\n\x07squares\x18\x04 \x03(\x0b\x32\x18.chromogen.v1.CellSquare\"4\n\x11SignResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\":\n\x12SignResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"F\n\x13RejectResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"<\n\x14RejectResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"]\n\x12\x41mendResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x16\n\x0ereplacement_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\";\n\x13\x41mendResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result*^\n\x0b\x43\x65llsDetail\x12\x1c\n\x18\x43\x45LLS_DETAIL_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43\x45LLS_DETAIL_POINTS\x10\x01\x12\x18\n\x14\x43\x45LLS_DETAIL_SQUARES\x10\x02\x32\x97\x06\n\rResultService\x12L\n\tGetResult\x12\x1e.chromogen.v1.GetResultRequest\x1a\x1f.chromogen.v1.GetResultResponse\x12R\n\x0bListResults\x12 .chromogen.v1.ListResultsRequest\x1a!.chromogen.v1.ListResultsResponse\x12\x61\n\x10ListSlideHistory\x12%.chromogen.v1.ListSlideHistoryRequest\x1a&.chromogen.v1.ListSlideHistoryResponse\x12[\n\x0eGetCaseMarkers\x12#.chromogen.v1.GetCaseMarkersRequest\x1a$.chromogen.v1.GetCaseMarkersResponse\x12X\n\rRescoreResult\x12\".chromogen.v1.RescoreResultRequest\x1a#.chromogen.v1.RescoreResultResponse\x12N\n\tListCells\x12\x1e.chromogen.v1.ListCellsRequest\x1a\x1f.chromogen.v1.ListCellsResponse0\x01\x12O\n\nSignResult\x12\x1f.chromogen.v1.SignResultRequest\x1a .chromogen.v1.SignResultResponse\x12U\n\x0cRejectResult\x12!.chromogen.v1.RejectResultRequest\x1a\".chromogen.v1.RejectResultResponse\x12R\n\x0b\x41mendResult\x12 .chromogen.v1.AmendResultRequest\x1a!.chromogen.v1.AmendResultResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!chromogen/v1/result_service.proto\x12\x0c\x63hromogen.v1\x1a\x17\x63hromogen/v1/plot.proto\x1a\"chromogen/v1/profile_service.proto\x1a\x19\x63hromogen/v1/result.proto\x1a\x1d\x63hromogen/v1/validation.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"T\n\x10GetResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x11GetResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"\xdc\x01\n\x12ListResultsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.chromogen.v1.ResultState\x12\x30\n\x0c\x63reated_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcreated_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x13ListResultsResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.chromogen.v1.Result\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x17ListSlideHistoryRequest\x12\x14\n\nseries_uid\x18\x01 \x01(\tH\x00\x12\x16\n\x0c\x63ontainer_id\x18\x02 \x01(\tH\x00\x42\x07\n\x05slide\"A\n\x18ListSlideHistoryResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.chromogen.v1.Result\")\n\x15GetCaseMarkersRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"h\n\x0bMarkerRatio\x12\x0e\n\x06marker\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0f\n\x07measure\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x12\n\x05value\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"j\n\x16GetCaseMarkersResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.chromogen.v1.Result\x12)\n\x06ratios\x18\x02 \x03(\x0b\x32\x19.chromogen.v1.MarkerRatio\"m\n\x14RescoreResultRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tresult_id\x18\x02 \x01(\t\x12.\n\x07profile\x18\x03 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\"=\n\x15RescoreResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"\xc9\x01\n\x10ListCellsRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12$\n\x06window\x18\x02 \x01(\x0b\x32\x14.chromogen.v1.Window\x12)\n\x06\x64\x65tail\x18\x03 \x01(\x0e\x32\x19.chromogen.v1.CellsDetail\x12\x11\n\tsquare_um\x18\x04 \x01(\x01\x12\x0e\n\x06region\x18\x05 \x01(\t\x12.\n\x07profile\x18\x06 \x01(\x0b\x32\x1d.chromogen.v1.ProfileRevision\"\x9c\x01\n\x11ListCellsResponse\x12\'\n\x06groups\x18\x01 \x03(\x0b\x32\x17.chromogen.v1.CellGroup\x12\x0f\n\x07regions\x18\x02 \x03(\t\x12\"\n\x05\x63\x65lls\x18\x03 \x01(\x0b\x32\x13.chromogen.v1.Cells\x12)\n\x07squares\x18\x04 \x03(\x0b\x32\x18.chromogen.v1.CellSquare\"4\n\x11SignResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\":\n\x12SignResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"F\n\x13RejectResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"<\n\x14RejectResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"]\n\x12\x41mendResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\x16\n\x0ereplacement_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\";\n\x13\x41mendResultResponse\x12$\n\x06result\x18\x01 \x01(\x0b\x32\x14.chromogen.v1.Result\"/\n\x0eRegionEstimate\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"X\n\x15\x45stimateResultRequest\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12,\n\x06values\x18\x02 \x03(\x0b\x32\x1c.chromogen.v1.RegionEstimate\"\x98\x01\n\x08\x45stimate\x12\x11\n\tresult_id\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07measure\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x12\r\n\x05value\x18\x06 \x01(\x01\x12\x13\n\x0bscore_shown\x18\x07 \x01(\x08\"C\n\x16\x45stimateResultResponse\x12)\n\testimates\x18\x01 \x03(\x0b\x32\x16.chromogen.v1.Estimate\"\xf0\x01\n\x17\x43ompareEstimatesRequest\x12\x0e\n\x06marker\x18\x01 \x01(\t\x12\x0e\n\x06reader\x18\x02 \x01(\t\x12-\n\tmade_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nmade_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bscore_shown\x18\x05 \x01(\x08\x12)\n\x07picture\x18\x06 \x01(\x0e\x32\x18.chromogen.v1.PlotFormat\x12\x16\n\x0epicture_region\x18\x07 \x01(\t\"[\n\x10\x43omparedEstimate\x12(\n\x08\x65stimate\x18\x01 \x01(\x0b\x32\x16.chromogen.v1.Estimate\x12\x0e\n\x06marker\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x01\"o\n\x0fReaderAgreement\x12\x0b\n\x03lab\x18\x01 \x01(\t\x12\x0e\n\x06marker\x18\x02 \x01(\t\x12\x0e\n\x06reader\x18\x03 \x01(\t\x12/\n\tagreement\x18\x04 \x01(\x0b\x32\x1c.chromogen.v1.ScoreAgreement\"\x9e\x01\n\x18\x43ompareEstimatesResponse\x12\x31\n\nagreements\x18\x01 \x03(\x0b\x32\x1d.chromogen.v1.ReaderAgreement\x12\x30\n\x08\x63ompared\x18\x02 \x03(\x0b\x32\x1e.chromogen.v1.ComparedEstimate\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07picture\x18\x04 \x01(\x0c*^\n\x0b\x43\x65llsDetail\x12\x1c\n\x18\x43\x45LLS_DETAIL_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43\x45LLS_DETAIL_POINTS\x10\x01\x12\x18\n\x14\x43\x45LLS_DETAIL_SQUARES\x10\x02\x32\xd7\x07\n\rResultService\x12L\n\tGetResult\x12\x1e.chromogen.v1.GetResultRequest\x1a\x1f.chromogen.v1.GetResultResponse\x12R\n\x0bListResults\x12 .chromogen.v1.ListResultsRequest\x1a!.chromogen.v1.ListResultsResponse\x12\x61\n\x10ListSlideHistory\x12%.chromogen.v1.ListSlideHistoryRequest\x1a&.chromogen.v1.ListSlideHistoryResponse\x12[\n\x0eGetCaseMarkers\x12#.chromogen.v1.GetCaseMarkersRequest\x1a$.chromogen.v1.GetCaseMarkersResponse\x12X\n\rRescoreResult\x12\".chromogen.v1.RescoreResultRequest\x1a#.chromogen.v1.RescoreResultResponse\x12N\n\tListCells\x12\x1e.chromogen.v1.ListCellsRequest\x1a\x1f.chromogen.v1.ListCellsResponse0\x01\x12O\n\nSignResult\x12\x1f.chromogen.v1.SignResultRequest\x1a .chromogen.v1.SignResultResponse\x12U\n\x0cRejectResult\x12!.chromogen.v1.RejectResultRequest\x1a\".chromogen.v1.RejectResultResponse\x12R\n\x0b\x41mendResult\x12 .chromogen.v1.AmendResultRequest\x1a!.chromogen.v1.AmendResultResponse\x12[\n\x0e\x45stimateResult\x12#.chromogen.v1.EstimateResultRequest\x1a$.chromogen.v1.EstimateResultResponse\x12\x61\n\x10\x43ompareEstimates\x12%.chromogen.v1.CompareEstimatesRequest\x1a&.chromogen.v1.CompareEstimatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chromogen.v1.result_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CELLSDETAIL']._serialized_start=1983
-  _globals['_CELLSDETAIL']._serialized_end=2077
-  _globals['_GETRESULTREQUEST']._serialized_start=181
-  _globals['_GETRESULTREQUEST']._serialized_end=265
-  _globals['_GETRESULTRESPONSE']._serialized_start=267
-  _globals['_GETRESULTRESPONSE']._serialized_end=324
-  _globals['_LISTRESULTSREQUEST']._serialized_start=327
-  _globals['_LISTRESULTSREQUEST']._serialized_end=547
-  _globals['_LISTRESULTSRESPONSE']._serialized_start=549
-  _globals['_LISTRESULTSRESPONSE']._serialized_end=634
-  _globals['_LISTSLIDEHISTORYREQUEST']._serialized_start=636
-  _globals['_LISTSLIDEHISTORYREQUEST']._serialized_end=716
-  _globals['_LISTSLIDEHISTORYRESPONSE']._serialized_start=718
-  _globals['_LISTSLIDEHISTORYRESPONSE']._serialized_end=783
-  _globals['_GETCASEMARKERSREQUEST']._serialized_start=785
-  _globals['_GETCASEMARKERSREQUEST']._serialized_end=826
-  _globals['_MARKERRATIO']._serialized_start=828
-  _globals['_MARKERRATIO']._serialized_end=932
-  _globals['_GETCASEMARKERSRESPONSE']._serialized_start=934
-  _globals['_GETCASEMARKERSRESPONSE']._serialized_end=1040
-  _globals['_RESCORERESULTREQUEST']._serialized_start=1042
-  _globals['_RESCORERESULTREQUEST']._serialized_end=1151
-  _globals['_RESCORERESULTRESPONSE']._serialized_start=1153
-  _globals['_RESCORERESULTRESPONSE']._serialized_end=1214
-  _globals['_LISTCELLSREQUEST']._serialized_start=1217
-  _globals['_LISTCELLSREQUEST']._serialized_end=1418
-  _globals['_LISTCELLSRESPONSE']._serialized_start=1421
-  _globals['_LISTCELLSRESPONSE']._serialized_end=1577
-  _globals['_SIGNRESULTREQUEST']._serialized_start=1579
-  _globals['_SIGNRESULTREQUEST']._serialized_end=1631
-  _globals['_SIGNRESULTRESPONSE']._serialized_start=1633
-  _globals['_SIGNRESULTRESPONSE']._serialized_end=1691
-  _globals['_REJECTRESULTREQUEST']._serialized_start=1693
-  _globals['_REJECTRESULTREQUEST']._serialized_end=1763
-  _globals['_REJECTRESULTRESPONSE']._serialized_start=1765
-  _globals['_REJECTRESULTRESPONSE']._serialized_end=1825
-  _globals['_AMENDRESULTREQUEST']._serialized_start=1827
-  _globals['_AMENDRESULTREQUEST']._serialized_end=1920
-  _globals['_AMENDRESULTRESPONSE']._serialized_start=1922
-  _globals['_AMENDRESULTRESPONSE']._serialized_end=1981
-  _globals['_RESULTSERVICE']._serialized_start=2080
-  _globals['_RESULTSERVICE']._serialized_end=2871
+  _globals['_CELLSDETAIL']._serialized_start=3012
+  _globals['_CELLSDETAIL']._serialized_end=3106
+  _globals['_GETRESULTREQUEST']._serialized_start=237
+  _globals['_GETRESULTREQUEST']._serialized_end=321
+  _globals['_GETRESULTRESPONSE']._serialized_start=323
+  _globals['_GETRESULTRESPONSE']._serialized_end=380
+  _globals['_LISTRESULTSREQUEST']._serialized_start=383
+  _globals['_LISTRESULTSREQUEST']._serialized_end=603
+  _globals['_LISTRESULTSRESPONSE']._serialized_start=605
+  _globals['_LISTRESULTSRESPONSE']._serialized_end=690
+  _globals['_LISTSLIDEHISTORYREQUEST']._serialized_start=692
+  _globals['_LISTSLIDEHISTORYREQUEST']._serialized_end=772
+  _globals['_LISTSLIDEHISTORYRESPONSE']._serialized_start=774
+  _globals['_LISTSLIDEHISTORYRESPONSE']._serialized_end=839
+  _globals['_GETCASEMARKERSREQUEST']._serialized_start=841
+  _globals['_GETCASEMARKERSREQUEST']._serialized_end=882
+  _globals['_MARKERRATIO']._serialized_start=884
+  _globals['_MARKERRATIO']._serialized_end=988
+  _globals['_GETCASEMARKERSRESPONSE']._serialized_start=990
+  _globals['_GETCASEMARKERSRESPONSE']._serialized_end=1096
+  _globals['_RESCORERESULTREQUEST']._serialized_start=1098
+  _globals['_RESCORERESULTREQUEST']._serialized_end=1207
+  _globals['_RESCORERESULTRESPONSE']._serialized_start=1209
+  _globals['_RESCORERESULTRESPONSE']._serialized_end=1270
+  _globals['_LISTCELLSREQUEST']._serialized_start=1273
+  _globals['_LISTCELLSREQUEST']._serialized_end=1474
+  _globals['_LISTCELLSRESPONSE']._serialized_start=1477
+  _globals['_LISTCELLSRESPONSE']._serialized_end=1633
+  _globals['_SIGNRESULTREQUEST']._serialized_start=1635
+  _globals['_SIGNRESULTREQUEST']._serialized_end=1687
+  _globals['_SIGNRESULTRESPONSE']._serialized_start=1689
+  _globals['_SIGNRESULTRESPONSE']._serialized_end=1747
+  _globals['_REJECTRESULTREQUEST']._serialized_start=1749
+  _globals['_REJECTRESULTREQUEST']._serialized_end=1819
+  _globals['_REJECTRESULTRESPONSE']._serialized_start=1821
+  _globals['_REJECTRESULTRESPONSE']._serialized_end=1881
+  _globals['_AMENDRESULTREQUEST']._serialized_start=1883
+  _globals['_AMENDRESULTREQUEST']._serialized_end=1976
+  _globals['_AMENDRESULTRESPONSE']._serialized_start=1978
+  _globals['_AMENDRESULTRESPONSE']._serialized_end=2037
+  _globals['_REGIONESTIMATE']._serialized_start=2039
+  _globals['_REGIONESTIMATE']._serialized_end=2086
+  _globals['_ESTIMATERESULTREQUEST']._serialized_start=2088
+  _globals['_ESTIMATERESULTREQUEST']._serialized_end=2176
+  _globals['_ESTIMATE']._serialized_start=2179
+  _globals['_ESTIMATE']._serialized_end=2331
+  _globals['_ESTIMATERESULTRESPONSE']._serialized_start=2333
+  _globals['_ESTIMATERESULTRESPONSE']._serialized_end=2400
+  _globals['_COMPAREESTIMATESREQUEST']._serialized_start=2403
+  _globals['_COMPAREESTIMATESREQUEST']._serialized_end=2643
+  _globals['_COMPAREDESTIMATE']._serialized_start=2645
+  _globals['_COMPAREDESTIMATE']._serialized_end=2736
+  _globals['_READERAGREEMENT']._serialized_start=2738
+  _globals['_READERAGREEMENT']._serialized_end=2849
+  _globals['_COMPAREESTIMATESRESPONSE']._serialized_start=2852
+  _globals['_COMPAREESTIMATESRESPONSE']._serialized_end=3010
+  _globals['_RESULTSERVICE']._serialized_start=3109
+  _globals['_RESULTSERVICE']._serialized_end=4092
 # @@protoc_insertion_point(module_scope)

@@ -1,7 +1,9 @@
 import datetime
 
+from chromogen.v1 import plot_pb2 as _plot_pb2
 from chromogen.v1 import profile_service_pb2 as _profile_service_pb2
 from chromogen.v1 import result_pb2 as _result_pb2
+from chromogen.v1 import validation_pb2 as _validation_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -193,3 +195,95 @@ class AmendResultResponse(_message.Message):
     RESULT_FIELD_NUMBER: _ClassVar[int]
     result: _result_pb2.Result
     def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
+
+class RegionEstimate(_message.Message):
+    __slots__ = ("region", "value")
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    region: str
+    value: float
+    def __init__(self, region: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class EstimateResultRequest(_message.Message):
+    __slots__ = ("result_id", "values")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    values: _containers.RepeatedCompositeFieldContainer[RegionEstimate]
+    def __init__(self, result_id: _Optional[str] = ..., values: _Optional[_Iterable[_Union[RegionEstimate, _Mapping]]] = ...) -> None: ...
+
+class Estimate(_message.Message):
+    __slots__ = ("result_id", "by", "time", "measure", "region", "value", "score_shown")
+    RESULT_ID_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_SHOWN_FIELD_NUMBER: _ClassVar[int]
+    result_id: str
+    by: str
+    time: _timestamp_pb2.Timestamp
+    measure: str
+    region: str
+    value: float
+    score_shown: bool
+    def __init__(self, result_id: _Optional[str] = ..., by: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., measure: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., score_shown: _Optional[bool] = ...) -> None: ...
+
+class EstimateResultResponse(_message.Message):
+    __slots__ = ("estimates",)
+    ESTIMATES_FIELD_NUMBER: _ClassVar[int]
+    estimates: _containers.RepeatedCompositeFieldContainer[Estimate]
+    def __init__(self, estimates: _Optional[_Iterable[_Union[Estimate, _Mapping]]] = ...) -> None: ...
+
+class CompareEstimatesRequest(_message.Message):
+    __slots__ = ("marker", "reader", "made_from", "made_until", "score_shown", "picture", "picture_region")
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    MADE_FROM_FIELD_NUMBER: _ClassVar[int]
+    MADE_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    SCORE_SHOWN_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_REGION_FIELD_NUMBER: _ClassVar[int]
+    marker: str
+    reader: str
+    made_from: _timestamp_pb2.Timestamp
+    made_until: _timestamp_pb2.Timestamp
+    score_shown: bool
+    picture: _plot_pb2.PlotFormat
+    picture_region: str
+    def __init__(self, marker: _Optional[str] = ..., reader: _Optional[str] = ..., made_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., made_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score_shown: _Optional[bool] = ..., picture: _Optional[_Union[_plot_pb2.PlotFormat, str]] = ..., picture_region: _Optional[str] = ...) -> None: ...
+
+class ComparedEstimate(_message.Message):
+    __slots__ = ("estimate", "marker", "score")
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    estimate: Estimate
+    marker: str
+    score: float
+    def __init__(self, estimate: _Optional[_Union[Estimate, _Mapping]] = ..., marker: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+
+class ReaderAgreement(_message.Message):
+    __slots__ = ("lab", "marker", "reader", "agreement")
+    LAB_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    READER_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    lab: str
+    marker: str
+    reader: str
+    agreement: _validation_pb2.ScoreAgreement
+    def __init__(self, lab: _Optional[str] = ..., marker: _Optional[str] = ..., reader: _Optional[str] = ..., agreement: _Optional[_Union[_validation_pb2.ScoreAgreement, _Mapping]] = ...) -> None: ...
+
+class CompareEstimatesResponse(_message.Message):
+    __slots__ = ("agreements", "compared", "more", "picture")
+    AGREEMENTS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    agreements: _containers.RepeatedCompositeFieldContainer[ReaderAgreement]
+    compared: _containers.RepeatedCompositeFieldContainer[ComparedEstimate]
+    more: bool
+    picture: bytes
+    def __init__(self, agreements: _Optional[_Iterable[_Union[ReaderAgreement, _Mapping]]] = ..., compared: _Optional[_Iterable[_Union[ComparedEstimate, _Mapping]]] = ..., more: _Optional[bool] = ..., picture: _Optional[bytes] = ...) -> None: ...

@@ -80,6 +80,16 @@ class ResultServiceStub:
                 request_serializer=chromogen_dot_v1_dot_result__service__pb2.AmendResultRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_result__service__pb2.AmendResultResponse.FromString,
                 _registered_method=True)
+        self.EstimateResult = channel.unary_unary(
+                '/chromogen.v1.ResultService/EstimateResult',
+                request_serializer=chromogen_dot_v1_dot_result__service__pb2.EstimateResultRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_result__service__pb2.EstimateResultResponse.FromString,
+                _registered_method=True)
+        self.CompareEstimates = channel.unary_unary(
+                '/chromogen.v1.ResultService/CompareEstimates',
+                request_serializer=chromogen_dot_v1_dot_result__service__pb2.CompareEstimatesRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_result__service__pb2.CompareEstimatesResponse.FromString,
+                _registered_method=True)
 
 
 class ResultServiceServicer:
@@ -149,6 +159,20 @@ class ResultServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateResult(self, request, context):
+        """Keep the caller's own estimate of a result's first score. Estimating again adds to it; the last one counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareEstimates(self, request, context):
+        """How far scores lie from what pathologists estimated: bias and limits of agreement by laboratory, marker, region and reader.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResultServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +220,16 @@ def add_ResultServiceServicer_to_server(servicer, server):
                     servicer.AmendResult,
                     request_deserializer=chromogen_dot_v1_dot_result__service__pb2.AmendResultRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_result__service__pb2.AmendResultResponse.SerializeToString,
+            ),
+            'EstimateResult': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateResult,
+                    request_deserializer=chromogen_dot_v1_dot_result__service__pb2.EstimateResultRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_result__service__pb2.EstimateResultResponse.SerializeToString,
+            ),
+            'CompareEstimates': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareEstimates,
+                    request_deserializer=chromogen_dot_v1_dot_result__service__pb2.CompareEstimatesRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_result__service__pb2.CompareEstimatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +476,60 @@ class ResultService:
             '/chromogen.v1.ResultService/AmendResult',
             chromogen_dot_v1_dot_result__service__pb2.AmendResultRequest.SerializeToString,
             chromogen_dot_v1_dot_result__service__pb2.AmendResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateResult(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ResultService/EstimateResult',
+            chromogen_dot_v1_dot_result__service__pb2.EstimateResultRequest.SerializeToString,
+            chromogen_dot_v1_dot_result__service__pb2.EstimateResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareEstimates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ResultService/CompareEstimates',
+            chromogen_dot_v1_dot_result__service__pb2.CompareEstimatesRequest.SerializeToString,
+            chromogen_dot_v1_dot_result__service__pb2.CompareEstimatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

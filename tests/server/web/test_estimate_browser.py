@@ -1,0 +1,67 @@
+"""A pathologist's own estimate in a real browser: asked for before the score, kept; then the case's other stains."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chromogen.v1 import order_pb2
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import expect, sync_playwright
+
+from server.domain.result import Result
+from server.site import Site
+from tests.server.api.harness import Api
+from tests.server.web.browser import LOCAL_LAB, page_of
+
+CHROMIUM = "/usr/bin/chromium"
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Debian's chromium isn't here: `make peers` installs it"),
+]
+
+
+@pytest.fixture(scope="module")
+def tab(api: Api) -> Iterator[Tab]:
+    site = api.service.site
+    own = replace(site.laboratory(LOCAL_LAB), estimate_first=True)
+    asked = Site(laboratories=(own,), archives=site.archives, destinations=site.destinations, routes=site.routes)
+    with page_of(replace(api, service=replace(api.service, site=asked))) as page, sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        made = browser.new_page(viewport={"width": 1400, "height": 900}, base_url=page.address)
+        made.set_default_timeout(20_000)
+        made.goto("/")
+        made.get_by_role("button", name="Sign in as dr-invented").click()
+        expect(made.get_by_role("heading", name="Work list")).to_be_visible()
+        yield made
+        browser.close()
+
+
+def done(api: Api, marker: str, seed: int) -> Result:
+    slide = order_pb2.SlideReference(study_uid="2.25.4711", container_id=f"S26-TEST-9-A-{marker}")
+    return api.done(LOCAL_LAB, seed=seed, ordered={"marker": marker, "slide": slide}, marker=marker)
+
+
+def test_the_score_is_shown_after_the_estimate_and_the_other_stain_after_its_own(api: Api, tab: Tab) -> None:
+    er, pr = (done(api, marker, seed) for seed, marker in enumerate(("ER", "PR")))
+    tab.goto(f"/case/{er.id}")
+    expect(tab.get_by_role("heading", name="Your own estimate")).to_be_visible()
+    expect(tab.locator(".headline")).to_have_count(0)
+    tab.get_by_label("all", exact=True).fill("301")
+    tab.get_by_role("button", name="Keep my estimate").click()
+    expect(tab.get_by_role("alert")).to_contain_text("0 to 300")
+    tab.get_by_label("all", exact=True).fill("120")
+    tab.get_by_role("button", name="Keep my estimate").click()
+    expect(tab.locator(".headline .number")).to_be_visible()
+    expect(tab.locator("[data-region=all][data-shown=false]")).to_contain_text("120, before the score was shown")
+    stain = tab.locator("[data-marker=PR]")
+    expect(stain).to_contain_text("to be estimated first")
+    expect(tab.locator("[data-ratio]")).to_have_count(0)
+    stain.get_by_role("button", name="PR").click()
+    tab.get_by_label("all", exact=True).fill("80")
+    tab.get_by_role("button", name="Keep my estimate").click()
+    expect(tab.locator("[data-ratio=HSCORE][data-region=all]")).to_be_visible()
+    rows = [next(s.value for s in r.scores if (s.measure, s.region) == ("HSCORE", "all")) for r in (er, pr)]
+    assert rows[0] is not None
+    assert rows[1]
+    expect(tab.locator("[data-ratio=HSCORE][data-region=all]")).to_have_text(f"{rows[0] / rows[1]:.2f}")
