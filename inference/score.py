@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.cells.values import IntArray
+from inference.interval import ratio_interval
+from inference.measures import Interval
 
 # Allred proportion score (Harvey 1999; edges as in the CAP template, Fitzgibbons 2014: exactly 1/10 is still 2).
 # (upper edge of the share, score): the first row whose edge the share does not exceed.
@@ -20,9 +21,6 @@ ALLRED_PROPORTION = ((Fraction(1, 10), 2), (Fraction(1, 3), 3), (Fraction(2, 3),
 # in whole percent; shares between 50 and 51 % are ours to place: above 50 % is 3.
 IRS_BELOW_TEN = Fraction(10, 100)
 IRS_PROPORTION = ((Fraction(50, 100), 2), (Fraction(80, 100), 3), (Fraction(1), 4))
-
-BOOTSTRAPS = 1000
-BOOTSTRAP_SEED = 20231
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +45,17 @@ class CountScore:
     irs: int | None
 
 
-def score(counts: IntArray, fields: IntArray | None = None) -> CountScore:
-    """Score (4,) counts; `fields` (k, 4) are the same nuclei by spatial field, for the interval (None: no interval)."""
+def score(counts: IntArray, fields: IntArray | None = None, error: float = 0.0) -> CountScore:
+    """Score (4,) counts; `fields` (k, 4) are the same nuclei by spatial field, for the interval (None: no interval),
+    `error` the standard deviation of a measured H-score.
+    """
     c = tuple(int(v) for v in counts)
     assert len(c) == 4
     return CountScore(
         n=sum(c),
         counts=c,
         h_score=h_score(c),
-        h_score_ci95=None if fields is None else h_score_interval(fields),
+        h_score_ci95=None if fields is None else h_score_interval(fields, error),
         percent_positive=percent_positive(c),
         allred=allred(c),
         irs=irs(c),
@@ -109,19 +109,9 @@ def mean_intensity(c: tuple[int, ...]) -> int:
     return 0 if positive == 0 else int(Fraction(c[1] + 2 * c[2] + 3 * c[3], positive) + Fraction(1, 2))
 
 
-def h_score_interval(fields: IntArray) -> tuple[float, float] | None:
-    """95 % interval of the H-score: fields (k, 4), not nuclei, are drawn with replacement.
+def h_score_interval(fields: IntArray, error: float = 0.0) -> Interval | None:
+    """95 % interval of the H-score of fields (k, 4), with a measurement's standard deviation in points.
 
-    None below two fields with nuclei.
+    None below six fields with nuclei.
     """
-    fields = fields[fields.sum(axis=1) > 0]
-    k = len(fields)
-    if k < 2:
-        return None
-    order = np.lexsort(fields.T)  # the interval must not depend on the order in which fields were seen
-    weighted = (fields[order] @ np.array([0, 100, 200, 300])).astype(np.float64)
-    sizes = fields[order].sum(axis=1).astype(np.float64)
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    draws: npt.NDArray[np.float64] = random.multinomial(k, np.full(k, 1 / k), size=BOOTSTRAPS).astype(np.float64)
-    low, high = np.percentile((draws @ weighted) / (draws @ sizes), [2.5, 97.5])
-    return float(low), float(high)
+    return ratio_interval(fields @ np.array([0, 100, 200, 300]), fields.sum(axis=1), most=300, error=error)

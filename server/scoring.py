@@ -5,11 +5,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from inference.analyze import Options, Progress, analyze, not_analysed
 from inference.analyzers.outlined import needs_outlines
 from inference.assay import Assay
 from inference.cells.file import add_columns
 from inference.cells.histograms import Histograms
+from inference.cells.values import Mask
 from inference.checkpoint import Checkpoint
 from inference.control import ControlStatus
 from inference.fields import Fields, fields_of
@@ -179,7 +182,8 @@ def remarks_of(
     """What stands beside the scores, by the analyzer."""
     histograms, fields = _scored_part(assay, histograms, fields, drawn)
     counts = assay.analyzer.counts(histograms, profile.criteria)
-    return assay.analyzer.remarks(counts, None if fields is None else fields.counts, mpp)
+    blocks = None if fields is None else fields.blocks(_groups_of(assay, assay.clinical_region))
+    return assay.analyzer.remarks(counts, blocks, mpp)
 
 
 def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:
@@ -190,8 +194,22 @@ def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> No
 
 
 def _rows(assay: Assay, histograms: Histograms, fields: Fields | None, profile: Profile) -> tuple[Score, ...]:
+    """Intervals of each region from blocks of its own cells."""
     counts = assay.analyzer.counts(histograms, profile.criteria)
-    return assay.analyzer.scores(assay.measures, counts, None if fields is None else fields.counts)
+    rows = assay.analyzer.scores(assay.measures, counts, None)
+    if fields is None:
+        return rows
+    drawn = {
+        region: assay.analyzer.scores(assay.measures, counts, fields.blocks(_groups_of(assay, region)))
+        for region in {row.region for row in rows}
+    }
+    return tuple(drawn[row.region][place] for place, row in enumerate(rows))
+
+
+def _groups_of(assay: Assay, region: str) -> Mask:
+    """Which of the analyzer's groups are of a region, (G,): all, of one that no group names."""
+    of_region = np.array([group.region == region for group in assay.analyzer.groups])
+    return of_region if of_region.any() else np.ones_like(of_region)
 
 
 def result_id(order_id: OrderId | None, profile: Profile, model_sha256: str, slide: str, run: int = 1) -> ResultId:

@@ -18,7 +18,8 @@ from inference.criteria import Criteria
 from inference.errors import Reason
 from inference.infer import TileAnswer
 from inference.instances import KINDS
-from inference.measures import ALL, ONE, PER_MM2, PERCENT, Interval, Measure, Region, Score, scored
+from inference.interval import ratio_interval
+from inference.measures import ALL, ONE, PER_MM2, PERCENT, Measure, Region, Score, scored
 from inference.pattern import Pattern
 from inference.slide import Rgb
 from inference.stain import HE_STAINS
@@ -76,7 +77,6 @@ NODE_RED, NODE_BLUE = 0.79, 0.62
 """Where nuclei lie as densely as in a lymph node there is little eosin: more red is no reason to refuse, where there is
 no more blue than haematoxylin has."""
 NOT_VALIDATED, RESOLUTION_LOW, WHOLE_TISSUE = "NOT_VALIDATED", "RESOLUTION_LOW", "WHOLE_TISSUE"
-BOOTSTRAPS, SEED = 1000, 20261
 NOTES = (
     "H&E: not validated on patient material; research use only.",
     "H&E: the infiltrating share is that of inflammatory nuclei among inflammatory and epithelial ones of the region,"
@@ -180,18 +180,7 @@ def _share(measure: Measure, counts: IntArray, fields: IntArray | None, part: in
     among = int(counts[list(whole)].sum())
     if among == 0:
         return scored(measure, ALL, 0)
-    interval = None if fields is None else share_interval(fields[:, part], fields[:, list(whole)].sum(axis=1))
+    interval = None
+    if fields is not None:
+        interval = ratio_interval(100 * fields[:, part], fields[:, list(whole)].sum(axis=1), most=100)
     return scored(measure, ALL, among, 100 * int(counts[part]) / among, interval=interval)
-
-
-def share_interval(part: IntArray, whole: IntArray) -> Interval | None:
-    """95 % interval of a share in percent: fields (k,), not nuclei, are drawn with replacement; None below two."""
-    part, whole = part[whole > 0], whole[whole > 0]
-    k = len(whole)
-    if k < 2:
-        return None
-    order = np.lexsort((part, whole))  # the interval must not depend on the order in which fields were seen
-    random = np.random.default_rng(SEED)
-    draws: npt.NDArray[np.float64] = random.multinomial(k, np.full(k, 1 / k), size=BOOTSTRAPS).astype(np.float64)
-    low, high = np.percentile(100 * (draws @ part[order]) / (draws @ whole[order]), [2.5, 97.5])
-    return float(low), float(high)

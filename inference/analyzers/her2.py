@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.cells.values import IntArray
+from inference.interval import ratio_interval
+from inference.measures import Interval
 
 CLASSES = (
     "none",
@@ -34,9 +35,6 @@ MEASUREMENT_ERROR = 0.02
 """Standard deviation of a share that measuring adds to sampling (docs/models/membrane.md)."""
 ULTRALOW_ABOVE = Fraction(1, 100)
 """Fewer stained cells than the measurement calls stained where none is: said to be none (ours, not the guideline's)."""
-
-BOOTSTRAPS, SEED = 1000, 20231
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +133,7 @@ def _low(score: str, counts: Sequence[int]) -> str:
 def _other(score: str, counts: Sequence[int], cells_by_field: IntArray) -> str | None:
     """The score, where another, if a share whose interval spans 10 % lay just on its other side."""
     for of, edge in PARTS.values():
-        interval = share_interval(counts, cells_by_field, of) if edge == TENTH else None
+        interval = share_interval(cells_by_field, of) if edge == TENTH else None
         if interval is not None and interval[0] <= 100 * TENTH <= interval[1]:
             other = _first(facts_of(_across(counts, of))).score
             if other != score:
@@ -155,24 +153,13 @@ def _across(counts: Sequence[int], of: Sequence[int]) -> list[int]:
     return [max(count, 0) for count in moved]
 
 
-def share_interval(counts: Sequence[int], cells_by_field: IntArray, of: Sequence[int]) -> Interval | None:
+def share_interval(cells_by_field: IntArray, of: Sequence[int]) -> Interval | None:
     """95 % interval of the share of some classes, percent: fields drawn with replacement, and the measurement's error.
 
-    None below two fields with cells.
+    None below six fields with cells.
     """
-    by_field = cells_by_field[cells_by_field.sum(axis=1) > 0]
-    k = len(by_field)
-    if k < 2:
-        return None
-    part, whole = by_field[:, list(of)].sum(axis=1), by_field.sum(axis=1)
-    order = np.lexsort((part, whole))  # the interval must not depend on the order in which fields were seen
-    random = np.random.default_rng(SEED)
-    draws: npt.NDArray[np.float64] = random.multinomial(k, np.full(k, 1 / k), size=BOOTSTRAPS).astype(np.float64)
-    low, high = np.percentile((draws @ part[order]) / (draws @ whole[order]), [2.5, 97.5])
-    share = sum(counts[i] for i in of) / sum(counts)
-    error = 1.96 * MEASUREMENT_ERROR
-    below, above = np.hypot(max(share - low, 0), error), np.hypot(max(high - share, 0), error)
-    return max(100 * (share - below), 0.0), min(100 * (share + above), 100.0)
+    part, whole = 100 * cells_by_field[:, list(of)].sum(axis=1), cells_by_field.sum(axis=1)
+    return ratio_interval(part, whole, most=100, error=100 * MEASUREMENT_ERROR)
 
 
 def membrane_h_score(counts: Sequence[int]) -> float | None:

@@ -361,7 +361,7 @@ def _rows(measures: Sequence[Measure], counts: IntArray, fields: IntArray | None
         elif measure is not OTHERS:
             interval = None
             if measure in SHARES and fields is not None and n:
-                interval = her2.share_interval(by_class, fields[:, : len(CLASSES)], (SHARES.index(measure),))
+                interval = her2.share_interval(fields[:, : len(CLASSES)], (SHARES.index(measure),))
             yield scored(measure, TUMOUR, n, values[measure.code], interval=interval)
 
 

@@ -179,6 +179,12 @@ STATUSES = (ER_STATUS, PGR_STATUS, KI67_GROUP)
 MEASURES = (H_SCORE, PERCENT_POSITIVE, *STATUSES, ALLRED_PS, ALLRED_IS, ALLRED_TOTAL, IRS, *COUNTS)
 """All that can be given; each assay names its own."""
 
+H_SCORE_ERROR = {"stroma": 14.8, "epithelium": 12.5, ALL: 13.6}
+"""Standard deviation that finding and grading add to a measured H-score, points: 1.25 (of a normal error) times the
+mean absolute error of a validation tile (docs/models/validation.json: 11.8, 10.0, 10.8). How far the errors of a
+slide's tiles go together isn't known, so they aren't taken to cancel out.
+"""
+
 CONTROLS = (
     ControlKind(name="positive", measure=PERCENT_POSITIVE, low=10),
     ControlKind(name="negative", measure=PERCENT_POSITIVE, high=5),
@@ -254,11 +260,7 @@ class NuclearAnalyzer(Usual):
         return np.array(counted, np.int64) + histograms.by_hand(len(GROUPS))
 
     def scores(self, measures: Sequence[Measure], counts: IntArray, fields: IntArray | None) -> tuple[Score, ...]:
-        return tuple(
-            row
-            for region in REGIONS
-            for row in _rows(measures, region.name, score(by_grade(counts, region.name), _fields(fields, region.name)))
-        )
+        return tuple(row for name in REGION_NAMES for row in _rows(measures, name, _scored(counts, fields, name)))
 
     def field_score(self, measures: Sequence[Measure], fields: IntArray) -> npt.NDArray[np.float64]:
         """Of all nuclei the H-score, 0 to 300, or, where the assay gives none, percent positive."""
@@ -287,8 +289,9 @@ def by_grade(counts: IntArray, region: str) -> IntArray:
     return table.sum(axis=-2) if region == ALL else table[..., COMPARTMENTS.index(region), :]
 
 
-def _fields(fields: IntArray | None, region: str) -> IntArray | None:
-    return None if fields is None else by_grade(fields, region)
+def _scored(counts: IntArray, fields: IntArray | None, region: str) -> CountScore:
+    by_field = None if fields is None else by_grade(fields, region)
+    return score(by_grade(counts, region), by_field, H_SCORE_ERROR[region])
 
 
 def _thresholds(criteria: Criteria) -> Thresholds:

@@ -18,7 +18,7 @@ from inference.cells.histograms import Histograms, histograms_of
 from inference.cells.values import Cells, joined, made_cells
 from inference.criteria import Criteria
 from inference.errors import Refused
-from inference.fields import fields_of
+from inference.fields import FIELD_UM, fields_of
 from inference.grade import Colour, DensityThresholds, HueValueThresholds, grades_by_density, grades_by_hue_value
 
 T = HueValueThresholds(hue=130, left=60, right=105)
@@ -127,7 +127,7 @@ def test_the_file_gives_back_what_was_written_and_its_fields_add_up(tmp_path: Pa
     for name in NUCLEAR.schema.names:
         assert back[name].dtype == whole[name].dtype
         np.testing.assert_array_equal(back[name], whole[name])
-    fields = fields_of(tmp_path / "n.parquet", NUCLEAR, T, mpp=0.25)
+    fields = fields_of(tmp_path / "n.parquet", NUCLEAR, T, mpp=0.25).of_side(FIELD_UM)
     assert (fields.counts.sum(axis=0) == NUCLEAR.counts(histograms, T)).all()
     assert len(fields.place) == 100  # 20,000 px of 0.25 µm are 5 mm: 10 x 10 fields of 500 µm
     assert fields.place.max() == 9

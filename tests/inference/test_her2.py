@@ -110,21 +110,21 @@ def test_both_scores_are_named_where_a_defining_share_is_near_ten_percent(
 
 def test_an_interval_holds_sampling_and_the_measurements_error() -> None:
     counts = counted(intense_complete=200)
-    alike = share_interval(counts, fields(counts), (INTENSE_C,))
+    alike = share_interval(fields(counts), (INTENSE_C,))
     assert alike is not None
     assert alike[0] == pytest.approx(20 - 3.92, abs=0.3)
     clustered = np.zeros((10, 7), np.int64)
     clustered[:2, INTENSE_C], clustered[2:, 0] = 100, 100
-    apart = share_interval(counts, clustered, (INTENSE_C,))
+    apart = share_interval(clustered, (INTENSE_C,))
     assert apart is not None
     assert apart[1] - apart[0] > 30
-    shuffled = share_interval(counts, clustered[::-1], (INTENSE_C,))
+    shuffled = share_interval(clustered[::-1], (INTENSE_C,))
     assert shuffled == apart
 
 
 def test_no_interval_of_a_single_field() -> None:
     counts = counted(faint_incomplete=200)
-    assert share_interval(counts, np.array([counts]), (FAINT_I,)) is None
+    assert share_interval(np.array([counts]), (FAINT_I,)) is None
 
 
 def test_the_h_score_weighs_intensity_alone() -> None:

@@ -49,7 +49,8 @@ def test_json_says_what_is_measured_and_null_for_the_rest() -> None:
 
 def test_no_measure_bears_the_interval_of_another() -> None:
     percent = replace(PERCENT_POSITIVE, interval=True)
-    rows = NUCLEAR.scores((H_SCORE, percent), FIELDS.sum(axis=0), FIELDS)
+    fields = np.tile(FIELDS, (2, 1))
+    rows = NUCLEAR.scores((H_SCORE, percent), fields.sum(axis=0), fields)
     h_score, positive = find(rows, H_SCORE), find(rows, percent)
     assert h_score is not None
     assert h_score.interval is not None

@@ -108,10 +108,18 @@ def test_the_interval_does_not_depend_on_the_order_of_fields(rows: list[Counts],
     assert h_score_interval(fields) == h_score_interval(np.array(shuffled, np.int64))
 
 
-def test_equal_fields_have_no_spread_and_one_field_has_no_interval() -> None:
+def test_equal_fields_have_no_spread_and_five_fields_have_no_interval() -> None:
     low, high = h_score_interval(np.tile([10, 20, 30, 40], (20, 1))) or (0, 0)
     assert (low, high) == pytest.approx((200, 200))
     assert h_score_interval(np.array([[1, 2, 3, 4]])) is None
+    assert h_score_interval(np.array([[50, 0, 0, 50], [9, 9, 9, 9]] * 2 + [[1, 0, 0, 0]] + [[0, 0, 0, 0]] * 9)) is None
+
+
+def test_the_measurements_error_is_in_the_interval_and_the_scale_ends_it() -> None:
+    low, high = h_score_interval(np.tile([50, 0, 0, 50], (40, 1)), error=10.0) or (0, 0)
+    assert (low, high) == pytest.approx((150 - 19.6, 150 + 19.6))
+    assert h_score_interval(np.tile([100, 0, 0, 0], (40, 1)), error=10.0) == pytest.approx((0, 19.6))
+    assert h_score_interval(np.tile([0, 0, 0, 100], (40, 1)), error=10.0) == pytest.approx((280.4, 300))
 
 
 def test_an_interval_holds_the_score_and_widens_with_differences_between_fields() -> None:
