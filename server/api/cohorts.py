@@ -1,11 +1,13 @@
 """ProfileService's methods about cohorts: many results scored anew."""
 
+from collections.abc import Iterator
+
 from chromogen.v1 import profile_service_pb2 as pb
 
 from inference.assay import assay_of
-from server.api import fields
+from server.api import fields, pages
 from server.api.controls import format_in
-from server.api.convert_cohort import cohort_message
+from server.api.convert_cohort import cohort_message, cohort_summary
 from server.api.convert_profile import revision_of
 from server.api.gate import Call
 from server.domain.job import Job, JobId
@@ -37,6 +39,17 @@ class CohortMethods:
         wanted = format_in(request.picture)
         job = self._cohorts.get(call.actor, _id(request.cohort_id))
         return pb.GetCohortResponse(cohort=cohort_message(job), picture=b"" if wanted is None else _drawn(job, wanted))
+
+    def ListCohorts(self, request: pb.ListCohortsRequest, call: Call) -> pb.ListCohortsResponse:
+        after, size = pages.key_of(request.page_token, request), pages.size_of(request.page_size)
+        page = self._cohorts.list(call.actor, size, after, confirmations=request.confirmations)
+        return pb.ListCohortsResponse(
+            cohorts=map(cohort_summary, page.items), next_page_token=pages.token_for(page.next, request)
+        )
+
+    def WatchCohort(self, request: pb.WatchCohortRequest, call: Call) -> Iterator[pb.WatchCohortResponse]:
+        for job in self._cohorts.watch(call.actor, _id(request.cohort_id), call.go_on):
+            yield pb.WatchCohortResponse(cohort=cohort_summary(job))
 
     def ConfirmCohort(self, request: pb.ConfirmCohortRequest, call: Call) -> pb.ConfirmCohortResponse:
         request_id = fields.identifier(request.request_id, "request_id")

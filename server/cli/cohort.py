@@ -1,6 +1,5 @@
 """`chromogen profile cohort` and `confirm`: many results scored anew, first as a preview, by the gRPC API."""
 
-import time
 import uuid
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import click
 from chromogen.v1 import profile_service_pb2 as pb
 
 from server.cli import calibration  # noqa: F401  its commands are of the same group
-from server.cli.client import api, as_json_option, show, show_all
+from server.cli.client import Api, api, as_json_option, limit_option, pages, show, show_all
 from server.cli.control import format_of
 from server.cli.profile import profile
 from server.cli.progress import progress_bar
@@ -30,8 +29,19 @@ CHANGES = {
     "after": "after",
     "changed": "changed",
 }
-ENDS = (pb.COHORT_STATE_DONE, pb.COHORT_STATE_FAILED)
-POLL_S = 0.5
+COLUMNS = {
+    "id": "cohort",
+    "state": "state",
+    "marker": "marker",
+    "profile.name": "profile",
+    "profile.revision": "rev",
+    "results": "results",
+    "changed": "would change category",
+    "confirms_id": "confirms",
+    "asked_by": "asked by",
+    "purpose": "why",
+    "create_time": "asked",
+}
 
 
 @profile.command()
@@ -75,12 +85,21 @@ def confirm(cohort_id: str, as_json: bool) -> None:
     show(answer.cohort, FIELDS | {"made": "new results", "left_out": "left out"}, as_json=as_json)
 
 
-def _awaited(server: object, cohort_id: str, picture: str) -> pb.GetCohortResponse:
-    request = pb.GetCohortRequest(cohort_id=cohort_id, picture=picture)
+@profile.command()
+@click.option("--confirmed", is_flag=True, help="confirmations instead of previews")
+@limit_option
+@as_json_option
+def cohorts(confirmed: bool, limit: int, as_json: bool) -> None:
+    """List cohorts, newest first."""
+    with api() as server:
+        found = pages(server.profiles.ListCohorts, pb.ListCohortsRequest(confirmations=confirmed), "cohorts", limit)
+    show_all(found, COLUMNS, as_json=as_json)
+
+
+def _awaited(server: Api, cohort_id: str, picture: str) -> pb.GetCohortResponse:
     with progress_bar("scoring anew") as progress:
-        while True:
-            answer: pb.GetCohortResponse = server.profiles.GetCohort(request)  # type: ignore[attr-defined]
+        for answer in server.profiles.WatchCohort(pb.WatchCohortRequest(cohort_id=cohort_id)):
             progress(answer.cohort.progress)
-            if answer.cohort.state in ENDS:
-                return answer
-            time.sleep(POLL_S)
+    request = pb.GetCohortRequest(cohort_id=cohort_id, picture=picture)
+    found: pb.GetCohortResponse = server.profiles.GetCohort(request)
+    return found

@@ -31,10 +31,10 @@ from server.domain.views import Page, PageKey, ProfileView, ResultView, Revision
 from server.report.calibration_json import calibration_json, observers_json, source_text
 from server.services.asked_calibration import AskedCalibration, AskedRegion, Picture, asked_in, asked_json
 from server.services.results import cells_file_of
+from server.services.watching import watched
 
 MOST_REGIONS = 200
 Progress = Callable[[float], None]
-WATCH_EVERY_S = 0.5
 READING_SHARE = 0.2
 """Of the progress, what reading the regions takes."""
 
@@ -110,16 +110,8 @@ class CalibrationService:
         return self._jobs.list(actor, JobKind.CALIBRATION, limit, after)
 
     def watch(self, actor: Caller, job_id: JobId, go_on: Callable[[], None]) -> Iterator[Job]:
-        """As it is, then after each change, until it ends; `go_on` raises where nobody waits any more."""
-        told: Job | None = None
-        while told is None or told.state in (JobState.QUEUED, JobState.RUNNING):
-            go_on()
-            job = self._jobs.get(actor, job_id)
-            if told is None or (job.state, job.progress) != (told.state, told.progress):
-                yield job
-            else:
-                self._sleep(WATCH_EVERY_S)
-            told = job
+        """As `watched` does."""
+        return watched(lambda: self._jobs.get(actor, job_id), go_on, self._sleep)
 
     def adopt(self, actor: Caller, job_id: JobId, adoption: Adoption, request_id: str) -> ProfileView:
         """The next DRAFT of the profile that the calibration names, or the first.

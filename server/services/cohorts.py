@@ -4,7 +4,8 @@ Nothing is sent: the new results are PRELIMINARY, each with its predecessor; a s
 amends it.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from inference.assay import Assay, assay_of
@@ -19,6 +20,7 @@ from server.domain.result import Result, ResultId
 from server.domain.states import JobState, ResultState
 from server.domain.views import CohortFilter, Page, PageKey, ResultView
 from server.services.results import ResultService
+from server.services.watching import watched
 
 MOST_RESULTS = 5000
 PART = 50
@@ -30,8 +32,15 @@ class CohortService:
     """Raises what the repositories do."""
 
     def __init__(
-        self, jobs: JobRepository, results: ResultRepository, profiles: ProfileRepository, rescoring: ResultService
+        self,
+        jobs: JobRepository,
+        results: ResultRepository,
+        profiles: ProfileRepository,
+        rescoring: ResultService,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._sleep = sleep
         self._jobs, self._results, self._profiles, self._rescoring = jobs, results, profiles, rescoring
 
     def ask(self, actor: Caller, wanted: CohortFilter, profile: tuple[str, int], why: str, request_id: str) -> Job:
@@ -54,8 +63,14 @@ class CohortService:
             raise Refused(ServiceReason.JOB_UNKNOWN, "this job is no cohort's: check the identifier")
         return job
 
-    def list(self, actor: Caller, limit: int, after: PageKey) -> Page[Job]:
-        return self._jobs.list(actor, JobKind.COHORT, limit, after)
+    def list(self, actor: Caller, limit: int, after: PageKey, *, confirmations: bool = False) -> Page[Job]:
+        """Previews, or what was confirmed; newest first."""
+        kind = JobKind.COHORT_CONFIRM if confirmations else JobKind.COHORT
+        return self._jobs.list(actor, kind, limit, after)
+
+    def watch(self, actor: Caller, job_id: JobId, go_on: Callable[[], None]) -> Iterator[Job]:
+        """As `watched` does. Raises Refused JOB_UNKNOWN for another kind of job."""
+        return watched(lambda: self.get(actor, job_id), go_on, self._sleep)
 
     def confirm(self, actor: Caller, job_id: JobId, request_id: str) -> Job:
         """Raises Refused JOB_STATE where it isn't a preview that is DONE."""

@@ -64,6 +64,8 @@ ROLES: dict[str, frozenset[Role]] = {
     "SignValidation": _BENCH,
     "RescoreCohort": _BENCH,
     "GetCohort": _BENCH,
+    "ListCohorts": _BENCH,
+    "WatchCohort": _BENCH,
     "ConfirmCohort": _BENCH,
     # controls
     "SetControlRange": frozenset({LAB_ADMIN}),

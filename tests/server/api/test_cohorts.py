@@ -104,3 +104,29 @@ def test_a_cohort_of_nothing_or_by_a_profile_of_another_kind_is_refused(api: Api
     assert filtered.reason == "COHORT_EMPTY"
     missing = told(lambda: ask(caller, by, reason=""))
     assert missing.reason == "FIELD_MISSING"
+
+
+def test_cohorts_are_listed_and_watched_until_they_end(api: Api, lab: str) -> None:
+    results = [api.done(lab, seed=seed) for seed in range(2)]
+    caller, by = api.caller("lab-admin", lab=lab, subject="admin"), profile(api, lab)
+    made = [ask(caller, by, reason=f"reason {k}") for k in range(3)]
+    stream = caller.profiles.WatchCohort(pb.WatchCohortRequest(cohort_id=made[0].id))
+    assert next(stream).cohort.state == pb.COHORT_STATE_QUEUED
+    ended(api, caller, made[0].id)
+    last = list(stream)[-1].cohort
+    assert (last.state, last.progress, last.results, len(last.changes)) == (pb.COHORT_STATE_DONE, 1, len(results), 0)
+    first = caller.profiles.ListCohorts(pb.ListCohortsRequest(page_size=2))
+    assert [c.id for c in first.cohorts] == [made[2].id, made[1].id]
+    one = first.cohorts[0]
+    assert (one.marker, one.profile.name, one.purpose, one.asked_by) == ("ER", "other", "reason 2", "admin")
+    assert not one.changes
+    rest = caller.profiles.ListCohorts(pb.ListCohortsRequest(page_size=2, page_token=first.next_page_token))
+    assert ([c.id for c in rest.cohorts], rest.next_page_token) == ([made[0].id], "")
+    assert not caller.profiles.ListCohorts(pb.ListCohortsRequest(confirmations=True)).cohorts
+    confirmed = ended(api, caller, confirm(caller, made[0].id).id).cohort
+    (listed,) = caller.profiles.ListCohorts(pb.ListCohortsRequest(confirmations=True)).cohorts
+    assert (listed.id, listed.confirms_id, len(listed.made)) == (confirmed.id, made[0].id, 0)
+    strange = api.caller("lab-admin", lab=f"{lab}-other")
+    assert not strange.profiles.ListCohorts(pb.ListCohortsRequest()).cohorts
+    unknown = told(lambda: strange.profiles.WatchCohort(pb.WatchCohortRequest(cohort_id=made[0].id)))
+    assert unknown.reason == "JOB_UNKNOWN"

@@ -180,6 +180,8 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         profiles.AdoptCalibrationRequest(request_id=str(uuid.uuid4()), calibration_id=calibration_id),
         profiles.RescoreCohortRequest(request_id=request_id, marker="ER", profile=revision, reason="because"),
         profiles.GetCohortRequest(cohort_id=calibration_id),
+        profiles.ListCohortsRequest(),
+        profiles.WatchCohortRequest(cohort_id=calibration_id),
         profiles.ConfirmCohortRequest(request_id=request_id, cohort_id=calibration_id),
         analysis.AnalyzeImageRequest(image=image, profile=revision),
         analysis.AnalyzeFieldsRequest(image=image, profile=revision),

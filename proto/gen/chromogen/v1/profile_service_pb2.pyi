@@ -434,7 +434,7 @@ class CohortChange(_message.Message):
     def __init__(self, result_id: _Optional[str] = ..., order_id: _Optional[str] = ..., signed: _Optional[bool] = ..., measure: _Optional[str] = ..., before: _Optional[float] = ..., after: _Optional[float] = ..., categories_before: _Optional[_Mapping[str, str]] = ..., categories_after: _Optional[_Mapping[str, str]] = ..., changed: _Optional[bool] = ...) -> None: ...
 
 class Cohort(_message.Message):
-    __slots__ = ("id", "state", "progress", "results", "changed", "changes", "made", "left_out", "reason", "detail")
+    __slots__ = ("id", "state", "progress", "results", "changed", "changes", "made", "left_out", "reason", "detail", "profile", "marker", "confirms_id", "asked_by", "purpose", "create_time")
     class LeftOutEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -452,6 +452,12 @@ class Cohort(_message.Message):
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMS_ID_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: CohortState
     progress: float
@@ -462,7 +468,13 @@ class Cohort(_message.Message):
     left_out: _containers.ScalarMap[str, str]
     reason: str
     detail: str
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[CohortState, str]] = ..., progress: _Optional[float] = ..., results: _Optional[int] = ..., changed: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[CohortChange, _Mapping]]] = ..., made: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Mapping[str, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    profile: ProfileRevision
+    marker: str
+    confirms_id: str
+    asked_by: str
+    purpose: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[CohortState, str]] = ..., progress: _Optional[float] = ..., results: _Optional[int] = ..., changed: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[CohortChange, _Mapping]]] = ..., made: _Optional[_Iterable[str]] = ..., left_out: _Optional[_Mapping[str, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., profile: _Optional[_Union[ProfileRevision, _Mapping]] = ..., marker: _Optional[str] = ..., confirms_id: _Optional[str] = ..., asked_by: _Optional[str] = ..., purpose: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RescoreCohortResponse(_message.Message):
     __slots__ = ("cohort",)
@@ -485,6 +497,36 @@ class GetCohortResponse(_message.Message):
     cohort: Cohort
     picture: bytes
     def __init__(self, cohort: _Optional[_Union[Cohort, _Mapping]] = ..., picture: _Optional[bytes] = ...) -> None: ...
+
+class ListCohortsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "confirmations")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMATIONS_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    confirmations: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., confirmations: _Optional[bool] = ...) -> None: ...
+
+class ListCohortsResponse(_message.Message):
+    __slots__ = ("cohorts", "next_page_token")
+    COHORTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    cohorts: _containers.RepeatedCompositeFieldContainer[Cohort]
+    next_page_token: str
+    def __init__(self, cohorts: _Optional[_Iterable[_Union[Cohort, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchCohortRequest(_message.Message):
+    __slots__ = ("cohort_id",)
+    COHORT_ID_FIELD_NUMBER: _ClassVar[int]
+    cohort_id: str
+    def __init__(self, cohort_id: _Optional[str] = ...) -> None: ...
+
+class WatchCohortResponse(_message.Message):
+    __slots__ = ("cohort",)
+    COHORT_FIELD_NUMBER: _ClassVar[int]
+    cohort: Cohort
+    def __init__(self, cohort: _Optional[_Union[Cohort, _Mapping]] = ...) -> None: ...
 
 class ConfirmCohortRequest(_message.Message):
     __slots__ = ("request_id", "cohort_id")

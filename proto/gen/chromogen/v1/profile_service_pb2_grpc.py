@@ -120,6 +120,16 @@ class ProfileServiceStub:
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.FromString,
                 _registered_method=True)
+        self.ListCohorts = channel.unary_unary(
+                '/chromogen.v1.ProfileService/ListCohorts',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListCohortsRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListCohortsResponse.FromString,
+                _registered_method=True)
+        self.WatchCohort = channel.unary_stream(
+                '/chromogen.v1.ProfileService/WatchCohort',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCohortRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCohortResponse.FromString,
+                _registered_method=True)
         self.ConfirmCohort = channel.unary_unary(
                 '/chromogen.v1.ProfileService/ConfirmCohort',
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ConfirmCohortRequest.SerializeToString,
@@ -202,7 +212,7 @@ class ProfileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchCalibration(self, request, context):
-        """The calibration now, and again at each change, until it is DONE or FAILED.
+        """The calibration now, and again at each change and once a minute, until it is DONE or FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -246,6 +256,20 @@ class ProfileServiceServicer:
 
     def GetCohort(self, request, context):
         """A cohort as it stands: its progress, then each result before and after; or, once confirmed, the new results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCohorts(self, request, context):
+        """Cohorts, newest first, without their results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchCohort(self, request, context):
+        """The cohort, or its confirmation, now, and again at each change and once a minute, until it is DONE or FAILED; without its results.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -345,6 +369,16 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.GetCohort,
                     request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.SerializeToString,
+            ),
+            'ListCohorts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCohorts,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.ListCohortsRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListCohortsResponse.SerializeToString,
+            ),
+            'WatchCohort': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCohort,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCohortRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.WatchCohortResponse.SerializeToString,
             ),
             'ConfirmCohort': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmCohort,
@@ -812,6 +846,60 @@ class ProfileService:
             '/chromogen.v1.ProfileService/GetCohort',
             chromogen_dot_v1_dot_profile__service__pb2.GetCohortRequest.SerializeToString,
             chromogen_dot_v1_dot_profile__service__pb2.GetCohortResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCohorts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/ListCohorts',
+            chromogen_dot_v1_dot_profile__service__pb2.ListCohortsRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.ListCohortsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCohort(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chromogen.v1.ProfileService/WatchCohort',
+            chromogen_dot_v1_dot_profile__service__pb2.WatchCohortRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.WatchCohortResponse.FromString,
             options,
             channel_credentials,
             insecure,
