@@ -156,6 +156,7 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     results = ResultService(kept, service.reporting, now=service.clock.now_in_seconds)
     estimated = PostgresEstimateRepository(service.database)
     estimates = EstimateService(estimated, kept, service.site.estimates_first)
+    analysis = AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
     return Servicers(
         orders=OrderServicer(
             OrderService(
@@ -164,11 +165,9 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
         ),
         results=ResultServicer(results, profiles, estimates),
         profiles=ProfileServicer(
-            profiles, results, service.calibrations, service.cohorts, service.validations(profiles)
+            profiles, results, service.calibrations, service.cohorts, service.validations(profiles), analysis
         ),
-        analysis=AnalysisServicer(
-            AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
-        ),
+        analysis=AnalysisServicer(analysis),
         controls=ControlServicer(ControlService(PostgresControlRepository(service.database))),
         admin=AdminServicer(
             AdminService(

@@ -22,7 +22,7 @@ from server.domain.job import Job, Json
 from server.domain.profile import ANY
 from server.domain.result import ResultId
 from server.domain.states import JobState
-from server.services.asked_calibration import AskedCalibration, AskedRegion
+from server.services.asked_calibration import AskedCalibration, AskedRegion, Picture
 from server.services.calibrations import Adoption, nuclear
 
 STATES = {getattr(pb, f"CALIBRATION_STATE_{state}"): state for state in JobState}
@@ -61,10 +61,23 @@ def _choice(given: str, field: str, known: tuple[str, ...]) -> str:
 
 def _region(asked: pb.CalibrationRegion, names: list[str], number: int) -> AskedRegion:
     where = f"regions, number {number}"
-    source = fields.identifier(asked.result_id, f"{where}: result_id")
+    source = ResultId(fields.identifier(asked.result_id, f"{where}: result_id"))
+    return region_of(asked, names, where, source, fields.text(asked.slide, f"{where}: slide") or source)
+
+
+def picture_region(asked: pb.CalibrationRegion, names: list[str], where: str, picture: Picture) -> AskedRegion:
+    """Raises Refused FIELD_MISSING, ARGUMENT_INVALID."""
+    if asked.result_id:
+        fields.invalid(f"{where}: region names a result: a picture is its own")
+    return region_of(asked, names, where, picture, fields.text(asked.slide, f"{where}: slide", least=1))
+
+
+def region_of(
+    asked: pb.CalibrationRegion, names: list[str], where: str, source: ResultId | Picture, slide: str
+) -> AskedRegion:
     return AskedRegion(
-        slide=fields.text(asked.slide, f"{where}: slide") or source,
-        source=ResultId(source),
+        slide=slide,
+        source=source,
         window=window_of(asked.window) if asked.HasField("window") else None,
         annotator=fields.text(asked.annotator, f"{where}: annotator"),
         marks=tuple(_mark(nucleus, where) for nucleus in asked.nuclei),

@@ -19,7 +19,7 @@ import structlog
 from server import metrics
 from server.api.errors import abort, told
 from server.api.messages import Messages
-from server.api.methods import IMAGE_SERVICE, PUBLIC, Handler, operation_of
+from server.api.methods import IMAGE_SERVICE, PUBLIC, TAKE_IMAGES, Handler, operation_of
 from server.api.receive import Waiting, only_message, parsed
 from server.api.work import Steps, outcome
 from server.domain.access import Authenticate, Caller
@@ -275,7 +275,7 @@ def _answers(handler: Handler, messages: Messages, call: Call) -> Iterator[bytes
 
 
 def _most(method: str) -> int:
-    return LARGEST_IMAGE_CALL if method.startswith(IMAGE_SERVICE) else LARGEST_CALL
+    return LARGEST_IMAGE_CALL if method.startswith(TAKE_IMAGES) else LARGEST_CALL
 
 
 def _certificate(context: grpc.aio.ServicerContext) -> bytes | None:

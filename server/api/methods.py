@@ -6,6 +6,8 @@ from typing import Any
 
 PACKAGE = "chromogen.v1"
 IMAGE_SERVICE = f"/{PACKAGE}.AnalysisService/"
+TAKE_IMAGES = (IMAGE_SERVICE, f"/{PACKAGE}.ProfileService/CalibratePictures")
+"""Whose messages may hold a picture."""
 
 PUBLIC = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
 """Without a token: a load balancer has none. It says SERVING or NOT_SERVING, nothing else."""

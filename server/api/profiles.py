@@ -9,12 +9,14 @@ from server.api.cohorts import CohortMethods
 from server.api.convert_comparison import change_messages, comparison_message, difference_messages
 from server.api.convert_profile import STATES, criteria_in, name_of, profile_of, revision_of, view_message
 from server.api.gate import Call
+from server.api.sent_pictures import PictureMethods
 from server.api.validations import ValidationMethods
 from server.domain.errors import Refused, ServiceReason
 from server.domain.profile import ANY, Profile, built_in
 from server.domain.result import ResultId
 from server.domain.states import ProfileState
 from server.domain.views import ProfileFilter, ResultFilter, Revision, StateChange
+from server.services.analysis import AnalysisService
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
 from server.services.comparison import changes, compared, differences
@@ -26,7 +28,7 @@ MOST_COMPARED = 200
 LONGEST_REASON = 500
 
 
-class ProfileServicer(CalibrationMethods, CohortMethods, ValidationMethods):
+class ProfileServicer(CalibrationMethods, CohortMethods, PictureMethods, ValidationMethods):
     """Each method raises what the service does; `server.api.gate` turns that into a status."""
 
     def __init__(
@@ -36,9 +38,11 @@ class ProfileServicer(CalibrationMethods, CohortMethods, ValidationMethods):
         calibrations: CalibrationService,
         cohorts: CohortService,
         validations: ValidationService,
+        analysis: AnalysisService,
     ) -> None:
         CalibrationMethods.__init__(self, calibrations)
         CohortMethods.__init__(self, cohorts)
+        PictureMethods.__init__(self, calibrations, analysis)
         ValidationMethods.__init__(self, validations)
         self._service, self._results = service, results
 

@@ -10,6 +10,7 @@ from inference.cells.histograms import histograms_of
 from inference.cells.values import Cells
 from inference.control import ABSENT, Control, kind_named
 from inference.errors import Reason
+from inference.geometry import Size
 from inference.infer import Engine
 from inference.live import Running
 from inference.measures import ALL, Score
@@ -57,11 +58,12 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a picture holds; its scores have no intervals. `running` are those over all fields of its stream so far, and
-    `control` is theirs; where it failed there are no scores.
+    """What a picture of `size` px holds; its scores have no intervals. `running` are those over all fields of its
+    stream so far, and `control` is theirs; where it failed there are no scores.
     """
 
     cells: Cells
+    size: Size
     scores: tuple[Score, ...]
     warnings: tuple[str, ...]
     model: ModelFacts
@@ -133,6 +135,7 @@ class AnalysisService:
         first += [Reason.CONTROL_FAILED.value] if withheld else []
         return Found(
             cells=cells,
+            size=slide.facts.size,
             scores=() if withheld else rows,
             warnings=(
                 *first,

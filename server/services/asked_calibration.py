@@ -18,11 +18,12 @@ from server.domain.result import ResultId
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Picture:
-    """An uploaded region: its nuclei as they were found when it came, in px of the picture."""
+    """An uploaded region: its nuclei as they were found when it came, in px of the picture; `sha256` of its file."""
 
     cells: Cells
     size: Size
     mpp: float
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -98,10 +99,11 @@ def _picture_json(picture: Picture) -> dict[str, Any]:
     cells = picture.cells
     columns = {name: np.asarray(cells[name]).tolist() for name in cells.schema.names}
     size = [picture.size.width, picture.size.height]
-    return {"size": size, "mpp": picture.mpp, "x": cells.x.tolist(), "y": cells.y.tolist(), "columns": columns}
+    said = {"size": size, "mpp": picture.mpp, "sha256": picture.sha256}
+    return said | {"x": cells.x.tolist(), "y": cells.y.tolist(), "columns": columns}
 
 
 def _picture(given: Mapping[str, Any]) -> Picture:
     width, height = given["size"]
     cells = made_cells(SCHEMA, given["x"], given["y"], **given["columns"])
-    return Picture(cells=cells, size=Size(width=width, height=height), mpp=given["mpp"])
+    return Picture(cells=cells, size=Size(width=width, height=height), mpp=given["mpp"], sha256=given["sha256"])

@@ -88,9 +88,14 @@ class CalibrationService:
 
         Raises Refused CALIBRATION_IMPOSSIBLE, ANNOTATION_INVALID, REGION_INVALID, PROFILE_INVALID, RESULT_UNKNOWN.
         """
-        nuclear(asked.marker)
         if not asked.regions:
             raise _impossible("no region is given: name results, with the nuclei or scores annotated on each")
+        self.check(actor, asked)
+        return self._jobs.create(actor, JobKind.CALIBRATION, asked_json(asked), request_id)
+
+    def check(self, actor: Caller, asked: AskedCalibration) -> None:
+        """Of what is known so far: pictures may still come. Raises as `ask` does."""
+        nuclear(asked.marker)
         if len(asked.regions) > MOST_REGIONS:
             raise _impossible(f"{len(asked.regions)} regions are more than {MOST_REGIONS}: calibrate by fewer")
         self._check_profile(actor, asked)
@@ -101,7 +106,6 @@ class CalibrationService:
             _check_repeat(region, seen, number)
         if len({region.annotator for region in asked.regions}) > 2:
             raise _invalid("more than two annotators are named: compare two at a time")
-        return self._jobs.create(actor, JobKind.CALIBRATION, asked_json(asked), request_id)
 
     def get(self, actor: Caller, job_id: JobId) -> Job:
         return self._jobs.get(actor, job_id)
@@ -227,11 +231,15 @@ def _check_region(region: AskedRegion, place: Place, number: int) -> None:
 
 
 def _check_repeat(region: AskedRegion, seen: set[object], number: int) -> None:
-    source = id(region.source) if isinstance(region.source, Picture) else region.source
-    key = (source, region.window, region.annotator)
+    key = (_named(region), region.window, region.annotator)
     if key in seen:
         raise _invalid(f"{_name(region, number)} repeats another: name the annotator, or leave one out")
     seen.add(key)
+
+
+def _named(region: AskedRegion) -> str:
+    """What is annotated: the same picture is the same, however often it is sent."""
+    return region.source.sha256 if isinstance(region.source, Picture) else region.source
 
 
 def _annotated(region: AskedRegion, place: Place, number: int) -> Cleaned | None:
@@ -273,8 +281,7 @@ def _mpps(gathered: Gathered) -> list[float]:
 
 def _observed(asked: AskedCalibration, gathered: Gathered) -> Iterator[Observed]:
     for region, sample, place in zip(asked.regions, gathered.samples, gathered.places, strict=True):
-        source = region.slide if isinstance(region.source, Picture) else region.source
-        key = (source, region.window)
+        key = (_named(region), region.window)
         yield Observed(region=key, annotator=region.annotator, annotated=sample.annotated, mpp=place.mpp)
 
 

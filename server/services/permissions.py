@@ -55,6 +55,7 @@ ROLES: dict[str, frozenset[Role]] = {
     "RetireProfile": frozenset({LAB_ADMIN}),
     "CompareProfiles": _BENCH,
     "CalibrateProfile": frozenset({LAB_ADMIN}),
+    "CalibratePictures": frozenset({LAB_ADMIN}),
     "GetCalibration": _BENCH,
     "ListCalibrations": _BENCH,
     "WatchCalibration": _BENCH,

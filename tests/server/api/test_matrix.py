@@ -166,6 +166,7 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         profiles.CalibrateProfileRequest(
             request_id=str(uuid.uuid4()), name="theirs", marker="ER", result_ids=[result_id], h_scores=[150]
         ),
+        profiles.CalibratePicturesRequest(calibration=fit, pictures=1),
         profiles.GetCalibrationRequest(calibration_id=calibration_id),
         profiles.ListCalibrationsRequest(),
         profiles.WatchCalibrationRequest(calibration_id=calibration_id),

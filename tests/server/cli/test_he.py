@@ -70,3 +70,15 @@ def test_a_picture_of_other_pixels_under_a_name_is_done_anew_and_two_of_a_name_a
     assert str(two.exception).startswith("OUTPUT_NOT_WRITABLE: 2 images are called a ")
     assert str(folder / "other" / "a.png") in str(two.exception)
     assert json.loads((tmp_path / "out" / "a.json").read_text())["nuclei"] == 0
+
+
+def test_a_slide_without_tissue_has_no_nuclei_and_no_density(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.cli.he.LARGEST_PICTURE_PX", 0)  # every picture is a slide
+    cv2.imwrite(str(tmp_path / "bare.png"), np.full((600, 600, 3), 244, np.uint8))
+    done = told(str(tmp_path / "bare.png"), "--mpp", "0.25", "--out", str(tmp_path / "out"))
+    assert (done.return_value, done.stderr) == (0, "")
+    said = json.loads((tmp_path / "out" / "bare.json").read_text())
+    assert (said["nuclei"], set(said["per_mm2"].values())) == (0, {None})
+    assert json.loads((tmp_path / "out" / "bare.geojson").read_text())["features"] == []

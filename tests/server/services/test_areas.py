@@ -11,19 +11,25 @@ import pytest
 from inference.analyzers.he import DENSITY, TOTAL
 from inference.analyzers.he_criteria import HeCriteria
 from inference.assay import Assay, assay_of
+from inference.draw.he import HeDrawing, Plan
+from inference.draw.scanner import Scanner
 from inference.drawn_area import area_px
 from inference.geometry import Size
 from inference.measures import ALL
+from inference.tissue import tissue_mask
 from server.domain.access import Caller
 from server.domain.change import CellChange, DrawnRegion, RegionClass
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Order
+from server.domain.profile import built_in
 from server.domain.repositories import ResultRepository
 from server.domain.result import Result, ResultId
 from server.domain.states import ResultState
 from server.domain.views import ResultView
+from server.services.analysis import AnalysisService, Method, Picture
 from server.services.changes import ChangeService, Wanted
 from server.services.results import ResultService, check_drawn
+from tests.inference.he_engine import PictureSlide, ThresholdEngine
 from tests.made import CREATED_AT, MPP
 from tests.made_he import made_he_result
 
@@ -137,3 +143,16 @@ def test_an_area_is_that_of_polygons_together_on_the_slide_by_the_even_odd_rule(
     assert area_px([beyond], size) == pytest.approx(100, rel=1e-3)
     assert area_px([beyond + 50], size) == 0
     assert area_px([square], size, [square + np.array([10, 0])]) == pytest.approx(200, rel=1e-3)
+
+
+def test_a_picture_s_counts_are_by_the_tissue_in_it() -> None:
+    pixels = HeDrawing(Plan(side_um=200, tissue=0.5), Scanner(mpp=0.25), seed=11).pixels()
+    slide, none = PictureSlide(pixels=pixels), cast(Any, None)
+    service = AnalysisService(lambda _: ThresholdEngine(), lambda *_: slide, none)
+    method = Method(assay=assay_of("HE"), profile=built_in(assay_of("HE")))
+    found = service.analyze(Picture(data=b"png", mpp=0.25), method, lambda: None)
+    row = next(row for row in found.scores if row.measure == DENSITY.code)
+    overview, grid = slide.overview(2.0)
+    tissue = tissue_mask(overview, grid.mpp).mean() * 0.2**2
+    assert 0.01 < tissue < 0.035, "half of it is glass"
+    assert row.value == pytest.approx(len(found.cells) / tissue, rel=0.02)

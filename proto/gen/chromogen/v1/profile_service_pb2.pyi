@@ -253,6 +253,38 @@ class CalibrateProfileRequest(_message.Message):
     regions: _containers.RepeatedCompositeFieldContainer[_calibration_pb2.CalibrationRegion]
     def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., result_ids: _Optional[_Iterable[str]] = ..., h_scores: _Optional[_Iterable[float]] = ..., marker: _Optional[str] = ..., by: _Optional[str] = ..., method: _Optional[str] = ..., hue_by: _Optional[str] = ..., regions: _Optional[_Iterable[_Union[_calibration_pb2.CalibrationRegion, _Mapping]]] = ...) -> None: ...
 
+class AnnotatedPicture(_message.Message):
+    __slots__ = ("data", "mpp", "region")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MPP_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    mpp: float
+    region: _calibration_pb2.CalibrationRegion
+    def __init__(self, data: _Optional[bytes] = ..., mpp: _Optional[float] = ..., region: _Optional[_Union[_calibration_pb2.CalibrationRegion, _Mapping]] = ...) -> None: ...
+
+class CalibratePicturesRequest(_message.Message):
+    __slots__ = ("calibration", "picture", "pictures")
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    calibration: CalibrateProfileRequest
+    picture: AnnotatedPicture
+    pictures: int
+    def __init__(self, calibration: _Optional[_Union[CalibrateProfileRequest, _Mapping]] = ..., picture: _Optional[_Union[AnnotatedPicture, _Mapping]] = ..., pictures: _Optional[int] = ...) -> None: ...
+
+class CalibratePicturesResponse(_message.Message):
+    __slots__ = ("pictures", "nuclei", "warnings", "calibration")
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    pictures: int
+    nuclei: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    calibration: _calibration_pb2.Calibration
+    def __init__(self, pictures: _Optional[int] = ..., nuclei: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ...) -> None: ...
+
 class CalibrateProfileResponse(_message.Message):
     __slots__ = ("profile", "leave_one_out_error", "calibration")
     PROFILE_FIELD_NUMBER: _ClassVar[int]

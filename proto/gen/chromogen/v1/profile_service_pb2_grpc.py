@@ -80,6 +80,11 @@ class ProfileServiceStub:
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationRequest.SerializeToString,
                 response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationResponse.FromString,
                 _registered_method=True)
+        self.CalibratePictures = channel.stream_stream(
+                '/chromogen.v1.ProfileService/CalibratePictures',
+                request_serializer=chromogen_dot_v1_dot_profile__service__pb2.CalibratePicturesRequest.SerializeToString,
+                response_deserializer=chromogen_dot_v1_dot_profile__service__pb2.CalibratePicturesResponse.FromString,
+                _registered_method=True)
         self.ListCalibrations = channel.unary_unary(
                 '/chromogen.v1.ProfileService/ListCalibrations',
                 request_serializer=chromogen_dot_v1_dot_profile__service__pb2.ListCalibrationsRequest.SerializeToString,
@@ -199,6 +204,14 @@ class ProfileServiceServicer:
 
     def GetCalibration(self, request, context):
         """One calibration.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CalibratePictures(self, request_iterator, context):
+        """Calibrate by pictures that are sent, one a message: of the first what is to be fitted, then each picture with what was annotated
+        on it. Each message is answered before the next is taken; after the last comes the calibration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -329,6 +342,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.GetCalibration,
                     request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationRequest.FromString,
                     response_serializer=chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationResponse.SerializeToString,
+            ),
+            'CalibratePictures': grpc.stream_stream_rpc_method_handler(
+                    servicer.CalibratePictures,
+                    request_deserializer=chromogen_dot_v1_dot_profile__service__pb2.CalibratePicturesRequest.FromString,
+                    response_serializer=chromogen_dot_v1_dot_profile__service__pb2.CalibratePicturesResponse.SerializeToString,
             ),
             'ListCalibrations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCalibrations,
@@ -630,6 +648,33 @@ class ProfileService:
             '/chromogen.v1.ProfileService/GetCalibration',
             chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationRequest.SerializeToString,
             chromogen_dot_v1_dot_profile__service__pb2.GetCalibrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CalibratePictures(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/chromogen.v1.ProfileService/CalibratePictures',
+            chromogen_dot_v1_dot_profile__service__pb2.CalibratePicturesRequest.SerializeToString,
+            chromogen_dot_v1_dot_profile__service__pb2.CalibratePicturesResponse.FromString,
             options,
             channel_credentials,
             insecure,
