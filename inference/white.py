@@ -18,11 +18,13 @@ from inference.tissue import GLASS_PERCENTILE, MASK_MPP
 NO_CAST = (255.0, 255.0, 255.0)
 SMALL_UM, FINE_MPP = 2000.0, 2.0
 """A picture no longer than this is looked at more finely: its gaps between nuclei show no glass at MASK_MPP."""
+SMOOTH_PX = 3
+"""What is brighter over less is noise, and differs between the levels of one slide."""
 LEAST_PX = 100
 DARKEST = 120.0
 WIDEST_CAST = 1.45
 """Of the brightest channel over the darkest: a ground of DAB has more from a density of 0.3 on."""
-CAST = 1.10
+CAST = 1.08
 """From this ratio on the slide is warned of (COLOUR_CAST): glass of common scanners has up to 1.05."""
 
 White = tuple[float, float, float]
@@ -65,7 +67,7 @@ def white_of(slide: Slide) -> WhitePoint:
     if by < 0.75:
         height, width = (max(round(n * by), 1) for n in overview.shape[:2])
         overview = np.asarray(cv2.resize(overview, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    return white_point(overview)
+    return white_point(np.asarray(cv2.blur(overview, (SMOOTH_PX, SMOOTH_PX)), np.uint8))
 
 
 def whitened(rgb: Floats, white: White) -> npt.NDArray[np.float64]:

@@ -101,7 +101,10 @@ def test_the_number_of_workers_changes_nothing(laid: Laid, reference: tuple[Scor
 def test_dicom_and_tiff_of_the_same_frames_score_the_same(
     laid: Laid, engine: Engine, reference: tuple[Score, ...], tmp_path: Path
 ) -> None:
-    assert scored(laid.tiff, tmp_path, engine, Options(shape=shape(448)))[0] == reference
+    """The same nuclei; their colour by a white point that overviews of other levels show within a grey level."""
+    found = h_score(scored(laid.tiff, tmp_path, engine, Options(shape=shape(448)))[0])
+    assert found.n == h_score(reference).n
+    assert found.value == pytest.approx(h_score(reference).value, abs=1)
 
 
 @pytest.mark.parametrize("core", [704, 960, 1216])
