@@ -100,7 +100,7 @@ class Assay:
 
 BUILT_IN = BuiltIn(
     name="built-in",
-    revision=1,
+    revision=2,  # 1 had the same numbers on raw colours
     criteria=HueValueThresholds(hue=130, left=60, right=105, colour=Colour.WHITE_POINT),
     source=(
         "value: EndoNet, Informatics 2023, 10(4), 90;"

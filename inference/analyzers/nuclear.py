@@ -10,7 +10,7 @@ from inference import quality
 from inference.analyzers.analyzer import Colour as Shade
 from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.analyzers.weak import stain_weak
-from inference.analyzers.whitened import WhiteningEngine
+from inference.analyzers.whitened import OF_OUTLINE, WhiteningEngine
 from inference.cells.by_hand import overruled
 from inference.cells.histograms import Histograms, HistogramSpec
 from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
@@ -105,7 +105,7 @@ TABLES = {
     ("nucleus_od_centi",): "nucleus_density",
     ("white_nucleus_od_centi",): "white_nucleus_density",
 }
-OF_OUTLINES = {"nucleus_od_centi", "white_nucleus_od_centi"}
+OF_OUTLINES = {OF_OUTLINE, "white_nucleus_od_centi"}
 
 
 def _histogram(*columns: str) -> HistogramSpec:
@@ -309,10 +309,10 @@ def graded_columns(thresholds: Thresholds) -> tuple[str, ...]:
 
 
 def graded(cells: Cells, thresholds: Thresholds) -> Grades:
-    """The grade of each cell, (n,). Raises Refused OUTLINES_MISSING."""
+    """The grade of each cell, (n,). Raises Refused OUTLINES_MISSING, COLOUR_MISSING."""
     names = graded_columns(thresholds)
-    if OF_OUTLINES & set(names) - set(cells.columns):
-        raise _no_outlines()
+    if not set(names) <= set(cells.columns):
+        raise _not_measured(names, outlined=OF_OUTLINE in cells.columns)
     return grades([cells[name] for name in names], thresholds)
 
 
@@ -322,16 +322,20 @@ def table_of(criteria: Criteria) -> str:
 
 
 def _table(histograms: Histograms, thresholds: Thresholds) -> IntArray:
-    """Raises Refused OUTLINES_MISSING."""
-    name = TABLES[graded_columns(thresholds)]
-    if name not in histograms.tables:
-        raise _no_outlines()
-    return histograms[name]
+    """Raises Refused OUTLINES_MISSING, COLOUR_MISSING."""
+    names = graded_columns(thresholds)
+    if TABLES[names] not in histograms.tables:
+        raise _not_measured(names, outlined=TABLES[OF_OUTLINE,] in histograms.tables)
+    return histograms[TABLES[names]]
 
 
-def _no_outlines() -> Refused:
-    message = "the profile grades by the density within outlines, which were not made: analyse again with outlines"
-    return Refused(Reason.OUTLINES_MISSING, message)
+def _not_measured(names: tuple[str, ...], *, outlined: bool) -> Refused:
+    """Why, of cells that were measured before they were, or without outlines."""
+    if OF_OUTLINES & set(names) and not outlined:
+        message = "the profile grades by the density within outlines, which were not made: analyse again with outlines"
+        return Refused(Reason.OUTLINES_MISSING, message)
+    message = "the profile grades colours by the white point, which weren't measured: analyse the slide again"
+    return Refused(Reason.COLOUR_MISSING, message)
 
 
 def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[Score]:

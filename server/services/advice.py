@@ -62,6 +62,7 @@ ADVICE: dict[StrEnum, Advice] = {
     _R.TOO_FEW_CELLS: Advice(_STATE, "name a region with more tumour, or order another slide"),
     _R.CYTOPLASMIC_BLUSH: Advice(_STATE, "have the slide stained again: the cytoplasm is stained too"),
     _R.SITE_UNSUPPORTED: Advice(_INVALID, "order a stain that is scored for this site"),
+    _R.COLOUR_MISSING: Advice(_STATE, "order the slide again: colours by the white point are measured anew"),
     _R.OUTLINES_MISSING: Advice(_STATE, "order the slide again, by a profile that grades by outlines or with them on"),
     _R.OUTLINES_UNSUPPORTED: Advice(_INVALID, "ask for outlines of nuclear stains alone"),
     _R.CELLS_INVALID: Advice(

@@ -102,7 +102,7 @@ def test_the_next_order_is_said_to_be_validated(folder: Path) -> None:
                 targets=(Target(part=ALL, quantity=Quantity.H_SCORE, value=150),),
             )
             found = validations.compute(
-                pathologist, "built-in", 1, "ER", [scored], "6d0c2c5e-0000-4000-8000-000000000001"
+                pathologist, "built-in", 2, "ER", [scored], "6d0c2c5e-0000-4000-8000-000000000001"
             )
             validations.sign(pathologist, found.id)
             ordered("V-2")

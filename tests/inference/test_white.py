@@ -10,11 +10,12 @@ from inference.analysis import Analysis
 from inference.analyze import Options, analyze
 from inference.analyzers.nuclear import NUCLEAR, by_grade
 from inference.assay import assay_of, criteria_of, criteria_values
+from inference.cells.histograms import Histograms
 from inference.draw import draw_slide
 from inference.engines.local import LocalEngine
 from inference.errors import Refused
 from inference.geometry import Region, Size
-from inference.grade import DensityThresholds
+from inference.grade import Colour, DensityThresholds, NucleusDensityThresholds
 from inference.picture import PictureSlide
 from inference.score import h_score, percent_positive
 from inference.slide import Rgb
@@ -121,3 +122,25 @@ def test_criteria_that_name_no_colour_are_raw_and_stay_so() -> None:
     for method, wrong in (("hue_value", values | {"colour": "lab"}), ("membrane", {"colour": "white_point"})):
         with pytest.raises(Refused, match="PROFILE_INVALID"):
             criteria_of(method, wrong)
+
+
+def test_results_from_before_the_white_point_are_scored_raw_and_refused_by_it() -> None:
+    tables = {spec.name: np.ones(spec.shape, np.int64) for spec in NUCLEAR.histograms}
+    earlier = Histograms({name: table for name, table in tables.items() if not name.startswith("white")})
+    outlined = Histograms(dict(earlier.tables) | {"nucleus_density": tables["density"]})
+    nucleus = NucleusDensityThresholds(weak=20, moderate=40, strong=60, colour=Colour.WHITE_POINT)
+    assert NUCLEAR.counts(earlier, RAW_DENSITY).sum() == tables["density"].sum()
+    for there, criteria, reason in (
+        (earlier, BUILT_IN, "COLOUR_MISSING"),
+        (earlier, nucleus, "OUTLINES_MISSING"),
+        (outlined, nucleus, "COLOUR_MISSING"),
+    ):
+        with pytest.raises(Refused, match=f"{reason}.*analyse"):
+            NUCLEAR.counts(there, criteria)
+
+
+def test_a_label_of_the_shipped_profile_means_one_thing() -> None:
+    """built-in/1 graded raw colours."""
+    built_in = assay_of("ER").built_in
+    assert (built_in.name, built_in.revision) == ("built-in", 2)
+    assert criteria_values(built_in.criteria)["colour"] == "white_point"

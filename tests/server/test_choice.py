@@ -42,7 +42,7 @@ def test_of_two_that_differ_in_scanner_only_each_slide_gets_its_own() -> None:
     assert chosen(one, other, scanner="aperio  gt 450").profile == one
     found = chosen(one, other, scanner="Pannoramic")
     assert found.profile == other
-    assert against(found) == {"one/1": Against.OTHER_SCANNER, "built-in/1": Against.LESS_SPECIFIC}
+    assert against(found) == {"one/1": Against.OTHER_SCANNER, "built-in/2": Against.LESS_SPECIFIC}
 
 
 def test_the_most_specific_is_taken_and_each_alternative_says_why_it_is_not() -> None:
@@ -52,7 +52,7 @@ def test_the_most_specific_is_taken_and_each_alternative_says_why_it_is_not() ->
     assert found.profile == whole
     assert against(found) == {
         "clone-2/1": Against.OTHER_CLONE,
-        "built-in/1": Against.LESS_SPECIFIC,
+        "built-in/2": Against.LESS_SPECIFIC,
         "marker/1": Against.LESS_SPECIFIC,
         "clone/1": Against.LESS_SPECIFIC,
     }
@@ -136,7 +136,7 @@ def test_what_is_chosen_contradicts_the_slide_in_nothing_and_nothing_that_fits_i
         if other is not found.profile and all(getattr(other.key, part) == known[part] for part in theirs):
             assert len(theirs) < len(named)
     assert {a.label for a in found.choice.alternatives} | {found.profile.label} == {
-        "built-in/1",
+        "built-in/2",
         *(p.label for p in profiles),
     }
 
@@ -146,7 +146,7 @@ def test_the_choice_is_one_line_for_a_person_and_json_that_reads_back() -> None:
     choice = replace(found.choice, preparation=replace(found.choice.preparation, by_slide=("scanner",)))
     assert explained(found.profile, choice) == (
         "Profile gt/1 chosen by scanner GT450 by the slide; not taken: sp1/1 CLONE_UNKNOWN,"
-        " built-in/1 LESS_SPECIFIC, er/1 LESS_SPECIFIC"
+        " er/1 LESS_SPECIFIC, built-in/2 LESS_SPECIFIC"
     )
     assert explained(found.profile, choice, most=1).endswith("sp1/1 CLONE_UNKNOWN and 2 more")
     assert choice_in(choice_json(choice)) == choice

@@ -160,7 +160,7 @@ def test_results_are_shown_rescored_compared_signed_and_amended(api_service: Ser
     shown = run("profile", "get", "od", "--revision", "1").stdout
     assert all(said in shown for said in ("dab_od", "weak 0.2", "strong 0.6"))
     assert run("profile", "list").stdout.count("od") >= 2
-    compared = run("profile", "compare", "built-in/1", "od/1", result_id).stdout
+    compared = run("profile", "compare", "built-in/2", "od/1", result_id).stdout
     assert "H-score, second minus first" in compared
     assert "Estrogen receptor status: " in run("profile", "compare", "active", "od/1", "--marker", "ER").stdout
     again = str(answer("result", "rescore", result_id, "od/1")["id"])
@@ -299,12 +299,12 @@ def test_a_profile_is_validated_signed_and_listed_by_commands(api_service: Servi
     results = [scored(api_service, tmp_path, f"C-VAL-{k}", 60 + k)[1] for k in range(2)]
     scores = tmp_path / "scores.csv"
     scores.write_text("result,h_score_all\n" + "".join(f"{result},100\n" for result in results))
-    found = answer("profile", "validate", "built-in/1", str(scores), "--marker", "ER")
+    found = answer("profile", "validate", "built-in/2", str(scores), "--marker", "ER")
     assert (found["slides"], found["agreements"][0]["measure"]) == (2, "HSCORE")  # type: ignore[index]
-    shown = run("profile", "validate", "built-in/1", str(scores), "--marker", "ER").stdout
+    shown = run("profile", "validate", "built-in/2", str(scores), "--marker", "ER").stdout
     assert "H-score" in shown
     assert "signed by: nobody" in shown
-    assert str(found["id"]) in run("profile", "validations", "built-in/1").stdout
+    assert str(found["id"]) in run("profile", "validations", "built-in/2").stdout
     assert reason("profile", "sign-validation", str(found["id"])) == "VALIDATION_IMPOSSIBLE"  # two slides are too few
 
 

@@ -123,7 +123,7 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
     )
     scored = profiles.ScoredSlide(result_id=result_id)
     scored.scores.add(region="all", measure="HSCORE", value=100)
-    built_in = profiles.ProfileRevision(name="built-in", revision=1)
+    built_in = profiles.ProfileRevision(name="built-in", revision=2)
     validate = profiles.ValidateProfileRequest(
         request_id=str(uuid.uuid4()), profile=built_in, marker="ER", slides=[scored]
     )
@@ -159,8 +159,8 @@ def requests_for(api: Api, lab: str) -> dict[str, Message]:
         profiles.ActivateProfileRequest(name="theirs", revision=1),
         profiles.RetireProfileRequest(name="theirs", revision=1),
         profiles.CompareProfilesRequest(
-            first=profiles.ProfileRevision(name="built-in", revision=1),
-            second=profiles.ProfileRevision(name="built-in", revision=1),
+            first=profiles.ProfileRevision(name="built-in", revision=2),
+            second=profiles.ProfileRevision(name="built-in", revision=2),
             result_ids=[result_id],
         ),
         profiles.CalibrateProfileRequest(

@@ -107,7 +107,7 @@ def test_the_profile_that_ships_can_be_seen_and_not_changed(api: Api, lab: str) 
     caller = api.caller("lab-admin", lab=lab)
     shipped = caller.profiles.GetProfile(pb.GetProfileRequest(name="built-in")).profile
     assert (shipped.lab, shipped.state) == ("*", profile_pb2.PROFILE_STATE_ACTIVE)
-    retire = pb.RetireProfileRequest(name="built-in", revision=1)
+    retire = pb.RetireProfileRequest(name="built-in", revision=2)
     assert told(lambda: caller.profiles.RetireProfile(retire)).reason == "PROFILE_STATE"
     assert told(lambda: revise(caller, "built-in")).reason == "PROFILE_UNKNOWN"
 
@@ -166,7 +166,7 @@ def test_a_profile_that_makes_no_sense_is_refused(api: Api, lab: str, fields: di
 def test_two_profiles_are_compared_on_stored_results_without_inference(api: Api, lab: str) -> None:
     results, caller = [api.done(lab, seed=seed) for seed in (1, 2)], api.caller("lab-admin", lab=lab)
     create(caller, criteria=hue_value(200, 10, 20))
-    built_in, own = pb.ProfileRevision(name="built-in", revision=1), pb.ProfileRevision(name="er", revision=1)
+    built_in, own = pb.ProfileRevision(name="built-in", revision=2), pb.ProfileRevision(name="er", revision=1)
     request = pb.CompareProfilesRequest(first=built_in, second=own, result_ids=[r.id for r in results])
     answer = caller.profiles.CompareProfiles(request)
     assert [c.result_id for c in answer.comparisons] == [r.id for r in results]
@@ -185,7 +185,7 @@ def test_two_profiles_are_compared_on_stored_results_without_inference(api: Api,
 
 def test_of_results_without_cells_there_is_nothing_to_compare(api: Api, lab: str) -> None:
     empty, caller = api.done(lab, n=0), api.caller("pathologist", lab=lab)
-    built_in = pb.ProfileRevision(name="built-in", revision=1)
+    built_in = pb.ProfileRevision(name="built-in", revision=2)
     request = pb.CompareProfilesRequest(first=built_in, second=built_in, result_ids=[empty.id])
     answer = caller.profiles.CompareProfiles(request)
     assert not any(m.HasField("first_value") or m.HasField("second_value") for m in answer.comparisons[0].measures)

@@ -21,7 +21,7 @@ from tests.made import made_order
 from tests.server.api.harness import Api, Caller, hue_value, told
 
 pytestmark = pytest.mark.postgres
-BUILT_IN = pb.ProfileRevision(name="built-in", revision=1)
+BUILT_IN = pb.ProfileRevision(name="built-in", revision=2)
 
 
 @pytest.fixture(scope="module")

@@ -149,7 +149,7 @@ def test_what_was_ordered_for_training_never_comes_back_as_production(
 
 def test_s3_profile_model_and_software_are_named(tmp_path: Path, order: Order) -> None:
     said = observations(build_oru(made_result(tmp_path), order))
-    assert said["PROFILE", ""][0] == "built-in/1"
+    assert said["PROFILE", ""][0] == "built-in/2"
     assert (said["111001", ""][0], said["111003", ""][0], said["MODEL_SHA256", ""][0]) == (
         "made-up",
         "9.8.7 (model 1.0.0)",
@@ -255,7 +255,7 @@ def test_a_rejection_withdraws_every_quantity_that_was_said_and_says_why(tmp_pat
         key: ("", unit, "X") for key, unit in scored.items()
     }
     assert after["REFUSAL", ""] == ("RESULT_REJECTED", "", "X")
-    assert after["PROFILE", ""] == ("built-in/1", "", "X")
+    assert after["PROFILE", ""] == ("built-in/2", "", "X")
     assert set(before) <= set(after)
     assert str(segment(message, "OBR")[25]) == "X"
     assert "folded\\F\\tissue" in message.decode()
