@@ -16,7 +16,7 @@ from inference.instance_table import Runs
 CONTOUR = "contour"
 """The column of cells that holds them: bytes, of each cell a `_HEAD`, then moves in px of the picture it was found in,
 alternately along x and y. A move of 0 goes on with the one before it."""
-_HEAD = np.dtype([("um", "<f4"), ("x", "<i2"), ("y", "<i2")])
+_HEAD = np.dtype([("um", "<f4"), ("x", "<i4"), ("y", "<i4")])
 """µm a px; the first corner from the cell's place, in 1/PARTS px."""
 PARTS = 32
 """Of a px: places rounded to these are exact in float32 up to 500,000 px."""

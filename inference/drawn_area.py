@@ -1,6 +1,8 @@
 """How large what a person drew is: polygons together, parts that overlap once, without what is left out."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -9,18 +11,22 @@ from inference.change import Polygon
 from inference.geometry import Size
 
 LINES = 2000
-"""Across the height; along a line lengths are exact."""
+"""Across the height, and two at least between the heights of corners, where sides are straight; along a line lengths
+are exact."""
 
 Floats = npt.NDArray[np.float64]
 
 
 def area_px(polygons: Sequence[Polygon], size: Size, without: Sequence[Polygon] = ()) -> float:
     """In px², inside of a slide of `size`: each polygon by the even-odd rule, as `inference.change.inside` has it."""
-    corners = np.concatenate(polygons)
-    top, bottom = np.clip([corners[:, 1].min(), corners[:, 1].max()], 0, size.height)
-    step = (bottom - top) / LINES
-    lines = top + step * (np.arange(LINES) + 0.5)
-    return float(step * sum(_length(y, polygons, without, size.width) for y in lines))
+    corners = np.unique(np.clip(np.concatenate([*polygons, *without])[:, 1], 0, size.height))
+    least = 1 if len(corners) > LINES else 2
+    area, per_line = 0.0, np.ptp(corners) / LINES
+    for top, bottom in pairwise(corners.tolist()):
+        lines = max(ceil((bottom - top) / per_line), least)
+        step = (bottom - top) / lines
+        area += step * sum(_length(top + step * (i + 0.5), polygons, without, size.width) for i in range(lines))
+    return area
 
 
 def _length(y: float, polygons: Sequence[Polygon], without: Sequence[Polygon], width: int) -> float:

@@ -116,9 +116,12 @@ def falls_of(distance: npt.NDArray[np.int8], reach: int) -> Bytes:
     across, down = (_mean(place, reach) for place in (across, down))
     apart = (reach + 1) // 2
     falls = np.zeros(across.shape, np.uint8)
-    falls[:, apart:-apart] = cv2.subtract(across[:, : -2 * apart], across[:, 2 * apart :])
-    rows = falls[apart:-apart]
-    np.maximum(rows, cv2.subtract(down[: -2 * apart], down[2 * apart :]), out=rows)
+    height, width = distance.shape[1:]
+    if width > 2 * apart:  # of a picture that is no wider nothing is seen to fall
+        falls[:, apart:-apart] = cv2.subtract(across[:, : -2 * apart], across[:, 2 * apart :])
+    if height > 2 * apart:
+        rows = falls[apart:-apart]
+        np.maximum(rows, cv2.subtract(down[: -2 * apart], down[2 * apart :]), out=rows)
     return falls
 
 

@@ -44,3 +44,11 @@ def _wider(k: int) -> float:
     terms = (z, (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
     student = sum(term / free**power for power, term in enumerate(terms))
     return float(student / z * (k / free) ** 0.5)
+
+
+def wilson(k: int, n: int) -> Interval:
+    """95 % interval of a share of k in n, n at least 1."""
+    share, z2 = k / n, NORMAL * NORMAL
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = NORMAL * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -241,10 +241,13 @@ these needs to know no kind.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Where orders come in by MLLP, and of which laboratories: None, of any well-formed name."""
+    """Where orders come in by MLLP, and of which laboratories: None, of any well-formed name. `bound` are the names of
+    certificates that belong to a laboratory of the site, whichever port takes its orders.
+    """
 
     address: Address
     laboratories: tuple[Laboratory, ...] | None
+    bound: frozenset[str] = frozenset()
 
     def check(self, lab: str, sender: Sender, shown: frozenset[str] = frozenset()) -> None:
         """`shown` are the names of the sender's certificate (`tls.names_in`).
@@ -267,8 +270,7 @@ class Listener:
 
     def _check_certificate(self, laboratory: Laboratory, sender: Sender, shown: frozenset[str]) -> None:
         """A certificate that is bound to a laboratory may order for no other."""
-        bound = {c.name for each in self.laboratories or () for c in each.certificates}
-        free = not laboratory.certificates and shown.isdisjoint(bound)
+        free = not laboratory.certificates and shown.isdisjoint(self.bound)
         if not free and not any(each.allows(shown, sender.application) for each in laboratory.certificates):
             message = (
                 "the connection's client certificate is none that may order for MSH-4 as MSH-3: name it in the site"
@@ -312,7 +314,8 @@ class Site:
         at: dict[Address, list[Laboratory]] = {}
         for laboratory in self.laboratories:
             at.setdefault(laboratory.listener or common, []).append(laboratory)
-        return tuple(Listener(address=address, laboratories=tuple(those)) for address, those in at.items())
+        bound = frozenset(c.name for laboratory in self.laboratories for c in laboratory.certificates)
+        return tuple(Listener(address=a, laboratories=tuple(those), bound=bound) for a, those in at.items())
 
     def destinations_of(self, laboratory: str) -> tuple[str, ...]:
         """Those that its routes lead to; of ANY, all."""

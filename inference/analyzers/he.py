@@ -18,7 +18,7 @@ from inference.criteria import Criteria
 from inference.errors import Reason
 from inference.infer import TileAnswer
 from inference.instances import KINDS
-from inference.interval import ratio_interval
+from inference.interval import ratio_interval, wilson
 from inference.measures import ALL, ONE, PER_MM2, PERCENT, Measure, Region, Score, scored
 from inference.pattern import Pattern
 from inference.slide import Rgb
@@ -183,4 +183,7 @@ def _share(measure: Measure, counts: IntArray, fields: IntArray | None, part: in
     interval = None
     if fields is not None:
         interval = ratio_interval(100 * fields[:, part], fields[:, list(whole)].sum(axis=1), most=100)
+        if interval is not None:  # fields that are all without one don't say that there is none anywhere
+            low, high = wilson(int(counts[part]), among)
+            interval = min(interval[0], 100 * low), max(interval[1], 100 * high)
     return scored(measure, ALL, among, 100 * int(counts[part]) / among, interval=interval)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.interval import wilson
 from inference.keypoints import weighted_kappa
 from inference.measures import Interval
 
@@ -68,11 +69,3 @@ def of_categories(scores: Sequence[str], references: Sequence[str], categories: 
     return CategoryAgreement(
         n=n, agree=agree, share=agree / n, interval=wilson(agree, n), kappa=None if np.isnan(kappa) else kappa
     )
-
-
-def wilson(k: int, n: int) -> Interval:
-    """95 % interval of a share of k in n, n at least 1."""
-    share, z2 = k / n, Z * Z
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z * float(np.sqrt(share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -23,6 +23,7 @@ from server.domain.views import (
     AuditEntry,
     AuditFilter,
     AuditVerdict,
+    CaseView,
     CohortFilter,
     DeliveryFilter,
     DeliveryView,
@@ -88,7 +89,7 @@ class ResultRepository(Protocol):
         """Of one slide, oldest first."""
         ...
 
-    def case(self, actor: Caller, order_id: OrderId) -> Sequence[SummaryView]:
+    def case(self, actor: Caller, order_id: OrderId) -> Sequence[CaseView]:
         """Of each order of the same patient and accession number, study or specimen, if it is DONE, the result that
         counts; the oldest order first. Raises Refused ORDER_UNKNOWN.
         """

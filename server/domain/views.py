@@ -76,6 +76,15 @@ class SummaryView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """A result of a case: of which order, and of which specimen as that says it (empty: it doesn't)."""
+
+    view: SummaryView
+    order_id: OrderId
+    specimen: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultView(SummaryView):
     """The result whole."""
 

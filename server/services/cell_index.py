@@ -4,6 +4,7 @@ A square's cells lie together and in random order, so that the first share of ea
 Memory is flat in their number, making the file and reading it.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -74,12 +75,18 @@ class CellIndex:
 
 def index_of(cells_file: Path, analyzer: Analyzer, criteria: Criteria, folder: Path) -> CellIndex:
     """Made where it isn't there yet; two who make it at once write the same. Raises Refused CELLS_INVALID."""
-    status = cells_file.stat()
-    path = folder / f"{cells_file.parent.name}-{status.st_mtime_ns:x}-{status.st_size:x}-{VERSION}.cells"
+    status, by = cells_file.stat(), named(criteria)
+    path = folder / f"{cells_file.parent.name}-{status.st_mtime_ns:x}-{status.st_size:x}-{by}-{VERSION}.cells"
     if not path.with_suffix(".json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         _make(path, cells_file, analyzer, criteria)
     return CellIndex(path)
+
+
+def named(criteria: Criteria) -> str:
+    """A short name of criteria, by which cells have their groups: others have another."""
+    text = repr((criteria.method, sorted(criteria.values().items())))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def packed(records: Records) -> bytes:

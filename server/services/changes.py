@@ -86,6 +86,10 @@ class ChangeService:
             view = self._results.get(actor, view.result.predecessor)
         return view
 
+    def criteria(self, actor: Caller, result_id: ResultId) -> Criteria:
+        """By which a result is scored."""
+        return self._results.get(actor, result_id).result.profile.criteria
+
     def _made(self, actor: Caller, view: ResultView, change: Change, criteria: Criteria | None) -> Result:
         """Not scored yet. Raises Refused ARGUMENT_INVALID where nothing changes."""
         old = view.result

@@ -62,7 +62,9 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Of the result that no person changed: `cells_file` None where it has none."""
+    """Of the result that no person changed, but for the `criteria`, which are the opened one's; `cells_file` None where
+    it has none.
+    """
 
     lab: str
     root: ResultId
@@ -84,8 +86,8 @@ class OpenedResults:
         """`seen` is what the caller is going to see of it. Raises Refused RESULT_UNKNOWN."""
         known = self._known.get(result_id)
         if known is None:
-            root = self._changes.original(actor, result_id)
-            known = self._known.put(result_id, _opened(root.result, root.lab))
+            root, criteria = self._changes.original(actor, result_id), self._changes.criteria(actor, result_id)
+            known = self._known.put(result_id, _opened(root.result, root.lab, criteria))
         if actor.lab not in (known.lab, ALL_LABS):
             raise Refused(ServiceReason.RESULT_UNKNOWN, "no such result in this laboratory: check the identifier")
         if self._noted.get((actor, result_id, seen)) is None:
@@ -94,7 +96,7 @@ class OpenedResults:
         return known
 
 
-def _opened(root: Result, lab: str) -> Opened:
+def _opened(root: Result, lab: str, criteria: Criteria) -> Opened:
     try:
         cells: Path | None = root.cells_file
     except KeyError:
@@ -103,7 +105,7 @@ def _opened(root: Result, lab: str) -> Opened:
         lab=lab,
         root=root.id,
         assay=root.assay,
-        criteria=root.profile.criteria,
+        criteria=criteria,
         slide=root.analysis.slide,
         cells_file=cells,
     )

@@ -11,7 +11,7 @@ from inference.change import Edits, inside
 from server.domain.access import Caller
 from server.domain.change import CellChange, Change, DrawnRegion, check_limits
 from server.domain.result import ResultId
-from server.services.cell_index import CellIndex, Records, index_of
+from server.services.cell_index import CellIndex, Records, index_of, named
 from server.services.edits import edits_of
 from server.services.opened import Kept, Opened, OpenedResults, cells_of
 
@@ -48,12 +48,13 @@ class PageCells:
         return made
 
     def _index(self, opened: Opened) -> CellIndex:
-        known = self._indexes.get(opened.root)
+        key = (opened.root, named(opened.criteria))
+        known = self._indexes.get(key)
         if known is not None:
             return known
         with self._making:
             made = index_of(cells_of(opened), opened.assay.analyzer, opened.criteria, self._folder)
-        return self._indexes.put(opened.root, made)
+        return self._indexes.put(key, made)
 
 
 def _count(made: Histograms, part: Records, opened: Opened, edits: Edits) -> None:

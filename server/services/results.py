@@ -156,6 +156,12 @@ class ResultService:
             or replacement == result_id
         ):
             raise Refused(ServiceReason.RESULT_STATE, "the replacement is not another result of the same order")
+        if self._first(actor, former).result.id == replacement:
+            message = (
+                "archives were told not to use the first result any more when another was signed in its place: keep its"
+                " thresholds and regions as a new result, and amend with that"
+            )
+            raise Refused(ServiceReason.RESULT_STATE, message)
         entries = [
             Entry(result_id=replacement, state=ResultState.CORRECTED, reason=reason),
             Entry(result_id=result_id, state=ResultState.SUPERSEDED, reason=reason, etag=etag),

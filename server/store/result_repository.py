@@ -18,6 +18,7 @@ from server.domain.ports import Delivery
 from server.domain.result import Result, ResultId
 from server.domain.states import SIGNED, OrderState, ResultState, check_result_transition
 from server.domain.views import (
+    CaseView,
     CohortFilter,
     Entry,
     Page,
@@ -69,7 +70,7 @@ class PostgresResultRepository(Scoped):
         with self._transaction(actor) as connection:
             return views_of(connection, connection.execute(asked.limit(limit)).mappings().all())
 
-    def case(self, actor: Caller, order_id: OrderId) -> Sequence[SummaryView]:
+    def case(self, actor: Caller, order_id: OrderId) -> Sequence[CaseView]:
         """Of each order of the same patient and accession number, study or specimen, if it is DONE, the result that
         counts; the oldest order first.
         """
@@ -78,7 +79,11 @@ class PostgresResultRepository(Scoped):
             order = connection.execute(named).mappings().first() if is_uuid(order_id) else None
             if order is None:
                 raise Refused(ServiceReason.ORDER_UNKNOWN, "no such order in this laboratory: check the identifier")
-            return views_of(connection, connection.execute(_case(order).limit(MOST_OF_A_CASE)).mappings().all())
+            found = connection.execute(_case(order).limit(MOST_OF_A_CASE)).mappings().all()
+            return [
+                CaseView(view=view, order_id=OrderId(row["of_order"]), specimen=row["of_specimen"] or "")
+                for view, row in zip(views_of(connection, found), found, strict=True)
+            ]
 
     def keep(self, actor: Caller, result: Result, lab: str) -> ResultView:
         """Add a result, or return the one of its id that is there."""
@@ -247,11 +252,17 @@ def _case(order: RowMapping) -> Select[Any]:
     patient = [o.patient[key].astext == order["patient"].get(key, "") for key in ("id", "id_authority")]
     same = and_(*patient, or_(*shared)) if shared and order["patient"].get("id") else false()
     chosen = (
-        select(_counting().label("id"), o.received_at)
+        select(
+            _counting().label("id"), o.received_at, o.id.label("of_order"), o.specimen["id"].astext.label("of_specimen")
+        )
         .where(o.lab == order["lab"], o.state == OrderState.DONE, or_(o.id == order["id"], same))
         .subquery()
     )
-    return select(results).join(chosen, r.id == chosen.c.id).order_by(chosen.c.received_at, r.id)
+    return (
+        select(results, chosen.c.of_order, chosen.c.of_specimen)
+        .join(chosen, r.id == chosen.c.id)
+        .order_by(chosen.c.received_at, r.id)
+    )
 
 
 def _counting() -> ColumnElement[str]:

@@ -27,6 +27,7 @@ from inference.draw.he import Plan as HePlan
 from inference.draw.her2 import Her2Drawing, Plan
 from inference.draw.scanner import Scanner
 from inference.errors import Reason, Refused
+from inference.instances import KINDS
 from inference.measures import ALL, find, with_densities
 from inference.slide import Rgb
 from inference.tile import TileShape
@@ -171,3 +172,14 @@ def test_an_immunostain_isnt_he_with_brown_or_without(pixels: Rgb) -> None:
         found = HE.mismatch(PictureSlide(pixels=stained, mpp=0.5).overview(2.0)[0])
         assert found is not None
         assert found.reason is Reason.NOT_HE
+
+
+@pytest.mark.parametrize("place", [KINDS.index("inflammatory"), KINDS.index("epithelial")])
+def test_a_class_that_no_field_has_may_still_be_there(place: int) -> None:
+    """Of 98 nuclei in seven fields none, or all: an interval of no width would say that this is sure."""
+    fields = np.zeros((7, len(NAMES)), np.int64)
+    fields[:, place] = 14
+    rows = {row.measure: row for row in HE.scores(MEASURES, fields.sum(axis=0), fields)}
+    low, high = rows["HE_SHARE_INFLAMMATORY"].interval or (0.0, 0.0)
+    assert 2.5 < high - low < 6
+    assert high == 100 if KINDS[place] == "inflammatory" else low == 0

@@ -145,3 +145,11 @@ def test_a_name_that_is_none_and_an_even_reach_are_refused() -> None:
     with pytest.raises(ValueError, match="odd"):
         PostProcess.read({"reach_px": 4})
     assert PostProcess.read({"rescue": 0, "open_px": 5.0}) == PostProcess(rescue=False, open_px=5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5), (4, 4), (4, 50), (50, 3), (9, 9)])
+def test_a_picture_of_few_pixels_is_no_error(shape: tuple[int, int]) -> None:
+    height, width = shape
+    nucleus = np.full(shape, 255, np.uint8)
+    maps = Maps(nucleus, np.zeros((2, height, width), np.int8), np.full((4, height, width), 60, np.uint8))
+    assert len(instances(maps, replace(USUAL, least_px=1)).table.kind) == 1

@@ -44,3 +44,14 @@ def test_o6_certificates_that_nobody_is_asked_for_stop_the_start(tmp_path: Path)
     checks = dict(site_checks(settings.Settings(site=settings.Site(file=tmp_path / "site.toml"))))
     with pytest.raises(Refused, match="CHROMOGEN_MLLP_TLS_CLIENT_CA"):
         checks["site"]()
+
+
+def test_o6_a_certificate_of_one_laboratory_orders_for_no_other_at_that_one_s_own_port(tmp_path: Path) -> None:
+    """SOUTH binds none itself, and listens elsewhere."""
+    south = '\n[laboratories.SOUTH]\narchives = ["a"]\nlistener = "127.0.0.1:2599"\n'
+    text = CERTIFIED.format('"lis.example" = ["LIS"]').replace("[[routes]]", f"{south}\n[[routes]]", 1)
+    own = next(one for one in site_from(tmp_path, text).listeners(COMMON) if one.address.port == 2599)
+    request = order_of("SOUTH")
+    own.check(request.lab, request.sender, frozenset({"south.example"}))
+    with pytest.raises(Refused, match="client certificate"):
+        own.check(request.lab, request.sender, frozenset({"lis.example"}))

@@ -24,8 +24,10 @@ def lab() -> str:
     return f"LAB-{uuid.uuid4().hex[:8]}"
 
 
-def ordered(marker: str, *, patient: str = "TEST-0001", study: str = STUDY) -> dict[str, Any]:
+def ordered(marker: str, *, patient: str = "TEST-0001", study: str = STUDY, specimen: str = "") -> dict[str, Any]:
     slide = order_pb2.SlideReference(study_uid=study, container_id=f"S26-TEST-1-A-{marker}")
+    if specimen:
+        return ordered(marker, patient=patient, study=study) | {"specimen": order_pb2.Specimen(id=specimen)}
     who = order_pb2.Patient(id=patient, family_name="TEST-INVENTED")
     return {"marker": marker, "patient": who, "slide": slide}
 
@@ -58,13 +60,25 @@ def test_each_marker_of_the_case_is_told_with_the_proportion_by_compartment(api:
 
 
 def test_of_two_orders_of_a_marker_the_signed_one_counts_else_the_newest(api: Api, lab: str) -> None:
-    first, second = done(api, lab, "ER"), done(api, lab, "ER", seed=1)
-    assert [r.id for r in markers(api, lab, first).results] == [second.id]
+    first, second, pr = done(api, lab, "ER"), done(api, lab, "ER", seed=1), done(api, lab, "PR")
+    assert [r.id for r in markers(api, lab, pr).results] == [second.id, pr.id]
+    assert [r.id for r in markers(api, lab, first).results] == [first.id, pr.id]
     api.caller("pathologist", lab=lab).results.SignResult(pb.SignResultRequest(result_id=first.id))
-    assert [r.id for r in markers(api, lab, second).results] == [first.id]
+    assert [r.id for r in markers(api, lab, pr).results] == [first.id, pr.id]
     reject = pb.RejectResultRequest(result_id=second.id, reason="out of focus")
     api.caller("pathologist", lab=lab).results.RejectResult(reject)
-    assert [r.id for r in markers(api, lab, second).results] == [first.id]
+    assert [r.id for r in markers(api, lab, second).results] == [first.id, pr.id]
+
+
+def test_beside_a_slide_stand_those_of_its_own_specimen_and_two_tumours_are_never_compared(api: Api, lab: str) -> None:
+    er, pr = (done(api, lab, m, seed=k, specimen="S26-TEST-A") for k, m in enumerate(("ER", "PR")))
+    other = done(api, lab, "ER", seed=3, specimen="S26-TEST-B")
+    api.caller("pathologist", lab=lab).results.SignResult(pb.SignResultRequest(result_id=other.id))
+    assert [r.id for r in markers(api, lab, pr).results] == [er.id, pr.id]
+    assert markers(api, lab, pr).ratios
+    found = markers(api, lab, other)
+    assert [r.id for r in found.results] == [other.id, pr.id]
+    assert not found.ratios
 
 
 def test_one_marker_has_no_proportion(api: Api, lab: str) -> None:

@@ -145,6 +145,14 @@ def test_an_area_is_that_of_polygons_together_on_the_slide_by_the_even_odd_rule(
     assert area_px([square], size, [square + np.array([10, 0])]) == pytest.approx(200, rel=1e-3)
 
 
+def test_small_regions_far_apart_have_their_own_areas() -> None:
+    """Two annotations at the ends of a slide: lines across it all would miss what is so small."""
+    for side in (37, 200, 410, 1003):
+        first = np.array([(10, 13), (10 + side, 13), (10 + side, 13 + side), (10, 13 + side)], np.float64)
+        both = [first, first + np.array([5000, 95_950])]
+        assert area_px(both, Size(width=100_000, height=100_000)) == pytest.approx(2 * side**2, rel=1e-6)
+
+
 def test_a_picture_s_counts_are_by_the_tissue_in_it() -> None:
     pixels = HeDrawing(Plan(side_um=200, tissue=0.5), Scanner(mpp=0.25), seed=11).pixels()
     slide, none = PictureSlide(pixels=pixels), cast(Any, None)
