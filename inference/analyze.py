@@ -27,9 +27,9 @@ from inference.infer import Engine, Seen, TileAnswer, in_order
 from inference.pattern import SIDE_UM, Pattern, fields_pattern
 from inference.quality import Warning
 from inference.slide import FrameUnreadable, Rgb, Slide, SlideFacts
-from inference.tile import Tile, TileShape, batches, pixels, plan, shown
+from inference.tile import Tile, TileShape, batches, in_core, owned, pixels, plan, shown
 from inference.tissue import Tissue, find_tissue
-from inference.white import white_of
+from inference.white import WhitePoint, white_of
 
 PROBABILITY = "nucleus"
 """Of an answer's columns: what the counting threshold is held against."""
@@ -94,7 +94,7 @@ def analyze(
     tiles = plan(slide.working.size, shape, region, tissue)
     planned = time.perf_counter()
     run = _Run(slide=slide, facts=facts, analyzer=analyzer, options=options, tissue=tissue, shape=shape, tiles=tiles)
-    run.cast = white.cast and measuring is not engine  # of analyzers that grade by colour
+    run.cast = cast_doubted(analyzer, engine, white)
     key = key_of(facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
     with (
         CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp) as writer,
@@ -183,12 +183,15 @@ def working_region(slide: Slide, region: Region | None) -> Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answered:
-    """The cells of one tile, in px of it, whether there were more peaks than places, and how sure they are."""
+    """The cells of one tile, whether there were more peaks than places, and where its peaks lie whose probability the
+    model says, with whether each was counted only just; all in px of the tile.
+    """
 
     cells: Cells
     overflowed: int
-    judged: int
-    just: int
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    just: Mask
 
 
 @dataclass(slots=True, kw_only=True)
@@ -255,9 +258,10 @@ class _Run:
 
     def measured(self, answer: TileAnswer) -> "_Answered":
         cells = self.analyzer.cells_of(answer, self.slide.working.mpp)
-        probable = np.asarray(answer.columns.get(PROBABILITY, ()))
-        just = int((probable < self.threshold + quality.JUST_COUNTED).sum())
-        return _Answered(cells=cells, overflowed=int(answer.overflowed), judged=len(probable), just=just)
+        said = answer.columns if PROBABILITY in answer.columns else dict.fromkeys(("x", "y", PROBABILITY), ())
+        x, y, probable = (np.asarray(said[name], np.float64) for name in ("x", "y", PROBABILITY))
+        just = probable < self.threshold + quality.JUST_COUNTED
+        return _Answered(cells=cells, overflowed=int(answer.overflowed), x=x, y=y, just=just)
 
     def keep(
         self, group: list[Tile], answers: "list[_Answered]", writer: CellWriter, noted: CheckpointFile | None
@@ -265,12 +269,12 @@ class _Run:
         """Cells of the tiles' cores that lie in tissue go to the file and the histograms, and are noted."""
         began = time.perf_counter()
         for tile, answer in zip(group, answers, strict=True):
-            mine = owned(tile, answer.cells, self.slide, self.tissue)
+            mine, just = owned(tile, answer.cells, self.slide, self.tissue), self.just_of(tile, answer)
             found = TileFound(
                 cells=mine.taken(self.options.holds(mine.x, mine.y)),
                 overflowed=answer.overflowed,
-                judged=answer.judged,
-                just=answer.just,
+                judged=len(just),
+                just=int(just.sum()),
                 sharpness=self.sharpness.get(tile.index),
                 unreadable=self.unreadable.get(tile.index),
             )
@@ -278,6 +282,13 @@ class _Run:
             if noted is not None:
                 noted.add(found)
         self.keeping += time.perf_counter() - began
+
+    def just_of(self, tile: Tile, answer: "_Answered") -> Mask:
+        """Whether each peak was counted only just, of those alone whose cells are kept."""
+        x, y = answer.x + tile.x, answer.y + tile.y
+        mine = in_core(tile, x, y, self.tissue)
+        to_base = self.slide.working.to_base
+        return answer.just[mine][self.options.holds(to_base(x[mine]), to_base(y[mine]))]
 
     def take_up(self, noted: CheckpointFile, writer: CellWriter) -> int:
         """How many tiles an earlier attempt had done; its findings are ours."""
@@ -349,22 +360,27 @@ class _Run:
         return (*self.slide.facts.notes, *first, *(w.value for w, there in found.items() if there))
 
 
-def owned(tile: Tile, found: Cells, slide: Slide, tissue: Tissue | None) -> Cells:
-    """The cells of a tile whose centre lies in its core (and in tissue), in px of the largest level."""
-    x, y = found.x + tile.x, found.y + tile.y
-    core = tile.core
-    mine = (x >= core.x - 0.5) & (x < core.right - 0.5) & (y >= core.y - 0.5) & (y < core.bottom - 0.5)
-    if tissue is not None:
-        mine &= tissue.holds(x, y)
-    to_base = slide.working.to_base
-    return found.taken(mine).placed(to_base(x[mine]), to_base(y[mine]))
+def cast_doubted(analyzer: Analyzer, engine: Engine, white: WhitePoint) -> bool:
+    """Is COLOUR_CAST to be said: does the analyzer grade by colour, and is the white far from grey, or unknown?"""
+    return white.cast and analyzer.engine_for(engine, white) is not engine
 
 
-def find_cells(slide: Slide, engine: Engine, analyzer: Analyzer, faintest: float, *, outlines: bool = False) -> Cells:
-    """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`."""
+def find_cells(
+    slide: Slide,
+    engine: Engine,
+    analyzer: Analyzer,
+    faintest: float,
+    *,
+    white: WhitePoint | None = None,
+    outlines: bool = False,
+) -> Cells:
+    """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`.
+
+    Colours are by `white`, where the caller knows more than this picture shows; else by the picture's own.
+    """
     if outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
-    engine = analyzer.engine_for(engine, white_of(slide))
+    engine = analyzer.engine_for(engine, white or white_of(slide))
     shape = engine.model.tile.fitting(slide.working.size)
     tiles = plan(slide.working.size, shape, working_region(slide, None), None)
     read = ([Seen(pixels(slide, tile, shape), shown(slide, tile, shape))] for tile in tiles)

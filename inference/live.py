@@ -3,6 +3,10 @@
 Fields that overlap an earlier one are laid on it by correlation of small pictures; cells that lie on what was seen
 before are not counted again. A field that fits none is taken for another place. Fields of control tissue are judged
 and never counted; while one that was expected isn't found, there is no running score.
+
+A microscope has one white: fields without glass are graded by the brightest white point so far, of fields or of control
+fields. Those graded before a brighter one was seen stay as they were: `COLOUR_CAST` had been said of them where their
+own was coloured.
 """
 
 from collections.abc import Sequence
@@ -21,6 +25,7 @@ from inference.criteria import Criteria
 from inference.geometry import Region
 from inference.measures import Measure, Score
 from inference.slide import Rgb, Slide
+from inference.white import WhitePoint, brighter, white_of
 
 SMALL = 256
 """Pixels along the longer side of the pictures that are compared."""
@@ -54,6 +59,7 @@ class Running:
     criteria: Criteria
     measures: Sequence[Measure]
     histograms: Histograms = field(init=False)
+    white: WhitePoint | None = None
     counts: list[IntArray] = field(default_factory=list)
     _seen: list[_Seen] = field(default_factory=list)
     _controls: dict[ControlKind, Histograms] = field(default_factory=dict)
@@ -64,6 +70,12 @@ class Running:
     @property
     def fields(self) -> int:
         return len(self._seen)
+
+    def white_with(self, slide: Slide) -> WhitePoint:
+        """The stream's white, now that this field or control field is seen too; earlier scores aren't redone."""
+        own = white_of(slide)
+        self.white = own if self.white is None else brighter(self.white, own)
+        return self.white
 
     def add(self, picture: Rgb, cells: Cells) -> Cells:
         """Take a field in; returns those of its cells, in px of it, that lie where nothing was seen before."""

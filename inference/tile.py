@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from inference.cells.values import Cells, Mask
 from inference.geometry import Region, Size
 from inference.slide import Rgb, Slide
 from inference.tissue import Tissue
@@ -96,6 +98,20 @@ def batches(tiles: list[Tile], n: int) -> Iterator[list[Tile]]:
     """Consecutive groups of at most n tiles."""
     for i in range(0, len(tiles), n):
         yield tiles[i : i + n]
+
+
+def in_core(tile: Tile, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], tissue: Tissue | None) -> Mask:
+    """Which points, px of the working grid, lie in the tile's core (and in tissue), (n,)."""
+    core = tile.core
+    mine = (x >= core.x - 0.5) & (x < core.right - 0.5) & (y >= core.y - 0.5) & (y < core.bottom - 0.5)
+    return mine if tissue is None else mine & tissue.holds(x, y)
+
+
+def owned(tile: Tile, found: Cells, slide: Slide, tissue: Tissue | None) -> Cells:
+    """The cells of a tile whose centre lies in its core (and in tissue), in px of the largest level."""
+    x, y = found.x + tile.x, found.y + tile.y
+    mine, to_base = in_core(tile, x, y, tissue), slide.working.to_base
+    return found.taken(mine).placed(to_base(x[mine]), to_base(y[mine]))
 
 
 def _intersection(a: Region, b: Region) -> Region:

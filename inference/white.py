@@ -3,7 +3,8 @@
 Each channel's own GLASS_PERCENTILE, so that a cast that scales a channel scales the white point alike and is gone when
 colours are divided by it. It is estimated once for a slide, from its overview: the same whatever region, tiles or
 engine are asked for. A brightest colour that can't be glass or ground (dark, or coloured as stain is) is no white
-point: then colours stay as they are.
+point: then colours stay as they are. Neither is the palest tissue of a picture whose glass was taken out, which is
+exactly 255 where it was, as what was never scanned may be too.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ LEAST_PX = 100
 DARKEST = 120.0
 WIDEST_CAST = 1.45
 """Of the brightest channel over the darkest: a ground of DAB has more from a density of 0.3 on."""
+LEAST_FILLED, GLASS_NEAR, LEAST_GLASS = 0.01, 0.97, 0.12
+"""Where 255 fills at least such a share, the rest has glass if so much of it has this share of the white point's
+colours: tissue alone has 0.02 to 0.10, with a little glass 0.20.
+"""
 CAST = 1.08
 """From this ratio on the slide is warned of (COLOUR_CAST): glass of common scanners has up to 1.05."""
 
@@ -51,11 +56,19 @@ def white_point(picture: Rgb) -> WhitePoint:
     scanned = pixels[~filled]
     if len(scanned) < LEAST_PX:
         return WhitePoint(rgb=NO_CAST, found=bool(len(pixels) and (pixels[filled] == 255).any()))
-    red, green, blue = (round(float(v), 2) for v in np.percentile(scanned, GLASS_PERCENTILE, axis=0))
+    found = np.percentile(scanned, GLASS_PERCENTILE, axis=0)
+    red, green, blue = (round(float(v), 2) for v in found)
     darkest, brightest = min(red, green, blue), max(red, green, blue)
     if darkest < DARKEST or brightest > WIDEST_CAST * darkest:
         return WhitePoint(rgb=NO_CAST, found=False)
+    if _taken_out(pixels) and (scanned >= GLASS_NEAR * found).all(axis=1).mean() < LEAST_GLASS:
+        return WhitePoint(rgb=NO_CAST, found=False)
     return WhitePoint(rgb=(red, green, blue))
+
+
+def _taken_out(pixels: Rgb) -> bool:
+    """May the glass have been?"""
+    return bool((pixels == 255).all(axis=1).sum() >= LEAST_FILLED * len(pixels))
 
 
 def white_of(slide: Slide) -> WhitePoint:
@@ -68,6 +81,11 @@ def white_of(slide: Slide) -> WhitePoint:
         height, width = (max(round(n * by), 1) for n in overview.shape[:2])
         overview = np.asarray(cv2.resize(overview, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     return white_point(np.asarray(cv2.blur(overview, (SMOOTH_PX, SMOOTH_PX)), np.uint8))
+
+
+def brighter(one: WhitePoint, other: WhitePoint) -> WhitePoint:
+    """Of two pictures by one light; `one` where they are alike."""
+    return max(one, other, key=lambda white: (white.found, sum(white.rgb)))
 
 
 def whitened(rgb: Floats, white: White) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from inference.analyze import find_cells
+from inference.analyze import cast_doubted, find_cells
 from inference.assay import Assay, assay_of
 from inference.control import kind_named
 from inference.engines.factory import make_engine
@@ -16,6 +16,7 @@ from inference.errors import Reason, Refused
 from inference.infer import Engine
 from inference.live import Running
 from inference.measures import value_text
+from inference.quality import Warning
 from server.cli.profile_file import read_profile
 from server.domain.profile import built_in, check_marker
 from server.report.result_json import score_json
@@ -96,10 +97,12 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
     began = time.perf_counter()
     slide = open_slide(frame, engine.model.resolution, mpp=mpp)
     try:
-        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
+        white = running.white_with(slide)
+        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white)
         new = running.add_field(slide, cells)
     finally:
         slide.close()
+    cast = [Warning.COLOUR_CAST.value] if cast_doubted(assay.analyzer, engine, white) else []
     return {
         "frame": frame.name,
         "cells": len(cells),
@@ -107,7 +110,7 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
         "fields": running.fields,
         "control": running.control.status.value,
         "scores": [score_json(row, row.value) for row in running.scores()],
-        "warnings": list(running.remarks(mpp)),
+        "warnings": [*cast, *running.remarks(mpp)],
         "notes": list(assay.analyzer.notes),
         "seconds": round(time.perf_counter() - began, 4),
     }
@@ -127,7 +130,8 @@ def check_control(path: Path, expected: str | None, mpp: float, engine: Engine, 
     kind = kind_named(expected or next((k.name for k in kinds), ""), kinds)
     slide = open_slide(path, engine.model.resolution, mpp=mpp)
     try:
-        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold)
+        white = running.white_with(slide)
+        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold, white=white)
     finally:
         slide.close()
     running.add_control(kind, cells)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from inference.analysis import ModelFacts
-from inference.analyze import find_cells
+from inference.analyze import cast_doubted, find_cells
 from inference.assay import USUAL_MARKER, Assay, assay_of
 from inference.cells.histograms import histograms_of
 from inference.cells.values import Cells
@@ -18,6 +18,7 @@ from inference.model import Resolution
 from inference.quality import Warning
 from inference.slide import Slide
 from inference.tissue import tissue_area_mm2
+from inference.white import white_of
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Specimen
@@ -114,7 +115,8 @@ class AnalysisService:
         assay, engine = method.assay, self._engine(method.assay)
         slide = WantedSlide(self._open_image(picture.data, picture.mpp, engine.model.resolution), go_on)
         try:
-            cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold)
+            white = white_of(slide) if running is None else running.white_with(slide)
+            cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white)
             overview, grid = slide.overview(OVERVIEW_MPP)
             if running is not None and kind is not None:
                 running.add_control(kind, cells)
@@ -126,6 +128,7 @@ class AnalysisService:
         mismatch, histograms = assay.analyzer.mismatch(overview), histograms_of(cells, assay.analyzer.histograms)
         said = {
             Warning.TOO_FEW_NUCLEI: len(cells) < assay.analyzer.least_cells,
+            Warning.COLOUR_CAST: cast_doubted(assay.analyzer, engine, white),
             Warning.STAIN_WEAK: assay.analyzer.stain_weak(histograms),
             Warning.OUT_OF_SCOPE: assay.out_of_scope(),
         }

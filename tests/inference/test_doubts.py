@@ -9,14 +9,17 @@ import pytest
 from inference.analyze import Options, analyze
 from inference.analyzers.nuclear import NUCLEAR
 from inference.analyzers.weak import LEAST_BLUE, LEAST_BROWN, stain_weak
+from inference.area import box_area
+from inference.checkpoint import Checkpoint, CheckpointFile, TileFound
 from inference.draw import draw_slide
 from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
 from inference.grade import HUES, VALUES
 from inference.picture import PictureSlide
 from inference.slide import Rgb
+from inference.tile import TileShape
 from inference.white import white_of
-from tests.models import HALF_A_MICROMETRE, IHC_TILE
+from tests.models import HALF_A_MICROMETRE, IHC_TILE, SHAPE
 
 SIDE = 640
 BLUE, BROWN = 230, 20
@@ -48,6 +51,21 @@ def test_doubts_are_said_of_pale_stain_and_of_nuclei_too_large_and_not_of_a_usua
     assert said(drawn(), "usual") == set()
     assert said(paler(drawn(), 0.3), "pale") == {"STAIN_WEAK"}
     assert said(larger(drawn(), 1.7), "large") == {"COUNT_UNSURE"}
+
+
+@pytest.mark.parametrize("shape", [SHAPE, TileShape(core=128, halo=SHAPE.halo, stride=SHAPE.stride)])
+def test_only_nuclei_that_are_scored_are_judged(
+    shape: TileShape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[TileFound] = []
+    monkeypatch.setattr(CheckpointFile, "add", lambda _, one: found.append(one))
+    kept, out = (box_area("kept", Region(x=x, y=0, width=200, height=SIDE)) for x in (100, 200))
+    options = Options(shape=shape, region=Region(x=0, y=0, width=SIDE, height=300), within=kept, without=(out,))
+    slide, checkpoint = PictureSlide(drawn(), HALF_A_MICROMETRE), Checkpoint(file=tmp_path / "one")
+    engine = LocalEngine(IHC_TILE, threads=1)
+    analysis = analyze(slide, engine, NUCLEAR, tmp_path / "n.parquet", options, checkpoint=checkpoint)
+    assert sum(one.judged for one in found) == analysis.histograms.n > 10
+    assert [one.judged for one in found] == [len(one.cells) for one in found]
 
 
 @pytest.mark.parametrize(

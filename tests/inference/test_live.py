@@ -7,7 +7,9 @@ from inference.analyzers.membrane import COMPLETENESS, DENSITY, MEMBRANE, SCHEMA
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.cells.values import Cells, made_cells
 from inference.live import Running, shift
+from inference.picture import PictureSlide
 from inference.slide import Rgb
+from tests.models import HALF_A_MICROMETRE
 
 SIDE = 512
 
@@ -47,6 +49,18 @@ def test_fields_that_overlap_are_laid_on_one_another(moved: tuple[int, int]) -> 
     found = shift(first, second)
     assert found is not None
     assert (found[0] / scale, found[1] / scale) == pytest.approx(moved, abs=3)
+
+
+def test_a_stream_has_the_brightest_white_that_it_has_shown() -> None:
+    def shown(colour: tuple[int, int, int]) -> PictureSlide:
+        return PictureSlide(np.full((128, 128, 3), colour, np.uint8), HALF_A_MICROMETRE)
+
+    ground, glass, stain = shown((225, 200, 180)), shown((244, 242, 240)), shown((90, 60, 40))
+    seen = running()
+    assert not seen.white_with(stain).found
+    assert seen.white_with(ground).rgb == (225, 200, 180)
+    for slide in (glass, ground, stain):
+        assert seen.white_with(slide).rgb == (244, 242, 240)
 
 
 def test_fields_of_other_places_are_not() -> None:

@@ -67,6 +67,14 @@ def test_what_was_never_scanned_is_no_white() -> None:
         assert white_point(np.hstack([drawn(), beside, beside])).rgb == pytest.approx(usual, abs=1)
 
 
+def test_tissue_whose_glass_was_taken_out_is_no_white() -> None:
+    taken_out = drawn().copy()
+    taken_out[(taken_out >= 0.94 * np.array(white_point(drawn()).rgb)).all(axis=2)] = 255
+    for found in (white_point(taken_out), white_of(slide_of(taken_out))):
+        assert found.rgb == NO_CAST
+        assert found.cast
+
+
 @pytest.mark.parametrize("colour", [(150, 100, 60), (60, 70, 150), (90, 90, 90)])
 def test_stain_that_fills_a_picture_is_no_white_point(colour: tuple[int, int, int]) -> None:
     noise = np.random.default_rng(2).normal(0, 4, (64, 64, 3))

@@ -57,6 +57,21 @@ def test_a_picture_is_scored_by_the_assay_of_its_marker(api: Api, field: Rgb) ->
     assert "OUT_OF_SCOPE" in answer.warnings
 
 
+def test_a_cast_is_said_of_nuclear_stains_and_not_where_the_stream_has_shown_glass(api: Api, field: Rgb) -> None:
+    plain = pb.Image(data=encoded(field[:256, :256]), mpp=0.5)
+    warm = pb.Image(data=encoded(np.rint(field[:256, :256] * np.array((0.86, 0.78, 0.70))).astype(np.uint8)), mpp=0.5)
+    analysis = api.caller("pathologist").analysis
+
+    def said(image: pb.Image, marker: str) -> bool:
+        request = pb.AnalyzeImageRequest(image=image, marker=marker)
+        return "COLOUR_CAST" in analysis.AnalyzeImage(request).warnings
+
+    assert [said(plain, "ER"), said(warm, "ER"), said(warm, "HER2")] == [False, True, False]
+    fields = [pb.AnalyzeFieldsRequest(image=image, marker="ER") for image in (warm, plain, warm)]
+    streamed = ["COLOUR_CAST" in a.warnings for a in analysis.AnalyzeFields(iter(fields))]
+    assert streamed == [True, False, False]
+
+
 def test_white_glass_has_no_cells_and_no_score(api: Api) -> None:
     image = pb.Image(data=encoded(np.full((256, 256, 3), 255, np.uint8)), mpp=0.5)
     answer = api.caller("pathologist").analysis.AnalyzeImage(pb.AnalyzeImageRequest(image=image))

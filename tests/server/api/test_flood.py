@@ -204,7 +204,7 @@ def test_o9_a_picture_whose_caller_has_gone_is_given_up_between_tiles(
     """Calls that were given up at 100 s ran on to 299 s."""
     given_up = threading.Event()
 
-    def endless(slide: Slide, *_: object) -> Cells:
+    def endless(slide: Slide, *_: object, **__: object) -> Cells:
         for _ in range(1000):
             try:
                 slide.read(Region(x=0, y=0, width=8, height=8))

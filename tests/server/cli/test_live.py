@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from inference.draw import draw_slide
 from inference.draw.expression import Mix
 from inference.draw.her2 import Her2Drawing, Plan
 from inference.draw.scanner import Scanner
 from inference.errors import Reason, Refused
+from inference.geometry import Region, Size
 from inference.slide import Rgb
 from server.cli.live import live
 
@@ -18,9 +21,9 @@ MPP, SIDE, STEP = 0.5, 256, 128
 STRONG: Mix = {"none": 0.1, "intense_complete": 0.9}
 
 
-def run(*arguments: object) -> Result:
+def run(*arguments: object, marker: str = "HER2") -> Result:
     return CliRunner().invoke(
-        live, [*map(str, arguments), "--marker", "HER2", "--mpp", str(MPP)], standalone_mode=False
+        live, [*map(str, arguments), "--marker", marker, "--mpp", str(MPP)], standalone_mode=False
     )
 
 
@@ -99,3 +102,20 @@ def test_a_control_frame_must_show_what_the_stain_knows(
 def test_a_folder_without_frames_is_refused(tmp_path: Path) -> None:
     assert reason(run(tmp_path)) is Reason.NOT_A_SLIDE
     assert reason(run(tmp_path / "none")) is Reason.NOT_A_SLIDE
+
+
+def test_a_frame_without_glass_is_graded_by_the_glass_of_others(tmp_path: Path) -> None:
+    """Brown nuclei on ground that is pale brown: by that ground they are paler."""
+    drawn = draw_slide(size=Size(width=SIDE, height=SIDE), seed=4, h_score=200)
+    glass = drawn.read(Region(x=0, y=0, width=SIDE, height=SIDE))
+    ground = np.asarray(np.clip(np.rint(glass * np.array((0.86, 0.78, 0.70))), 0, 255), np.uint8)
+    alone, after = tmp_path / "alone", tmp_path / "after"
+    for folder, pictures in ((alone, (ground,)), (after, (glass, ground))):
+        folder.mkdir()
+        for number, picture in enumerate(pictures):
+            save(folder / f"{number}.png", picture)
+    (own,), (_, by_glass) = (
+        [json.loads(line) for line in run(f, "--json", marker="ER").stdout.splitlines()] for f in (alone, after)
+    )
+    assert "COLOUR_CAST" in own["warnings"]
+    assert "COLOUR_CAST" not in by_glass["warnings"]
