@@ -25,12 +25,16 @@ class Listing(Protocol):
         """All instances of a series that `there` listed last, or that came since."""
         ...
 
+    def ping(self) -> None:
+        """Raises Failed where the archive isn't there, or refuses us."""
+        ...
+
 
 class PollFeed:
     """Asks for the list each time. `days` as `Listing.there` has it."""
 
     def __init__(self, archive: Listing, days: int, unread: Unread | None = None) -> None:
-        self._archive, self._days, self._unread = archive, days, unread or Unread()
+        self._archive, self._days, self._unread = archive, days, unread or Unread(archive.ping)
         self._before: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
 
@@ -49,7 +53,7 @@ class OrthancFeed:
     """What is there at first by polls, then what changes: its number is asked for before, so that nothing is missed."""
 
     def __init__(self, archive: Listing, rest: OrthancRest, days: int) -> None:
-        self._archive, self._rest, self._unread = archive, rest, Unread()
+        self._archive, self._rest, self._unread = archive, rest, Unread(archive.ping)
         self._poll = PollFeed(archive, days, self._unread)
         self._last: int | None = None
         self._polls = 2

@@ -9,7 +9,7 @@ from server.domain.arrival import Arrived
 from server.domain.errors import ChromogenError, ServiceReason
 
 AWAY = (ServiceReason.ARCHIVE_UNREACHABLE, ServiceReason.ARCHIVE_DENIED)
-"""No series of the archive can be read now."""
+"""Of the archive, or of this series alone: asked whether it is there, the archive tells."""
 TRIES, MOST_LOOKS = 20, 64
 """How often one is tried, and at most how many looks lie between: at a look a minute, for 14 hours."""
 
@@ -28,11 +28,11 @@ class _Failed:
 class Unread:
     """Of one archive. A series is named by its UID, or as the archive names it.
 
-    `first` and `again` raise Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED (retryable).
+    `ping` raises where the archive isn't there; `first` and `again` raise then, as it does.
     """
 
-    def __init__(self) -> None:
-        self._looks = 0
+    def __init__(self, ping: Callable[[], None]) -> None:
+        self._ping, self._looks = ping, 0
         self._failed: dict[str, _Failed] = {}
 
     def first(self, name: str, read: Read) -> Sequence[Arrived]:
@@ -63,7 +63,7 @@ class Unread:
             return read()
         except ChromogenError as error:
             if error.reason in AWAY:
-                raise
+                self._ping()
             log.warning("slide_unreadable", series=name, reason=str(error.reason), error=error.message)
             return None
 

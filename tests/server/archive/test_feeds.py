@@ -18,6 +18,7 @@ from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader
 BROKEN = Failed(ServiceReason.ARCHIVE_ANSWER, "no DICOM JSON", retryable=True)
 DAMAGED = Refused(ServiceReason.SLIDE_NOT_FOUND, "damaged")
 AWAY = Failed(ServiceReason.ARCHIVE_UNREACHABLE, "away", retryable=True)
+DENIED = Failed(ServiceReason.ARCHIVE_DENIED, "not this one", retryable=True)
 
 
 @dataclass
@@ -28,6 +29,11 @@ class Archive(OrthancRest):
     troubles: dict[str, ChromogenError] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
+    away: bool = False
+
+    def ping(self) -> None:
+        if self.away:
+            raise AWAY
 
     def there(self, days: int) -> Mapping[str, str]:
         return dict(self.series)
@@ -73,7 +79,7 @@ FEEDS: dict[str, Callable[[Archive], Feed]] = {
 
 
 @pytest.mark.parametrize("kind", FEEDS)
-@pytest.mark.parametrize("trouble", [BROKEN, DAMAGED])
+@pytest.mark.parametrize("trouble", [BROKEN, DAMAGED, AWAY, DENIED])
 def test_one_that_can_t_be_read_stops_no_other_and_is_told_once_it_can_be(kind: str, trouble: ChromogenError) -> None:
     archive = Archive({"1.1": "2", "1.2": "2"}, {"1.1": trouble})
     feed = FEEDS[kind](archive)
@@ -102,10 +108,10 @@ def test_while_the_archive_is_away_nothing_is_lost(kind: str) -> None:
     archive = Archive({"1.1": "2", "1.2": "2"}, {"1.1": BROKEN})
     feed = FEEDS[kind](archive)
     assert told(feed, 2) == ["1.2"]
-    archive.troubles = {"1.1": AWAY}
+    archive.troubles, archive.away = {"1.1": AWAY}, True
     with pytest.raises(Failed, match="away"):
         told(feed, 5)
-    archive.troubles = {}
+    archive.troubles, archive.away = {}, False
     assert told(feed, 5) == ["1.1"]
 
 
@@ -113,10 +119,10 @@ def test_of_those_tried_again_one_that_fails_by_an_outage_takes_none_with_it() -
     archive = Archive({"1.1": "2", "1.2": "2"}, {"1.1": BROKEN, "1.2": BROKEN})
     feed = FEEDS["poll"](archive)
     assert told(feed, 2) == []
-    archive.troubles = {"1.2": AWAY}
+    archive.troubles, archive.away = {"1.2": AWAY}, True
     with pytest.raises(Failed, match="away"):
         told(feed)
-    archive.troubles = {}
+    archive.troubles, archive.away = {}, False
     assert sorted(told(feed, 2)) == ["1.1", "1.2"]
 
 
