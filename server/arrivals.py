@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
 from server.domain.arrival import Arrived, Feed, UnorderedRule, request_for, scored_unordered
-from server.domain.errors import ChromogenError
+from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.order import Order, Request
 
 log = structlog.get_logger()
@@ -53,6 +53,9 @@ class _Due:
     slide: Arrived
 
 
+T = TypeVar("T", Arrived, _Due)
+
+
 @dataclass(slots=True, kw_only=True)
 class Watcher:
     """Of one archive. `step`, or `run` until told to stop."""
@@ -72,14 +75,36 @@ class Watcher:
             stop.wait(self.watched.every_s)
 
     def step(self) -> None:
-        """What can't be told the store now is told it the next time. Raises as `Feed.arrived`, and as the store."""
-        self._waiting += self.watched.feed.arrived()
-        while self._waiting:
-            self._take(self._waiting[0])
-            self._waiting.pop(0)
-        while due := [each for each in self._due if each.at <= self.clock()]:
-            self._order(due[0])
-            self._due.remove(due[0])
+        """What the store can't be told now is tried the next time; what it refuses is dropped. Neither stops the rest.
+
+        Raises as `Feed.arrived`, and Failed as the store.
+        """
+        try:
+            self._waiting += self.watched.feed.arrived()
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        failed = self._done(self._waiting, lambda each: True, self._take)
+        failed += self._done(self._due, lambda each: each.at <= self.clock(), self._order)
+        if failed:
+            raise failed[0]
+
+    def _done(self, items: list[T], wanted: Callable[[T], bool], do: Callable[[T], None]) -> list[Failed]:
+        """Leaves in `items` what failed and what isn't wanted yet; without the database nothing more is tried."""
+        failed = list[Failed]()
+        for item in filter(wanted, list(items)):
+            try:
+                do(item)
+            except Refused as error:
+                log.error("slide_refused", archive=self.watched.name, reason=str(error.reason), series=_series(item))
+            except Failed as error:
+                failed.append(error)
+                if error.reason == ServiceReason.DATABASE_UNREACHABLE:
+                    break
+                continue
+            items.remove(item)
+        return failed
 
     def _take(self, slide: Arrived) -> None:
         rules = self.watched.rules
@@ -93,6 +118,11 @@ class Watcher:
 
     def _order(self, due: _Due) -> None:
         if self.orders.is_ordered(due.lab, due.marker, due.slide):
+            log.info("slide_already_ordered", archive=self.watched.name, series=due.slide.series_uid)
             return
         order, _ = self.orders.accept(request_for(due.slide, due.marker, due.lab))
         log.info("slide_without_order", archive=self.watched.name, order=order.id)
+
+
+def _series(item: Arrived | _Due) -> str:
+    return (item.slide if isinstance(item, _Due) else item).series_uid

@@ -103,7 +103,7 @@ class DicomWebArchive:
         since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y%m%d")
         fields = [("Modality", "SM"), ("StudyDate", f"{since}-"), ("includefield", INSTANCES)]
         rows = self._pages("its slides", "/series", fields, "0020000E")
-        return {text_of(row, "0020000E"): text_of(row, INSTANCES) for row in rows}
+        return {uid: text_of(row, INSTANCES) for row in rows if (uid := text_of(row, "0020000E"))}
 
     def headers(self, series_uid: str) -> list[InstanceHeader]:
         """As `server.archive.feeds.Listing`."""

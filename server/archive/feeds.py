@@ -4,9 +4,11 @@ A slide is there whole once its archive says the same of its series twice in a r
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from server.archive.orthanc import OrthancRest
+from server.archive.unread import Unread
 from server.domain.arrival import Arrived, Site
 from server.hl7.markers import mentioned
 from server.slides.dicom_header import InstanceHeader
@@ -20,22 +22,28 @@ class Listing(Protocol):
         ...
 
     def headers(self, series_uid: str) -> Sequence[InstanceHeader]:
-        """All instances of a series."""
+        """All instances of a series that `there` listed last, or that came since."""
+        ...
+
+    def ping(self) -> None:
+        """Raises Failed where the archive isn't there, or refuses us."""
         ...
 
 
 class PollFeed:
     """Asks for the list each time. `days` as `Listing.there` has it."""
 
-    def __init__(self, archive: Listing, days: int) -> None:
-        self._archive, self._days = archive, days
+    def __init__(self, archive: Listing, days: int, unread: Unread | None = None) -> None:
+        self._archive, self._days, self._unread = archive, days, unread or Unread(archive.ping)
         self._before: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
 
     def arrived(self) -> list[Arrived]:
         now = dict(self._archive.there(self._days))
+        self._unread.keep(lambda uid: uid in now and self._told.get(uid) == now[uid])
         whole = [uid for uid, said in now.items() if self._before.get(uid) == said and self._told.get(uid) != said]
-        found = [slide for uid in whole for slide in arrived_as(self._archive.headers(uid))]
+        found = [slide for uid in whole for slide in self._unread.first(uid, partial(slide_of, self._archive, uid))]
+        found += self._unread.again()
         self._before = now
         self._told = {uid: said for uid, said in {**self._told, **{u: now[u] for u in whole}}.items() if uid in now}
         return found
@@ -45,7 +53,8 @@ class OrthancFeed:
     """What is there at first by polls, then what changes: its number is asked for before, so that nothing is missed."""
 
     def __init__(self, archive: Listing, rest: OrthancRest, days: int) -> None:
-        self._archive, self._rest, self._poll = archive, rest, PollFeed(archive, days)
+        self._archive, self._rest, self._unread = archive, rest, Unread(archive.ping)
+        self._poll = PollFeed(archive, days, self._unread)
         self._last: int | None = None
         self._polls = 2
 
@@ -62,11 +71,20 @@ class OrthancFeed:
         last, found, done = self._last or 0, list[Arrived](), False
         while not done:
             changes = self._rest.changes(last)
-            uids = filter(None, map(self._rest.series_uid, changes.series))
-            found += [slide for uid in uids for slide in arrived_as(self._archive.headers(uid))]
+            found += [slide for name in changes.series for slide in self._unread.first(name, partial(self._of, name))]
             last, done = changes.last, changes.done
+        found += self._unread.again()
         self._last = last
         return found
+
+    def _of(self, name: str) -> list[Arrived]:
+        """By Orthanc's name of its series."""
+        uid = self._rest.series_uid(name)
+        return slide_of(self._archive, uid) if uid else []
+
+
+def slide_of(archive: Listing, series_uid: str) -> list[Arrived]:
+    return arrived_as(archive.headers(series_uid))
 
 
 def arrived_as(headers: Iterable[InstanceHeader]) -> list[Arrived]:
@@ -75,14 +93,13 @@ def arrived_as(headers: Iterable[InstanceHeader]) -> list[Arrived]:
     if not levels:
         return []
     one = levels[0]
-    specimens = {name for header in levels for name in header.specimens}
     return [
         Arrived(
             series_uid=one.series_uid,
             study_uid=one.study_uid,
             container_id=one.container_id,
             accession_number=one.accession_number,
-            specimen_id=next(iter(specimens)) if len(specimens) == 1 else "",
+            specimens=frozenset(name for header in levels for name in header.specimens),
             patient_id=one.patient_id,
             patient_issuer=one.patient_issuer,
             markers=frozenset(name for h in levels for text in h.stains for name in mentioned(text)),

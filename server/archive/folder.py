@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class FolderArchive:
 
     def __init__(self, root: Path, apart: Sequence[Path] = ()) -> None:
         self._root, self._apart, self._files = root, apart, FolderIndex(root)
+        self._series: dict[str, list[InstanceHeader]] = {}
 
     def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Link or copy the slide's instances to `spool/<series UID>` and name that folder; again gives the same.
@@ -64,14 +65,16 @@ class FolderArchive:
         """As `server.archive.feeds.Listing`: by series, with its files and their sizes; by the files' age."""
         since = time.time() - days * 86_400
         found: dict[str, list[str]] = {}
-        for header, (_, modified_ns, size) in self._found():
+        files = self._found()
+        self._series = _by_series(header for header, _ in files)
+        for header, (_, modified_ns, size) in files:
             if header.is_volume and modified_ns / 1e9 >= since:
                 found.setdefault(header.series_uid, []).append(f"{header.sop_instance_uid} {size}")
         return {uid: "\n".join(sorted(names)) for uid, names in found.items()}
 
     def headers(self, series_uid: str) -> list[InstanceHeader]:
-        """As `server.archive.feeds.Listing`."""
-        return [header for header in self._index() if header.series_uid == series_uid]
+        """As `server.archive.feeds.Listing`: as `there` found them last, so that the folder is walked once a look."""
+        return self._series.get(series_uid, [])
 
     def remove(self, named: NamedObject) -> None:
         """Delete what was stored here. Raises Failed ARCHIVE_UNREACHABLE (retryable)."""
@@ -110,6 +113,13 @@ class FolderArchive:
             return self._files.found()
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None
+
+
+def _by_series(headers: Iterable[InstanceHeader]) -> dict[str, list[InstanceHeader]]:
+    found: dict[str, list[InstanceHeader]] = {}
+    for header in headers:
+        found.setdefault(header.series_uid, []).append(header)
+    return found
 
 
 def _bring(source: Path, target: Path, *, link: bool = True) -> None:

@@ -1,5 +1,6 @@
 """Our own storage service: an archive's folder into which scanners or a PACS send slides by C-STORE (pynetdicom)."""
 
+import errno
 import shutil
 import uuid
 from pathlib import Path
@@ -64,8 +65,7 @@ class Receiver:
         names = (header.study_uid, header.series_uid, header.sop_instance_uid)
         if not all(map(is_uid, names)):
             return NOT_UNDERSTOOD
-        folder = self._named.folder / names[0] / names[1]
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._made(names[0], names[1])
         part = folder / f"{uuid.uuid4()}{PART}"
         try:
             shutil.copyfile(came, part)
@@ -73,4 +73,23 @@ class Receiver:
             part.replace(folder / f"{names[2]}.dcm")
         finally:
             part.unlink(missing_ok=True)
+        for parent in (folder, folder.parent, self._named.folder):
+            _settled(parent)
         return SUCCESS
+
+    def _made(self, study_uid: str, series_uid: str) -> Path:
+        """The series' folder. The archive's own is never made: where its share isn't mounted this raises OSError."""
+        study = self._named.folder / study_uid
+        series = study / series_uid
+        for folder in (study, series):
+            folder.mkdir(exist_ok=True)
+        return series
+
+
+def _settled(folder: Path) -> None:
+    """Wait until the names in it are on the disk, where its file system can be asked: one of SMB can't."""
+    try:
+        flushed(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise

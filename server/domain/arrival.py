@@ -65,7 +65,7 @@ class Arrived:
     study_uid: str
     container_id: str = ""
     accession_number: str = ""
-    specimen_id: str = ""
+    specimens: frozenset[str] = frozenset()
     patient_id: str = ""
     patient_issuer: str = ""
     markers: frozenset[str] = frozenset()
@@ -112,7 +112,7 @@ def request_for(slide: Arrived, marker: str, lab: str) -> Request:
         procedure_text="",
         patient=Patient(id=slide.patient_id, id_authority=slide.patient_issuer),
         specimen=Specimen(
-            id=slide.specimen_id,
+            id=next(iter(slide.specimens)) if len(slide.specimens) == 1 else "",
             container_id=slide.container_id,
             site_code=site.code,
             site_scheme=site.scheme,

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from server.arrivals import Watched, Watcher
 from server.domain.arrival import Arrived, Site, UnorderedRule, request_for, scored_unordered
-from server.domain.errors import Failed, ServiceReason
+from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.order import Order, Request
 from tests.made import made_order
 
@@ -24,10 +25,13 @@ class Store:
     accepted: list[Request] = field(default_factory=list)
     ordered: set[tuple[str, str, str]] = field(default_factory=set)
     away: bool = False
+    troubles: dict[str, ChromogenError] = field(default_factory=dict)
+    """By series: what is raised."""
 
     def wake(self, labs: Sequence[str] | None, slide: Arrived) -> int:
         if self.away:
             raise Failed(ServiceReason.DATABASE_UNREACHABLE, "away", retryable=True)
+        self._trouble(slide.series_uid)
         self.woken.append((None if labs is None else list(labs), slide.series_uid))
         return 1
 
@@ -35,8 +39,13 @@ class Store:
         return (lab, marker, slide.series_uid) in self.ordered
 
     def accept(self, request: Request) -> tuple[Order, bool]:
+        self._trouble(request.slide.series_uid)
         self.accepted.append(request)
         return replace(made_order(), request=request), True
+
+    def _trouble(self, series_uid: str) -> None:
+        if series_uid in self.troubles:
+            raise self.troubles[series_uid]
 
 
 @dataclass
@@ -130,3 +139,63 @@ def test_slides_differ_in_their_orders_and_one_slide_makes_the_same() -> None:
     numbers = {request_for(replace(ER, series_uid=f"1.{n}"), "ER", "NORTH").message_control_id for n in range(100)}
     assert len(numbers) == 100
     assert all(len(number) <= 20 for number in numbers)
+
+
+OTHER = replace(ER, series_uid="1.3")
+REFUSED = Refused(ServiceReason.LABORATORY_UNKNOWN, "not ours")
+FAILED = Failed(ServiceReason.DATABASE_FAILED, "odd", retryable=True)
+
+
+def test_what_the_store_refuses_is_dropped_and_said_and_holds_up_nothing() -> None:
+    store, now = Store(troubles={"1.2": REFUSED}), Now()
+    watching = watcher(store, Comes([ER, OTHER]), now, {"NORTH": [RULE]})
+    with capture_logs() as logs:
+        watching.step()
+    assert store.woken == [(["NORTH"], "1.3")]
+    assert [(e["event"], e["series"]) for e in logs if "series" in e] == [("slide_refused", "1.2")]
+    now.at = 60
+    store.troubles = {"1.3": REFUSED}
+    watching.step()
+    store.troubles = {}
+    watching.step()
+    assert store.accepted == []
+
+
+def test_what_fails_is_tried_again_and_holds_up_nothing() -> None:
+    store, now = Store(troubles={"1.2": FAILED}), Now()
+    watching = watcher(store, Comes([ER, OTHER]), now, {"NORTH": [RULE]})
+    with pytest.raises(Failed):
+        watching.step()
+    assert store.woken == [(["NORTH"], "1.3")]
+    store.troubles = {}
+    watching.step()
+    assert store.woken == [(["NORTH"], "1.3"), (["NORTH"], "1.2")]
+    now.at, store.troubles = 60, {"1.3": FAILED}
+    with pytest.raises(Failed):
+        watching.step()
+    store.troubles = {}
+    watching.step()
+    assert [request.slide.series_uid for request in store.accepted] == ["1.2", "1.3"]
+
+
+def test_orders_are_made_while_the_archive_is_away() -> None:
+    class Away(Comes):
+        def arrived(self) -> list[Arrived]:
+            if not self.slides:
+                raise Failed(ServiceReason.ARCHIVE_UNREACHABLE, "away", retryable=True)
+            return super().arrived()
+
+    store, now = Store(), Now()
+    watching = watcher(store, Away([ER]), now, {"NORTH": [RULE]})
+    watching.step()
+    now.at = 60
+    with pytest.raises(Failed, match="away"):
+        watching.step()
+    assert len(store.accepted) == 1
+
+
+def test_that_a_slide_is_ordered_already_is_said() -> None:
+    store = Store(ordered={("NORTH", "ER", "1.2")})
+    with capture_logs() as logs:
+        watcher(store, Comes([ER]), Now(), {"NORTH": [replace(RULE, after_s=0)]}).step()
+    assert [e["series"] for e in logs if e["event"] == "slide_already_ordered"] == ["1.2"]

@@ -1,6 +1,7 @@
 """What a sick DICOMweb archive does to a case: one clear error or a wait, and nothing half-written."""
 
 import errno
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,3 +192,13 @@ def test_when_the_archive_is_well_again_the_slide_comes_and_what_was_there_is_no
     pacs.fault, before = None, pacs.fetched
     folder = archive.fetch(QUERY, tmp_path / "spool")
     assert (len(list(folder.iterdir())), pacs.fetched - before) == (2, 1)
+
+
+def test_a_listed_series_without_a_uid_is_no_slide(pacs: FakePacs, tmp_path: Path) -> None:
+    def listed(handler: Handler) -> bool:
+        rows = [{"00201209": {"vr": "IS", "Value": [2]}}, {"0020000E": {"vr": "UI", "Value": [ONE.series_uid]}}]
+        handler.answer(200, json.dumps(rows).encode(), "application/dicom+json")
+        return True
+
+    pacs.fault = listed
+    assert list(pacs.archive(tmp_path).there(days=7)) == [ONE.series_uid]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.archive.folder import FolderArchive
+from server.archive.folder_index import FolderIndex
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import ObjectSink, SlideQuery, SlideSource
@@ -165,3 +166,13 @@ def test_a_uid_that_is_none_names_no_file(tmp_path, kit, uid):
     with pytest.raises(Refused):
         FolderArchive(tmp_path / "new").store([path])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.dcm"]
+
+
+def test_however_many_slides_came_a_look_walks_the_folder_once(root, monkeypatch):
+    walks, found = [], FolderIndex.found
+    monkeypatch.setattr(FolderIndex, "found", lambda self: walks.append(1) or found(self))
+    archive = FolderArchive(root)
+    series = archive.there(days=7)
+    headers = {uid: sorted(each.sop_instance_uid for each in archive.headers(uid)) for uid in series}
+    assert headers == {"2.25.4711.1": [f"2.25.4711.1.{n}" for n in (1, 2, 3)], "2.25.4711.2": ["2.25.4711.2.1"]}
+    assert len(walks) == 1

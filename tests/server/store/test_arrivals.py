@@ -12,7 +12,13 @@ from server.store.store import PostgresStore
 from tests.server.store.invented import request
 
 pytestmark = pytest.mark.postgres
-SLIDE = Arrived(series_uid="2.25.71", study_uid="2.25.7", container_id="C-71", accession_number="A-7")
+SLIDE = Arrived(
+    series_uid="2.25.71",
+    study_uid="2.25.7",
+    container_id="C-71",
+    accession_number="A-7",
+    specimens=frozenset({"S-71", "S-72"}),
+)
 
 
 @pytest.fixture
@@ -79,3 +85,49 @@ def test_an_order_of_our_own_is_kept_once_and_counts_as_ordered(store: PostgresS
     assert store.is_ordered(lab, "ER", SLIDE)
     assert not store.is_ordered(lab, "PR", SLIDE)
     assert not store.is_ordered("ELSEWHERE", "ER", SLIDE)
+
+
+def test_each_slide_of_a_case_has_its_own_order(store: PostgresStore) -> None:
+    lab = request(1).lab
+    store.accept(request_for(SLIDE, "ER", lab))
+    for other in (
+        replace(SLIDE, series_uid="2.25.72", container_id="C-72"),
+        replace(SLIDE, series_uid="2.25.72", study_uid="2.25.8"),
+        replace(SLIDE, series_uid="2.25.72"),
+    ):
+        assert not store.is_ordered(lab, "ER", other)
+
+
+@pytest.mark.parametrize(
+    ("named", "specimen", "is_it"),
+    [
+        (SlideReference(series_uid="2.25.71"), "S-9", True),
+        (SlideReference(container_id="C-71"), "S-9", True),
+        (SlideReference(study_uid="2.25.7", container_id="C-71", accession_number="A-9"), "S-9", True),
+        (SlideReference(study_uid="2.25.7", container_id="C-72"), "", False),
+        (SlideReference(container_id="C-72", accession_number="A-7"), "", False),
+        (SlideReference(study_uid="2.25.7"), "", True),
+        (SlideReference(study_uid="2.25.7"), "S-72", True),
+        (SlideReference(study_uid="2.25.7"), "S-9", False),
+        (SlideReference(study_uid="2.25.8", accession_number="A-7"), "", False),
+        (SlideReference(accession_number="A-7"), "S-71", True),
+        (SlideReference(accession_number="A-7"), "S-9", False),
+        (SlideReference(), "", False),
+    ],
+)
+def test_an_order_is_of_a_slide_where_all_that_it_names_fits(
+    store: PostgresStore, named: SlideReference, specimen: str, is_it: bool
+) -> None:
+    wanted = asked(1, named)
+    store.accept(replace(wanted, specimen=replace(wanted.specimen, id=specimen)))
+    assert store.is_ordered(wanted.lab, "ER", SLIDE) is is_it
+
+
+def test_an_order_of_a_case_is_of_a_slide_that_says_nothing_of_itself(store: PostgresStore) -> None:
+    wanted = asked(1, SlideReference(study_uid="2.25.7"))
+    store.accept(replace(wanted, specimen=replace(wanted.specimen, id="S-9")))
+    bare = Arrived(series_uid="2.25.71", study_uid="2.25.7")
+    assert store.is_ordered(wanted.lab, "ER", bare)
+    nameless = Arrived(series_uid="2.25.71", study_uid="2.25.8")
+    store.accept(asked(2, SlideReference(accession_number="")))
+    assert not store.is_ordered(wanted.lab, "ER", nameless)
