@@ -121,7 +121,8 @@ def line(said: dict[str, Any]) -> str:
         return f"{said['frame']}   {said['refused']}: {said['message']}"
     first = said["scores"][0]
     value = first["category"] or value_text(None) if first["value"] is None else f"{first['value']:.1f}"
-    return f"{said['frame']}   {said['new']} new cells   {said['fields']} fields   {first['display']} {value}"
+    parts = (f"{said['new']} new cells", f"{said['fields']} fields", *said["warnings"], f"{first['display']} {value}")
+    return "   ".join((said["frame"], *parts))
 
 
 def check_control(path: Path, expected: str | None, mpp: float, engine: Engine, running: Running) -> None:

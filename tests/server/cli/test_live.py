@@ -119,3 +119,4 @@ def test_a_frame_without_glass_is_graded_by_the_glass_of_others(tmp_path: Path) 
     )
     assert "COLOUR_CAST" in own["warnings"]
     assert "COLOUR_CAST" not in by_glass["warnings"]
+    assert "   COLOUR_CAST   " in run(alone, marker="ER").stdout
