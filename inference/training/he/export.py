@@ -37,7 +37,7 @@ SEED = 5
 IN_INT8 = {"Conv", "Relu", "Add", "Concat", "Resize", "AveragePool"}
 IN_FLOAT32 = ("/attention/", "/down.0/", "/AveragePool", "/Concat", "/down.1/")
 """The halved picture and scale 1/2 side by side, in one range of int8, cost 0.05 of PQ."""
-POSTPROCESS = {"nucleus_from": 0.55, "split_from": 0.05, "least_px": 30.0}
+POSTPROCESS = {"split_from": 0.05, "reach_px": 5.0, "least_px": 30.0}
 """Where `inference.instances` shall go by other numbers than its own: chosen on fold 0."""
 OUTPUTS = (
     Output(name="nucleus", dtype=Dtype.UINT8, shape=("side", "side"), low=0, high=255),
