@@ -25,7 +25,7 @@ def test_regions_are_lines_and_measures_with_a_title_are_columns_the_count_first
     None
 ):
     assay = assay_of("ER")
-    header, *lines = score_lines(assay, scores_of(assay, fields=5))
+    header, *lines = score_lines(assay, scores_of(assay, fields=6))
     assert cells(header) == ["nuclei", "H-score", "95 %", "positive %", "Allred", "IRS"]
     assert [cells(line)[0] for line in lines] == [r.name for r in NUCLEAR.regions]
     assert cells(lines[0])[1:3] == ["100", "200"]
@@ -34,7 +34,7 @@ def test_regions_are_lines_and_measures_with_a_title_are_columns_the_count_first
 
 def test_an_assay_that_gives_a_percentage_alone_has_no_column_of_a_score() -> None:
     assay = assay_of("P53")
-    header, *lines = score_lines(assay, scores_of(assay, fields=5))
+    header, *lines = score_lines(assay, scores_of(assay, fields=6))
     assert cells(header) == ["nuclei", "positive %"]
     assert cells(lines[-1]) == ["all", "360", "83.3"]
 
