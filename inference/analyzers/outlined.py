@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from inference.analysis import ModelFacts
 from inference.analyzers.analyzer import Analyzer
+from inference.analyzers.measuring import MeasuringEngine
 from inference.analyzers.nuclear import HISTOGRAMS, NUCLEAR, NUCLEUS_DENSITIES, SCHEMA, NuclearAnalyzer
 from inference.cells.file import columns_of
 from inference.cells.histograms import HistogramSpec
@@ -17,7 +16,6 @@ from inference.criteria import Criteria
 from inference.errors import Reason, Refused
 from inference.grade import NucleusDensityThresholds
 from inference.infer import Engine, TileAnswer
-from inference.model import Model
 from inference.outline import OUTLINE, Seeds, outlines
 from inference.slide import Rgb
 
@@ -44,30 +42,15 @@ class OutlinedNuclear(NuclearAnalyzer):
 OUTLINED = OutlinedNuclear()
 
 
-class OutliningEngine:
+class OutliningEngine(MeasuringEngine):
     """An engine whose answers hold outlines too; they are found in the threads that call it, so beside the network."""
 
     def __init__(self, engine: Engine, *, mpp: float) -> None:
         """`mpp` of the tiles."""
-        self._engine, self._mpp = engine, mpp
+        super().__init__(engine)
+        self._mpp = mpp
 
-    @property
-    def model(self) -> Model:
-        return self._engine.model
-
-    @property
-    def facts(self) -> ModelFacts:
-        return self._engine.facts
-
-    @property
-    def workers(self) -> int:
-        return self._engine.workers
-
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
-        answers = self._engine.detect(tiles, faintest)
-        return [self._with_outlines(tile, answer) for tile, answer in zip(tiles, answers, strict=True)]
-
-    def _with_outlines(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
+    def measured(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
         model, columns = self._engine.model, answer.columns
         assert model.finder is not None, "what has cells has a graph that finds them"
         nucleus = columns[model.finder.probability]

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference.analysis import ModelFacts
+from inference.analyzers.measuring import MeasuringEngine
 from inference.grade import DENSITIES
 from inference.infer import Engine, TileAnswer
-from inference.model import Model
 from inference.slide import Rgb
 from inference.stain import dab_density, hue_value_density, mean_rgb
 from inference.white import WhitePoint, whitened
@@ -17,32 +16,17 @@ from inference.white import WhitePoint, whitened
 OF_OUTLINE = "nucleus_od_centi"
 
 
-class WhiteningEngine:
+class WhiteningEngine(MeasuringEngine):
     """An engine whose answers hold `white_hue`, `white_value` and `white_od_centi` too: of the square of
     `inference.stain`, its colour divided by the white point. Where there are outlines their mean density, less that of
     the white point, is `white_nucleus_od_centi`.
     """
 
     def __init__(self, engine: Engine, white: WhitePoint) -> None:
-        self._engine, self._white = engine, white
+        super().__init__(engine)
+        self._white = white
 
-    @property
-    def model(self) -> Model:
-        return self._engine.model
-
-    @property
-    def facts(self) -> ModelFacts:
-        return self._engine.facts
-
-    @property
-    def workers(self) -> int:
-        return self._engine.workers
-
-    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
-        answers = self._engine.detect(tiles, faintest)
-        return [self._whitened(tile, answer) for tile, answer in zip(tiles, answers, strict=True)]
-
-    def _whitened(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
+    def measured(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
         columns = answer.columns
         rgb = whitened(mean_rgb(tile, columns["x"], columns["y"]), self._white.rgb)
         named = ("white_hue", "white_value", "white_od_centi")
