@@ -140,7 +140,13 @@ class ImageTasks:
         part.replace(self.folder(task) / COMMENT)
 
     def forget(self, task: Task) -> None:
-        shutil.rmtree(self.folder(task), ignore_errors=True)
+        """Gone at once, also while it is worked on: whoever writes into its folder finds none."""
+        gone = self._folder / f"{ARRIVING}{task.id}"
+        try:
+            self.folder(task).rename(gone)
+        except OSError:  # forgotten already
+            return
+        shutil.rmtree(gone, ignore_errors=True)
 
     def _work(self) -> None:
         while True:
@@ -163,7 +169,9 @@ class ImageTasks:
                 if now is not None and self.state(now) in (State.PENDING, State.STARTED):
                     self._run(now)
         except OSError:  # another process has it, or it was forgotten just now
-            return
+            pass
+        if self._forgotten(task):
+            shutil.rmtree(self.folder(task), ignore_errors=True)  # what was written after that
 
     def _run(self, task: Task) -> None:
         folder = self.folder(task)
@@ -183,12 +191,17 @@ class ImageTasks:
         except ChromogenError as error:
             return error
         except Exception as error:
+            if self._forgotten(task):
+                return None
             log.error("image_broke", error=type(error).__name__)
             return Failed(ServiceReason.INTERNAL, "something unforeseen went wrong")
         return None
 
+    def _forgotten(self, task: Task) -> bool:
+        return not (self.folder(task) / TASK).exists()
+
     def _remove_left(self) -> None:
-        """What arrived at a process that is gone."""
+        """What arrived at a process that is gone, or was being deleted by it."""
         for folder in self._folder.glob(f"{ARRIVING}*"):
             if time.time() > folder.stat().st_mtime + LEFT_S:
                 shutil.rmtree(folder, ignore_errors=True)

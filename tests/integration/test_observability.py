@@ -164,7 +164,7 @@ def test_an_order_is_seen_in_the_metrics_and_is_one_trace_from_its_acceptance_to
         for destination, kind in (("lis", "ORU"), *(("archive", kind) for kind in ("SR", "ANN", "SEG", "MAP"))):
             assert found["chromogen_deliveries_total", labels(destination=destination, kind=kind, outcome="SENT")] == 1
         models = [dict(own) for name, own in found if name == "chromogen_model_info"]
-        assert {model["name"] for model in models} == {"chromogen-nuclei", "chromogen-membrane"}
+        assert {model["name"] for model in models} == {"chromogen-nuclei", "chromogen-membrane", "chromogen-he"}
         assert {(model["engine"], len(model["sha256"])) for model in models} == {("local", 64)}
         last, found = scraped(serving["metrics_port"])
         assert not [own for name, own in found if name in ("chromogen_orders", "chromogen_outbox_waiting")]
