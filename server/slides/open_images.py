@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from inference.errors import ChromogenError, Reason, Refused
+from inference.errors import Reason, Refused
 from inference.geometry import Size
 from server.slides.codec import Undecodable
 from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
 from server.slides.dicom_level import DicomLevel, LevelHeader
 from server.slides.padding import shows_nothing_beyond
 from server.slides.pyramids import Parts
-from server.slides.same_picture import show_the_same
-
-MOST_SEEN = 4096
-"""Pairs of images whose comparison is remembered, so that a slide that is opened again isn't compared again."""
-
-_SEEN: dict[object, bool] = {}
+from server.slides.same_picture import remembered, show_the_same
 
 
 class OpenImages:
@@ -37,16 +32,12 @@ class OpenImages:
             return False
 
     def show_the_same(self, finer: Parts, coarser: Parts, ratio: float) -> bool:
-        """What can't be read says nothing: it is refused where it is needed."""
+        """What can't be read says nothing: it is refused where it is needed. Raises Failed where the disk fails."""
         key = _stamp(finer), _stamp(coarser), ratio
-        if key not in _SEEN:
-            try:
-                _SEEN[key] = show_the_same(self.of(finer), self.of(coarser), ratio)
-            except ChromogenError:
-                return True
-            while len(_SEEN) > MOST_SEEN:
-                _SEEN.pop(next(iter(_SEEN)))
-        return _SEEN[key]
+        try:
+            return remembered(key, lambda: show_the_same(self.of(finer), self.of(coarser), ratio))
+        except Refused:
+            return True
 
     def close_all_but(self, kept: Iterable[Parts]) -> None:
         """The images that stay open are given."""

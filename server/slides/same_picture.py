@@ -4,7 +4,7 @@ A few squares are compared: those where the coarser image varies most, and some 
 512 x 512 px of dense tissue takes 0.7 ms to decode at an eighth, so few are looked at: opening stays quick.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -27,6 +27,20 @@ _OTHER_HERE = 20.0  # grey levels between two squares: no rendering of a level i
 _GOLDEN = 0.618  # a column's step, so that few frames lie in one
 
 Blocks = npt.NDArray[np.float32]
+
+MOST_SEEN = 4096
+"""Pairs of images whose comparison is remembered, so that a slide that is opened again isn't compared again."""
+
+_SEEN: dict[object, bool] = {}
+
+
+def remembered(key: object, look: Callable[[], bool]) -> bool:
+    """What `look` says of a pair; `key` names its files as they are now. What `look` raises is raised."""
+    if key not in _SEEN:
+        _SEEN[key] = look()
+        while len(_SEEN) > MOST_SEEN:
+            _SEEN.pop(next(iter(_SEEN)))
+    return _SEEN[key]
 
 
 def show_the_same(finer: Frames, coarser: Frames, ratio: float) -> bool:

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from server.domain.access import Caller
 from server.domain.order import Priority
 from server.domain.ports import OrderView
 from server.domain.result import Result, ResultId
-from server.domain.views import ResultFilter, ResultView
+from server.domain.views import ResultFilter, ResultView, SummaryView
 from server.domain.work import WorkFilter, WorkState
 from server.report.result_json import heterogeneity_json
 from server.services.changes import ChangeService, Wanted
@@ -72,7 +72,7 @@ class WorkOperations:
         )
         limit = asked.number(body, "limit", USUAL_PAGE, LARGEST_PAGE)
         page = self.work.list(caller, wanted, limit, asked.after(body))
-        hidden = self.estimates.hidden(caller, [item.result for item in page.items if item.result is not None])
+        hidden = self._told(caller, [item.result for item in page.items if item.result is not None])
         return {"items": [work_json(item, hidden) for item in page.items], "page_token": asked.page_token(page.next)}
 
     def get(self, request: Request, caller: Caller) -> Json:
@@ -105,9 +105,13 @@ class WorkOperations:
         if order_id is None:
             return {"markers": [], "ratios": []}
         found = self.results.case(caller, order_id)
-        hidden = self.estimates.hidden(caller, found.views)
-        self.estimates.note_shown(caller, [view for view in found.views if view.result.id not in hidden])
-        return case_json(found, hidden)
+        return case_json(found, self._told(caller, found.views))
+
+    def _told(self, caller: Caller, views: Sequence[SummaryView]) -> frozenset[ResultId]:
+        """Those whose score is hidden from the caller; that the others' were told is noted."""
+        hidden = self.estimates.hidden(caller, views)
+        self.estimates.note_shown(caller, [view for view in views if view.result.id not in hidden])
+        return hidden
 
     def _shown(self, request: Request, caller: Caller) -> Result:
         """Raises Refused ESTIMATE_MISSING."""

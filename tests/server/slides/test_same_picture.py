@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.errors import Reason, Refused
+from inference.errors import Failed, Reason, Refused
+from server.slides.dicom_index import FrameIndex
 from server.slides.view import View
 from tests.opened import open_slide
 
@@ -95,3 +96,17 @@ def test_a_picture_that_was_changed_on_the_disk_is_looked_at_again(kit, put, tmp
     assert levels(tmp_path) == [0.5, 2.0]
     put("2", smaller(rgb[:, ::-1], 4), 2.0)
     assert levels(tmp_path) == [0.5]
+
+
+def test_a_disk_that_fails_while_levels_are_compared_is_waited_for(kit, put, tmp_path, monkeypatch):
+    rgb = tissue(kit)
+    put("1", rgb, 0.5)
+    put("2", smaller(rgb, 4), 2.0)
+
+    def fails(*_: object) -> FrameIndex:
+        raise Failed(Reason.SLIDE_DAMAGED, "reading 1.dcm failed", retryable=True)
+
+    monkeypatch.setattr("server.slides.dicom_index.FrameIndex.read", fails)
+    with pytest.raises(Failed) as failed:
+        open_slide(tmp_path)
+    assert failed.value.retryable

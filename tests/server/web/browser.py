@@ -22,6 +22,7 @@ class Page:
     """The page's server; `browser` signs in as its local user, `caller` comes with a token."""
 
     address: str
+    grpc_port: int
     api: Api
 
     def browser(self) -> "Browser":
@@ -68,7 +69,7 @@ def page_of(api: Api, **web: Any) -> Iterator[Page]:
     assert doors is not None
     assert doors.web is not None
     try:
-        yield Page(address=f"http://127.0.0.1:{doors.web.port}", api=api)
+        yield Page(address=f"http://127.0.0.1:{doors.web.port}", grpc_port=doors.port, api=api)
     finally:
         doors.stop(1)
 
