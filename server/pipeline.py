@@ -44,7 +44,7 @@ class CaseServices:
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `controls` what it asks of its
     controls, `engine` what runs an assay's model; `reporting` makes what its routes send. `outlines` says whether those
-    of nuclei are found too, where they can be; `finished` is called with each result that is stored, and raises nothing.
+    of nuclei are found too, where they can be. `finished` is called with each result that is stored, raising nothing.
     """
 
     store: Store
