@@ -81,11 +81,12 @@ class WorkOperations:
         order_id, pyramid = view.result.order_id, pyramid_of(view.result.analysis.slide)
         order = self._order(caller, view.result)
         if self.estimates.hidden(caller, [view]):
-            return bare_json(view, order, pyramid)
+            return bare_json(caller, view, order, pyramid)
         self.work.note_read(caller, result_id, "result")
         wanted = ResultFilter(order_id=order_id)
         history = self.results.list(caller, wanted, MOST_RESULTS, ()).items if order_id else ()
         return whole_json(
+            caller,
             view,
             order,
             history,
@@ -119,8 +120,9 @@ class WorkOperations:
         return self.results.get(caller, result_id).result
 
     def _order(self, caller: Caller, result: Result) -> OrderView | None:
-        """With its patient, which the audit is told."""
-        return None if result.order_id is None else self.orders.get(caller, result.order_id, patient=True)
+        """That its patient is shown to those who may see patients, the audit is told."""
+        shown = caller.sees_patients
+        return None if result.order_id is None else self.orders.get(caller, result.order_id, patient=shown)
 
     def state(self, request: Request, caller: Caller) -> Json:
         """What was said of it last: for a page that has it open."""
