@@ -30,6 +30,7 @@ from server.domain.job import JobKind
 from server.domain.patients import PatientRules
 from server.domain.ports import Archive, MessageSink, ObjectSink, OpenSlide, SlideSource
 from server.domain.profile import ProfileRules
+from server.domain.result import Result
 from server.hl7.reporter import OruReporter
 from server.hl7.sender import MllpSink
 from server.jobs import Handler, JobRunner
@@ -40,6 +41,7 @@ from server.report.reporters import SrReporter, ann_reporter, capture_reporter, 
 from server.reporting import Reporting
 from server.services.calibrations import CalibrationService
 from server.services.cohorts import CohortService
+from server.services.page_cells import folder_of, prepare
 from server.services.profiles import ProfileService
 from server.services.results import ResultService
 from server.services.validations import ValidationService
@@ -138,7 +140,13 @@ class Service:
             cases=cases or self.results_folder,
             lease_s=self.settings.worker.lease_s,
             outlines=self.settings.worker.outlines,
+            finished=self._finished,
         )
+
+    def _finished(self, result: Result) -> None:
+        """Where there is a page, a result's first opening doesn't wait for what can be made now."""
+        if self.settings.web.port is not None:
+            prepare(result, folder_of(self.results_folder))
 
     @property
     def watchers(self) -> list[Watcher]:

@@ -17,7 +17,7 @@ from server.services.estimates import EstimateService
 from server.services.limits import Rate
 from server.services.opened import OpenedResults
 from server.services.orders import OrderService
-from server.services.page_cells import PageCells
+from server.services.page_cells import PageCells, folder_of
 from server.services.results import ResultService
 from server.services.sessions import SessionService
 from server.services.slide_tiles import SlideTiles
@@ -70,11 +70,10 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
     orders = PostgresOrderRepository(service.database, service.notify)
     changes = ChangeService(results, service.results_folder)
     opened = OpenedResults(changes, work)
-    folder = service.results_folder.with_name("page")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    spool = folder / f"slides-{os.getpid()}"
+    folder = folder_of(service.results_folder)
+    spool = folder.with_name(f"slides-{os.getpid()}")
     shutil.rmtree(spool, ignore_errors=True)
-    cells = PageCells(opened, folder / "cells")
+    cells = PageCells(opened, folder)
     estimated = PostgresEstimateRepository(service.database)
     estimates = EstimateService(estimated, results, service.site.estimates_first)
     return (

@@ -8,6 +8,7 @@ from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay
 from inference.guideline import GUIDELINES, Step
 from inference.measures import Measure
+from server.domain.access import Caller
 from server.domain.change import Change
 from server.domain.estimate import Estimate, asked_measure, asked_regions, most_of
 from server.domain.ports import OrderView
@@ -63,6 +64,7 @@ def short_json(view: SummaryView, hidden: frozenset[ResultId] = frozenset()) -> 
 
 
 def whole_json(
+    caller: Caller,
     view: ResultView,
     order: OrderView | None,
     history: Sequence[SummaryView],
@@ -70,10 +72,10 @@ def whole_json(
     estimates: Iterable[Estimate],
     pyramid: Pyramid,
 ) -> Json:
-    """`patient` null for a result without an order."""
+    """`patient` null for a result without an order, and for a caller who sees no patients."""
     result = view.result
     return {
-        **bare_json(view, order, pyramid),
+        **bare_json(caller, view, order, pyramid),
         "hidden": False,
         "signed_by": view.signed_by,
         "signed_at": None if view.signed_at is None else view.signed_at.isoformat(),
@@ -89,7 +91,7 @@ def whole_json(
     }
 
 
-def bare_json(view: ResultView, order: OrderView | None, pyramid: Pyramid) -> Json:
+def bare_json(caller: Caller, view: ResultView, order: OrderView | None, pyramid: Pyramid) -> Json:
     """What is told of a result whose score is hidden."""
     return {
         "id": view.result.id,
@@ -100,7 +102,7 @@ def bare_json(view: ResultView, order: OrderView | None, pyramid: Pyramid) -> Js
         "assay": assay_json(view.result.assay),
         "pyramid": asdict(pyramid),
         "order": None if order is None else order_json(order),
-        "patient": None if order is None else patient_json(order),
+        "patient": None if order is None or not caller.sees_patients else patient_json(order),
         "estimate": asked_json(view.result),
     }
 

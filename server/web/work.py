@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from server.domain.access import Caller
 from server.domain.order import Priority
 from server.domain.ports import OrderView
 from server.domain.result import Result, ResultId
-from server.domain.views import ResultFilter, ResultView
+from server.domain.views import ResultFilter, ResultView, SummaryView
 from server.domain.work import WorkFilter, WorkState
 from server.report.result_json import heterogeneity_json
 from server.services.changes import ChangeService, Wanted
@@ -72,7 +72,7 @@ class WorkOperations:
         )
         limit = asked.number(body, "limit", USUAL_PAGE, LARGEST_PAGE)
         page = self.work.list(caller, wanted, limit, asked.after(body))
-        hidden = self.estimates.hidden(caller, [item.result for item in page.items if item.result is not None])
+        hidden = self._told(caller, [item.result for item in page.items if item.result is not None])
         return {"items": [work_json(item, hidden) for item in page.items], "page_token": asked.page_token(page.next)}
 
     def get(self, request: Request, caller: Caller) -> Json:
@@ -81,11 +81,12 @@ class WorkOperations:
         order_id, pyramid = view.result.order_id, pyramid_of(view.result.analysis.slide)
         order = self._order(caller, view.result)
         if self.estimates.hidden(caller, [view]):
-            return bare_json(view, order, pyramid)
+            return bare_json(caller, view, order, pyramid)
         self.work.note_read(caller, result_id, "result")
         wanted = ResultFilter(order_id=order_id)
         history = self.results.list(caller, wanted, MOST_RESULTS, ()).items if order_id else ()
         return whole_json(
+            caller,
             view,
             order,
             history,
@@ -104,9 +105,13 @@ class WorkOperations:
         if order_id is None:
             return {"markers": [], "ratios": []}
         found = self.results.case(caller, order_id)
-        hidden = self.estimates.hidden(caller, found.views)
-        self.estimates.note_shown(caller, [view for view in found.views if view.result.id not in hidden])
-        return case_json(found, hidden)
+        return case_json(found, self._told(caller, found.views))
+
+    def _told(self, caller: Caller, views: Sequence[SummaryView]) -> frozenset[ResultId]:
+        """Those whose score is hidden from the caller; that the others' were told is noted."""
+        hidden = self.estimates.hidden(caller, views)
+        self.estimates.note_shown(caller, [view for view in views if view.result.id not in hidden])
+        return hidden
 
     def _shown(self, request: Request, caller: Caller) -> Result:
         """Raises Refused ESTIMATE_MISSING."""
@@ -115,8 +120,9 @@ class WorkOperations:
         return self.results.get(caller, result_id).result
 
     def _order(self, caller: Caller, result: Result) -> OrderView | None:
-        """With its patient, which the audit is told."""
-        return None if result.order_id is None else self.orders.get(caller, result.order_id, patient=True)
+        """That its patient is shown to those who may see patients, the audit is told."""
+        shown = caller.sees_patients
+        return None if result.order_id is None else self.orders.get(caller, result.order_id, patient=shown)
 
     def state(self, request: Request, caller: Caller) -> Json:
         """What was said of it last: for a page that has it open."""

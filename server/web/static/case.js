@@ -189,7 +189,8 @@ export class Case {
       el("p", { class: "number", data: { code: first.code, region, value: String(value(region, first.code)) } }, shown(value(region, first.code), first)),
       el("p", { class: "dim" }, interval ? `95 % interval ${interval.map((v) => v.toFixed(0)).join(" to ")}` : moved ? "not kept yet: the interval is computed when it is" : "no interval"));
     this.drawTable(regions, value, kept, moved);
-    if (now) this.drawBars(now.get(regions.includes("tumour") ? "tumour" : "all").grades);
+    if (now?.has(region)) this.drawBars(now.get(region).grades, region);
+    else fill(this.bars);
     this.drawRegions();
     this.drawSaving();
   }
@@ -212,13 +213,22 @@ export class Case {
         })))));
   }
 
-  drawBars(grades) {
+  drawBars(grades, region) {
     const n = grades.reduce((a, b) => a + b, 0);
-    fill(this.bars, el("div", { class: "stack", "aria-hidden": "true" }, grades.map((count, g) =>
-      el("i", { class: `grade${g}`, data: { grow: String(count) } }))),
-    el("ul", {}, grades.map((count, g) => el("li", {}, el("i", { class: `grade${g}` }), `${g} ${GRADE_NAMES[g]} `,
-      el("strong", {}, n ? `${((100 * count) / n).toFixed(1)} %` : "")))));
-    for (const bar of this.bars.firstChild.children) bar.style.flexGrow = bar.dataset.grow;
+    const shares = el("div", { class: "stack", "aria-hidden": "true" }, grades.map((count, g) =>
+      el("i", { class: `grade${g}`, data: { grow: String(count) } })));
+    const list = el("ul", {}, grades.map((count, g) => el("li", {}, el("i", { class: `grade${g}` }), `${g} ${GRADE_NAMES[g]} `,
+      el("strong", {}, n ? `${((100 * count) / n).toFixed(1)} %` : ""))));
+    fill(this.bars, el("p", { class: "dim of" }, `${titled(this.found.assay.cells)} by grade · ${region}`), shares, list, this.legend());
+    for (const bar of shares.children) bar.style.flexGrow = bar.dataset.grow;
+  }
+
+  // Which compartment is drawn how, where two share their colours.
+  legend() {
+    const { groups } = this.found.assay;
+    const names = (filled) => [...new Set(groups.filter((group) => group.filled === filled).map((group) => group.region))].join(", ");
+    if (!names(true) || !names(false)) return null;
+    return el("p", { class: "dim" }, `On the slide: ${names(true)} filled, ${names(false)} hollow; along outlines whole and dashed.`);
   }
 
   drawRegions() {
@@ -457,6 +467,8 @@ export class Case {
     return true;
   }
 }
+
+const titled = (name) => name[0].toUpperCase() + name.slice(1);
 
 function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), children);

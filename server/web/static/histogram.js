@@ -82,6 +82,7 @@ class Axis {
     this.canvas.addEventListener("pointerdown", (event) => this.grab(event));
     this.canvas.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"]) this.canvas.addEventListener(name, () => (this.held = null));
+    new ResizeObserver(() => owner.tables && this.draw()).observe(this.canvas);
     this.inputs = new Map();
     const rows = this.handles.map((handle) => this.row(handle));
     this.element = el("div", { class: "axis" }, el("h4", {}, this.title), this.canvas, rows);
