@@ -9,7 +9,7 @@ from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_
 from server.slides.dicom_level import DicomLevel, LevelHeader
 from server.slides.padding import shows_nothing_beyond
 from server.slides.pyramids import Parts
-from server.slides.same_picture import remembered, show_the_same
+from server.slides.same_picture import Shrunk, remembered, show_the_same
 
 
 class OpenImages:
@@ -17,6 +17,7 @@ class OpenImages:
 
     def __init__(self) -> None:
         self._open: dict[tuple[object, ...], DicomLevel] = {}
+        self._shrunk: dict[tuple[object, ...], Shrunk] = {}
 
     def of(self, parts: Parts) -> DicomLevel:
         """Raises Refused as the readers do."""
@@ -35,12 +36,19 @@ class OpenImages:
         """What can't be read says nothing: it is refused where it is needed. Raises Failed where the disk fails."""
         key = _stamp(finer), _stamp(coarser), ratio
         try:
-            return remembered(key, lambda: show_the_same(self.of(finer), self.of(coarser), ratio))
+            return remembered(key, lambda: show_the_same(self._small(finer), self._small(coarser), ratio))
         except Refused:
             return True
 
+    def _small(self, parts: Parts) -> Shrunk:
+        key, image = _key(parts), self.of(parts)
+        if key not in self._shrunk:
+            self._shrunk[key] = Shrunk(image, image.lengths)
+        return self._shrunk[key]
+
     def close_all_but(self, kept: Iterable[Parts]) -> None:
         """The images that stay open are given."""
+        self._shrunk.clear()
         staying = {_key(parts) for parts in kept}
         for key in [key for key in self._open if key not in staying]:
             self._open.pop(key).close()

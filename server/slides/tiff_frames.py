@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffPage
 
 from inference.errors import Reason, Refused
@@ -14,7 +15,7 @@ from inference.slide import Rgb
 from server.slides.codec import Encoding, Undecodable, box_average, decode, on_white, rgb_of_ycbcr
 from server.slides.codestream import Colour
 from server.slides.frames import LARGEST_FRAME, FrameFile, Layout
-from server.slides.same_picture import remembered, show_the_same
+from server.slides.same_picture import Shrunk, remembered, show_the_same
 
 _JPEG2000 = {
     COMPRESSION.JPEG2000,
@@ -161,6 +162,7 @@ class PagesByPixels:
 
     def __init__(self, path: Path, file: FrameFile) -> None:
         self._path, self._file = path, file
+        self._shrunk: dict[int, Shrunk] = {}
 
     def show_the_same(self, finer: TiffPage, coarser: TiffPage) -> bool:
         """What can't be read says nothing: it is refused where it is needed. Raises Failed where the disk fails."""
@@ -175,4 +177,17 @@ class PagesByPixels:
         for page in (finer, coarser):
             check_page(self._path, page)
         ratio = max(1.0, finer.imagewidth / coarser.imagewidth)
-        return show_the_same(page_frames(self._file, finer), page_frames(self._file, coarser), ratio)
+        return show_the_same(self._small(finer), self._small(coarser), ratio)
+
+    def _small(self, page: TiffPage) -> Shrunk:
+        if page.offset not in self._shrunk:
+            frames = page_frames(self._file, page)
+            self._shrunk[page.offset] = Shrunk(frames, _lengths(frames))
+        return self._shrunk[page.offset]
+
+
+def _lengths(frames: TiffFrames) -> npt.NDArray[np.int64] | None:
+    """(rows, columns): bytes of each frame, of the first plane where colours are stored apart."""
+    layout, lengths = frames.layout, np.asarray(frames.lengths, np.int64)
+    area = layout.rows * layout.columns
+    return None if len(lengths) < area else lengths[:area].reshape(layout.rows, layout.columns)
