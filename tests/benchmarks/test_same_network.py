@@ -32,7 +32,7 @@ def test_the_map_that_a_peer_searches_is_as_high_at_our_peaks_as_they_are() -> N
     graph = onnx.load_from_string(IHC_TILE.graph_bytes(FINDER))
     x, y, label, nucleus, *_ = (values[0] for values in answer(graph))
     (heat,) = answer(heat_map_graph(graph))
-    found = nucleus >= 0.55
+    found = nucleus >= IHC_TILE.counting_threshold
     assert found.sum() > 50
     rows, columns = (np.round((v[found] - 0.5) / 2).astype(int) * 2 for v in (y, x))
     near = np.max(

@@ -16,6 +16,7 @@ from inference.assay import assay_of
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
 from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from tests.models import IHC_TILE
 
 SLIDES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "slides"
 needs_slides = pytest.mark.skipif(
@@ -120,7 +121,7 @@ def test_detect_prints_a_line_an_image_in_its_own_pixels(drawn: Path, tmp_path: 
     assert second["nuclei"] == []
     told = {"x", "y", "class", "nucleus", "confidence", "counted", "hue", "value", "dab_od", "grade"}
     assert all(set(nucleus) == told for nucleus in first["nuclei"])
-    assert all(n["counted"] is (n["nucleus"] >= 0.55) and n["confidence"] <= n["nucleus"] for n in first["nuclei"])
+    assert all(n["counted"] is (n["nucleus"] >= IHC_TILE.counting_threshold) and n["confidence"] <= n["nucleus"] for n in first["nuclei"])
     assert {n["class"] for n in first["nuclei"]} <= {group.region for group in NUCLEAR.groups}
     assert all(n["confidence"] >= 0.3 and 0 <= n["x"] < SIDE and 0 <= n["y"] < SIDE for n in first["nuclei"])
 

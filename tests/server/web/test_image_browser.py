@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
+from tests.models import IHC_TILE
 from tests.server.web.browser import Page
 
 CHROMIUM = "/usr/bin/chromium"
@@ -73,7 +74,7 @@ def test_an_image_is_chosen_sent_and_counted_and_a_threshold_changes_the_count(
     assert number(tab, "Positive").startswith(f"{said['num_pos']} (")
     tab.get_by_label("Probability").fill("0.95")
     assert int(number(tab, "Nuclei")) < said["num_total"]
-    tab.get_by_label("Probability").fill("0.55")
+    tab.get_by_label("Probability").fill(str(IHC_TILE.counting_threshold))
     tab.get_by_label("Least area").fill("40")
     assert int(number(tab, "Nuclei")) < said["num_total"]
     tab.get_by_label("Least area").fill("0")

@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
+from tests.models import IHC_TILE
 from tests.server.web.browser import Browser, Page
 
 pytestmark = pytest.mark.postgres
@@ -62,7 +63,7 @@ def test_the_page_shows_what_the_service_counted(browser: Browser, image: str) -
     said = browser.get(f"/data/images/{image}").json()
     assert (said["marker"], said["mpp"], said["by"]) == ("PR", 0.5, "dr-invented")
     nuclei = browser.get(f"/data/images/{image}/nuclei.json").json()
-    counted = [p >= 0.55 for p in nuclei["nucleus"]]
+    counted = [p >= IHC_TILE.counting_threshold for p in nuclei["nucleus"]]
     assert sum(counted) == said["scoring"]["num_total"] > 50
     criteria = nuclei["criteria"]
     brown = [h < criteria["hue"] or h > 300 for h in nuclei["hue"]]
