@@ -62,9 +62,10 @@ def profiles(planes: tuple[Plane, Plane], x: Floats, y: Floats, radius: Floats, 
     offsets x planes).
     """
     n, reach = len(x), (radius[..., None] + OFFSETS_UM) / np.float32(mpp)
-    across = (x[:, None, None] + np.cos(angle)[:, None] * reach).reshape(n * RAYS, -1).astype(np.float32)
-    down = (y[:, None, None] + np.sin(angle)[:, None] * reach).reshape(n * RAYS, -1).astype(np.float32)
-    return np.stack([remapped(plane, across, down) for plane in planes], axis=-1).reshape(n, RAYS, -1)
+    across = (x[:, None, None] + np.cos(angle)[:, None] * reach).reshape(n * RAYS, len(OFFSETS_UM)).astype(np.float32)
+    down = (y[:, None, None] + np.sin(angle)[:, None] * reach).reshape(n * RAYS, len(OFFSETS_UM)).astype(np.float32)
+    values = [remapped(plane, across, down) for plane in planes]
+    return np.stack(values, axis=-1).reshape(n, RAYS, len(OFFSETS_UM) * PLANES)
 
 
 def stained_rays(seen: Floats, thresholds: tuple[float, ...], mpp: float, weights: Weights | None = None) -> Mask:
