@@ -9,10 +9,10 @@ import numpy as np
 
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.assay import Assay, assay_of, criteria_of, criteria_values
-from inference.calibrate import calibrate
+from inference.calibrate import by_one, calibrate
 from inference.calibration.cleaning import Cleaned, cleaned
 from inference.calibration.concerns import Concern
-from inference.calibration.doubts import differing, doubtful
+from inference.calibration.doubts import differing, doubtful, misplaced
 from inference.calibration.fit import Settings
 from inference.calibration.observers import Observed, agreement_of, observers_of
 from inference.calibration.sample import Sample, graded_sample
@@ -152,9 +152,13 @@ class CalibrationService:
             self._gather(actor, asked, region, number, gathered)
             progress(READING_SHARE * number / len(asked.regions))
         found = calibrate(gathered.samples, asked.settings)
-        advice = [*doubtful(gathered.doubts), *differing((p.scanner for p in gathered.places), _mpps(gathered))]
-        outcome = calibration_json(found, [*advice, *found.advice], COMPARTMENTS) | {"source": source_text(found)}
         seen = list(_observed(asked, gathered))
+        advice = [
+            *doubtful(gathered.doubts),
+            *differing((p.scanner for p in gathered.places), _mpps(gathered)),
+            *misplaced(seen, gathered.samples),
+        ]
+        outcome = calibration_json(found, [*advice, *found.advice], COMPARTMENTS) | {"source": source_text(found)}
         if observers_of(seen):
             outcome["annotators"] = observers_json(agreement_of(seen), _of_each(seen, gathered, asked.settings))
         return outcome
@@ -281,16 +285,20 @@ def _mpps(gathered: Gathered) -> list[float]:
 
 def _observed(asked: AskedCalibration, gathered: Gathered) -> Iterator[Observed]:
     for region, sample, place in zip(asked.regions, gathered.samples, gathered.places, strict=True):
-        key = (_named(region), region.window)
-        yield Observed(region=key, annotator=region.annotator, annotated=sample.annotated, mpp=place.mpp)
+        yield Observed(
+            image=_named(region),
+            region=region.window,
+            annotator=region.annotator,
+            annotated=sample.annotated,
+            mpp=place.mpp,
+        )
 
 
 def _of_each(seen: Sequence[Observed], gathered: Gathered, settings: Settings) -> dict[str, Json]:
     """The thresholds that each annotator's regions alone give."""
     found: dict[str, Json] = {}
     for who in observers_of(seen):
-        own = [s for each, s in zip(seen, gathered.samples, strict=True) if each.annotator == who]
-        found[who] = criteria_values(calibrate(own, settings).chosen.fit.criteria)
+        found[who] = criteria_values(by_one(seen, gathered.samples, who, settings).chosen.fit.criteria)
     return found
 
 
