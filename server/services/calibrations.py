@@ -15,6 +15,7 @@ from inference.calibration.concerns import Concern
 from inference.calibration.doubts import differing, doubtful, misplaced
 from inference.calibration.fit import Settings
 from inference.calibration.observers import Observed, agreement_of, observers_of
+from inference.calibration.plotted import plotted
 from inference.calibration.sample import Sample, graded_sample
 from inference.cells.file import read_cells
 from inference.cells.values import Cells, joined, no_cells
@@ -29,12 +30,15 @@ from server.domain.repositories import JobRepository, ProfileRepository, ResultR
 from server.domain.states import JobState
 from server.domain.views import Page, PageKey, ProfileView, ResultView, Revision
 from server.report.calibration_json import calibration_json, observers_json, source_text
+from server.report.calibration_pictures import plotted_json
 from server.services.asked_calibration import AskedCalibration, AskedRegion, Picture, asked_in, asked_json
 from server.services.results import cells_file_of
 from server.services.watching import watched
 
 MOST_REGIONS = 200
 Progress = Callable[[float], None]
+PLOTTED_STEP = 4
+"""Grey levels between pairs of thresholds whose error is kept."""
 READING_SHARE = 0.2
 """Of the progress, what reading the regions takes."""
 
@@ -159,6 +163,7 @@ class CalibrationService:
             *misplaced(seen, gathered.samples),
         ]
         outcome = calibration_json(found, [*advice, *found.advice], COMPARTMENTS) | {"source": source_text(found)}
+        outcome["plotted"] = plotted_json(plotted(gathered.samples, found.chosen.fit.criteria, PLOTTED_STEP))
         if observers_of(seen):
             outcome["annotators"] = observers_json(agreement_of(seen), _of_each(seen, gathered, asked.settings))
         return outcome
