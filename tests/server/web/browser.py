@@ -85,11 +85,12 @@ def tables(data: bytes) -> dict[str, Any]:
     return found
 
 
-def records(data: bytes, columns: list[list[str]]) -> dict[str, Any]:
-    """Cells as the page reads them, by column."""
-    width = sum(np.dtype(kind).itemsize for _, kind in columns)
-    n, at, found = len(data) // width, 0, {}
-    for name, kind in columns:
-        found[name] = np.frombuffer(data, kind, n, at)
-        at += n * np.dtype(kind).itemsize
+def records(data: bytes, columns: list[tuple[str, str, int]]) -> dict[str, Any]:
+    """Cells as the page reads them, by column: (n,), or (n, width)."""
+    each = sum(width * np.dtype(kind).itemsize for _, kind, width in columns)
+    n, at, found = len(data) // each, 0, {}
+    for name, kind, width in columns:
+        values = np.frombuffer(data, kind, n * width, at)
+        found[name] = values if width == 1 else values.reshape(n, width)
+        at += values.nbytes
     return found
