@@ -2,6 +2,7 @@
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+SIDE_BY_SIDE := 2
 BUF := $(VENV)/node/node_modules/.bin/buf
 NODE_PEERS := @bufbuild/buf@1.75.0 axe-core@4.14.1 oidc-provider@9.13.3 dicom-microscopy-viewer@0.48.24
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -30,8 +31,9 @@ install: $(VENV)/.dev
 demo: $(VENV)/.run
 	$(VENV)/bin/chromogen demo --out demo-out
 
+# A file's tests run one after another, two files side by side.
 test: $(VENV)/.dev peers
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -98,6 +98,10 @@ class DicomImage:
     def sop_instance_uids(self) -> tuple[str, ...]:
         return (self.header.who.sop_instance_uid,)
 
+    @property
+    def lengths(self) -> npt.NDArray[np.int64] | None:
+        return self.index.lengths_of(self.numbers) if self.index.encapsulated else None
+
     def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
         data = self.index.read(self.file, int(self.numbers[row, column]))
         return decode(data, self.encoding, self.colour, self.layout.frame, shrink)

@@ -10,6 +10,8 @@ from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_sequence_item
 from pydicom.uid import UID
@@ -85,6 +87,11 @@ class DicomLevel(Frames, Protocol):
     def sop_instance_uids(self) -> tuple[str, ...]: ...
 
     @property
+    def lengths(self) -> npt.NDArray[np.int64] | None:
+        """(rows, columns): bytes of each encoded frame, 0 for none; None where that isn't known, or all are as long."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Warnings (UPPER_SNAKE) about the choice of frames."""
         ...
@@ -92,9 +99,11 @@ class DicomLevel(Frames, Protocol):
     def close(self) -> None: ...
 
 
-def read_level_header(path: Path) -> LevelHeader:
-    """Read a level's header up to its positions or pixels. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE."""
-    return guarded(path, lambda: _read(path))
+def read_level_header(path: Path, who: InstanceHeader | None = None) -> LevelHeader:
+    """Read a level's header up to its positions or pixels; `who` is what `read_instance_header` said of the file, if it
+    was asked. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE.
+    """
+    return guarded(path, lambda: _read(path, who))
 
 
 def damaged(path: Path, what: str) -> Refused:
@@ -110,7 +119,7 @@ def wrong_colour(header: LevelHeader) -> Refused:
     return Refused(Reason.WRONG_COLOUR_SPACE, message)
 
 
-def _read(path: Path) -> LevelHeader:
+def _read(path: Path, who: InstanceHeader | None) -> LevelHeader:
     packed = is_packed(path)
     with open_dicom_file(path) as stream:
         dataset = read_until(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in PIXELS)
@@ -127,7 +136,7 @@ def _read(path: Path) -> LevelHeader:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")
     paths = read_optical_paths(dataset)
     header = LevelHeader(
-        who=identify(path, dataset),
+        who=who or identify(path, dataset, described=False),
         layout=layout,
         syntax=syntax,
         packed=packed,

@@ -105,7 +105,7 @@ export class Viewer {
     const view = this.view;
     if (!Number.isFinite(view.scale) || view.scale <= 0) return;
     this.painter.paint({
-      parts: this.cells.in(this.box), sample: this.cells.sample, weight: this.cells.weight, grouping: this.grouping,
+      parts: this.cells.in(this.box, this.painter.isNear(view)), sample: this.cells.sample, weight: this.cells.weight, grouping: this.grouping,
       view, draft: this.draft, spots: this.spots, drawing: this.drawing, opacity: this.opacity, picked: this.picked,
     });
   }
