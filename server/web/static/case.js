@@ -142,6 +142,7 @@ export class Case {
       ["Born", patient?.born], ["Sex", patient?.sex], ["Order", order?.number], ["Slide", order?.slide],
       ["Site", order?.site], ["Stain", assay.marker], ["Laboratory", laboratory]];
     return el("section", { class: "patient", "aria-label": "Patient and order" },
+      el("h1", { class: "sr" }, `${assay.marker}, order ${order?.number ?? "none"}`),
       order && order.priority !== "ROUTINE" ? el("span", { class: `priority ${order.priority.toLowerCase()}` }, order.priority) : null,
       el("dl", {}, named.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
   }
