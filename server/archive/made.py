@@ -13,6 +13,7 @@ from server.archive.orthanc import OrthancRest
 from server.archive.spool import Spool
 from server.archive.web import Web
 from server.domain.arrival import Feed, WatchKind
+from server.domain.ports import Archive
 from server.site import ArchiveFolder, DimseAddress, NamedArchive, WebArchive
 from server.tls import sender_context
 
@@ -74,8 +75,8 @@ def feed_of(named: NamedArchive, archive: object) -> Feed | None:
     return PollFeed(archive, named.watch.days)
 
 
-def receiver_of(named: ArchiveFolder) -> "Receiver":
+def receiver_of(named: ArchiveFolder, archive: Archive) -> "Receiver":
     """Our own storage service of a folder."""
     from server.archive.receiver import Receiver
 
-    return Receiver(named)
+    return Receiver(named, archive.ping)

@@ -93,7 +93,10 @@ def received(tmp_path: Path) -> Iterator[Watched]:
     folder, port = tmp_path / "archive", free_port()
     folder.mkdir()
     at = Address(host="127.0.0.1", port=port)
-    receiver = receiver_of(ArchiveFolder(name="a", folder=folder, table="[a]", listen=at, callers=("SCANNER",)))
+    archive = FolderArchive(folder)
+    receiver = receiver_of(
+        ArchiveFolder(name="a", folder=folder, table="[a]", listen=at, callers=("SCANNER",)), archive
+    )
     receiver.start()
 
     def send(path: Path, caller: str = "SCANNER") -> int:
@@ -101,7 +104,7 @@ def received(tmp_path: Path) -> Iterator[Watched]:
         return subprocess.run(command, capture_output=True, check=False).returncode
 
     try:
-        yield Watched(PollFeed(FolderArchive(folder), 7), lambda path: send(path) == 0 or pytest.fail("no"))
+        yield Watched(PollFeed(archive, 7), lambda path: send(path) == 0 or pytest.fail("no"))
         assert send(Path(next(folder.rglob("*.dcm"))), "STRANGER") != 0
         assert not list(folder.rglob("*.part"))
     finally:

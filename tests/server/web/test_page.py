@@ -44,6 +44,7 @@ OF_A_RESULT = {
     ("POST", "/comment"): {"text": "seen"},
     ("POST", "/estimate"): {"values": {"all": 100}},
     ("GET", "/case"): None,
+    ("GET", "/profiles"): None,
     ("POST", "/sign"): {"etag": "x"},
     ("POST", "/reject"): {"etag": "x", "why": "because"},
     ("POST", "/amend"): {"etag": "x", "why": "because", "replacement": str(uuid.uuid4())},
@@ -127,7 +128,7 @@ def test_the_work_list_is_looked_through_a_page_at_a_time(page: Page, lab: str) 
 
 def test_every_address_of_a_result_is_asked_here() -> None:
     names = {(method, path) for method, path in OF_A_RESULT}
-    assert len(names) == 17
+    assert len(names) == 18
     assert permissions.PAGE.keys() <= permissions.ROLES.keys()
 
 
