@@ -140,7 +140,8 @@ def on_white(picture: npt.NDArray[np.uint8], *, multiplied: bool = False) -> npt
     if (alpha == 255).all():
         return np.ascontiguousarray(rgb)
     if multiplied:
-        return np.minimum(rgb + (255 - alpha), 255).astype(np.uint8)
+        lain: Rgb = np.minimum(rgb + (255 - alpha), 255).astype(np.uint8)
+        return lain
     return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
