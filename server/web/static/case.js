@@ -36,7 +36,8 @@ export class Case {
     });
     this.toolbar.attach(this.viewer);
     this.viewer.grade(this.draft.criteria, this.draft);
-    await Promise.all([this.openTables(), this.openCells(), this.openFields(), this.openStains(), this.openProfiles()]);
+    await Promise.all([this.openTables(), this.openCells()]);
+    await Promise.all([this.openFields(), this.openStains(), this.openProfiles()]); // what the first picture needn't wait for
     this.timer = setInterval(() => document.hidden || this.watch(), WATCH_MS);
   }
 
