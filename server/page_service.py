@@ -17,7 +17,8 @@ from server.services.estimates import EstimateService
 from server.services.limits import Rate
 from server.services.opened import OpenedResults
 from server.services.orders import OrderService
-from server.services.page_cells import PageCells
+from server.services.page_cells import PageCells, folder_of
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
 from server.services.sessions import SessionService
 from server.services.slide_tiles import SlideTiles
@@ -25,6 +26,7 @@ from server.services.work import WorkService
 from server.settings import Settings, is_loopback
 from server.store.estimate_repository import PostgresEstimateRepository
 from server.store.order_repository import PostgresOrderRepository
+from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.session_repository import PostgresSessionRepository
 from server.store.work_repository import PostgresWorkRepository
@@ -70,11 +72,10 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
     orders = PostgresOrderRepository(service.database, service.notify)
     changes = ChangeService(results, service.results_folder)
     opened = OpenedResults(changes, work)
-    folder = service.results_folder.with_name("page")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    spool = folder / f"slides-{os.getpid()}"
+    folder = folder_of(service.results_folder)
+    spool = folder.with_name(f"slides-{os.getpid()}")
     shutil.rmtree(spool, ignore_errors=True)
-    cells = PageCells(opened, folder / "cells")
+    cells = PageCells(opened, folder)
     estimated = PostgresEstimateRepository(service.database)
     estimates = EstimateService(estimated, results, service.site.estimates_first)
     return (
@@ -85,6 +86,7 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
             changes=changes,
             cells=cells,
             estimates=estimates,
+            profiles=ProfileService(PostgresProfileRepository(service.database), service.clock.today),
         ),
         SlideOperations(
             tiles=SlideTiles(opened, service.source, service.open_slide, spool), cells=cells, estimates=estimates

@@ -44,7 +44,7 @@ class CaseServices:
 
     `source` gives a laboratory's archives as one, `rules` how its profiles are chosen, `controls` what it asks of its
     controls, `engine` what runs an assay's model; `reporting` makes what its routes send. `outlines` says whether those
-    of nuclei are found too, where they can be.
+    of nuclei are found too, where they can be. `finished` is called with each result that is stored, raising nothing.
     """
 
     store: Store
@@ -59,6 +59,7 @@ class CaseServices:
     cases: Path
     lease_s: float
     outlines: bool = False
+    finished: Callable[[Result], None] = lambda _: None
     now: Clock = utc_now
 
 
@@ -77,6 +78,7 @@ def run_case(claim: Claim, services: CaseServices) -> None:
     with stage("store"):
         services.store.finish(claim, result, deliveries)
     forget(folder.parent)
+    services.finished(result)
 
 
 def _is_held(claim: Claim, services: CaseServices) -> bool:

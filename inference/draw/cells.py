@@ -96,7 +96,7 @@ def _parallel(gland: Gland, depth: float) -> tuple[Floats, Floats]:
 
 def _stroma(size: Size, tissue: Tissue, random: np.random.Generator) -> Cells:
     """Nuclei thrown at random, kept at STROMA_NEAREST from one another, fewer where the tissue is loose."""
-    x, y = _scattered(size, STROMA_NEAREST, random)
+    x, y = scattered(size, STROMA_NEAREST, random)
     loose = at(tissue.looseness, x, y)
     wanted = random.random(len(x)) < 1.0 - 0.72 * loose
     room = (at(tissue.inside, x, y) > 8) & (at(tissue.gland, x, y) < -7)
@@ -117,7 +117,7 @@ def _stroma(size: Size, tissue: Tissue, random: np.random.Generator) -> Cells:
     )
 
 
-def _scattered(size: Size, apart: float, random: np.random.Generator, rounds: int = 3) -> tuple[Floats, Floats]:
+def scattered(size: Size, apart: float, random: np.random.Generator, rounds: int = 3) -> tuple[Floats, Floats]:
     """Points no closer than `apart`: cells that hold at most one point each throw in turn, every fifth at the same
     time.
     """

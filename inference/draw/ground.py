@@ -10,6 +10,8 @@ from inference.draw.tissue import Tissue, enlarged
 
 HALO_OF_DAB = 0.16  # share of the DAB that is seen round a nucleus, out of focus or diffused
 HALO_BLUR = 4.0  # px
+CYTOPLASM_PX = 4.0  # deviation of the blur that spreads a nucleus over its cell
+UNEVEN_PX = 1100  # from one bright place to the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,31 @@ class Ground:
             dab=HALO_OF_DAB * halo * between * np.clip(1 + 0.6 * grain, 0, None) * (1 - lumen),
             plasma=plasma * (0.35 + 0.65 * between),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Veil:
+    """What lies over a difficult slide: `tint`, the amount of plasma that all tissue holds more; `cytoplasm`, the DAB
+    close round nuclei; `uneven`, the share of the light that is lost at the worst place, in waves of UNEVEN_PX.
+    """
+
+    tint: float = 0.0
+    cytoplasm: float = 0.0
+    uneven: float = 0.0
+
+    def over(self, plasma: Plane, cover: Plane) -> tuple[Plane, Plane]:
+        """DAB and plasma that it adds between nuclei and wherever tissue is, (side, side) each."""
+        near = cv2.GaussianBlur(cover, (0, 0), CYTOPLASM_PX)
+        there = np.clip((plasma + cover) * 12, 0, 1)
+        return np.asarray(self.cytoplasm * near * (1 - cover), np.float32), np.asarray(self.tint * there, np.float32)
+
+    def light(self, x: int, y: int, side: int) -> Plane:
+        """Share of the lamp's light at each pixel of the square (x, y, side)."""
+        across, down = (np.cos((2 * np.pi / UNEVEN_PX) * np.arange(v, v + side, dtype=np.float32)) for v in (x, y))
+        return np.asarray(1 - self.uneven * (0.5 - 0.25 * (across[None] + down[:, None])), np.float32)
+
+
+CLEAR = Veil()
 
 
 def _stroma(grain: Plane, patches: Plane, web: Plane, strands: Plane, loose: Plane) -> Plane:

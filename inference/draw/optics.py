@@ -56,12 +56,33 @@ LOADS = (
 """By grade: unstained, weak, moderate, strong."""
 
 
-def photographed(haematoxylin: Plane, dab: Plane, plasma: Plane, noise: Plane) -> Rgb:
-    """Pixels of amounts of stain (each (h, w)); `noise` has deviation 1 and the same shape."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optics:
+    """A laboratory's stains and a scanner's optics: what stands above, unless said otherwise."""
+
+    white: tuple[float, float, float] = WHITE
+    haematoxylin: tuple[float, float, float] = HAEMATOXYLIN
+    dab: tuple[float, float, float] = DAB
+    blur: float = BLUR
+    sharpening: float = SHARPENING
+    noise: float = NOISE
+
+
+USUAL = Optics()
+
+
+def photographed(
+    haematoxylin: Plane, dab: Plane, plasma: Plane, noise: Plane, optics: Optics, shade: Plane | None = None
+) -> Rgb:
+    """Pixels of amounts of stain (each (h, w)); `noise` has deviation 1 and the same shape, `shade` is the share of the
+    lamp's light that reaches each pixel.
+    """
     amounts = cv2.merge([haematoxylin, dab, plasma])
-    density = cv2.transform(amounts, np.array([HAEMATOXYLIN, DAB, PLASMA], np.float32).T)
+    density = cv2.transform(amounts, np.array([optics.haematoxylin, optics.dab, PLASMA], np.float32).T)
     light = cv2.exp(np.asarray(density, np.float32) * np.float32(-np.log(10)))
-    light = cv2.GaussianBlur(light, (0, 0), BLUR)
-    light = (1 + SHARPENING) * light - SHARPENING * cv2.GaussianBlur(light, (0, 0), 2 * BLUR)
-    seen = light * np.array(WHITE, np.float32) + noise[..., None] * np.float32(NOISE)
+    light = cv2.GaussianBlur(light, (0, 0), optics.blur)
+    light = (1 + optics.sharpening) * light - optics.sharpening * cv2.GaussianBlur(light, (0, 0), 2 * optics.blur)
+    if shade is not None:
+        light = light * shade[..., None]
+    seen = light * np.array(optics.white, np.float32) + noise[..., None] * np.float32(optics.noise)
     return np.asarray(np.clip(np.rint(seen), 0, 255), np.uint8)

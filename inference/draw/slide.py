@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.draw.cells import STROMA, Cells, grow_cells
-from inference.draw.ground import Ground
+from inference.draw.ground import CLEAR, Ground, Veil
 from inference.draw.mixture import counts_of
-from inference.draw.optics import LOADS, photographed
+from inference.draw.optics import LOADS, USUAL, Optics, photographed
 from inference.draw.stamp import Shapes, stamped
 from inference.draw.texture import looked_up, periodic, smooth
 from inference.draw.tissue import PITCH, Tissue, at, grow_tissue
@@ -50,9 +50,19 @@ class Drawing:
     """A slide at MPP µm/px. Memory: the maps of the tissue, the nuclei, and at most KEPT tiles."""
 
     def __init__(
-        self, *, size: Size, seed: int, truth: Truth, tissue: Tissue, shapes: Shapes, random: np.random.Generator
+        self,
+        *,
+        size: Size,
+        seed: int,
+        truth: Truth,
+        tissue: Tissue,
+        shapes: Shapes,
+        random: np.random.Generator,
+        optics: Optics = USUAL,
+        veil: Veil = CLEAR,
     ) -> None:
         self.size, self.seed, self.truth = size, seed, truth
+        self._optics, self._veil = optics, veil
         self._shapes = shapes
         self._ground = Ground(tissue, random)
         self._noise = periodic(random, 611, 0.5)
@@ -94,12 +104,12 @@ class Drawing:
         chromatin = looked_up(self._chromatin, x, y, side, side)
         nuclei = stamped(self._shapes, x, y, side, chromatin)
         ground = self._ground.drawn(x, y, side, nuclei.dab, nuclei.cover)
-        rgb = photographed(
-            nuclei.haematoxylin + ground.haematoxylin,
-            nuclei.dab + ground.dab,
-            ground.plasma,
-            looked_up(self._noise, x, y, side, side),
-        )
+        dab, plasma, light = nuclei.dab + ground.dab, ground.plasma, None
+        if self._veil != CLEAR:
+            (more_dab, more_plasma), light = self._veil.over(plasma, nuclei.cover), self._veil.light(x, y, side)
+            dab, plasma = dab + more_dab, plasma + more_plasma
+        noise = looked_up(self._noise, x, y, side, side)
+        rgb = photographed(nuclei.haematoxylin + ground.haematoxylin, dab, plasma, noise, self._optics, light)
         return rgb[HALO:-HALO, HALO:-HALO].copy()
 
 
@@ -110,20 +120,25 @@ def draw_slide(*, size: Size, seed: int, h_score: float) -> Drawing:
     Equal arguments give equal truth and pixels. Raises ValueError for a size below 256 px a side or an H-score out of
     range.
     """
-    if min(size.width, size.height) < SMALLEST:
-        raise ValueError(f"a drawn slide has at least {SMALLEST} px a side, not {size.width} x {size.height}")
-    if not 0 <= h_score <= LARGEST_ASKED:
-        raise ValueError(f"an H-score lies within 0 and 300, not at {h_score}")
+    check_drawable(size, h_score)
     growth, staining, painting = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
     tissue = grow_tissue(size, growth)
     cells = grow_cells(size, tissue, growth)
-    grade = _graded(cells, size, h_score, staining)
+    grade = graded(cells, size, h_score, staining)
     truth = Truth(x=cells.x, y=cells.y, compartment=cells.compartment, grade=grade)
     shapes = Shapes.grown(cells, grade, LOADS, staining)
     return Drawing(size=size, seed=seed, truth=truth, tissue=tissue, shapes=shapes, random=painting)
 
 
-def _graded(cells: Cells, size: Size, h_score: float, random: np.random.Generator) -> npt.NDArray[np.uint8]:
+def check_drawable(size: Size, h_score: float) -> None:
+    """Raises ValueError."""
+    if min(size.width, size.height) < SMALLEST:
+        raise ValueError(f"a drawn slide has at least {SMALLEST} px a side, not {size.width} x {size.height}")
+    if not 0 <= h_score <= LARGEST_ASKED:
+        raise ValueError(f"an H-score lies within 0 and 300, not at {h_score}")
+
+
+def graded(cells: Cells, size: Size, h_score: float, random: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Grades in exact numbers: nuclei ordered by their affinity for DAB, which varies by compartment, region and
     nucleus.
     """

@@ -10,7 +10,7 @@ from inference.draw.cells import Cells
 from inference.draw.optics import Load
 from inference.draw.texture import Plane
 
-RADIUS = 15  # px: half the side of a stamp, at least the longest half axis and its blurred edge
+RADIUS = 15  # px: half the side of a stamp, at least the longest half axis and its blurred edge; larger ones say theirs
 WOBBLE = 0.055  # of the radius, deviation of each harmonic of the outline
 EDGE = (1.1, 2.3)  # px over which the outline fades: sections are thicker than the focus is deep
 CHROMATIN = 0.21  # deviation of stain within a nucleus
@@ -20,7 +20,7 @@ RIM = 0.22  # more haematoxylin along the envelope
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
     """n nuclei ready to be stamped: Cells, amounts of stain (n,), width of the edge (n,) px,
-    harmonics 2 and 3 (n, 4).
+    harmonics 2 and 3 (n, 4), what the middle lacks of the stain (n,), 0 to 1; half the side of their stamps, px.
     """
 
     cells: Cells
@@ -30,6 +30,8 @@ class Shapes:
     harmonics: Plane
     bucket: npt.NDArray[np.int64]
     """y // 64, ascending: finds the nuclei of a band."""
+    hollow: Plane | None = None
+    reach: int = RADIUS
 
     @staticmethod
     def grown(
@@ -49,9 +51,10 @@ class Shapes:
 
     def near(self, x: int, y: int, side: int) -> npt.NDArray[np.int64]:
         """Indices of nuclei whose stamp may touch the square."""
-        first, last = np.searchsorted(self.bucket, [(y - RADIUS) // 64, (y + side + RADIUS) // 64 + 1])
+        reach = self.reach
+        first, last = np.searchsorted(self.bucket, [(y - reach) // 64, (y + side + reach) // 64 + 1])
         cx, cy = self.cells.x[first:last], self.cells.y[first:last]
-        touching = (cx > x - RADIUS) & (cx < x + side + RADIUS) & (cy > y - RADIUS) & (cy < y + side + RADIUS)
+        touching = (cx > x - reach) & (cx < x + side + reach) & (cy > y - reach) & (cy < y + side + reach)
         found: npt.NDArray[np.int64] = np.flatnonzero(touching) + first
         return found
 
@@ -79,38 +82,38 @@ def stamped(shapes: Shapes, x: int, y: int, side: int, chromatin: Plane) -> Nucl
 
     Where two overlap the denser shows.
     """
-    haematoxylin, dab, cover = (np.zeros((side + 2 * RADIUS, side + 2 * RADIUS), np.float32) for _ in range(3))
+    reach = shapes.reach
+    haematoxylin, dab, cover = (np.zeros((side + 2 * reach, side + 2 * reach), np.float32) for _ in range(3))
     index = shapes.near(x, y, side)
     masks, rims = _masks(shapes, index)
     columns = np.rint(shapes.cells.x[index]).astype(np.int64) - x
     rows = np.rint(shapes.cells.y[index]).astype(np.int64) - y
     for i, (column, row) in enumerate(zip(columns.tolist(), rows.tolist(), strict=True)):
-        window, part = _overlap(row, column, side + 2 * RADIUS)
+        window, part = _overlap(row, column, side + 2 * reach, 2 * reach + 1)
         mask = masks[i][part]
         np.maximum(haematoxylin[window], mask * rims[i][part] * shapes.haematoxylin[index[i]], out=haematoxylin[window])
         np.maximum(dab[window], mask * shapes.dab[index[i]], out=dab[window])
         np.maximum(cover[window], mask, out=cover[window])
-    inner = slice(RADIUS, RADIUS + side)
+    inner = slice(reach, reach + side)
     clumps = np.clip(1 + CHROMATIN * chromatin, 0.4, 1.6)
     return Nuclei(
         haematoxylin=haematoxylin[inner, inner] * clumps, dab=dab[inner, inner] * clumps, cover=cover[inner, inner]
     )
 
 
-def _overlap(row: int, column: int, side: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part of a plane that a stamp with its corner at (row, column) falls on, and that part of the stamp."""
-    wide = 2 * RADIUS + 1
+def _overlap(row: int, column: int, side: int, wide: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of a plane that a stamp of `wide` px, its corner at (row, column), falls on; that part of it."""
     top, left, bottom, right = max(row, 0), max(column, 0), min(row + wide, side), min(column + wide, side)
     window = slice(top, bottom), slice(left, right)
     return window, (slice(top - row, bottom - row), slice(left - column, right - column))
 
 
 def _masks(shapes: Shapes, index: npt.NDArray[np.int64]) -> tuple[Plane, Plane]:
-    """How far each nucleus covers the pixels round its rounded centre (0-1), and its rim (1 and more): (n, 31, 31)
-    each.
+    """How far each nucleus covers the pixels round its rounded centre (0-1), and the stain within it, more at its
+    rim: (n, s, s) each, s of stamps that reach 15 px 31.
     """
     cells = shapes.cells.kept(index)
-    offset = np.arange(-RADIUS, RADIUS + 1, dtype=np.float32)
+    offset = np.arange(-shapes.reach, shapes.reach + 1, dtype=np.float32)
     dx = offset[None, None, :] - _column(cells.x - np.rint(cells.x))
     dy = offset[None, :, None] - _column(cells.y - np.rint(cells.y))
     c, s = _column(np.cos(cells.angle)), _column(np.sin(cells.angle))
@@ -120,6 +123,8 @@ def _masks(shapes: Shapes, index: npt.NDArray[np.int64]) -> tuple[Plane, Plane]:
     rho /= _outline(np.asarray(u / rho, np.float32), np.asarray(v / rho, np.float32), shapes.harmonics[index])
     mask = np.clip(0.5 + (1 - rho) * _column(cells.wide / shapes.edge[index]), 0, 1)
     rim = 1 + RIM * np.exp(-(((rho - 0.82) / 0.16) ** 2))
+    if shapes.hollow is not None:
+        rim *= 1 - shapes.hollow[index][:, None, None] * np.exp(-((rho / 0.75) ** 4))
     return np.asarray(mask * mask * (3 - 2 * mask), np.float32), np.asarray(rim, np.float32)
 
 

@@ -8,6 +8,7 @@ training nearly.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from inference.training.augment import STRONG
 from inference.training.model import Block, NucleusNet
 
 GRAPH = Path("triton_models/nuclei_detection/float32/model.onnx")
+Weights = npt.NDArray[np.float32]
 CROPS = 192  # on which the statistics of the norms are measured
 BATCH = 16
 
@@ -30,24 +32,34 @@ def from_graph(path: Path, training: list[data.Tile], seed: int = 3) -> NucleusN
     """The network of a float32 detection graph, in evaluation mode. Raises ValueError on a graph of another shape."""
     net = NucleusNet()
     pairs = convolutions(net)
-    found = _weights(path)
-    if [w.shape for w, _ in found] != [tuple(c.weight.shape) for c, _ in pairs]:
-        raise ValueError(f"{path} isn't a float32 graph of this network")
-    with torch.no_grad():
-        for (convolution, norm), (weight, bias) in zip(pairs, found, strict=True):
-            convolution.weight.copy_(torch.from_numpy(weight))
-            if norm is None:
-                assert convolution.bias is not None
-                convolution.bias.copy_(torch.from_numpy(bias))
-            else:
-                _neutral(norm, torch.from_numpy(bias))
-    _measure(net, pairs, training, seed)
+    fill(pairs, _weights(path), path)
+    random = np.random.default_rng(seed)
+    batches = [_batch(training, random) for _ in range(CROPS // BATCH)]
+    measure(net, pairs, batches)
     return net.eval()
 
 
-def convolutions(net: NucleusNet) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
-    """Each convolution with its norm, in the order in which the graph runs them."""
-    found: list[tuple[nn.Conv2d, nn.BatchNorm2d | None]] = []
+Pairs = list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]
+"""Convolutions with their norms, in the order in which a graph runs them."""
+
+
+@torch.no_grad()
+def fill(pairs: Pairs, found: Sequence[tuple[Weights, Weights]], path: Path) -> None:
+    """Give each convolution its weight, and its bias to it or to its norm. Raises ValueError on other shapes."""
+    if [w.shape for w, _ in found] != [tuple(c.weight.shape) for c, _ in pairs]:
+        raise ValueError(f"{path} isn't a float32 graph of this network")
+    for (convolution, norm), (weight, bias) in zip(pairs, found, strict=True):
+        convolution.weight.copy_(torch.from_numpy(weight))
+        if norm is None:
+            assert convolution.bias is not None
+            convolution.bias.copy_(torch.from_numpy(bias))
+        else:
+            _neutral(norm, torch.from_numpy(bias))
+
+
+def convolutions(net: NucleusNet) -> Pairs:
+    """Those of the network."""
+    found: Pairs = []
 
     def blocks(module: nn.Module) -> None:
         for block in module.modules():
@@ -65,7 +77,7 @@ def convolutions(net: NucleusNet) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None
     return [*found, (net.head, None)]
 
 
-def _weights(path: Path) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+def _weights(path: Path) -> list[tuple[Weights, Weights]]:
     """Weight and bias of the network's convolutions, in the order in which they run."""
     model = onnx.load(path)
     held = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
@@ -89,11 +101,17 @@ def _neutral(norm: nn.BatchNorm2d, bias: Tensor) -> None:
     norm.bias.copy_(bias)
 
 
+def _batch(training: list[data.Tile], random: np.random.Generator) -> Tensor:
+    crops = [data.sample(training[random.integers(len(training))], training[0], STRONG, random) for _ in range(BATCH)]
+    pictures = np.stack([c.clean if i % 2 else c.image for i, c in enumerate(crops)])
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(255).contiguous(memory_format=torch.channels_last)
+
+
 @torch.no_grad()
-def _measure(
-    net: NucleusNet, pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d | None]], training: list[data.Tile], seed: int
-) -> None:
-    """Give each norm the mean and variance of what it sees, and the slope and offset that take them back."""
+def measure(net: nn.Module, pairs: Pairs, batches: Sequence[Tensor]) -> None:
+    """Give each norm the mean and variance of what it sees of `batches` of pictures (b, 3, h, w) in 0..1, and the slope
+    and offset that take them back.
+    """
     sums = [torch.zeros(2, n.num_features, dtype=torch.float64) if n else torch.zeros(0) for _, n in pairs]
 
     def add(i: int, out: Tensor) -> None:
@@ -101,24 +119,13 @@ def _measure(
         sums[i] += torch.stack([x.mean(dim=(0, 2, 3)), (x * x).mean(dim=(0, 2, 3))])
 
     hooks = [c.register_forward_hook(lambda _, __, out, i=i: add(i, out)) for i, (c, n) in enumerate(pairs) if n]
-    random = np.random.default_rng(seed)
-    for _ in range(CROPS // BATCH):
-        crops = [
-            data.sample(training[random.integers(len(training))], training[0], STRONG, random) for _ in range(BATCH)
-        ]
-        pictures = np.stack([c.clean if i % 2 else c.image for i, c in enumerate(crops)])
-        net.eval()(
-            torch.from_numpy(pictures)
-            .permute(0, 3, 1, 2)
-            .float()
-            .div(255)
-            .contiguous(memory_format=torch.channels_last)
-        )
+    for pictures in batches:
+        net.eval()(pictures)
     for hook in hooks:
         hook.remove()
     for (_, norm), total in zip(pairs, sums, strict=True):
         if norm:
-            mean, square = total / (CROPS // BATCH)
+            mean, square = total / len(batches)
             norm.running_mean, norm.running_var = mean.float(), (square - mean**2).clamp(min=1e-8).float()
             norm.weight.copy_((norm.running_var + norm.eps).sqrt())
             norm.bias.add_(norm.running_mean)

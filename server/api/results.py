@@ -113,21 +113,19 @@ class ResultServicer(EstimateMethods):
         return profile
 
     def SignResult(self, request: pb.SignResultRequest, call: Call) -> pb.SignResultResponse:
-        return pb.SignResultResponse(
-            result=result_message(self._service.sign(call.actor, _id(request.result_id), request.etag))
-        )
+        signed = self._service.sign(call.actor, _id(request.result_id), request.etag)
+        return pb.SignResultResponse(result=self._told(call, signed))
 
     def RejectResult(self, request: pb.RejectResultRequest, call: Call) -> pb.RejectResultResponse:
         result_id, reason = _id(request.result_id), _reason(request.reason)
-        return pb.RejectResultResponse(
-            result=result_message(self._service.reject(call.actor, result_id, reason, request.etag))
-        )
+        rejected = self._service.reject(call.actor, result_id, reason, request.etag)
+        return pb.RejectResultResponse(result=self._told(call, rejected))
 
     def AmendResult(self, request: pb.AmendResultRequest, call: Call) -> pb.AmendResultResponse:
         replacement = ResultId(fields.identifier(request.replacement_id, "replacement_id"))
         result_id, reason = _id(request.result_id), _reason(request.reason)
         view = self._service.amend(call.actor, result_id, replacement, reason, request.etag)
-        return pb.AmendResultResponse(result=result_message(view))
+        return pb.AmendResultResponse(result=self._told(call, view))
 
 
 def _id(given: str) -> ResultId:

@@ -19,6 +19,7 @@ from server.report.identity import use_of
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, help="which slide is drawn")
 @click.option("--h-score", type=click.FloatRange(0, 300), default=150.0, help="the drawn slide's H-score, about")
+@click.option("--difficult", is_flag=True, help="draw large pale nuclei in nests, a colour cast, uneven light")
 @click.option("--keep", is_flag=True, help="leave the database, archive and case in OUT/service")
 @click.option(
     "--archive",
@@ -33,16 +34,33 @@ from server.report.identity import use_of
     metavar="PORT",
     help="leave the page running at this port of 127.0.0.1, with a demo user, until interrupted",
 )
-def demo(out: Path, seed: int, h_score: float, keep: bool, pacs: PacsAddress | None, web: int | None) -> None:
+def demo(
+    out: Path, seed: int, h_score: float, difficult: bool, keep: bool, pacs: PacsAddress | None, web: int | None
+) -> None:
     """Draw a slide whose nuclei are known, order its score by HL7, and print what comes back beside the truth."""
     set_up(level="warning")
     if web is not None:
         if pacs is not None:
             raise click.UsageError("--web shows the demo on its own folder: leave --archive out")
-        run_web(out, seed=seed, h_score=h_score, keep=keep, port=web, side=SIDE_PX, say=click.echo)
+        run_web(
+            out,
+            seed=seed,
+            h_score=h_score,
+            keep=keep,
+            port=web,
+            side=SIDE_PX,
+            say=click.echo,
+            difficult=difficult,
+        )
         return
     outcome = run_demo(
-        out, seed=seed, h_score=h_score, keep=keep, say=lambda line: click.echo(f"  {line}", err=True), pacs=pacs
+        out,
+        seed=seed,
+        h_score=h_score,
+        keep=keep,
+        say=lambda line: click.echo(f"  {line}", err=True),
+        pacs=pacs,
+        difficult=difficult,
     )
     show(outcome, out)
 

@@ -17,7 +17,8 @@ import pydicom
 from chromogen.v1 import order_pb2, result_pb2
 
 from inference.assay import USUAL_MARKER, assay_of
-from inference.draw import draw_slide
+from inference.draw import Drawing, draw_difficult, draw_slide
+from inference.draw.difficult import DEMO, KINDS
 from inference.engines.factory import Engines
 from inference.geometry import Size
 from inference.measures import Score
@@ -65,15 +66,17 @@ def run_demo(
     say: Say,
     side: int = SIDE_PX,
     pacs: PacsAddress | None = None,
+    difficult: bool = False,
 ) -> Outcome:
     """Draw, order, score, report; leaves its files in `out`.
 
-    `keep` leaves the database and the archive in `out/service` too. With a PACS the slide is stored there, fetched from
-    there, and the reports stored there and read back.
+    A `difficult` slide is one of `inference.draw.difficult`: large hollow nuclei in nests, a cast, uneven light. `keep`
+    leaves the database and the archive in `out/service` too. With a PACS the slide is stored there, fetched from there,
+    and the reports stored there and read back.
     """
     out.mkdir(parents=True, exist_ok=True)
     say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
-    identity, truth = make_slide(out, seed, h_score, side)
+    identity, truth = make_slide(out, seed, h_score, side, difficult=difficult)
     with ExitStack() as stack:
         work = stack.enter_context(working_in(out, keep=keep))
         lis = stack.enter_context(ReceivingLis(emptied(work / "received")))
@@ -119,20 +122,31 @@ def working_in(out: Path, *, keep: bool) -> Iterator[Path]:
         yield work
 
 
-def make_slide(out: Path, seed: int, h_score: float, side: int) -> tuple[SlideIdentity, tuple[Score, ...]]:
+def make_slide(
+    out: Path, seed: int, h_score: float, side: int, *, difficult: bool = False
+) -> tuple[SlideIdentity, tuple[Score, ...]]:
     """The slide in `out/slide`, and, before anything looks at it, its truth in `out/truth.json`."""
-    drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=h_score)
+    drawing = drawn(seed, h_score, side, difficult=difficult)
     assay = assay_of(USUAL_MARKER)
     truth = assay.analyzer.scores(assay.measures, drawing.truth.counts.reshape(-1), None)
     for name in (*CASE_FILES, *MODALITIES.values(), "oru.hl7"):  # of an earlier run: they don't belong to this truth
         (out / name).unlink(missing_ok=True)
     said = assay.analyzer.extra_json(truth) | {"seed": seed, "h_score_asked": h_score}
     write_json(out / "truth.json", said)
-    identity = SlideIdentity(key=f"demo/{seed}/{h_score}/{side}", marker=USUAL_MARKER)
+    key = f"demo/{seed}/{h_score}/{side}" + ("/difficult" if difficult else "")
+    identity = SlideIdentity(key=key, marker=USUAL_MARKER)
     for path in (out / "slide").glob("level-*.dcm"):
         path.unlink()
     write_dicom_slide(out / "slide", JpegFrames(drawing), mpp=MPP, identity=identity)
     return identity, truth
+
+
+def drawn(seed: int, h_score: float, side: int, *, difficult: bool) -> Drawing:
+    """The demo's slide, of side x side px."""
+    size = Size(width=side, height=side)
+    if difficult:
+        return draw_difficult(KINDS[DEMO], size=size, seed=seed, h_score=h_score)
+    return draw_slide(size=size, seed=seed, h_score=h_score)
 
 
 def fill_archive(slide: Path, archive: Path) -> None:

@@ -38,7 +38,9 @@ class Open:
     people: People
 
 
-def run_web(out: Path, *, seed: int, h_score: float, keep: bool, port: int, side: int, say: Say) -> None:
+def run_web(
+    out: Path, *, seed: int, h_score: float, keep: bool, port: int, side: int, say: Say, difficult: bool = False
+) -> None:
     """Until SIGINT or SIGTERM. Raises Failed where a port is taken."""
     out.mkdir(parents=True, exist_ok=True)
     stopped = threading.Event()
@@ -62,7 +64,12 @@ def run_web(out: Path, *, seed: int, h_score: float, keep: bool, port: int, side
         worker.start()
         stack.callback(worker.join, 30)
         stack.callback(stopped.set)
-        if _ordered(out, work, service, seed, h_score, side, stopped, say):
+
+        def drawn() -> SlideIdentity:
+            say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
+            return make_slide(out, seed, h_score, side, difficult=difficult)[0]
+
+        if _ordered(out, work, service, drawn, stopped, say):
             _tell_end(service, opened, stopped, say)
         stopped.wait()
         say("stopping")
@@ -93,12 +100,11 @@ def announce(opened: Open, say: Say) -> None:
 
 
 def _ordered(
-    out: Path, work: Path, service: Service, seed: int, h_score: float, side: int, stopped: threading.Event, say: Say
+    out: Path, work: Path, service: Service, drawn: Callable[[], SlideIdentity], stopped: threading.Event, say: Say
 ) -> bool:
     """Draw the slide, order its score; a failure leaves the page open, and is said."""
     try:
-        say(f"drawing a slide of {side} x {side} px (seed {seed}, H-score about {h_score:g})")
-        identity, _ = make_slide(out, seed, h_score, side)
+        identity = drawn()
         if stopped.is_set():
             return False
         fill_archive(out / "slide", work / "archive")

@@ -37,8 +37,8 @@ RESULT_STATES = {
 class WorkFilter:
     """Joined by AND; None and empty mean any.
 
-    `text` is looked for in the order's number, slide, specimen and the patient's identifier and family name; `of` is a
-    subject: cases that they signed, rejected, changed or commented on.
+    `text` is looked for in the order's number, slide, specimen and, for who sees patients, the patient's identifier and
+    family name; `of` is a subject: cases that they signed, rejected, changed or commented on.
     """
 
     state: WorkState | None = None

@@ -41,11 +41,14 @@ WHOLE = "Patient"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the page says; `picture` None where the slide can't be reached, `order` for a result of one."""
+    """What the page says; `picture` None where the slide can't be reached, `order` for a result of one, without its
+    `patient` for who sees none.
+    """
 
     view: ResultView
     order: Order | None
     picture: Rgb | None
+    patient: bool = True
 
 
 def pdf_of(report: Report) -> bytes:
@@ -91,9 +94,10 @@ def _identity(report: Report) -> Iterator[tuple[str, str]]:
     result, order = report.view.result, report.order
     if order is not None:
         asked = order.request
-        name = ", ".join(filter(None, (asked.patient.family_name, asked.patient.given_name)))
-        born = "" if asked.patient.birth_date is None else asked.patient.birth_date.isoformat()
-        yield from ((WHOLE, printable(name)), ("Identifier", asked.patient.id), ("Born", born or NONE))
+        if report.patient:
+            name = ", ".join(filter(None, (asked.patient.family_name, asked.patient.given_name)))
+            born = "" if asked.patient.birth_date is None else asked.patient.birth_date.isoformat()
+            yield from ((WHOLE, printable(name)), ("Identifier", asked.patient.id), ("Born", born or NONE))
         yield "Order", asked.placer_order_number.identifier
         yield "Specimen", asked.specimen.id or NONE
         yield "Site", asked.specimen.site_text or asked.specimen.site_code or NONE

@@ -74,7 +74,7 @@ def _header(path: Path) -> Dataset | None:
             return None
         with quiet(), open_dicom_file(path) as file:  # up to the items for each frame: no report needs them
             header = read_until(file, lambda tag, vr, length: tag >= _PER_FRAME)
-        wanted = identify(path, header).is_volume
+        wanted = identify(path, header, described=False).is_volume
     except OSError as error:
         raise Failed(Reason.SLIDE_DAMAGED, f"{path.name} can't be read from the disk", retryable=True) from error
     except Exception as error:  # pydicom raises nearly anything on a damaged file, and its text may hold values

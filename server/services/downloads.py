@@ -57,8 +57,10 @@ class DownloadService:
         return folder / name
 
     def _pdf(self, actor: Caller, view: ResultView, path: Path) -> None:
-        order = view.result.order_id and self._orders.get(actor, view.result.order_id, patient=True).order
-        path.write_bytes(pdf_of(Report(view=view, order=order or None, picture=self._picture(actor, view))))
+        shown, order_id = actor.sees_patients, view.result.order_id
+        order = order_id and self._orders.get(actor, order_id, patient=shown).order
+        picture = self._picture(actor, view)
+        path.write_bytes(pdf_of(Report(view=view, order=order or None, picture=picture, patient=shown)))
 
     def _picture(self, actor: Caller, view: ResultView) -> Rgb | None:
         """None, and a word in the log, where slide or cells are away."""
@@ -91,8 +93,11 @@ class DownloadService:
                 except ChromogenError as error:
                     missing.append(f"{name}: {error.reason} {error.message}\n")
                 file.unlink(missing_ok=True)
-            for kind, file in _objects(view.result):
-                out.write(file, f"dicom/{kind}-{file.name}")
+            if actor.sees_patients:
+                for kind, file in _objects(view.result):
+                    out.write(file, f"dicom/{kind}-{file.name}")
+            else:
+                missing.append(f"dicom: {ServiceReason.PERMISSION_DENIED} the objects name the patient\n")
             if missing:
                 out.writestr("missing.txt", "".join(sorted(missing)))
 

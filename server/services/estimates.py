@@ -68,10 +68,9 @@ class EstimateService:
             raise Refused(ServiceReason.ESTIMATE_MISSING, "the laboratory asks for your own estimate before the score")
 
     def note_shown(self, actor: Caller, views: Sequence[SummaryView]) -> None:
-        """That the actor was told scores, where that matters."""
-        told = [view.result.id for view in views if self._asked(actor, view)]
-        if told:
-            self._estimates.note_shown(actor, told)
+        """That the actor was told scores, signed ones too, where that matters: an estimate may follow."""
+        if views and self._blind(actor):
+            self._estimates.note_shown(actor, [view.result.id for view in views])
 
     def compare(self, actor: Caller, wanted: EstimateFilter) -> Comparison:
         """Of the newest."""

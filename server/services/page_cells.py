@@ -4,19 +4,36 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from inference.cells.histograms import Histograms
 from inference.cells.values import IntArray
 from inference.change import Edits, inside
 from server.domain.access import Caller
 from server.domain.change import CellChange, Change, DrawnRegion, check_limits
-from server.domain.result import ResultId
+from server.domain.result import Result, ResultId
 from server.services.cell_index import CellIndex, Records, index_of, named
 from server.services.edits import edits_of
 from server.services.opened import Kept, Opened, OpenedResults, cells_of
 
 MOST_INDEXES = 64
-LARGEST_SAMPLE = 250_000
+
+log = structlog.get_logger()
+
+
+def folder_of(results: Path) -> Path:
+    """Where the indexes of a results' folder lie, beside it; made where it isn't there."""
+    page = results.with_name("page")
+    page.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return page / "cells"
+
+
+def prepare(result: Result, folder: Path) -> None:
+    """Make a result's index before anybody opens it. Raises nothing: without it the first who does waits for it."""
+    try:
+        index_of(result.cells_file, result.assay.analyzer, result.profile.criteria, folder)
+    except Exception as error:
+        log.warning("page_not_prepared", result=result.id, error=type(error).__name__)
 
 
 class PageCells:

@@ -115,14 +115,16 @@ def is_dicom(path: Path) -> bool:
         return begins_like_dicom(file.read(BEGINNING))
 
 
-def read_instance_header(path: Path) -> InstanceHeader:
-    """Identify a DICOM file. Raises Refused SLIDE_DAMAGED."""
-    return guarded(path, lambda: _identify(path, _beginning(path)))
+def read_instance_header(path: Path, *, described: bool = True) -> InstanceHeader:
+    """Identify a DICOM file; without `described` its stains, sites and descriptions are left out, which take three
+    quarters of the time. Raises Refused SLIDE_DAMAGED.
+    """
+    return guarded(path, lambda: _identify(path, _beginning(path), described=described))
 
 
-def identify(path: Path, dataset: Dataset) -> InstanceHeader:
+def identify(path: Path, dataset: Dataset, *, described: bool = True) -> InstanceHeader:
     """The same from a dataset that was read already. Raises Refused SLIDE_DAMAGED."""
-    return guarded(path, lambda: _identify(path, dataset))
+    return guarded(path, lambda: _identify(path, dataset, described=described))
 
 
 def guarded(path: Path, read: Callable[[], T]) -> T:
@@ -155,7 +157,7 @@ def _beginning(path: Path) -> Dataset:
         return read_until(file, lambda tag, vr, length: tag > _LAST_WANTED, specific_tags=_WANTED)
 
 
-def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
+def _identify(path: Path, dataset: Dataset, *, described: bool) -> InstanceHeader:
     image_type = dataset.get("ImageType") or []
     kinds = [image_type] if isinstance(image_type, str) else list(image_type)
     return InstanceHeader(
@@ -173,14 +175,14 @@ def _identify(path: Path, dataset: Dataset) -> InstanceHeader:
         first_frame=int(dataset.get("ConcatenationFrameOffsetNumber") or 0),
         accession_number=str(dataset.get("AccessionNumber") or "").strip(),
         specimens=specimen_ids(dataset),
-        stains=stains(dataset),
-        descriptions=descriptions(dataset),
+        stains=stains(dataset) if described else (),
+        descriptions=descriptions(dataset) if described else (),
         size=_size(dataset),
         spacing_um=spacing_um(dataset),
         acquired=str(dataset.get("AcquisitionDateTime") or ""),
         patient_id=str(dataset.get("PatientID") or "").strip(),
         patient_issuer=str(dataset.get("IssuerOfPatientID") or "").strip(),
-        sites=sites(dataset),
+        sites=sites(dataset) if described else (),
         label_text=str(dataset.get("LabelText") or "").strip(),
         barcode=str(dataset.get("BarcodeValue") or "").strip(),
     )

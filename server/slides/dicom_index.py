@@ -52,6 +52,13 @@ class FrameIndex:
             raise Undecodable("cut off")
         return b"".join(_payloads(data)) if self.encapsulated else data
 
+    def lengths_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Bytes of frames that are counted from 0; 0 of those that aren't there."""
+        lengths = np.append(self.end - self.start, 0)
+        inside = (numbers >= 0) & (numbers < len(self.start))
+        found: npt.NDArray[np.int64] = lengths[np.where(inside, numbers, len(self.start))]
+        return found
+
     def _swapped(self, file: FrameFile, start: int, end: int) -> bytes:
         odd = (start - int(self.start[0])) % 2
         data = file.read(start - odd, (end - start + odd + 1) // 2 * 2)

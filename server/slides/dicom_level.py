@@ -10,6 +10,8 @@ from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_sequence_item
 from pydicom.uid import UID
@@ -85,6 +87,11 @@ class DicomLevel(Frames, Protocol):
     def sop_instance_uids(self) -> tuple[str, ...]: ...
 
     @property
+    def lengths(self) -> npt.NDArray[np.int64] | None:
+        """(rows, columns): bytes of each encoded frame, 0 for none; None where that isn't known, or all are as long."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Warnings (UPPER_SNAKE) about the choice of frames."""
         ...
@@ -92,9 +99,11 @@ class DicomLevel(Frames, Protocol):
     def close(self) -> None: ...
 
 
-def read_level_header(path: Path) -> LevelHeader:
-    """Read a level's header up to its positions or pixels. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE."""
-    return guarded(path, lambda: _read(path))
+def read_level_header(path: Path, who: InstanceHeader | None = None) -> LevelHeader:
+    """Read a level's header up to its positions or pixels; `who` is what `read_instance_header` said of the file, if it
+    was asked. Raises Refused SLIDE_DAMAGED, WRONG_COLOUR_SPACE.
+    """
+    return guarded(path, lambda: _read(path, who))
 
 
 def damaged(path: Path, what: str) -> Refused:
@@ -110,7 +119,7 @@ def wrong_colour(header: LevelHeader) -> Refused:
     return Refused(Reason.WRONG_COLOUR_SPACE, message)
 
 
-def _read(path: Path) -> LevelHeader:
+def _read(path: Path, who: InstanceHeader | None) -> LevelHeader:
     packed = is_packed(path)
     with open_dicom_file(path) as stream:
         dataset = read_until(stream, lambda tag, vr, length: tag == PER_FRAME_GROUPS or tag in PIXELS)
@@ -125,9 +134,9 @@ def _read(path: Path) -> LevelHeader:
         raise damaged(path, f"claims {frames} frames in {path.stat().st_size} bytes")
     if layout.rows * layout.columns > 64 * frames + 1_000_000:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")
-    paths = read_optical_paths(dataset)
+    paths, said = read_optical_paths(dataset), str(dataset.get("DimensionOrganizationType") or "").strip()
     header = LevelHeader(
-        who=identify(path, dataset),
+        who=who or identify(path, dataset, described=False),
         layout=layout,
         syntax=syntax,
         packed=packed,
@@ -136,7 +145,7 @@ def _read(path: Path) -> LevelHeader:
         bits=int(dataset.get("BitsAllocated") or 0),
         planar=bool(int(dataset.get("PlanarConfiguration") or 0)) and not syntax.is_compressed,
         frames=frames,
-        tiled_full=str(dataset.get("DimensionOrganizationType") or "") == "TILED_FULL" or first is None,
+        tiled_full=first is None or (said == "TILED_FULL" and not _is_placed(first)),
         positions_follow=first is not None,
         ends_at=ends_at,
         focal_planes=max(1, int(dataset.get("TotalPixelMatrixFocalPlanes") or 1)),
@@ -170,6 +179,11 @@ def _first_group(stream: BinaryIO, syntax: UID, end: int, at: int) -> Dataset | 
         if stream.tell() < end
         else None
     )
+
+
+def _is_placed(group: Dataset) -> bool:
+    """Whether a frame says where it lies: that counts, whatever the order of the frames is said to be."""
+    return any("ColumnPositionInTotalImagePixelMatrix" in p for p in items(group, "PlanePositionSlideSequence"))
 
 
 def _layout(path: Path, dataset: Dataset) -> Layout:

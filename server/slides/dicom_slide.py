@@ -32,7 +32,7 @@ def open_dicom(
 
     Raises Refused: no slide, several, not bright field, no pixel size, too coarse, damaged.
     """
-    headers = [read_instance_header(file) for file in dicom_files(path)]
+    headers = [read_instance_header(file, described=False) for file in dicom_files(path)]
     volume = _volume(headers)
     if not volume:
         raise Refused(Reason.NOT_A_SLIDE, f"{path.name} {_instead(headers)}")
@@ -85,7 +85,7 @@ def _several(path: Path, slides: Sequence[Sequence[InstanceHeader]], resolution:
 def _finest_um(slide: Sequence[InstanceHeader]) -> float:
     """µm per pixel of a slide's best level; 0 where that can't be told, so that it isn't called coarse."""
     try:
-        spacings = [read_level_header(instance.path).spacing_um for instance in slide]
+        spacings = [read_level_header(instance.path, instance).spacing_um for instance in slide]
     except ChromogenError:
         return 0.0
     return min(0.0 if spacing is None else min(spacing) for spacing in spacings)
@@ -110,7 +110,7 @@ def _images(instances: Sequence[InstanceHeader]) -> list[Parts]:
     parts: dict[str, list[LevelHeader]] = {}
     for instance in instances:
         name = instance.concatenation_uid or instance.sop_instance_uid
-        parts.setdefault(name, []).append(read_level_header(instance.path))
+        parts.setdefault(name, []).append(read_level_header(instance.path, instance))
     return [sorted(headers, key=lambda h: (h.who.first_frame, h.who.part)) for headers in parts.values()]
 
 

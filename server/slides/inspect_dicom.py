@@ -17,7 +17,7 @@ def images_in_dicom(path: Path) -> Iterator[FoundImage]:
     """Of a file, or of each in a folder, by name; what can't be read names its problem."""
     for file in dicom_files(path):
         try:
-            yield _image(read_instance_header(file))
+            yield _image(read_instance_header(file, described=False))
         except ChromogenError as error:
             yield FoundImage(name=file.name, kind="unreadable", problem=str(error))
 
@@ -27,7 +27,7 @@ def _image(who: InstanceHeader) -> FoundImage:
     if who.sop_class_uid != WHOLE_SLIDE_IMAGE:
         return FoundImage(name=who.path.name, kind=kind)
     try:
-        header = read_level_header(who.path)
+        header = read_level_header(who.path, who)
     except ChromogenError as error:
         return FoundImage(name=who.path.name, kind=kind, problem=str(error))
     origin = header.place.origin_um

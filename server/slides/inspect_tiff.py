@@ -9,7 +9,9 @@ from inference.errors import Refused
 from inference.geometry import Size
 from server.slides.colour import icc_digest
 from server.slides.found_image import FoundImage
+from server.slides.frames import FrameFile
 from server.slides.quiet import quiet
+from server.slides.tiff_frames import PagesByPixels
 from server.slides.tiff_pages import all_pages, kind_beside, slide_pages
 from server.slides.tiff_spacing import Spacing, spacing_um
 
@@ -47,10 +49,13 @@ def images_in_tiff(path: Path) -> Iterator[FoundImage]:
 
 
 def _levels(path: Path, tiff: TiffFile) -> Sequence[TiffPage]:
+    file = FrameFile(path)
     try:
-        return slide_pages(path, tiff)[0]
+        return slide_pages(path, tiff, PagesByPixels(path, file))[0]
     except Refused:
         return ()
+    finally:
+        file.close()
 
 
 def _of_level(spacing: Spacing | None, base: TiffPage | None, page: TiffPage) -> Spacing | None:

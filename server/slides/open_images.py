@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from inference.errors import ChromogenError, Reason, Refused
+from inference.errors import Reason, Refused
 from inference.geometry import Size
 from server.slides.codec import Undecodable
 from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
 from server.slides.dicom_level import DicomLevel, LevelHeader
 from server.slides.padding import shows_nothing_beyond
 from server.slides.pyramids import Parts
-from server.slides.same_picture import show_the_same
-
-MOST_SEEN = 4096
-"""Pairs of images whose comparison is remembered, so that a slide that is opened again isn't compared again."""
-
-_SEEN: dict[object, bool] = {}
+from server.slides.same_picture import Shrunk, remembered, show_the_same
 
 
 class OpenImages:
@@ -22,6 +17,7 @@ class OpenImages:
 
     def __init__(self) -> None:
         self._open: dict[tuple[object, ...], DicomLevel] = {}
+        self._shrunk: dict[tuple[object, ...], Shrunk] = {}
 
     def of(self, parts: Parts) -> DicomLevel:
         """Raises Refused as the readers do."""
@@ -37,19 +33,22 @@ class OpenImages:
             return False
 
     def show_the_same(self, finer: Parts, coarser: Parts, ratio: float) -> bool:
-        """What can't be read says nothing: it is refused where it is needed."""
+        """What can't be read says nothing: it is refused where it is needed. Raises Failed where the disk fails."""
         key = _stamp(finer), _stamp(coarser), ratio
-        if key not in _SEEN:
-            try:
-                _SEEN[key] = show_the_same(self.of(finer), self.of(coarser), ratio)
-            except ChromogenError:
-                return True
-            while len(_SEEN) > MOST_SEEN:
-                _SEEN.pop(next(iter(_SEEN)))
-        return _SEEN[key]
+        try:
+            return remembered(key, lambda: show_the_same(self._small(finer), self._small(coarser), ratio))
+        except Refused:
+            return True
+
+    def _small(self, parts: Parts) -> Shrunk:
+        key, image = _key(parts), self.of(parts)
+        if key not in self._shrunk:
+            self._shrunk[key] = Shrunk(image, image.lengths)
+        return self._shrunk[key]
 
     def close_all_but(self, kept: Iterable[Parts]) -> None:
         """The images that stay open are given."""
+        self._shrunk.clear()
         staying = {_key(parts) for parts in kept}
         for key in [key for key in self._open if key not in staying]:
             self._open.pop(key).close()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tifffile import TiffFile, TiffPage
 
@@ -31,7 +32,15 @@ _SCN_IFD = re.compile(r"\bifd=\"(\d+)\"")
 Pages = list[TiffPage]
 
 
-def slide_pages(path: Path, tiff: TiffFile) -> tuple[Pages, tuple[str, ...]]:
+class Pictures(Protocol):
+    """What can be told of pages by looking at their pixels."""
+
+    def show_the_same(self, finer: TiffPage, coarser: TiffPage) -> bool:
+        """Whether nothing speaks against it at low power."""
+        ...
+
+
+def slide_pages(path: Path, tiff: TiffFile, pictures: Pictures) -> tuple[Pages, tuple[str, ...]]:
     """The slide's pages, largest first, and warnings (UPPER_SNAKE).
 
     The largest tiled pyramid; where nothing is tiled the largest picture. Raises Refused SEVERAL_SLIDES where another
@@ -41,14 +50,15 @@ def slide_pages(path: Path, tiff: TiffFile) -> tuple[Pages, tuple[str, ...]]:
     pages = [page for page in all_pages(tiff) if page.index not in named and not _is_beside(page)]
     if not pages:
         raise Refused(Reason.NOT_A_SLIDE, f"{path.name} holds no slide, only a label, a macro picture or a thumbnail")
-    groups = _grouped([page for page in pages if page.is_tiled]) or [[max(pages, key=_area)]]
+    groups = _grouped([page for page in pages if page.is_tiled], pictures) or [[max(pages, key=_area)]]
     chosen = max(groups, key=_weight)
     others = [group for group in groups if group is not chosen]
-    if any(_weight(group) >= SMALLER_PART * _weight(chosen) and not _same_size(group, chosen) for group in others):
+    again = [g for g in others if _same_size(g, chosen) and pictures.show_the_same(chosen[0], g[0])]
+    if any(_weight(group) >= SMALLER_PART * _weight(chosen) for group in others if group not in again):
         message = f"holds several pictures as large as a slide: save the one to score on its own ({_sizes(groups)})"
         raise Refused(Reason.SEVERAL_SLIDES, f"{path.name} {message}")
-    repeated = any(_same_size(group, chosen) for group in others)
-    return chosen, ("SEVERAL_IMAGES_OF_A_LEVEL",) * repeated
+    left_out = any(_is_level(chosen[0], group[0]) for group in others)
+    return chosen, ("SEVERAL_IMAGES_OF_A_LEVEL",) * bool(again) + ("LEVELS_LEFT_OUT",) * left_out
 
 
 def all_pages(tiff: TiffFile) -> Iterator[TiffPage]:
@@ -60,12 +70,12 @@ def all_pages(tiff: TiffFile) -> Iterator[TiffPage]:
             yield from (below.aspage() for below in page.pages)
 
 
-def _grouped(pages: Sequence[TiffPage]) -> list[Pages]:
-    """Pages of one picture, each a level of it."""
+def _grouped(pages: Sequence[TiffPage], pictures: Pictures) -> list[Pages]:
+    """Pages of one picture, each a level of it. What shows something else than the next finer page begins its own."""
     groups: list[Pages] = []
     for page in sorted(pages, key=lambda p: -_area(p)):
         for group in groups:
-            if _is_level(group[0], page):
+            if _is_level(group[0], page) and pictures.show_the_same(group[-1], page):
                 if _area(page) != _area(group[-1]):
                     group.append(page)
                 break

@@ -6,116 +6,32 @@ core-second where this way reaches 364.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage
+from tifffile import TiffFile
 
 from inference.errors import ChromogenError, Reason, Refused
-from inference.geometry import Size
 from inference.model import Resolution
-from inference.slide import Level, Rgb, SlideFacts
-from server.slides.codec import Encoding, Undecodable, box_average, decode, on_white, rgb_of_ycbcr
-from server.slides.codestream import Colour
+from inference.slide import Level, SlideFacts
 from server.slides.colour import icc_digest, to_srgb
 from server.slides.digest import sha256_of
 from server.slides.framed_slide import FramedSlide
-from server.slides.frames import LARGEST_FRAME, FrameFile, Layout
+from server.slides.frames import FrameFile
 from server.slides.pixel_size import square
 from server.slides.plan import level_scales
 from server.slides.quiet import quiet
+from server.slides.tiff_frames import PagesByPixels, check_page, page_frames
 from server.slides.tiff_pages import slide_pages
 from server.slides.tiff_spacing import spacing_um, xmp_texts
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
-# OME's, Leica's and Ventana's words for light that is none of bright field; Ventana's for tiles that overlap
+# OME's, Leica's and Ventana's words for light that is none of bright field; Ventana's and Trestle's for tiles that
+# overlap
 _FLUORESCENCE = re.compile(
     r"IlluminationType=\"Epifluorescence|ContrastMethod=\"Fluorescence|<illuminationSource>\s*fluorescence|\bMode=\"FL\""
 )
-_OVERLAP = re.compile(r"\bOverlap[XY]\s*=\s*[\"']-?[1-9]")
-
-_JPEG2000 = {
-    COMPRESSION.JPEG2000,
-    COMPRESSION.JPEG_2000_LOSSY,
-    COMPRESSION.APERIO_JP2000_RGB,
-    COMPRESSION.APERIO_JP2000_YCBC,
-}
-
-_PACKED = {
-    COMPRESSION.NONE,
-    COMPRESSION.LZW,
-    COMPRESSION.PACKBITS,
-    COMPRESSION.DEFLATE,
-    COMPRESSION.ADOBE_DEFLATE,
-    COMPRESSION.LZMA,
-    COMPRESSION.ZSTD,
-    COMPRESSION.ZSTD_DEPRECATED,
-}
-_SUBSAMPLING = 530  # YCbCrSubSampling; (2, 2) where it isn't given (TIFF 6.0, section 21)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TiffFrames:
-    """The tiles or strips of one page. `tables` are a JPEG page's, without their ends (start and end of image)."""
-
-    page: TiffPage = field(repr=False)
-    file: FrameFile
-    layout: Layout
-    offsets: Sequence[int] = field(repr=False)
-    lengths: Sequence[int] = field(repr=False)
-    colour: Colour
-    tables: bytes = field(repr=False)
-
-    def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
-        number = row * self.layout.columns + column
-        if self.page.planarconfig != PLANARCONFIG.CONTIG:
-            return self._planes(number, shrink)
-        data = self._bytes(number)
-        if data is None:
-            return None
-        if self.page.compression == COMPRESSION.JPEG:
-            stream = data[:2] + self.tables + data[2:] if self.tables else data
-            return decode(stream, Encoding.JPEG, self.colour, self._frame(row), shrink)
-        if self.page.compression in _JPEG2000:
-            return decode(data, Encoding.JPEG2000, self.colour, self._frame(row), shrink)
-        return box_average(self._by_tifffile(data, number), shrink)
-
-    def _frame(self, row: int) -> Size:
-        """Tiles are whole; the last strip ends with the picture."""
-        if self.page.is_tiled:
-            return self.layout.frame
-        height = min(self.layout.frame.height, self.layout.size.height - row * self.layout.frame.height)
-        return Size(width=self.layout.frame.width, height=height)
-
-    def _bytes(self, number: int) -> bytes | None:
-        """None where the slide has no such frame. Raises Undecodable."""
-        if number >= len(self.offsets):
-            raise Undecodable("not in the file")
-        data = self.file.read(self.offsets[number], self.lengths[number])
-        if len(data) < self.lengths[number]:
-            raise Undecodable("cut off")
-        return data or None
-
-    def _planes(self, number: int, shrink: int) -> Rgb | None:
-        """Red, green and blue that are stored apart, all frames of one before the next."""
-        numbers = [number + plane * self.layout.rows * self.layout.columns for plane in range(3)]
-        data = [self._bytes(k) for k in numbers]
-        if not all(data):
-            return None
-        planes = [self._by_tifffile(d, k) for d, k in zip(data, numbers, strict=True) if d is not None]
-        return box_average(np.concatenate(planes, axis=2), shrink)
-
-    def _by_tifffile(self, data: bytes, number: int) -> Rgb:
-        try:
-            pixels = self.page.decode(data, number)[0]
-        except Exception as error:  # codecs raise errors of their own
-            raise Undecodable("segment") from error
-        rgb: Rgb = on_white(np.asarray(pixels)[0])
-        return rgb_of_ycbcr(rgb) if self.colour is Colour.YCBCR else rgb
+_OVERLAP = re.compile(r"\bOverlap[XY]\s*=\s*[\"']-?[1-9]|\bOverlapsXY\s*=[\s0]*-?[1-9]")
 
 
 def open_tiff(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
@@ -136,9 +52,9 @@ def open_tiff(path: Path, resolution: Resolution, *, mpp: float | None, icc: boo
 def _open(path: Path, file: FrameFile, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:
     with quiet(), TiffFile(path) as tiff:
         _check_brightfield(path, tiff)
-        (base, *reduced), notes = slide_pages(path, tiff)
-        _check(path, base)
-        levels = [_frames(file, page) for page in (base, *reduced)]
+        (base, *reduced), notes = slide_pages(path, tiff, PagesByPixels(path, file))
+        check_page(path, base)
+        levels = [page_frames(file, page) for page in (base, *reduced)]
         base_mpp = square(path.name, spacing_um(tiff, base), mpp)
         profile = base.iccprofile
     scales = level_scales([level.layout.size for level in levels])
@@ -162,63 +78,3 @@ def _check_brightfield(path: Path, tiff: TiffFile) -> None:
     if any(map(_OVERLAP.search, texts)):
         message = "has tiles that overlap and are to be stitched: have it converted to DICOM"
         raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} {message}")
-
-
-def _check(path: Path, page: TiffPage) -> None:
-    """Refuse what isn't 3 x 8 bit colour, with or without alpha, and frames too large to decode in one piece."""
-    known = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
-    samples = 3 if not _has_alpha(page) else 4
-    if (page.samplesperpixel, page.bitspersample, str(page.dtype)) != (samples, 8, "uint8") or not known:
-        found = f"{page.samplesperpixel} x {page.bitspersample} bit, {_name(page.photometric)}"
-        raise Refused(Reason.WRONG_COLOUR_SPACE, f"{path.name} is {found}: only colour of 3 x 8 bit can be scored")
-    apart = page.planarconfig != PLANARCONFIG.CONTIG
-    if page.imagedepth != 1 or (apart and (samples == 4 or page.compression in (COMPRESSION.JPEG, *_JPEG2000))):
-        raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} stores its colours in separate planes: convert it")
-    if page.compression in _PACKED and page.photometric == PHOTOMETRIC.YCBCR and _subsampling(page) != (1, 1):
-        message = "stores its colours as YCbCr with fewer samples of chroma, not by JPEG: convert it"
-        raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} {message}")
-    if _frame_size(page).area > LARGEST_FRAME or page.jpegheader:
-        raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} is not tiled: convert it to a tiled TIFF or DICOM")
-
-
-def _subsampling(page: TiffPage) -> tuple[int, ...]:
-    tag = page.tags.get(_SUBSAMPLING)
-    return (2, 2) if tag is None else tuple(tag.value)
-
-
-def _has_alpha(page: TiffPage) -> bool:
-    """Of pixels as they are: JPEG's fourth component is no alpha."""
-    return tuple(page.extrasamples) in ((1,), (2,)) and page.compression not in (COMPRESSION.JPEG, *_JPEG2000)
-
-
-def _name(value: Any) -> str:
-    return str(getattr(value, "name", value))
-
-
-def _frame_size(page: TiffPage) -> Size:
-    if page.is_tiled:
-        return Size(width=page.tilewidth, height=page.tilelength)
-    return Size(width=page.imagewidth, height=min(page.rowsperstrip, page.imagelength))
-
-
-def _frames(file: FrameFile, page: TiffPage) -> TiffFrames:
-    size = Size(width=page.imagewidth, height=page.imagelength)
-    tables = page.jpegtables[2:-2] if page.jpegtables else b""
-    return TiffFrames(
-        page=page,
-        file=file,
-        layout=Layout(size=size, frame=_frame_size(page)),
-        offsets=page.dataoffsets,
-        lengths=page.databytecounts,
-        colour=_colour(page),
-        tables=tables,
-    )
-
-
-def _colour(page: TiffPage) -> Colour:
-    """What decoded samples are; JPEG 2000 streams undo their own transform, but for Aperio's older kind; samples that
-    are stored as they are, or packed without loss, are what the page says.
-    """
-    if page.compression == COMPRESSION.JPEG or page.compression in _PACKED:
-        return Colour.YCBCR if page.photometric == PHOTOMETRIC.YCBCR else Colour.RGB
-    return Colour.YCBCR if page.compression == COMPRESSION.APERIO_JP2000_YCBC else Colour.RGB

@@ -59,6 +59,10 @@ class WsidicomImage:
     def layout(self) -> Layout:
         return self.header.layout
 
+    @property
+    def lengths(self) -> npt.NDArray[np.int64] | None:
+        return self.frames.lengths if isinstance(self.frames, _Grid) and self.header.syntax.is_encapsulated else None
+
     def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
         return self.frames.decode(column, row, shrink)
 
@@ -174,6 +178,13 @@ class _Grid:
     files: "_Files"
     frame: Decode
 
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        lengths = np.append(self.files.lengths(), 0)
+        inside = (self.numbers >= 0) & (self.numbers < len(lengths))
+        found: npt.NDArray[np.int64] = lengths[np.where(inside, self.numbers, len(lengths) - 1)]
+        return found
+
     def decode(self, column: int, row: int, shrink: int) -> Rgb | None:
         number = int(self.numbers[row, column])
         return None if number < 0 else self.frame(self.files.read(number), shrink)
@@ -212,6 +223,11 @@ class _Files:
             raise Failed(Reason.SLIDE_DAMAGED, message, retryable=True) from None
         except Exception as error:  # wsidicom's own, and those of the parsers under it
             raise Undecodable("not in the file") from error
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Bytes of each frame, in the order of the files."""
+        found = [length for reader in self._readers for _, length in reader.frame_index]
+        return np.asarray(found, np.int64)
 
     def positions(self) -> _Positions:
         """Raises Refused SLIDE_DAMAGED where a frame has none."""

@@ -27,7 +27,8 @@ class PostgresWorkRepository(Scoped):
 
     def list(self, actor: Caller, wanted: WorkFilter, limit: int, after: PageKey) -> Page[WorkItem]:
         columns = (URGENCY, orders.c.received_at, orders.c.id)
-        asked = select(orders, URGENCY).where(of_lab(orders.c.lab, actor), *_conditions(wanted))
+        fitting = _conditions(wanted, patients=actor.sees_patients)
+        asked = select(orders, URGENCY).where(of_lab(orders.c.lab, actor), *fitting)
         with self._transaction(actor) as connection:
             found = connection.execute(page_of(asked, columns, after, limit)).mappings().all()
             shown = _results(connection, [row["id"] for row in found[:limit]])
@@ -80,13 +81,13 @@ def _matters(view: SummaryView) -> tuple[bool, bool]:
     return view.state in SIGNED, view.state is ResultState.PRELIMINARY
 
 
-def _conditions(wanted: WorkFilter) -> Sequence[ColumnElement[bool]]:
+def _conditions(wanted: WorkFilter, *, patients: bool) -> Sequence[ColumnElement[bool]]:
     c = orders.c
     return given(
         (wanted.state, _is),
         (wanted.marker, lambda v: c.marker == v),
         (wanted.priority, lambda v: c.rank == v.rank),
-        (wanted.text.strip(), _holds),
+        (wanted.text.strip(), lambda v: _holds(v, patients=patients)),
         (wanted.of, _touched_by),
     )
 
@@ -109,15 +110,15 @@ def _is(state: WorkState) -> ColumnElement[bool]:
             return and_(done, ~signed, ~open_one)
 
 
-def _holds(text: str) -> ColumnElement[bool]:
+def _holds(text: str, *, patients: bool) -> ColumnElement[bool]:
     c = orders.c
-    columns: tuple[ColumnElement[Any], ...] = (
+    columns: list[ColumnElement[Any]] = [
         c.placer_order_number,
         c.slide["container_id"].astext,
         c.specimen["id"].astext,
-        c.patient["id"].astext,
-        c.patient["family_name"].astext,
-    )
+    ]
+    if patients:
+        columns += [c.patient["id"].astext, c.patient["family_name"].astext]
     return or_(*(column.icontains(text, autoescape=True) for column in columns))
 
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
 from server.domain.result import ResultId
-from server.services.cell_index import SIDE_PX, Records, columns_packed, packed
+from server.services.cell_index import LARGEST_SAMPLE, SIDE_PX, columns_packed, of_a_sample, packed
 from server.services.estimates import EstimateService
-from server.services.page_cells import LARGEST_SAMPLE, PageCells
+from server.services.page_cells import PageCells
 from server.services.slide_tiles import ORIGINAL, Shown, SlideTiles
 from server.web import asked
 from server.web.door import Json, Operation
@@ -50,16 +50,17 @@ class SlideOperations:
             "n": index.n,
             "side": SIDE_PX,
             "sample": LARGEST_SAMPLE,
-            "columns": columns_packed(index),
+            "columns": columns_packed(of_a_sample(index.dtype)),
+            "square_columns": columns_packed(index.dtype),
             "squares": [[s.column, s.row, s.count] for s in index.squares],
         }
 
     def sample(self, request: Request, caller: Caller) -> Response:
-        return _sent(self.cells.index(caller, self._shown(request, caller)).sample(LARGEST_SAMPLE))
+        return _sent(self.cells.index(caller, self._shown(request, caller)).sample())
 
     def square(self, request: Request, caller: Caller) -> Response:
         column, row = (_whole(request, name) for name in ("column", "row"))
-        return _sent(self.cells.index(caller, self._shown(request, caller)).square(column, row))
+        return _sent(packed(self.cells.index(caller, self._shown(request, caller)).square(column, row)))
 
     def _shown(self, request: Request, caller: Caller) -> ResultId:
         """Raises Refused ESTIMATE_MISSING: cells are coloured by what they are graded."""
@@ -68,8 +69,8 @@ class SlideOperations:
         return result_id
 
 
-def _sent(records: Records) -> Response:
-    return Response(packed(records), media_type="application/octet-stream")
+def _sent(packed_records: bytes) -> Response:
+    return Response(packed_records, media_type="application/octet-stream")
 
 
 def _whole(request: Request, name: str) -> int:

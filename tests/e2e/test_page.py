@@ -139,6 +139,18 @@ def test_a_threshold_moves_and_the_scores_with_it_as_the_service_computes_them(p
     assert page.get_by_text("demo-pathologist: the control is pale").count()
 
 
+def test_the_bars_are_of_the_region_whose_score_is_shown_and_pictures_follow_the_window(page: Any) -> None:
+    region = page.locator(NUMBER).get_attribute("data-region")
+    assert region == "epithelium"
+    counts = [value(page, f"COUNT_GRADE_{grade}", region) for grade in range(4)]
+    shares = page.locator(".grades li strong").all_inner_texts()
+    assert shares == [f"{100 * n / sum(counts):.1f} %" for n in counts]
+    assert region in page.locator(".grades .of").inner_text()
+    page.set_viewport_size({"width": 820, "height": 700})
+    until(page, "[...document.querySelectorAll('.histogram')].every((c) => c.width === c.clientWidth)")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 def test_every_score_is_the_service_s_for_any_histogram(page: Any) -> None:
     """The page's module against the analyzer, on counts at the edges of the rules."""
     assay = assay_of("ER")

@@ -82,17 +82,17 @@ const ARRAYS = {
   "|u1": Uint8Array, "|i1": Int8Array, "|b1": Uint8Array,
 };
 
-// Cells: column after column, as `columns` names them.
+// Cells: column after column, as `columns` names them: name, type, how many of it a cell has.
 export function readCells(buffer, columns) {
   const unknown = columns.find(([, kind]) => !ARRAYS[kind]);
   if (unknown) throw new Error(`column ${unknown[0]} is of the unknown type ${unknown[1]}`);
-  const width = columns.reduce((sum, [, kind]) => sum + ARRAYS[kind].BYTES_PER_ELEMENT, 0);
-  const n = buffer.byteLength / width;
+  const each = columns.reduce((sum, [, kind, width]) => sum + width * ARRAYS[kind].BYTES_PER_ELEMENT, 0);
+  const n = buffer.byteLength / each;
   const cells = { n };
   let at = 0;
-  for (const [name, kind] of columns) {
-    cells[name] = new ARRAYS[kind](buffer, at, n);
-    at += n * ARRAYS[kind].BYTES_PER_ELEMENT;
+  for (const [name, kind, width] of columns) {
+    cells[name] = new ARRAYS[kind](buffer, at, n * width);
+    at += n * width * ARRAYS[kind].BYTES_PER_ELEMENT;
   }
   return cells;
 }

@@ -24,6 +24,8 @@ export class Cells {
     this.n = said.n;
     this.side = said.side;
     this.columns = said.columns;
+    this.squareColumns = said.square_columns;
+    this.outlined = said.square_columns.some(([name]) => name === "outline");
     for (const [column, row, count] of said.squares) this.squares.set(`${column}/${row}`, { column, row, count });
     this.sample = readCells(await bytes(`${this.path}/sample`), said.columns);
     if (this.sample.n === this.n) this.whole = this.sample;
@@ -49,12 +51,14 @@ export class Cells {
     return { found, n };
   }
 
-  // The parts to draw in a box as single cells; null where they are too many, and a density says more.
-  in(box) {
+  // The parts to draw in a box as single cells, `near` with their outlines where there are any; null where they are too
+  // many, and a density says more.
+  in(box, near = false) {
     if (!this.columns) return [];
     const { found, n } = this.within(box);
     if (n > MOST_DRAWN) return null;
-    if (this.whole) return [this.whole];
+    const all = this.whole ? [this.whole] : null;
+    if (all && !(near && this.outlined)) return all;
     const parts = [];
     for (const square of found) {
       const key = `${square.column}/${square.row}`;
@@ -65,14 +69,14 @@ export class Cells {
         parts.push(part);
       } else this.fetch(key, square);
     }
-    return parts;
+    return all && parts.length < found.length ? all : parts;
   }
 
   async fetch(key, square) {
     if (this.loading.has(key) || this.loading.size >= 6) return;
     this.loading.add(key);
     try {
-      const part = readCells(await bytes(`${this.path}/${square.column}/${square.row}`), this.columns);
+      const part = readCells(await bytes(`${this.path}/${square.column}/${square.row}`), this.squareColumns);
       this.parts.set(key, part);
       this.held += part.n;
       while (this.held > MOST_HELD) {

@@ -40,11 +40,6 @@ export class Thresholds {
     this.draw();
   }
 
-  put(criteria) {
-    this.criteria = { ...criteria };
-    this.draw();
-  }
-
   set(key, value) {
     const next = ordered({ ...this.criteria, [key]: value }, key);
     if (!next || JSON.stringify(next) === JSON.stringify(this.criteria)) return this.draw();
@@ -82,6 +77,7 @@ class Axis {
     this.canvas.addEventListener("pointerdown", (event) => this.grab(event));
     this.canvas.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"]) this.canvas.addEventListener(name, () => (this.held = null));
+    new ResizeObserver(() => owner.tables && this.draw()).observe(this.canvas);
     this.inputs = new Map();
     const rows = this.handles.map((handle) => this.row(handle));
     this.element = el("div", { class: "axis" }, el("h4", {}, this.title), this.canvas, rows);

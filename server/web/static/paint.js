@@ -6,6 +6,9 @@ import { boxOf, inside } from "./regions.js";
 const CELL_PX = 6; // of the density
 const RADIUS_UM = 2.6;
 const LEAST_SHAPE_PX = 4; // of that radius on the screen: below it an outline is a blot
+const RAYS = 24; // of an outline, in units of UNIT_UM (inference/outline.py)
+const UNIT_UM = 0.05;
+const TURNS = Array.from({ length: RAYS }, (_, k) => [Math.cos((2 * Math.PI * k) / RAYS), Math.sin((2 * Math.PI * k) / RAYS)]);
 export const REGION_COLOURS = { tumour: "#0b7a43", exclude: "#5b6270" };
 
 const rgba = ([r, g, b], a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
@@ -59,7 +62,7 @@ export class Painter {
     if (!width || !height) return;
     this.context.clearRect(0, 0, width, height);
     if (opacity > 0) {
-      if (parts && this.areSeen(parts, view)) this.ellipses(parts, grouping, view, opacity);
+      if (parts && this.isNear(view) && parts.every((part) => part.outline || part.major_um)) this.shapes(parts, grouping, view, opacity);
       else if (parts) this.points(parts, grouping, view, opacity);
       else if (sample) this.density(sample, weight, grouping, view, opacity);
     }
@@ -88,37 +91,44 @@ export class Painter {
     this.context.putImageData(image, 0, 0);
   }
 
-  // Are the cells large enough on the screen to be drawn in their own shape, where they have one?
-  areSeen(parts, view) {
-    return (RADIUS_UM / this.mpp) * view.scale >= LEAST_SHAPE_PX && parts.every((part) => part.major_um);
+  // Are cells large enough on the screen to be drawn in their own shape?
+  isNear(view) {
+    return (RADIUS_UM / this.mpp) * view.scale >= LEAST_SHAPE_PX;
   }
 
-  // Each in its shape: the ellipse of the same moments, its axes in µm, its angle in degrees from x towards y.
-  ellipses(parts, grouping, view, opacity) {
+  // Each in its shape, where it has one: the radii of its outline, or the ellipse of the same moments.
+  shapes(parts, grouping, view, opacity) {
     const { width, height } = this.canvas;
     const c = this.context;
-    const half = view.scale / this.mpp / 2;
+    const perUm = view.scale / this.mpp;
+    const reach = 15 * perUm;
     const paths = new Map();
     for (const part of parts) {
+      const trace = part.outline ? radii : ellipse;
       for (let i = 0; i < part.n; i++) {
         const x = (part.x[i] + 0.5) * view.scale + view.left;
         const y = (part.y[i] + 0.5) * view.scale + view.top;
-        const [major, minor] = [part.major_um[i] * half, part.minor_um[i] * half];
-        if (x < -major || y < -major || x >= width + major || y >= height + major) continue;
+        if (x < -reach || y < -reach || x >= width + reach || y >= height + reach) continue;
         const group = grouping.of(part, i);
         if (!paths.has(group)) paths.set(group, new Path2D());
-        const path = new Path2D();
-        path.ellipse(x, y, Math.max(major, 1), Math.max(minor, 1), (part.angle[i] * Math.PI) / 180, 0, 2 * Math.PI);
-        paths.get(group).addPath(path);
+        trace(paths.get(group), part, i, x, y, perUm);
       }
     }
     c.globalAlpha = opacity;
     c.lineWidth = 2;
     for (const [group, path] of paths) {
+      c.setLineDash(group >= 0 && this.dashed(group) ? [4, 3] : []);
       c.strokeStyle = group < 0 ? "rgb(120 120 128 / 0.6)" : `rgb(${this.groups[group].colour.join(" ")})`;
       c.stroke(path);
     }
+    c.setLineDash([]);
     c.globalAlpha = 1;
+  }
+
+  // Groups of one colour are told apart by what is filled as a disc, and whole as a line.
+  dashed(group) {
+    const { colour, filled } = this.groups[group];
+    return !filled && this.groups.some((other) => other.filled && String(other.colour) === String(colour));
   }
 
   // Offsets of the pixels of a disc, or of a ring.
@@ -196,8 +206,11 @@ export class Painter {
       c.lineWidth = 2;
       c.strokeRect(px, py, side * view.scale, side * view.scale);
       c.font = "600 12px system-ui, sans-serif";
+      const [left, base] = [px + 5, py > 20 ? py - 6 : py + 16]; // within, where there is no room above
+      c.fillStyle = "rgba(255,255,255,.85)";
+      c.fillRect(left - 3, base - 12, c.measureText(name).width + 6, 16);
       c.fillStyle = colour;
-      c.fillText(name, px + 4, py - 5);
+      c.fillText(name, left, base);
     }
     if (drawing) {
       line(drawing.points, false);
@@ -221,4 +234,20 @@ function stamp(pixels, width, height, offsets, x, y, colour) {
     const [px, py] = [x + offsets[k], y + offsets[k + 1]];
     if (px >= 0 && py >= 0 && px < width && py < height) pixels[py * width + px] = colour;
   }
+}
+
+function radii(path, part, i, x, y, perUm) {
+  for (let k = 0; k < RAYS; k++) {
+    const r = part.outline[i * RAYS + k] * UNIT_UM * perUm;
+    path[k ? "lineTo" : "moveTo"](x + r * TURNS[k][0], y + r * TURNS[k][1]);
+  }
+  path.closePath();
+}
+
+// Its axes in µm, its angle in degrees from x towards y.
+function ellipse(path, part, i, x, y, perUm) {
+  const [major, minor] = [(part.major_um[i] * perUm) / 2, (part.minor_um[i] * perUm) / 2];
+  const one = new Path2D();
+  one.ellipse(x, y, Math.max(major, 1), Math.max(minor, 1), (part.angle[i] * Math.PI) / 180, 0, 2 * Math.PI);
+  path.addPath(one);
 }

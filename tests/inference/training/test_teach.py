@@ -62,7 +62,8 @@ def test_one_scale_is_what_the_mean_over_scales_is_without_others() -> None:
     assert over_scales(net, image).shape == alone.shape
 
 
-def test_a_network_comes_back_from_its_graph(tmp_path: Path) -> None:
+def test_a_network_comes_back_from_its_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.training.from_graph.CROPS", 32)
     net = network(7)
     write(
         Detection(net, Calibration()).eval(),

@@ -141,13 +141,20 @@ class Api:
         return Caller(self.channel, token)
 
     def done(
-        self, lab: str = "LAB-A", *, seed: int = 0, n: int = 300, ordered: dict[str, Any] | None = None, **more: Any
+        self,
+        lab: str = "LAB-A",
+        *,
+        seed: int = 0,
+        n: int = 300,
+        outlines: bool = False,
+        ordered: dict[str, Any] | None = None,
+        **more: Any,
     ) -> Result:
         """An order of this laboratory that a worker has finished; its result. `ordered` says what is other of it."""
         order_id = self.caller("lis", lab=lab).order(**ordered or {}).id
         claim = self.service.store.claim(OrderId(order_id), 60)
         assert claim is not None
-        made = made_result(self.folder, n=n, seed=seed)
+        made = made_result(self.folder, n=n, seed=seed, outlines=outlines)
         kept = kept_files(made.cells_file, self.folder / KEPT_HEADER)
         identity = {"order_id": OrderId(order_id), "id": ResultId(str(uuid.uuid4()))}
         made = replace(made, artifacts=kept, **identity, **more)

@@ -144,6 +144,34 @@ def test_once_estimated_the_score_is_shown_and_the_next_estimate_is_marked(api: 
     assert other.get(path).json()["hidden"]
 
 
+def test_a_colleague_s_signed_score_in_the_work_list_counts_as_seen(api: Api, lab: str, blind: Any) -> None:
+    result = api.done(lab)
+    api.caller("pathologist", lab=lab, subject="dr-b").results.SignResult(pb.SignResultRequest(result_id=result.id))
+    doctor = blind.caller("pathologist", lab=lab, subject="dr-a")
+    (item,) = doctor.post("/data/work").json()["items"]
+    assert item["result"]["score"] is not None
+    (kept,) = doctor.post(f"/data/results/{result.id}/estimate", {"values": {"all": 120}}).json()["estimates"]
+    assert kept["score_shown"]
+
+
+def test_a_signed_score_that_nobody_was_told_is_still_estimated_blind(api: Api, lab: str, blind: Any) -> None:
+    result = api.done(lab)
+    api.caller("pathologist", lab=lab, subject="dr-b").results.SignResult(pb.SignResultRequest(result_id=result.id))
+    doctor = blind.caller("pathologist", lab=lab, subject="dr-a")
+    (kept,) = doctor.post(f"/data/results/{result.id}/estimate", {"values": {"all": 120}}).json()["estimates"]
+    assert not kept["score_shown"]
+
+
+def test_the_answer_to_a_signature_tells_the_score(api: Api, lab: str, blind: Any) -> None:
+    result = api.done(lab)
+    with grpc.insecure_channel(f"127.0.0.1:{blind.grpc_port}") as channel:
+        caller = Caller(channel, api.issuer.token("pathologist", lab=lab, subject="dr-b"))
+        caller.results.SignResult(pb.SignResultRequest(result_id=result.id))
+    doctor = blind.caller("pathologist", lab=lab, subject="dr-b")
+    (kept,) = doctor.post(f"/data/results/{result.id}/estimate", {"values": {"all": 120}}).json()["estimates"]
+    assert kept["score_shown"]
+
+
 def test_bias_and_limits_of_agreement_by_marker_and_reader(api: Api, lab: str, blind: Any) -> None:
     apart = {"dr-a": (10.0, 20.0, 0.0), "dr-b": (-5.0, -15.0)}
     made = [api.done(lab, seed=k) for k in range(3)]

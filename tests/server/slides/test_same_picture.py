@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.errors import Reason, Refused
+from inference.errors import Failed, Reason, Refused
+from server.slides.dicom_index import FrameIndex
 from server.slides.view import View
 from tests.opened import open_slide
 
@@ -94,4 +95,31 @@ def test_a_picture_that_was_changed_on_the_disk_is_looked_at_again(kit, put, tmp
     put("2", smaller(rgb, 4), 2.0)
     assert levels(tmp_path) == [0.5, 2.0]
     put("2", smaller(rgb[:, ::-1], 4), 2.0)
+    assert levels(tmp_path) == [0.5]
+
+
+def test_a_disk_that_fails_while_levels_are_compared_is_waited_for(kit, put, tmp_path, monkeypatch):
+    rgb = tissue(kit)
+    put("1", rgb, 0.5)
+    put("2", smaller(rgb, 4), 2.0)
+
+    def fails(*_: object) -> FrameIndex:
+        raise Failed(Reason.SLIDE_DAMAGED, "reading 1.dcm failed", retryable=True)
+
+    monkeypatch.setattr("server.slides.dicom_index.FrameIndex.read", fails)
+    with pytest.raises(Failed) as failed:
+        open_slide(tmp_path)
+    assert failed.value.retryable
+
+
+@pytest.mark.parametrize("by", [2, 4])
+@pytest.mark.parametrize("at", [(100, 1500), (900, 200), (1700, 1000)])
+@pytest.mark.parametrize(
+    "other", [lambda rgb: rgb[:, ::-1], lambda rgb: np.full_like(rgb, 240)], ids=["moved", "blank"]
+)
+def test_tissue_is_looked_for_where_a_slide_is_nearly_all_glass(kit, put, tmp_path, at, by, other):
+    rgb = np.full((2048, 2048, 3), 240, np.uint8)
+    rgb[at[0] : at[0] + 160, at[1] : at[1] + 160] = kit.picture(160, 160, 3)
+    put("1", rgb, 0.5)
+    put("2", smaller(other(rgb), by), 0.5 * by)
     assert levels(tmp_path) == [0.5]

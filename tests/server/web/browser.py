@@ -22,6 +22,7 @@ class Page:
     """The page's server; `browser` signs in as its local user, `caller` comes with a token."""
 
     address: str
+    grpc_port: int
     api: Api
 
     def browser(self) -> "Browser":
@@ -68,7 +69,7 @@ def page_of(api: Api, **web: Any) -> Iterator[Page]:
     assert doors is not None
     assert doors.web is not None
     try:
-        yield Page(address=f"http://127.0.0.1:{doors.web.port}", api=api)
+        yield Page(address=f"http://127.0.0.1:{doors.web.port}", grpc_port=doors.port, api=api)
     finally:
         doors.stop(1)
 
@@ -84,11 +85,12 @@ def tables(data: bytes) -> dict[str, Any]:
     return found
 
 
-def records(data: bytes, columns: list[list[str]]) -> dict[str, Any]:
-    """Cells as the page reads them, by column."""
-    width = sum(np.dtype(kind).itemsize for _, kind in columns)
-    n, at, found = len(data) // width, 0, {}
-    for name, kind in columns:
-        found[name] = np.frombuffer(data, kind, n, at)
-        at += n * np.dtype(kind).itemsize
+def records(data: bytes, columns: list[tuple[str, str, int]]) -> dict[str, Any]:
+    """Cells as the page reads them, by column: (n,), or (n, width)."""
+    each = sum(width * np.dtype(kind).itemsize for _, kind, width in columns)
+    n, at, found = len(data) // each, 0, {}
+    for name, kind, width in columns:
+        values = np.frombuffer(data, kind, n * width, at)
+        found[name] = values if width == 1 else values.reshape(n, width)
+        at += values.nbytes
     return found

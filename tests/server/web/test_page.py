@@ -1,6 +1,11 @@
 """The pathologist's page by HTTP, on the real store: what is seen, changed and said, and by whom."""
 
+import base64
+import io
+import re
 import uuid
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +18,7 @@ from inference.cells.file import read_cells
 from inference.cells.values import Cells, joined
 from inference.change import inside
 from inference.measures import find
+from inference.outline import RAYS
 from server.domain.result import Result
 from server.services import permissions
 from tests.made import HEIGHT, WIDTH
@@ -38,6 +44,7 @@ OF_A_RESULT = {
     ("POST", "/comment"): {"text": "seen"},
     ("POST", "/estimate"): {"values": {"all": 100}},
     ("GET", "/case"): None,
+    ("GET", "/profiles"): None,
     ("POST", "/sign"): {"etag": "x"},
     ("POST", "/reject"): {"etag": "x", "why": "because"},
     ("POST", "/amend"): {"etag": "x", "why": "because", "replacement": str(uuid.uuid4())},
@@ -46,6 +53,12 @@ OF_A_RESULT = {
 
 def cells_of(result: Result) -> Cells:
     return joined(list(read_cells(result.cells_file, result.assay.analyzer.schema)))
+
+
+def text_of(pdf: bytes) -> bytes:
+    """Of its last stream, which is the page."""
+    packed = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)[-1]
+    return zlib.decompress(base64.a85decode(packed.strip().removesuffix(b"~>")))
 
 
 def audited(api: Api, thing: str) -> list[tuple[str, str]]:
@@ -85,6 +98,10 @@ def test_the_page_and_its_files_come_with_a_policy_that_lets_nothing_else_in(pag
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["content-encoding"] == "gzip"
+        plain = browser.get(path, headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.content == answer.content
     tag = answer.headers["etag"]
     assert browser.get(path, headers={"if-none-match": tag}).status_code == 304
 
@@ -115,7 +132,7 @@ def test_the_work_list_is_looked_through_a_page_at_a_time(page: Page, lab: str) 
 
 def test_every_address_of_a_result_is_asked_here() -> None:
     names = {(method, path) for method, path in OF_A_RESULT}
-    assert len(names) == 17
+    assert len(names) == 18
     assert permissions.PAGE.keys() <= permissions.ROLES.keys()
 
 
@@ -138,6 +155,39 @@ def test_what_was_seen_of_a_case_and_its_patient_is_in_the_audit(page: Page, lab
     assert seen["patient"]["name"].startswith("TEST-INVENTED")
     assert ("dr-a", "result.read") in audited(page.api, f"results/{result.id}")
     assert ("dr-a", "patient.read") in audited(page.api, f"orders/{result.order_id}")
+
+
+def test_a_lab_admin_reads_and_changes_a_result_and_is_shown_no_patient(page: Page, lab: str) -> None:
+    result = page.api.done(lab, n=150)
+    admin, at = page.caller("lab-admin", lab=lab, subject="admin-a"), f"/data/results/{result.id}"
+    seen = admin.get(at).json()
+    assert (seen["patient"], seen["order"]["id"]) == (None, result.order_id)
+    assert admin.post("/data/work", {"text": "test-inv"}).json()["items"] == []
+    assert len(admin.post("/data/work", {"text": seen["order"]["number"]}).json()["items"]) == 1
+    assert admin.post(f"{at}/comment", {"text": "look at the control"}).status_code == 200
+    assert admin.post(f"{at}/change", {"why": "an artefact", "cells": [[0, None]]}).status_code == 200
+    with zipfile.ZipFile(io.BytesIO(admin.get(f"{at}/download/all.zip").content)) as brought:
+        names = brought.namelist()
+        assert "report.pdf" in names
+        assert not [name for name in names if name.startswith("dicom/")]
+        assert "PERMISSION_DENIED" in brought.read("missing.txt").decode()
+    report = admin.get(f"{at}/download/report.pdf").content
+    doctor = page.caller("pathologist", lab=lab, subject="dr-a").get(f"{at}/download/report.pdf").content
+    assert [b"TEST-INVENTED" in text_of(pdf) for pdf in (report, doctor)] == [False, True]
+    assert ("admin-a", "patient.read") not in audited(page.api, f"orders/{result.order_id}")
+
+
+def test_outlines_come_with_a_square_and_not_with_the_sample(page: Page, lab: str) -> None:
+    result = page.api.done(lab, n=157, outlines=True)
+    doctor, at = page.caller("pathologist", lab=lab), f"/data/results/{result.id}/cells"
+    said = doctor.get(at).json()
+    assert said["square_columns"][-1] == ["outline", "|u1", RAYS]
+    assert "outline" not in [name for name, _, _ in said["columns"]]
+    kept = cells_of(result)
+    for column, row, _ in said["squares"]:
+        part = records(doctor.get(f"{at}/{column}/{row}").content, said["square_columns"])
+        assert np.array_equal(part["outline"], kept["outline"][part["row"]])
+    assert len(records(doctor.get(f"{at}/sample").content, said["columns"])["row"]) == 157
 
 
 def test_cells_come_by_squares_and_as_a_sample_each_once(page: Page, lab: str) -> None:
