@@ -6,6 +6,7 @@ const MEANT = {
   OUT_OF_SCOPE: "the model was not validated on this stain or site",
   TOO_FEW_NUCLEI: "too few nuclei for a sure score",
   COUNT_UNSURE: "many nuclei were counted only just; others may be missed",
+  LARGE_NUCLEI: "nuclei are large: they were looked for in coarser pixels",
   STAIN_WEAK: "the stain is so weak that grades are doubtful",
   INTERVAL_MISSING: "the cells are gone: there is no interval",
   NO_SPECIMEN: "the slide's file names no specimen",
