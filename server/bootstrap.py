@@ -154,7 +154,7 @@ class Service:
         found = []
         for named in self.site.archives:
             feed = feed_of(named, self.archives[named.name])
-            if feed is None or isinstance(named, DimseAddress) or named.watch is None:
+            if feed is None or named.watch is None:
                 continue
             watched = Watched(name=named.name, feed=feed, every_s=named.watch.every_s, rules=self._rules_at(named.name))
             found.append(Watcher(watched=watched, orders=self.store))
@@ -168,7 +168,7 @@ class Service:
     def receivers_of_slides(self) -> "list[Receiver]":
         """Our own storage services, of each folder that has one."""
         listening = [named for named in self.site.archives if isinstance(named, ArchiveFolder) and named.listen]
-        return [receiver_of(named) for named in listening]
+        return [receiver_of(named, self.archives[named.name]) for named in listening]
 
     @property
     def jobs(self) -> JobRunner:
@@ -268,12 +268,12 @@ def _guarded(service: Service) -> Service:
 
 def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostgres | None, sends: bool) -> Service:
     database, data = connect(url), settings.data.folder.resolve()
-    for patients in (data / "results", data / "spool"):
+    for patients in (data / "results", data / "spool", index_of(settings)):
         if not keep_private(patients):
             log.warning("readable_by_others", folder=patients.name, advice="it holds patients' data: chmod o-rwx it")
     spool = spool_of(settings)
     apart = [data, *(named.folder for named in site.archives if isinstance(named, ArchiveFolder))]
-    archives = {named.name: archive_of(named, spool, apart) for named in site.archives}
+    archives = {named.name: archive_of(named, spool, apart, index_of(settings)) for named in site.archives}
     receivers, objects = _sinks(site, archives, sends)
     reporting = _reporting(site, data / "results", settings.web.address)
     deliver = Deliverer(messages=receivers if sends else {}, objects=objects)
@@ -295,14 +295,15 @@ def _service(settings: Settings, site: Site, url: str, own: private.PrivatePostg
     )
 
 
-def archive_of(named: NamedArchive, spool: Spool, apart: Sequence[Path] = ()) -> Archive:
-    """Of a kind of its own, by what the site says of it; no link of a folder's leads into one of `apart`, but its own.
+def archive_of(named: NamedArchive, spool: Spool, apart: Sequence[Path] = (), index: Path | None = None) -> Archive:
+    """Of a kind of its own, by what the site says of it; no link of a folder's leads into one of `apart`, but its own,
+    and what its files say is kept in `index`.
 
     Raises Refused SETTING_INVALID.
     """
     match named:
         case ArchiveFolder():
-            return _folder(named, apart)
+            return _folder(named, apart, index)
         case WebArchive():
             return web_archive(named, spool)
         case DimseAddress():
@@ -311,12 +312,17 @@ def archive_of(named: NamedArchive, spool: Spool, apart: Sequence[Path] = ()) ->
             assert_never(named)
 
 
-def _folder(named: ArchiveFolder, apart: Sequence[Path]) -> FolderArchive:
+def _folder(named: ArchiveFolder, apart: Sequence[Path], index: Path | None) -> FolderArchive:
     """Our own is made where it isn't there; one that can't be made is away, as every folder."""
     if named.own:
         with suppress(OSError):
             named.folder.mkdir(parents=True, exist_ok=True)
-    return FolderArchive(named.folder, apart)
+    return FolderArchive(named.folder, apart, index)
+
+
+def index_of(settings: Settings) -> Path:
+    """Where is kept what the files of archives' folders say."""
+    return settings.data.folder.resolve() / "archive-index"
 
 
 def spool_of(settings: Settings) -> Spool:

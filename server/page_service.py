@@ -18,6 +18,7 @@ from server.services.limits import Rate
 from server.services.opened import OpenedResults
 from server.services.orders import OrderService
 from server.services.page_cells import PageCells, folder_of
+from server.services.profiles import ProfileService
 from server.services.results import ResultService
 from server.services.sessions import SessionService
 from server.services.slide_tiles import SlideTiles
@@ -25,6 +26,7 @@ from server.services.work import WorkService
 from server.settings import Settings, is_loopback
 from server.store.estimate_repository import PostgresEstimateRepository
 from server.store.order_repository import PostgresOrderRepository
+from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 from server.store.session_repository import PostgresSessionRepository
 from server.store.work_repository import PostgresWorkRepository
@@ -84,6 +86,7 @@ def operations_of(service: Service) -> tuple[WorkOperations, SlideOperations]:
             changes=changes,
             cells=cells,
             estimates=estimates,
+            profiles=ProfileService(PostgresProfileRepository(service.database), service.clock.today),
         ),
         SlideOperations(
             tiles=SlideTiles(opened, service.source, service.open_slide, spool), cells=cells, estimates=estimates

@@ -56,9 +56,9 @@ class Mllp(_Group):
 class Archive(_Group):
     """The folder archive that slides come from and SR, ANN and SEG go to; empty: `archive` in the data folder.
 
-    `wait_s` an order waits for a slide that isn't there yet, looking now and then, before it is refused; 0: refused at
-    once. `spool_gb` of slides that came from archives are kept in the data folder for the next case, beside those in
-    use.
+    `wait_s` an order waits for a slide that isn't there yet, or not whole, looking now and then, before it is refused;
+    0: refused at once. `spool_gb` of slides that came from archives are kept in the data folder for the next case,
+    beside those in use.
     """
 
     folder: Path | None = None

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from inference.errors import Reason
-from server.archive.folder_index import FolderIndex, Stamp, check_links
+from server.archive.folder_index import FolderIndex, check_links
+from server.archive.kept_index import KeptIndex, Stamp
 from server.archive.locate import locate
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.ports import NamedObject, SlideQuery
@@ -19,14 +20,16 @@ _UID = re.compile(r"[0-9.]{1,64}")  # PS3.5, 9.1; what is named after one stays 
 
 
 class FolderArchive:
-    """Finds slides below `root` by their headers, which are read once a file and again when it changes.
+    """Finds slides below `root` by their headers, which are read once a file and again when it changes; of an archive
+    with a folder for its `index` once, whichever process starts.
 
     No link leads into a folder of `apart` (`folder_index.check_links`). `root` is never made here: where a share isn't
-    mounted, an empty folder in its place would have no slides.
+    mounted, an empty folder in its place would have no slides. One that is empty and had some is away, and takes none.
     """
 
-    def __init__(self, root: Path, apart: Sequence[Path] = ()) -> None:
-        self._root, self._apart, self._files = root, apart, FolderIndex(root)
+    def __init__(self, root: Path, apart: Sequence[Path] = (), index: Path | None = None) -> None:
+        self._root, self._apart = root, apart
+        self._files = FolderIndex(root, KeptIndex(index, root) if index else None)
         self._series: dict[str, list[InstanceHeader]] = {}
 
     def fetch(self, query: SlideQuery, spool: Path) -> Path:
@@ -56,6 +59,7 @@ class FolderArchive:
             header = read_instance_header(path)
             kept = self._root / f"{_safe(header.sop_instance_uid)}.dcm"
             try:
+                self._files.check_there()
                 _bring(path, kept, link=False)
                 self._files.note(kept, replace(header, path=kept))
             except OSError as error:
@@ -84,10 +88,11 @@ class FolderArchive:
             raise _unreachable("deleting in the archive's folder failed", error) from None
 
     def ping(self) -> None:
-        """Raises Failed ARCHIVE_UNREACHABLE (retryable) where the folder isn't there or can't be read."""
+        """Raises Failed ARCHIVE_UNREACHABLE (retryable) where the folder isn't there, can't be read, or is empty and
+        had files.
+        """
         try:
-            with os.scandir(self._root):
-                pass
+            self._files.check_there()
         except OSError as error:
             raise _unreachable("the archive's folder can't be read", error) from None
 
@@ -182,6 +187,6 @@ def _safe(uid: str) -> str:
 
 
 def _unreachable(what: str, error: OSError) -> Failed:
-    why = os.strerror(error.errno) if error.errno else "it is not there"
+    why = error.strerror or "it is not there"
     message = f"{what} ({why}): see to the folder or share"
     return Failed(ServiceReason.ARCHIVE_UNREACHABLE, message, retryable=True)

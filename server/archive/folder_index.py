@@ -1,57 +1,94 @@
 """What lies in a folder archive: each file's header is read once, and again when the file is another."""
 
+import errno
 import os
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from server.archive.kept_index import KeptIndex, Known, Stamp
 from server.domain.errors import ChromogenError, Refused, ServiceReason
 from server.slides.dicom_header import InstanceHeader, is_dicom, read_instance_header
 
-Stamp = tuple[int, int, int]
-"""Inode, time of the last change (ns), size."""
-
-
-@dataclass(slots=True)
-class _Known:
-    stamp: Stamp
-    header: InstanceHeader | None
+KEEP_S = 60.0
+"""Between two writings of what was read, at least."""
+EMPTY = "it is empty, and had files: mount its share, or where it was emptied on purpose put any file into it"
 
 
 @dataclass(slots=True)
 class FolderIndex:
-    """Of the files below `root`. Links are followed: those to files, and relative ones to folders."""
+    """Of the files below `root`; `kept`: also on the disk, for other processes and later starts.
+
+    Links are followed: those to files, and relative ones to folders.
+    """
 
     root: Path
+    kept: KeptIndex | None = None
     absolute: int = 0
     """Links to folders elsewhere that aren't followed, as they are absolute."""
-    _known: dict[str, _Known] = field(default_factory=dict)
+    _before: dict[str, Known] | None = None
+    _unkept: int = 0
+    _keep_at: float = 0.0
 
     def found(self) -> list[tuple[InstanceHeader, Stamp]]:
         """Every DICOM file; what can't be read as DICOM is passed over.
 
         Raises OSError where the folder isn't there, or is empty and wasn't: a mount point without its share.
         """
-        absolute = list[str]()
-        looked_at = {entry.path: self._of(entry) for entry in _files(self.root, absolute)}
-        if self._known and not looked_at:
-            raise FileNotFoundError
-        there = {path: known for path, known in looked_at.items() if known is not None}
-        self._known, self.absolute = there, len(absolute)
+        absolute, there = list[str](), dict[str, Known]()
+        first_kept = time.monotonic() + KEEP_S
+        for entry in _files(self.root, absolute):
+            if (known := self._of(entry)) is not None:
+                there[entry.path] = known
+                if self._unkept and time.monotonic() >= first_kept:  # a process that ends now hasn't read for nothing
+                    self._keep({**self._known, **there})
+        if self._known and not there:
+            raise _emptied()
+        self._before, self.absolute = there, len(absolute)
+        self._keep(there)
         return [(known.header, known.stamp) for known in there.values() if known.header is not None]
 
     def note(self, path: Path, header: InstanceHeader) -> None:
         """A file that was stored just now."""
-        self._known[str(path)] = _Known(_stamp(path.stat()), header)
+        self._known[str(path)] = Known(_stamp(path.stat()), header)
+        self._unkept += 1
 
-    def _of(self, entry: "os.DirEntry[str]") -> _Known | None:
+    def check_there(self) -> None:
+        """Raises OSError as `found`, without a look at the files: before something is put into the folder."""
+        with os.scandir(self.root) as listing:
+            bare = next(listing, None) is None
+        if bare and (self._known or (self.kept and self.kept.read())):  # another process may have seen some since
+            raise _emptied()
+
+    @property
+    def _known(self) -> dict[str, Known]:
+        if self._before is None:
+            self._before = self.kept.read() if self.kept else {}
+        return self._before
+
+    def _of(self, entry: "os.DirEntry[str]") -> Known | None:
         """None for what went away meanwhile."""
         known = self._known.get(entry.path)
         try:
             stamp = _stamp(entry.stat())
-            return known if known is not None and known.stamp == stamp else _Known(stamp, _header(Path(entry.path)))
+            if known is not None and known.stamp == stamp:
+                return known
+            self._unkept += 1
+            return Known(stamp, _header(Path(entry.path)))
         except FileNotFoundError:
             return None
+
+    def _keep(self, known: dict[str, Known]) -> None:
+        """What was read anew, now and then: of a folder of many thousands each time is too often."""
+        if self.kept is None or not self._unkept or time.monotonic() < self._keep_at:
+            return
+        self.kept.write(known)
+        self._unkept, self._keep_at = 0, time.monotonic() + KEEP_S
+
+
+def _emptied() -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, EMPTY)
 
 
 def check_links(root: Path, path: Path, apart: Sequence[Path]) -> Path:

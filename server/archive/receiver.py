@@ -3,6 +3,7 @@
 import errno
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -22,10 +23,13 @@ log = structlog.get_logger()
 
 
 class Receiver:
-    """Of one folder: `start` it, and `stop` it. What is sent again replaces what is there."""
+    """Of one folder: `start` it, and `stop` it. What is sent again replaces what is there.
 
-    def __init__(self, named: ArchiveFolder) -> None:
-        self._named = named
+    `ping` raises Failed where the archive isn't there: then nothing is taken.
+    """
+
+    def __init__(self, named: ArchiveFolder, ping: Callable[[], None]) -> None:
+        self._named, self._ping = named, ping
         self._server: ThreadedAssociationServer | None = None
 
     def start(self) -> None:
@@ -53,9 +57,13 @@ class Receiver:
     def _take(self, event: evt.Event) -> int:
         """The status of a C-STORE: of success only where the file is on the disk under its name."""
         try:
+            self._ping()
             return self._kept(Path(event.dataset_path))
         except Refused:
             return NOT_UNDERSTOOD
+        except Failed as error:
+            log.error("not_received", archive=self._named.name, error=error.message)
+            return NO_ROOM
         except OSError as error:
             log.error("not_received", archive=self._named.name, error=type(error).__name__)
             return NO_ROOM

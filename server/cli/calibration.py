@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from chromogen.v1 import calibration_pb2
+from chromogen.v1 import calibration_pb2, plot_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
 from inference.analyzers.nuclear import COMPARTMENTS, H_SCORE, PERCENT_POSITIVE
@@ -93,11 +93,20 @@ def calibrate(
 
 @profile.command("calibration")
 @click.argument("calibration_id")
+@click.option(
+    "--plots", type=click.Path(path_type=Path, file_okay=False), help="folder for pictures, as PNG: nuclei, thresholds"
+)
 @as_json_option
-def calibration(calibration_id: str, as_json: bool) -> None:
+def calibration(calibration_id: str, plots: Path | None, as_json: bool) -> None:
     """Show one calibration."""
+    wanted = plot_pb2.PLOT_FORMAT_PNG if plots else plot_pb2.PLOT_FORMAT_UNSPECIFIED
     with api() as server:
-        answer = server.profiles.GetCalibration(pb.GetCalibrationRequest(calibration_id=calibration_id))
+        answer = server.profiles.GetCalibration(pb.GetCalibrationRequest(calibration_id=calibration_id, picture=wanted))
+    if plots:
+        plots.mkdir(parents=True, exist_ok=True)
+        for name, picture in (("nuclei", answer.nuclei_picture), ("thresholds", answer.surface_picture)):
+            if picture:
+                (plots / f"{name}.png").write_bytes(picture)
     _show(answer.calibration, as_json=as_json)
 
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from server.archive.folder import FolderArchive
 from server.archive.several import SeveralArchives
-from server.bootstrap import archive_of, spool_of
+from server.bootstrap import archive_of, index_of, spool_of
 from server.cli.checks import Found, written
 from server.domain.artifact import ArtifactKind
 from server.domain.errors import ChromogenError, Failed
@@ -58,7 +58,7 @@ def archive(found: NamedArchive, wanted: Settings, *, stores: bool) -> Found:
     """It is there, and takes objects where it must."""
     match found:
         case ArchiveFolder():
-            return folder(found, stores=stores)
+            return folder(found, wanted, stores=stores)
         case WebArchive():
             return web(found, wanted)
         case DimseAddress():
@@ -90,12 +90,12 @@ def dimse(found: DimseAddress, wanted: Settings) -> Found:
     return Found(text=f"{where} answers", advice=advice if plain else "")
 
 
-def folder(found: ArchiveFolder, *, stores: bool) -> Found:
+def folder(found: ArchiveFolder, wanted: Settings, *, stores: bool) -> Found:
     """It is there, and can be written to where it must."""
     setting = key_of(found.table, "folder")
     if not found.own:
         try:
-            FolderArchive(found.folder).ping()
+            FolderArchive(found.folder, index=index_of(wanted)).ping()
         except Failed as error:
             raise Failed(error.reason, f"{found.folder}: {error.message}; mount or make it, or set {setting}") from None
     if not stores:
@@ -133,7 +133,7 @@ def receiver(found: MllpDestination) -> Found:
 def laboratory(found: Laboratory, site: Site, wanted: Settings) -> Found:
     """Its archives answer, and its results go somewhere."""
     spool = spool_of(wanted)
-    archives = {a.name: archive_of(a, spool) for a in site.archives}
+    archives = {a.name: archive_of(a, spool, index=index_of(wanted)) for a in site.archives}
     SeveralArchives([archives[name] for name in found.archives]).ping()
     messages = destinations(site.routes, EventKind.PRELIMINARY, found.name, ArtifactKind.ORU)
     senders = f" from {named(found.senders)}" if found.senders else ""

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from inference.errors import ChromogenError, Failed, Reason, Refused
 
-__all__ = ["OUTAGES", "ChromogenError", "Failed", "Refused", "ServiceReason"]
+__all__ = ["OUTAGES", "SLIDE_TO_COME", "ChromogenError", "Failed", "Refused", "ServiceReason"]
 
 
 class ServiceReason(StrEnum):
@@ -90,3 +90,10 @@ OUTAGES = frozenset(
     }
 )
 """Nobody's fault: archive, database, engine or disk is away. What failed for one of them waits and loses no attempt."""
+
+SLIDE_TO_COME = frozenset(
+    {ServiceReason.SLIDE_NOT_FOUND, Reason.TOO_COARSE, Reason.SLIDE_DAMAGED, Reason.TILES_UNREADABLE}
+)
+"""What is refused of a slide that has not come yet, or not all of it: without its finer levels, a part of one, or the
+end of a file that is still being written.
+"""

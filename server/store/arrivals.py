@@ -6,7 +6,7 @@ from sqlalchemy import Connection, and_, false, func, or_, select, true, update
 from sqlalchemy.sql import ColumnElement
 
 from server.domain.arrival import Arrived, references_of
-from server.domain.errors import ServiceReason
+from server.domain.errors import SLIDE_TO_COME
 from server.domain.order import OrderId, Priority
 from server.domain.states import OrderState
 from server.store.orders import defer
@@ -15,7 +15,7 @@ from server.store.tables import orders
 
 def wake(connection: Connection, labs: Sequence[str] | None, slide: Arrived) -> int:
     """Make due at once what waits for this slide, in these laboratories (None: in any); how many orders."""
-    waits = (orders.c.state == OrderState.QUEUED, orders.c.reason == ServiceReason.SLIDE_NOT_FOUND)
+    waits = (orders.c.state == OrderState.QUEUED, orders.c.reason.in_(sorted(SLIDE_TO_COME)))
     mine = () if labs is None else (orders.c.lab.in_(labs),)
     statement = (
         update(orders)

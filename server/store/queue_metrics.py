@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, DateTime, Double, Engine, Label, cast, func, select
 from sqlalchemy.sql import ColumnElement
 
-from server.domain.errors import OUTAGES, Failed, ServiceReason
+from server.domain.errors import OUTAGES, SLIDE_TO_COME, Failed
 from server.domain.states import LIVE, DeliveryState, OrderState
 from server.store.database import transaction
 from server.store.tables import orders, outbox
@@ -31,7 +31,7 @@ ORDERS = (
 )
 HELD_UP = (
     select(orders.c.reason, func.count().label("n"))
-    .where(orders.c.state == OrderState.QUEUED, orders.c.reason.in_(sorted([*OUTAGES, ServiceReason.SLIDE_NOT_FOUND])))
+    .where(orders.c.state == OrderState.QUEUED, orders.c.reason.in_(sorted(OUTAGES | SLIDE_TO_COME)))
     .group_by(orders.c.reason)
     .order_by(orders.c.reason)
 )

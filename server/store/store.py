@@ -11,7 +11,7 @@ from server import metrics
 from server.domain.arrival import Arrived
 from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.control import ChartKey, ControlPoint, ControlRange, RunControl
-from server.domain.errors import OUTAGES, Failed, Refused, ServiceReason
+from server.domain.errors import OUTAGES, SLIDE_TO_COME, Failed, Refused, ServiceReason
 from server.domain.order import Order, OrderId, Priority, Request
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.profile import Profile
@@ -53,8 +53,8 @@ class PostgresStore:
     ) -> None:
         """`stat_only`: of a worker that is kept for urgent orders; to it no other is due.
 
-        An order whose slide, or the score of its run's control slide, isn't there waits `slide_wait_s` before it is
-        refused; one that an outage stopped `outage_wait_s` before that counts as an attempt.
+        An order whose slide, or the score of its run's control slide, isn't there, or isn't whole, waits `slide_wait_s`
+        before it is refused; one that an outage stopped `outage_wait_s` before that counts as an attempt.
         """
         self._engine, self._max_attempts = engine, max_attempts
         self._least_urgent = Priority.STAT if stat_only else Priority.ROUTINE
@@ -151,7 +151,8 @@ class PostgresStore:
             return reached
 
     def _waits(self, claim: Claim, state: OrderState, reason: str, detail: str) -> bool:
-        if reason in (ServiceReason.SLIDE_NOT_FOUND, ServiceReason.CONTROL_PENDING):
+        to_come = state is OrderState.REFUSED and reason in SLIDE_TO_COME
+        if to_come or reason == ServiceReason.CONTROL_PENDING:
             longest_s, pause_s = self._slide_wait_s, None
         elif state is OrderState.QUEUED and reason in OUTAGES:
             longest_s = self._outage_wait_s

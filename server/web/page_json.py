@@ -6,18 +6,20 @@ from typing import Any
 
 from inference.analyzers.analyzer import Analyzer
 from inference.assay import Assay
+from inference.errors import Refused
 from inference.guideline import GUIDELINES, Step
-from inference.measures import Measure
+from inference.measures import Measure, Score
 from server.domain.access import Caller
 from server.domain.change import Change
 from server.domain.estimate import Estimate, asked_measure, asked_regions, most_of
 from server.domain.ports import OrderView
 from server.domain.result import Result, ResultId, ResultSummary
-from server.domain.views import ResultView, SummaryView
+from server.domain.views import ProfileView, ResultView, SummaryView
 from server.domain.work import Comment, WorkItem
 from server.report.quantities import number_of
 from server.report.result_json import profile_json, result_json, score_json
 from server.services.case_markers import CaseMarkers
+from server.services.comparison import MeasureComparison, compared
 from server.services.slide_tiles import Pyramid
 
 Json = dict[str, Any]
@@ -59,6 +61,7 @@ def short_json(view: SummaryView, hidden: frozenset[ResultId] = frozenset()) -> 
         "why": "" if result.change is None else result.change.why,
         "predecessor": result.predecessor,
         "warnings": list(result.warnings),
+        "withheld": result.control.withheld,
         "score": None if row is None else score_json(row, number_of(row, measure)) | {"title": measure.title},
     }
 
@@ -125,6 +128,23 @@ def case_json(case: CaseMarkers, hidden: frozenset[ResultId]) -> Json:
     known = [ratio for ratio in case.ratios if not unseen & {ratio.marker, ratio.by}]
     markers = [short_json(view, hidden) | {"marker": view.result.marker} for view in case.views]
     return {"markers": markers, "ratios": [asdict(ratio) for ratio in known]}
+
+
+def compared_json(result: Result, other: ProfileView) -> Json:
+    """A profile beside the result's own: rows of all cells under both, or the reason why it can't score them."""
+    named = profile_json(other.profile) | {"label": other.profile.label, "state": str(other.state)}
+    try:
+        measures = compared(result, result.profile, other.profile).measures
+    except Refused as error:
+        return named | {"refused": error.message, "rows": []}
+    return named | {"refused": "", "rows": [_compared_row(row) for row in measures]}
+
+
+def _compared_row(row: MeasureComparison) -> Json:
+    def value(score: Score | None) -> float | str | None:
+        return None if score is None else (score.category or score.value)
+
+    return {"code": row.measure.code, "first": value(row.first), "second": value(row.second)}
 
 
 def rows_json(result: Result) -> list[Json]:

@@ -15,22 +15,33 @@ from server.domain.access import Caller
 from server.domain.order import Priority
 from server.domain.ports import OrderView
 from server.domain.result import Result, ResultId
-from server.domain.views import ResultFilter, ResultView, SummaryView
+from server.domain.states import ProfileState
+from server.domain.views import ProfileFilter, ResultFilter, ResultView, SummaryView
 from server.domain.work import WorkFilter, WorkState
 from server.report.result_json import heterogeneity_json
 from server.services.changes import ChangeService, Wanted
 from server.services.estimates import EstimateService
 from server.services.orders import OrderService
 from server.services.page_cells import PageCells
+from server.services.profiles import ProfileService
 from server.services.results import ResultService, known_fields
 from server.services.slide_tiles import pyramid_of
 from server.services.work import WorkService
 from server.web import asked
 from server.web.door import Json, Operation
-from server.web.page_json import bare_json, case_json, comment_json, estimate_json, short_json, whole_json, work_json
+from server.web.page_json import (
+    bare_json,
+    case_json,
+    comment_json,
+    compared_json,
+    estimate_json,
+    short_json,
+    whole_json,
+    work_json,
+)
 
 USUAL_PAGE, LARGEST_PAGE = 50, 200
-MOST_RESULTS = 100
+MOST_RESULTS, MOST_PROFILES = 100, 50
 LONGEST_REASON, LONGEST_COMMENT = 500, 4000
 RESULT = "/data/results/{result}"
 
@@ -45,6 +56,7 @@ class WorkOperations:
     changes: ChangeService
     cells: PageCells
     estimates: EstimateService
+    profiles: ProfileService
 
     def all(self) -> Iterator[Operation]:
         yield Operation(path="/data/work", method="POST", name="ListWork", work=self.list)
@@ -59,6 +71,7 @@ class WorkOperations:
         yield Operation(path=f"{RESULT}/amend", method="POST", name="AmendResult", work=self.amend)
         yield Operation(path=f"{RESULT}/estimate", method="POST", name="EstimateResult", work=self.estimate)
         yield Operation(path=f"{RESULT}/case", method="GET", name="GetCaseMarkers", work=self.case)
+        yield Operation(path=f"{RESULT}/profiles", method="GET", name="CompareProfiles", work=self.compare)
         yield Operation(path=f"{RESULT}/comment", method="POST", name="CommentResult", work=self.comment)
 
     def list(self, request: Request, caller: Caller) -> Json:
@@ -173,6 +186,16 @@ class WorkOperations:
         replacement = ResultId(asked.identifier(body, "replacement"))
         self.estimates.check_shown(caller, replacement)
         return said(self.results.amend(caller, asked.result_id(request), replacement, why, etag))
+
+    def compare(self, request: Request, caller: Caller) -> Json:
+        """What the laboratory's other profiles of the marker make of the result, the newest MOST_PROFILES."""
+        result = self._shown(request, caller)
+        if result.control.withheld:
+            return {"profiles": []}
+        offered = self.profiles.list(caller, ProfileFilter(marker=result.marker), MOST_PROFILES, ()).items
+        own = (result.profile.name, result.profile.revision)
+        others = [view for view in offered if (view.profile.name, view.profile.revision) != own]
+        return {"profiles": [compared_json(result, view) for view in others if view.state is not ProfileState.RETIRED]}
 
     def comment(self, request: Request, caller: Caller) -> Json:
         text = asked.text(asked.body(request), "text", least=1, most=LONGEST_COMMENT)

@@ -11,6 +11,7 @@ import { Viewer } from "./viewer.js";
 import { following } from "./worklist.js";
 import { estimateForm, estimates } from "./estimate.js";
 import { history, provenance, stains, warnings } from "./panels.js";
+import { profiles } from "./profiles.js";
 
 const WATCH_MS = 15_000;
 const STATES = { PRELIMINARY: "Preliminary", FINAL: "Final", CORRECTED: "Corrected", REJECTED: "Rejected", SUPERSEDED: "Superseded" };
@@ -25,7 +26,7 @@ export class Case {
     this.found = await get(`/data/results/${id}`);
     if (this.found.hidden) return this.ask();
     this.draft = new Draft(this.found);
-    this.live = isLive(this.found.assay, this.draft.criteria);
+    this.live = isLive(this.found.assay, this.draft.criteria) && !this.withheld;
     this.build();
     this.viewer = new Viewer(this.slide, this.found, {
       drawn: (region) => this.drew(region),
@@ -35,7 +36,8 @@ export class Case {
     });
     this.toolbar.attach(this.viewer);
     this.viewer.grade(this.draft.criteria, this.draft);
-    await Promise.all([this.openTables(), this.openCells(), this.openFields(), this.openStains()]);
+    await Promise.all([this.openTables(), this.openCells()]);
+    await Promise.all([this.openFields(), this.openStains(), this.openProfiles()]); // what the first picture needn't wait for
     this.timer = setInterval(() => document.hidden || this.watch(), WATCH_MS);
   }
 
@@ -89,6 +91,18 @@ export class Case {
     if (found) fill(this.stains, stains(found, this.found, (id) => this.go(id)));
   }
 
+  async openProfiles() {
+    const found = await get(`/data/results/${this.found.id}/profiles`).catch(() => null);
+    const live = (criteria) => this.live && isLive(this.found.assay, criteria);
+    if (found) fill(this.profiles, profiles(found, this.found, live, (criteria) => this.try(criteria)));
+  }
+
+  // Another profile's thresholds in place of those that are set: they can be discarded, or kept as a new result.
+  try(criteria) {
+    this.thresholds.open(criteria, this.tables);
+    this.move({ ...criteria });
+  }
+
   build() {
     const { found } = this;
     this.slide = el("div", { id: "slide" });
@@ -98,6 +112,7 @@ export class Case {
     this.bars = el("div", { class: "grades" });
     this.regions = el("div", { class: "regions" });
     this.stains = el("div");
+    this.profiles = el("div");
     this.saving = el("div", { class: "saving", hidden: true });
     this.place.dataset.result = found.id;
     const sliders = el("div", { class: "thresholds" });
@@ -111,10 +126,10 @@ export class Case {
           this.headline, warnings(found),
           el("section", {}, this.bars, this.saving),
           this.live ? section(`Thresholds · ${found.profile.label}`, sliders) : null,
-          section("Scores", this.table),
-          this.stains, estimates(found),
-          section("Regions and corrections", this.regions),
-          section("Controls", el("p", {}, controlText(found.result.control))),
+          this.withheld ? null : section("Scores", this.table),
+          this.profiles, this.stains, estimates(found),
+          this.withheld ? null : section("Regions and corrections", this.regions),
+          this.withheld ? null : section("Controls", el("p", {}, controlText(found.result.control))),
           this.comments(), section("Versions of this result", history(found, (id) => this.go(id))),
           el("details", {}, el("summary", {}, "Provenance"), provenance(found)),
           el("details", {}, el("summary", {}, "Download"), downloads(found.id))),
@@ -128,6 +143,7 @@ export class Case {
       ["Born", patient?.born], ["Sex", patient?.sex], ["Order", order?.number], ["Slide", order?.slide],
       ["Site", order?.site], ["Stain", assay.marker], ["Laboratory", laboratory]];
     return el("section", { class: "patient", "aria-label": "Patient and order" },
+      el("h1", { class: "sr" }, `${assay.marker}, order ${order?.number ?? "none"}`),
       order && order.priority !== "ROUTINE" ? el("span", { class: `priority ${order.priority.toLowerCase()}` }, order.priority) : null,
       el("dl", {}, named.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
   }
@@ -142,9 +158,14 @@ export class Case {
       el("span", { class: `state ${found.state.toLowerCase()}`, data: { state: found.state } }, STATES[found.state]),
       found.signed_by ? el("span", { class: "dim" }, ` by ${found.signed_by} `, moment(found.signed_at)) : null,
       el("span", { class: "grow" }),
-      this.maySign && open ? [button("Reject", () => this.reject(), "", "R"), this.amendable ? button("Amend with this", () => this.amend(), "primary", "S") : button("Sign", () => this.sign(), "primary", "S")] : null,
+      this.maySign && open ? [button("Reject", () => this.reject(), "", "R"), this.withheld ? null : this.amendable ? button("Amend with this", () => this.amend(), "primary", "S") : button("Sign", () => this.sign(), "primary", "S")] : null,
       signed && this.newer ? button("Newer version", () => this.go(this.newer.id)) : null,
       button("Next case", () => this.next(), "", "N"));
+  }
+
+  // Its control failed, or is missing: nothing was counted.
+  get withheld() {
+    return !this.found.scores.length && this.found.result.control?.withheld;
   }
 
   // The signed result of the order that this one would replace.
@@ -183,6 +204,8 @@ export class Case {
       return (now && moved ? null : said(kept(region, code))) ?? null;
     };
     const first = assay.measures[0];
+    if (this.withheld) return fill(this.headline, el("p", { class: "name" }, first.display), el("p", { class: "number withheld", data: { code: first.code, value: "withheld" } }, "Withheld"),
+      el("p", {}, `${controlText(this.found.result.control)} Order the slide anew once its control is right.`));
     const region = ["tumour", assay.clinical_region].find((name) => regions.includes(name)) ?? "all";
     const interval = moved ? null : kept(region, first.code)?.interval;
     fill(this.headline, el("p", { class: "name" }, `${first.display} · ${region}`),
@@ -200,7 +223,7 @@ export class Case {
     fill(this.table,
       el("caption", { class: "sr" }, "Scores by region"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Measure"), regions.map((region) => el("th", { scope: "col" }, region)))),
-      el("tbody", {}, measures.map((measure) => el("tr", {}, el("th", { scope: "row" }, measure.title || measure.display),
+      el("tbody", {}, measures.map((measure) => el("tr", {}, el("th", { scope: "row", title: measure.display }, named(measure)),
         regions.map((region) => {
           if (measure.regions.length && !measure.regions.includes(region)) return el("td");
           const found = value(region, measure.code);
@@ -326,7 +349,7 @@ export class Case {
     this.draft.keep();
     this.viewer.picked = null;
     this.toolbar.picked(null);
-    if (this.live) this.thresholds.put(this.draft.criteria);
+    if (this.live) this.thresholds.open(this.draft.criteria, this.kept);
     this.viewer.grade(this.draft.criteria, this.draft);
     this.tables = this.kept;
     if (this.live) this.thresholds.count(this.tables);
@@ -459,7 +482,7 @@ export class Case {
 
   key(event) {
     if (this.found.hidden) return event.key.toLowerCase() === "n" && (this.next(), true);
-    const act = { s: () => this.maySign && this.found.state === "PRELIMINARY" && (this.amendable ? this.amend() : this.sign()),
+    const act = { s: () => this.maySign && this.found.state === "PRELIMINARY" && !this.withheld && (this.amendable ? this.amend() : this.sign()),
       r: () => this.maySign && this.found.state === "PRELIMINARY" && this.reject(), n: () => this.next(), k: () => this.keep(),
       z: () => this.undo() }[event.key.toLowerCase()];
     if (act) act();
@@ -473,6 +496,9 @@ const titled = (name) => name[0].toUpperCase() + name.slice(1);
 function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), children);
 }
+
+// A title of two letters joins scores in a line, and names nothing.
+const named = ({ title, display }) => (title.length > 2 ? title : display);
 
 const said = (row) => row?.category ?? row?.value ?? null;
 

@@ -40,11 +40,6 @@ export class Thresholds {
     this.draw();
   }
 
-  put(criteria) {
-    this.criteria = { ...criteria };
-    this.draw();
-  }
-
   set(key, value) {
     const next = ordered({ ...this.criteria, [key]: value }, key);
     if (!next || JSON.stringify(next) === JSON.stringify(this.criteria)) return this.draw();

@@ -3,21 +3,44 @@
 import { el, moment } from "./dom.js";
 
 const MEANT = {
+  NOT_IHC: "the slide doesn't look like an immunostain",
   OUT_OF_SCOPE: "the model was not validated on this stain or site",
+  NOT_VALIDATED: "the method was not validated on patients' material",
+  WHOLE_TISSUE: "all tissue alike is scored: draw the tumour, if its score is wanted",
+  COLOUR_SUSPECT: "the background is neither white nor grey: colours may be decoded wrongly",
+  COLOUR_CAST: "the colour of the light couldn't be told surely: grades may be off",
+  TOO_LITTLE_TISSUE: "the score stands on little tissue",
   TOO_FEW_NUCLEI: "too few nuclei for a sure score",
   COUNT_UNSURE: "many nuclei were counted only just; others may be missed",
   LARGE_NUCLEI: "nuclei are large: they were looked for in coarser pixels",
   STAIN_WEAK: "the stain is so weak that grades are doubtful",
+  OUT_OF_FOCUS: "parts of the slide are out of focus",
+  INK: "ink lies on the slide",
+  RESOLUTION_LOW: "the slide is coarser than the method needs",
+  TILES_UNREADABLE: "parts of the slide couldn't be read and aren't scored",
+  PEAKS_OVERFLOWED: "somewhere there were more nuclei than can be reported",
   INTERVAL_MISSING: "the cells are gone: there is no interval",
-  NO_SPECIMEN: "the slide's file names no specimen",
+  RULE_SILENT: "the guideline says nothing of this mixture: our own rule filled the gap",
+  NEAR_BOUNDARY: "a share lies so near an edge that its interval spans it",
+  PROFILE_EXPIRES_SOON: "the profile's validity ends soon",
+  PROFILE_EXPIRED: "the profile's validity has ended",
   CONTROL_FAILED: "control tissue failed",
-  NOT_IHC: "the slide doesn't look like an immunostain",
+  CONTROL_ABSENT: "no control was measured",
+  CONTROL_DRIFT: "the controls of late have drifted",
+  PATIENT_ISSUER_MISSING: "the slide's file doesn't say whose number the patient's is",
+  PATIENT_ID_MISSING: "the slide's file names no patient",
 };
+const NOT_MADE = "_NOT_MADE";
+
+function meaning(name) {
+  if (name.endsWith(NOT_MADE)) return `the ${name.slice(0, -NOT_MADE.length)} couldn't be made and isn't sent`;
+  return MEANT[name] ?? "";
+}
 
 export function warnings(found) {
   if (!found.result.warnings.length) return null;
   return el("ul", { class: "warnings", "aria-label": "Warnings" }, found.result.warnings.map((name) =>
-    el("li", {}, el("strong", {}, name), MEANT[name] ? ` ${MEANT[name]}` : "")));
+    el("li", {}, el("strong", {}, name), ` ${meaning(name)}`)));
 }
 
 export function history(found, go) {

@@ -86,7 +86,7 @@ export class WorkList {
     return el("tr", { tabindex: "0", data: { order: item.order }, class: result ? "" : "closed", onclick: open },
       el("td", {}, el("span", { class: `priority ${item.priority.toLowerCase()}` }, item.priority)),
       el("td", {}, result ? el("a", { href: `/case/${result.id}`, data: { local: "" }, tabindex: "-1" }, item.number) : item.number),
-      el("td", {}, item.slide), el("td", {}, item.marker), el("td", {}, score(result?.score)),
+      el("td", {}, item.slide), el("td", {}, item.marker), el("td", {}, result?.withheld ? el("strong", { class: "warn", title: result.withheld }, "withheld") : score(result?.score)),
       el("td", {}, this.state(item)), el("td", {}, moment(item.received)));
   }
 

@@ -1,5 +1,6 @@
 """What the folder archive knows lasts between fetches; links that it follows, and those that it refuses."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from server.archive import folder_index
 from server.archive.folder import FolderArchive
-from server.domain.errors import Refused, ServiceReason
+from server.archive.kept_index import KeptIndex
+from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
 from server.slides.dicom_header import read_instance_header
@@ -80,6 +82,151 @@ def test_o14_a_file_that_is_replaced_is_noticed(store, root, read, kit, tmp_path
     assert read == ["level.dcm"] * 2
     with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
         archive.fetch(SERIES, tmp_path / "spool")
+
+
+@pytest.fixture
+def kept(tmp_path) -> Path:
+    """Where indexes are kept."""
+    return tmp_path / "data" / "archive-index"
+
+
+def started(root: Path, kept: Path) -> FolderArchive:
+    """By a process that starts now."""
+    return FolderArchive(root, index=kept)
+
+
+def test_o14_a_start_reads_only_what_changed_since_the_last(store, root, read, kept, kit, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_index, "KEEP_S", 0.0)
+    (root / "notes.txt").write_text("no slide")
+    for path in store.iterdir():
+        shutil.copy(path, root)
+    fetched(started(root, kept), tmp_path / "spool")
+    assert sorted(read) == ["level.dcm", "notes.txt", "other.dcm"]
+    fetched(started(root, kept), tmp_path / "spool", OTHER)
+    assert len(read) == 3
+    kit.level(kit.picture(64, 64), series="3").write(root / "new.dcm")
+    again = started(root, kept)
+    assert len(again._index()) == 3
+    assert read[3:] == ["new.dcm"]
+    again.store([kit.level(kit.picture(64, 64), series="9", number="1").write(tmp_path / "r.dcm")])
+    again.ping()
+    again._index()
+    assert len(started(root, kept)._index()) == 4
+    assert read[3:] == ["new.dcm"]
+
+
+def test_o14_the_first_look_at_a_long_archive_keeps_what_it_has_read_so_far(store, root, read, kept, monkeypatch):
+    monkeypatch.setattr(folder_index, "KEEP_S", 0.0)
+    for n in range(3):
+        shutil.copy(store / "level.dcm", root / f"{n}.dcm")
+    header = folder_index._header
+    monkeypatch.setattr(folder_index, "_header", lambda path: 1 / 0 if path.name == "2.dcm" else header(path))
+    with pytest.raises(ZeroDivisionError):
+        started(root, kept)._index()
+    monkeypatch.setattr(folder_index, "_header", header)
+    started(root, kept)._index()
+    assert read == ["0.dcm", "1.dcm", "2.dcm"]
+
+
+def broken(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def of_another_folder(file: Path) -> None:
+    file.write_text(file.read_text().replace(str(file.parents[2] / "archive"), "/elsewhere"))
+
+
+def by_another_reader(file: Path) -> None:
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps(said | {"reader": "an older one"}))
+
+
+def with_a_path_of_another(file: Path) -> None:
+    said = json.loads(file.read_text())
+    for known in said["files"].values():
+        known["header"]["path"] = "/etc/passwd"
+    file.write_text(json.dumps(said))
+
+
+def with_values_that_are_none(file: Path) -> None:
+    said = json.loads(file.read_text())
+    for known in said["files"].values():
+        known["header"]["size"] = "large"
+    file.write_text(json.dumps(said))
+
+
+def unreadable(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [broken, of_another_folder, by_another_reader, with_a_path_of_another, with_values_that_are_none, unreadable],
+)
+def test_o14_an_index_that_is_broken_or_foreign_is_read_anew(store, root, read, kept, tmp_path, harm):
+    shutil.copy(store / "level.dcm", root)
+    fetched(started(root, kept), tmp_path / "spool")
+    (file,) = kept.iterdir()
+    harm(file)
+    fetched(started(root, kept), tmp_path / "spool")
+    assert read == ["level.dcm"] * 2
+
+
+def test_o14_the_index_holds_patients_and_is_for_its_account_alone(store, root, kept, tmp_path):
+    shutil.copy(store / "level.dcm", root)
+    fetched(started(root, kept), tmp_path / "spool")
+    assert [file.stat().st_mode & 0o077 for file in kept.iterdir()] == [0]
+    assert not kept.stat().st_mode & 0o007
+
+
+def test_o14_an_index_that_can_t_be_kept_stops_no_fetch(store, root, tmp_path):
+    (tmp_path / "data").write_text("a file in place of the folder")
+    shutil.copy(store / "level.dcm", root)
+    fetched(started(root, tmp_path / "data" / "archive-index"), tmp_path / "spool")
+
+
+@pytest.mark.parametrize("new_process", [True, False])
+def test_o3_an_empty_folder_that_had_slides_is_an_archive_that_is_away_and_takes_nothing(
+    store, root, kept, kit, tmp_path, new_process
+):
+    shutil.copy(store / "level.dcm", root)
+    archive = started(root, kept)
+    fetched(archive, tmp_path / "spool")
+    share = root.rename(tmp_path / "share")
+    root.mkdir()  # the mount point without it
+    archive = started(root, kept) if new_process else archive
+    report = kit.level(kit.picture(64, 64), series="9").write(tmp_path / "r.dcm")
+    for ask in (archive.ping, lambda: archive.fetch(SERIES, tmp_path), lambda: archive.store([report])):
+        with pytest.raises(Failed, match="it is empty, and had files: mount its share") as away:
+            ask()
+        assert (away.value.reason, away.value.retryable) == (ServiceReason.ARCHIVE_UNREACHABLE, True)
+    assert not list(root.iterdir())
+    root.rmdir()
+    share.rename(root)
+    archive.ping()
+    fetched(archive, tmp_path / "spool")
+
+
+def test_o3_a_folder_that_was_emptied_on_purpose_takes_slides_once_any_file_is_in_it(store, root, kept, kit, tmp_path):
+    shutil.copy(store / "level.dcm", root)
+    started(root, kept)._index()
+    (root / "level.dcm").unlink()
+    (root / ".emptied").touch()
+    archive = started(root, kept)
+    archive.ping()
+    with pytest.raises(Refused, match="SLIDE_NOT_FOUND"):
+        archive.fetch(SERIES, tmp_path / "spool")
+    archive.store([kit.level(kit.picture(64, 64), series="9").write(tmp_path / "r.dcm")])
+    assert len(archive._index()) == 1
+
+
+def test_o14_indexes_of_two_archives_stay_apart(store, root, kept, tmp_path):
+    shutil.copy(store / "level.dcm", root)
+    started(root, kept)._index()
+    assert KeptIndex(kept, store).read() == {}
+    assert len(started(store, kept)._index()) == 2
+    assert len(KeptIndex(kept, root).read()) == 1
 
 
 @pytest.mark.parametrize("inside", [True, False])

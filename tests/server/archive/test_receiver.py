@@ -10,6 +10,7 @@ from pydicom import dcmread
 from pynetdicom import AE
 
 from server.archive import receiver
+from server.archive.folder import FolderArchive
 from server.archive.receiver import NO_ROOM, SUCCESS, Receiver
 from server.site import Address, ArchiveFolder
 from server.slides.dicom_header import WHOLE_SLIDE_IMAGE
@@ -22,7 +23,7 @@ def at(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     folder, port = tmp_path / "share", free_port()
     listen = Address(host="127.0.0.1", port=port)
     named = ArchiveFolder(name="a", folder=folder, table="[a]", listen=listen, callers=("SCANNER",))
-    service = Receiver(named)
+    service = Receiver(named, FolderArchive(folder, index=tmp_path / "index").ping)
     service.start()
     yield folder, port
     service.stop()
@@ -59,6 +60,23 @@ def test_where_the_archive_s_folder_isn_t_there_nothing_is_made_and_the_sender_i
     folder.mkdir()
     assert sent(level, port) == SUCCESS
     assert len(list(folder.glob("*/*/*.dcm"))) == 1
+
+
+def test_a_folder_that_is_empty_and_had_slides_takes_none_until_its_share_is_back(
+    at: tuple[Path, int], level: Path, tmp_path: Path
+) -> None:
+    folder, port = at
+    folder.mkdir()
+    assert sent(level, port) == SUCCESS
+    worker = FolderArchive(folder, index=tmp_path / "index")
+    worker.there(1)
+    share = folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()  # the mount point
+    assert sent(level, port) == NO_ROOM
+    assert not list(folder.iterdir())
+    folder.rmdir()
+    share.rename(folder)
+    assert sent(level, port) == SUCCESS
 
 
 def test_success_is_said_once_the_file_and_the_folders_above_it_are_on_the_disk(

@@ -31,12 +31,12 @@ def asked(number: int, slide: SlideReference, lab: str = "") -> Request:
     return replace(found, slide=slide, lab=lab or found.lab)
 
 
-def waiting(store: PostgresStore, wanted: Request) -> OrderId:
-    """An order whose slide wasn't there."""
+def waiting(store: PostgresStore, wanted: Request, reason: str = "SLIDE_NOT_FOUND") -> OrderId:
+    """An order whose slide wasn't there, or not whole."""
     order, _ = store.accept(wanted)
     claim = store.claim(order.id, 60)
     assert claim is not None
-    assert store.end(claim, OrderState.REFUSED, "SLIDE_NOT_FOUND", "not there") is OrderState.QUEUED
+    assert store.end(claim, OrderState.REFUSED, reason, "not there") is OrderState.QUEUED
     return order.id
 
 
@@ -60,6 +60,14 @@ def test_it_is_due_at_once_by_whatever_it_names_the_slide(store: PostgresStore, 
     assert store.due() == [order]
     assert store.order(order).attempt == 0
     assert store.order(other).state is OrderState.QUEUED
+
+
+@pytest.mark.parametrize("reason", ["TOO_COARSE", "SLIDE_DAMAGED", "TILES_UNREADABLE"])
+def test_what_waits_for_the_rest_of_its_slide_is_due_when_that_is_whole(store: PostgresStore, reason: str) -> None:
+    order = waiting(store, asked(1, SlideReference(series_uid="2.25.71")), reason)
+    assert store.due() == []
+    assert store.wake(None, SLIDE) == 1
+    assert store.due() == [order]
 
 
 def test_in_any_laboratory_where_none_is_named(store: PostgresStore) -> None:

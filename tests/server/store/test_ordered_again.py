@@ -245,20 +245,23 @@ def test_an_order_retried_by_a_person_has_all_its_attempts_again(hospital: Hospi
     assert [heard[1:] for heard in hospital.notified] == [("X", "ENGINE_FAILED")] * 2
 
 
-def test_an_order_waits_for_a_slide_that_is_not_there_yet_and_is_refused_when_it_never_comes(engine: sa.Engine) -> None:
+@pytest.mark.parametrize("reason", ["SLIDE_NOT_FOUND", "TOO_COARSE", "SLIDE_DAMAGED"])
+def test_an_order_waits_for_a_slide_that_is_not_there_whole_yet_and_is_refused_when_it_never_is(
+    engine: sa.Engine, reason: str
+) -> None:
     store = PostgresStore(engine, slide_wait_s=600)
     order, _ = store.accept(request())
 
     def looks() -> OrderState:
         claim = store.claim(order.id, 60)
         assert claim is not None
-        return store.end(claim, OrderState.REFUSED, ServiceReason.SLIDE_NOT_FOUND, "no slide of this container")
+        return store.end(claim, OrderState.REFUSED, reason, "no slide of this container, or not all of it")
 
     for _ in range(5):
         make_due(engine)
         assert looks() is OrderState.QUEUED
     view = store.order(order.id)
-    assert (view.attempt, view.reason) == (0, "SLIDE_NOT_FOUND")
+    assert (view.attempt, view.reason) == (0, reason)
     assert store.due() == []  # not at once
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE orders SET begun_at = now() - interval '601 s', due_at = now()")

@@ -122,6 +122,12 @@ def test_an_empty_picture_has_no_nuclei(plugin: Plugin) -> None:
     assert counted(pictures_of(result)["Seg"], 0, 0) == (0, 0)
 
 
+def test_words_are_taken_in_capitals_too() -> None:
+    shouted = {"resolution": "20X", "size_thresh": "Auto", "size_thresh_upper": "NONE", "marker_thresh": "AUTO"}
+    assert asked(shouted) == asked({name: value.lower() for name, value in shouted.items()})
+    assert asked(shouted).mpp == 0.5
+
+
 @pytest.mark.parametrize(("resolution", "scale"), [("10x", 0.5), ("40x", 2.0), ("", 2.0)])
 def test_each_resolution_finds_the_same_nuclei(plugin: Plugin, picture: Pixels, resolution: str, scale: float) -> None:
     side = round(SIDE * scale)

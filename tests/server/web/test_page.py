@@ -44,6 +44,7 @@ OF_A_RESULT = {
     ("POST", "/comment"): {"text": "seen"},
     ("POST", "/estimate"): {"values": {"all": 100}},
     ("GET", "/case"): None,
+    ("GET", "/profiles"): None,
     ("POST", "/sign"): {"etag": "x"},
     ("POST", "/reject"): {"etag": "x", "why": "because"},
     ("POST", "/amend"): {"etag": "x", "why": "because", "replacement": str(uuid.uuid4())},
@@ -97,6 +98,10 @@ def test_the_page_and_its_files_come_with_a_policy_that_lets_nothing_else_in(pag
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["content-encoding"] == "gzip"
+        plain = browser.get(path, headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.content == answer.content
     tag = answer.headers["etag"]
     assert browser.get(path, headers={"if-none-match": tag}).status_code == 304
 
@@ -127,7 +132,7 @@ def test_the_work_list_is_looked_through_a_page_at_a_time(page: Page, lab: str) 
 
 def test_every_address_of_a_result_is_asked_here() -> None:
     names = {(method, path) for method, path in OF_A_RESULT}
-    assert len(names) == 17
+    assert len(names) == 18
     assert permissions.PAGE.keys() <= permissions.ROLES.keys()
 
 
