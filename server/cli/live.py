@@ -98,7 +98,7 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
     slide = open_slide(frame, engine.model.resolution, mpp=mpp)
     try:
         white = running.white_with(slide)
-        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white)
+        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white, fit=False)
         new = running.add_field(slide, cells)
     finally:
         slide.close()
@@ -132,7 +132,7 @@ def check_control(path: Path, expected: str | None, mpp: float, engine: Engine, 
     slide = open_slide(path, engine.model.resolution, mpp=mpp)
     try:
         white = running.white_with(slide)
-        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold, white=white)
+        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold, white=white, fit=False)
     finally:
         slide.close()
     running.add_control(kind, cells)

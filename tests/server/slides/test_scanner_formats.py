@@ -110,7 +110,8 @@ def test_a_perkinelmer_qptiff_is_read_with_its_levels(kit, tmp_path):
 
 def test_a_perkinelmer_qptiff_of_fluorescence_is_refused_for_its_colours(kit, tmp_path):
     """Each of its channels is a grey page."""
-    path = qptiff(tmp_path, kit.picture(*BASE)[..., 0], photometric="minisblack")
+    grey = {"photometric": "minisblack", "compression": "zlib", "compressionargs": None}
+    path = qptiff(tmp_path, kit.picture(*BASE)[..., 0], **grey)
     error = refused(path)
     assert (error.reason, "1 x 8 bit, MINISBLACK" in error.message) == (Reason.WRONG_COLOUR_SPACE, True)
 
