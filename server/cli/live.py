@@ -99,7 +99,7 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, profile: Profile
     slide = open_slide(frame, engine.model.resolution, mpp=mpp)
     try:
         white = running.white_with(slide)
-        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white)
+        cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white, fit=False)
         new = running.add_field(slide, cells)
     finally:
         slide.close()
@@ -133,7 +133,7 @@ def check_control(path: Path, expected: str | None, mpp: float, engine: Engine, 
     slide = open_slide(path, engine.model.resolution, mpp=mpp)
     try:
         white = running.white_with(slide)
-        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold, white=white)
+        cells = find_cells(slide, engine, running.analyzer, engine.model.counting_threshold, white=white, fit=False)
     finally:
         slide.close()
     running.add_control(kind, cells)
