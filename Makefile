@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 VENV := .venv
 SIDE_BY_SIDE := 2
 BUF := $(VENV)/node/node_modules/.bin/buf
-NODE_PEERS := @bufbuild/buf@1.75.0 axe-core@4.14.1 oidc-provider@9.13.3
+NODE_PEERS := @bufbuild/buf@1.75.0 axe-core@4.14.1 oidc-provider@9.13.3 dicom-microscopy-viewer@0.48.24
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 HASHED := $(VENV)/bin/uv pip compile --quiet --constraint constraints.txt --universal --python-version 3.11 --generate-hashes \
   --no-annotate --no-emit-index-url --custom-compile-command "make requirements"
@@ -78,9 +78,9 @@ peers:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	  else echo "not installed:$$missing; their tests are skipped (sudo apt-get install$$missing)"; fi; fi
-	@test -x $(BUF) -a -d $(VENV)/node/node_modules/oidc-provider || { command -v npm >/dev/null \
+	@test -x $(BUF) -a -d $(VENV)/node/node_modules/oidc-provider -a -d $(VENV)/node/node_modules/dicom-microscopy-viewer || { command -v npm >/dev/null \
 	  && npm install --silent --no-audit --no-fund --prefix $(VENV)/node $(NODE_PEERS); } \
-	  || echo "not installed: buf, axe-core, oidc-provider; their tests are skipped (npm)"
+	  || echo "not installed: buf, axe-core, oidc-provider, dicom-microscopy-viewer; their tests are skipped (npm)"
 
 clean:
 	rm -rf $(VENV) demo-out dist

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inference.analyzers.nuclear import graded
-from inference.calibration.concerns import Advice, concerns, hue_concern, matched_share, nuclei_of
+from inference.calibration.concerns import Advice, by_grade, concerns, hue_concern, matched_share, nuclei_of
 from inference.calibration.fit import Fit, HueBy, Objective, Settings, fit
 from inference.calibration.left_out import LeftOut, intervals, left_out, mean_error
+from inference.calibration.observers import Observed
 from inference.calibration.sample import Sample, in_colour, slides_of
 from inference.cells.values import joined
 from inference.errors import Reason, Refused
-from inference.grade import GRADES, HueValueThresholds, Thresholds
+from inference.grade import GRADE_NAMES, GRADES, HueValueThresholds, Thresholds
 from inference.keypoints import weighted_kappa
 from inference.measures import ALL, Interval
 
@@ -83,6 +84,18 @@ def calibrate(samples: Sequence[Sample], settings: Settings) -> Calibration:
     )
 
 
+def by_one(seen: Sequence[Observed], samples: Sequence[Sample], annotator: str, settings: Settings) -> Calibration:
+    """Of one annotator's regions alone; `seen` and `samples` in the order of the regions.
+
+    Raises Refused as `calibrate` does, naming the annotator.
+    """
+    own = [sample for each, sample in zip(seen, samples, strict=True) if each.annotator == annotator]
+    try:
+        return calibrate(own, settings)
+    except Refused as error:
+        raise Refused(error.reason, f"annotator {annotator or 'without a name'}: {error.message}") from None
+
+
 def check(samples: Sequence[Sample], settings: Settings) -> None:
     """Raises Refused; see `calibrate`."""
     if not samples:
@@ -103,6 +116,11 @@ def check(samples: Sequence[Sample], settings: Settings) -> None:
     values = [t.value for s in samples for t in s.targets if t.n != 0]
     if settings.by is Objective.GRADES and not any(len(s.grade) for s in samples):
         message = "no region has graded nuclei: grade some, or fit by h_score"
+        raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
+    grades = by_grade(samples)
+    if np.count_nonzero(grades) == 1 and not grades[0] and all(s.annotated is not None for s in samples):
+        name = GRADE_NAMES[int(grades.argmax())]
+        message = f"every annotated nucleus is {name}, so nothing says where thresholds lie: add regions with others"
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
     if values and max(values) == 0:
         message = "no annotated nucleus is stained, so nothing says where the thresholds lie: add stained slides"

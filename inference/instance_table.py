@@ -61,7 +61,7 @@ class Table:
 def runs_of(labels: npt.NDArray[np.int32]) -> Runs:
     """Of labels (h, w)."""
     flat, width = labels.ravel(), labels.shape[1]
-    pixels = np.flatnonzero(flat)
+    pixels = np.flatnonzero(flat != 0)
     of = flat[pixels]
     begins = np.ones(len(pixels), bool)
     begins[1:] = (np.diff(pixels) > 1) | (of[1:] != of[:-1]) | (pixels[1:] % width == 0)

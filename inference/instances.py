@@ -137,7 +137,7 @@ def _filled(mask: Bytes, hole_px: int) -> Bytes:
     if not holes.any():
         return mask
     _, of = cv2.connectedComponents(holes, connectivity=4, ltype=cv2.CV_32S)
-    places = np.flatnonzero(holes)
+    places = np.flatnonzero(holes.view(bool))
     piece = of.ravel()[places]
     small = np.bincount(piece) <= hole_px
     filled = mask.copy()
@@ -149,7 +149,7 @@ def _first_watershed(nucleus: Bytes, falls: Bytes, how: PostProcess) -> Labels:
     """Markers, and whatever of the same piece of mask floods to each first; pieces without a marker are nuclei too,
     where they are rescued.
     """
-    pixels = np.flatnonzero(nucleus)
+    pixels = np.flatnonzero(nucleus.view(bool))  # of bytes it takes four times as long
     marker, count = _markers(nucleus, falls, pixels, how)
     n, pieces = cv2.connectedComponents(nucleus, connectivity=4, ltype=cv2.CV_32S)
     labels = np.asarray(pieces, np.int32).ravel()

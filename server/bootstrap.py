@@ -154,7 +154,7 @@ class Service:
         found = []
         for named in self.site.archives:
             feed = feed_of(named, self.archives[named.name])
-            if feed is None or isinstance(named, DimseAddress) or named.watch is None:
+            if feed is None or named.watch is None:
                 continue
             watched = Watched(name=named.name, feed=feed, every_s=named.watch.every_s, rules=self._rules_at(named.name))
             found.append(Watcher(watched=watched, orders=self.store))

@@ -141,7 +141,7 @@ class DimseAddress:
     """An archive behind DIMSE: its `aet` at `host` and `port`, where it knows us as `our_aet`.
 
     Slides are asked for by C-GET; with `listen` by C-MOVE, which sends them there: the archive has that address under
-    `our_aet`. By TLS where `tls_ca` is set. `table` is where it is set.
+    `our_aet`. `watch`: whether and how what comes is seen. By TLS where `tls_ca` is set. `table` is where it is set.
     """
 
     name: str
@@ -151,6 +151,7 @@ class DimseAddress:
     our_aet: str
     table: str
     listen: Address | None = None
+    watch: Watch | None = None
     timeout_s: float = 60
     tls_ca: Path | None = None
     tls_cert: Path | None = None

@@ -173,6 +173,7 @@ def _dimse(name: str, table: Table) -> DimseAddress:
         our_aet=table.text("our_aet", "CHROMOGEN"),
         table=table.where,
         listen=_address(table, "listen"),
+        watch=watch_of(table, changes=False),
         timeout_s=table.number("timeout_s", 0.1, 86_400, default=60),
         tls_ca=table.path_or_none("tls_ca"),
         tls_cert=table.path_or_none("tls_cert"),

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
@@ -51,6 +52,15 @@ def _not_skipped_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None
         if NEEDED.search(str(reason)):
             report.outcome = "failed"
             report.longrepr = f"{path}:{line}: CI must not skip this: {reason}"
+
+
+@pytest.fixture(autouse=True)
+def slides_are_closed() -> Iterator[None]:
+    """Those that a test opened by `tests.opened`."""
+    yield
+    opened = sys.modules.get("tests.opened")
+    if opened is not None:
+        opened.close_all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

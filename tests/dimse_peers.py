@@ -30,10 +30,12 @@ class DimsePeer:
     our_port: int
 
     def archive(self, folder: Path, *, move: bool = False, **wanted: Any) -> DimseArchive:
-        values = {"name": "pacs", "host": "127.0.0.1", "port": self.port, "aet": self.aet, "our_aet": OUR_AET}
         listen = Address(host="127.0.0.1", port=self.our_port) if move else None
-        named = DimseAddress(**(values | {"table": "[archives.pacs]", "listen": listen, "timeout_s": 20} | wanted))
-        return dimse_archive(named, Spool(folder / "spool-cache", 1 << 30))
+        return dimse_archive(self.named(listen=listen, **wanted), Spool(folder / "spool-cache", 1 << 30))
+
+    def named(self, **wanted: Any) -> DimseAddress:
+        values = {"name": "pacs", "host": "127.0.0.1", "port": self.port, "aet": self.aet, "our_aet": OUR_AET}
+        return DimseAddress(**(values | {"table": "[archives.pacs]", "timeout_s": 20} | wanted))
 
 
 @contextmanager

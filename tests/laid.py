@@ -5,7 +5,7 @@ The tiles are the real ones of `../shared/data/endonuke`, read when a test runs,
 (`source` says which). A tile and its three mirror images make a block, so that seams inside of a block show no edge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -22,25 +22,25 @@ SIDE = 200
 ENDONUKE = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "endonuke"
 
 
-class LaidTiles:
-    """Blocks of tiles drawn by lot (`seed`) over a slide of `size`; `source` is "endonuke" or "drawn"."""
+class LaidBlocks:
+    """A slide of `size` of squares of one side drawn by lot (`seed`), each with its mirror images as a block."""
 
-    def __init__(self, size: Size, *, seed: int = 0, real: bool = True) -> None:
+    def __init__(self, size: Size, squares: Sequence[Rgb], *, seed: int = 0) -> None:
         self.size = size
-        self.source = "endonuke" if real and ENDONUKE.is_dir() else "drawn"
-        tiles = _real_tiles() if self.source == "endonuke" else _drawn_tiles()
+        self._side = 2 * len(squares[0])
+        border = self._side // 2
         self._blocks = [
-            np.asarray(cv2.copyMakeBorder(t, 0, SIDE, 0, SIDE, cv2.BORDER_REFLECT), np.uint8) for t in tiles
+            np.asarray(cv2.copyMakeBorder(t, 0, border, 0, border, cv2.BORDER_REFLECT), np.uint8) for t in squares
         ]
-        rows, columns = (-(-side // (2 * SIDE)) for side in (size.height, size.width))
-        self._lot = np.random.default_rng(seed).integers(0, len(tiles), (rows, columns))
+        rows, columns = (-(-side // self._side) for side in (size.height, size.width))
+        self._lot = np.random.default_rng(seed).integers(0, len(squares), (rows, columns))
 
     def read(self, region: Region) -> Rgb:
         """Pixels of a region inside the slide."""
         if not region.inside(self.size):
             raise ValueError(f"{region} is outside of {self.size}")
         out = np.empty((region.height, region.width, 3), np.uint8)
-        wide = 2 * SIDE
+        wide = self._side
         for row in range(region.y // wide, (region.bottom - 1) // wide + 1):
             for column in range(region.x // wide, (region.right - 1) // wide + 1):
                 block = self._blocks[self._lot[row, column]]
@@ -49,6 +49,14 @@ class LaidTiles:
                 part = block[top - row * wide : bottom - row * wide, left - column * wide : right - column * wide]
                 out[top - region.y : bottom - region.y, left - region.x : right - region.x] = part
         return out
+
+
+class LaidTiles(LaidBlocks):
+    """Of immunostained tiles; `source` is "endonuke" or "drawn"."""
+
+    def __init__(self, size: Size, *, seed: int = 0, real: bool = True) -> None:
+        self.source = "endonuke" if real and ENDONUKE.is_dir() else "drawn"
+        super().__init__(size, _real_tiles() if self.source == "endonuke" else _drawn_tiles(), seed=seed)
 
 
 def lay_tiles(

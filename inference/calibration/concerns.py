@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from inference.analyzers.nuclear import COMPARTMENTS
-from inference.calibration.fit import Fit
+from inference.calibration.fit import Fit, Objective
 from inference.calibration.sample import Sample, slides_of
 from inference.calibration.units import pool_of, units_of
 from inference.grade import GRADE_NAMES, GRADES, HueValueThresholds
@@ -33,6 +33,9 @@ class Concern(StrEnum):
     OFF_TISSUE = "OFF_TISSUE"
     SCANNERS_DIFFER = "SCANNERS_DIFFER"
     PIXEL_SIZES_DIFFER = "PIXEL_SIZES_DIFFER"
+    PIXEL_SIZE_DOUBTFUL = "PIXEL_SIZE_DOUBTFUL"
+    REGIONS_OVERLAP = "REGIONS_OVERLAP"
+    POOR_FIT = "POOR_FIT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,9 @@ LEAST_MATCHED = 0.5
 FLAT_WIDTH = {"left": 50.0, "right": 50.0, "weak": 0.3, "moderate": 0.3, "strong": 0.3}
 """Levels, or density: a threshold that may lie anywhere in more isn't decided. Few nuclei lie between brown and blue,
 so that of hue is flat by nature."""
+POOR = {Objective.H_SCORE: 10.0, Objective.GRADES: 0.4}
+"""Loss above which thresholds don't explain the annotations: H-score points, or 1 - kappa."""
+MISSED = {Objective.H_SCORE: "{:.1f} points of the H-score on average", Objective.GRADES: "1 - kappa {:.2f}"}
 HUES_APART = 40
 """Degrees by which the two ways to the hue threshold may differ."""
 
@@ -62,6 +68,12 @@ def concerns(samples: Sequence[Sample], fitted: Fit) -> Iterator[Advice]:
     yield from _compartments(samples)
     yield from _matching(samples)
     yield from _flatness(fitted)
+    if fitted.loss > POOR[fitted.by]:
+        text = (
+            f"even the best criteria miss what was annotated ({MISSED[fitted.by].format(fitted.loss)}):"
+            " check that each annotation is of its image, the pixel sizes, and the grades"
+        )
+        yield Advice(concern=Concern.POOR_FIT, text=text)
 
 
 def _amount(samples: Sequence[Sample]) -> Iterator[Advice]:

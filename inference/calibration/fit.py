@@ -60,8 +60,9 @@ class Flat:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Fit:
-    """The best criteria; `loss` is the mean absolute error in H-score points, or 1 - kappa."""
+    """The best criteria; `loss` is the mean absolute error in H-score points, or 1 - kappa, as was made small `by`."""
 
+    by: Objective
     criteria: HueValueThresholds | DensityThresholds
     loss: float
     flat: Flat
@@ -92,6 +93,7 @@ class Fitter:
             case Objective.GRADES:
                 found = _by_grades(drawn, space, slack)
         return Fit(
+            by=self._settings.by,
             criteria=replace(space.criteria(found.best), colour=self._settings.colour),
             loss=found.loss,
             flat=_flat(found.near, space),

@@ -12,6 +12,7 @@ import numpy as np
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.calibration.sample import Annotated
 from inference.cells.values import IntArray
+from inference.geometry import Region
 from inference.grade import GRADES
 from inference.keypoints import MATCH_RADIUS_UM, cohen_kappa, matched, weighted_kappa
 from inference.measures import ALL
@@ -46,9 +47,12 @@ class ObserverAgreement:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Observed:
-    """A region (whatever tells it from others) by one annotator; `annotated` None where only a score was given."""
+    """A region of an image (whatever tells that from others; None: all of it) by one annotator; `annotated` None where
+    only a score was given.
+    """
 
-    region: Hashable
+    image: Hashable
+    region: Region | None
     annotator: str
     annotated: Annotated | None
     mpp: float
@@ -64,7 +68,7 @@ def agreement_of(observed: Sequence[Observed]) -> ObserverAgreement:
     """Over the regions that both observers have annotated."""
     regions: dict[Hashable, dict[str, Observed]] = {}
     for each in observed:
-        regions.setdefault(each.region, {})[each.annotator] = each
+        regions.setdefault((each.image, each.region), {})[each.annotator] = each
     first, second = observers_of(observed)
     pairs = []
     for of in regions.values():

@@ -25,12 +25,12 @@ class ValueGrid:
     error: FloatArray
 
 
-def value_grid(samples: Sequence[Sample], hue: int) -> ValueGrid | None:
-    """None where no region has both nuclei that were found and a score."""
+def value_grid(samples: Sequence[Sample], hue: int, step: int = STEP) -> ValueGrid | None:
+    """`step` grey levels between pairs. None where no region has both nuclei that were found and a score."""
     units = units_of(pool_of(samples))
     if not units:
         return None
-    left, right = np.arange(0, VALUES - 1, STEP), np.arange(1, VALUES, STEP)
+    left, right = np.arange(0, VALUES - 1, step), np.arange(1, VALUES, step)
     r, l_ = (grid.ravel() for grid in np.meshgrid(right, left, indexing="ij"))
     surface = HueValueSpace(hue=hue).tables(units)
     losses = surface.losses(np.stack([np.full(len(r), hue), r, l_], axis=1).astype(np.int64))

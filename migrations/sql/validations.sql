@@ -9,6 +9,7 @@ CREATE TABLE validations (
     found jsonb NOT NULL,
     subject text NOT NULL,
     request_id text NOT NULL,
+    asked jsonb NOT NULL,
     at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT validations_lab_request_id_key UNIQUE (lab, request_id),
     CONSTRAINT validations_id_lab_key UNIQUE (id, lab)
@@ -27,5 +28,6 @@ CREATE TABLE validation_signatures (
 );
 
 COMMENT ON COLUMN validations.found IS 'slides, and agreement by measure and region';
+COMMENT ON COLUMN validations.asked IS 'results and what a person scored them as; none: those that were signed';
 COMMENT ON COLUMN validations.subject IS 'who computed it, as the token names them';
 COMMENT ON COLUMN validation_signatures.subject IS 'who, as the token names them';

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from chromogen.v1 import profile_service_pb2 as pb
 
 from server.api import fields, pages
-from server.api.convert_calibration import adoption_of, asked_of, calibration_message
+from server.api.controls import format_in
+from server.api.convert_calibration import adoption_of, asked_of, calibration_message, fill_plotted
 from server.api.convert_profile import view_message
 from server.api.gate import Call
 from server.domain.job import JobId
@@ -25,8 +26,12 @@ class CalibrationMethods:
         return pb.CalibrateProfileResponse(calibration=made, leave_one_out_error=made.mean_error)
 
     def GetCalibration(self, request: pb.GetCalibrationRequest, call: Call) -> pb.GetCalibrationResponse:
+        wanted = format_in(request.picture)
         job = self._calibrations.get(call.actor, _id(request.calibration_id))
-        return pb.GetCalibrationResponse(calibration=calibration_message(job))
+        answer = pb.GetCalibrationResponse(calibration=calibration_message(job))
+        if job.outcome is not None and "plotted" in job.outcome:
+            fill_plotted(answer, job.outcome, wanted)
+        return answer
 
     def ListCalibrations(self, request: pb.ListCalibrationsRequest, call: Call) -> pb.ListCalibrationsResponse:
         after = pages.key_of(request.page_token, request)

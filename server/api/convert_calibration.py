@@ -13,6 +13,7 @@ from inference.annotations import Kind, Mark, kind_of
 from inference.assay import criteria_of
 from inference.calibration.fit import HueBy, Objective, Settings
 from inference.calibration.sample import Quantity, Target
+from inference.criteria import Criteria
 from inference.grade import GRADES, DensityThresholds, HueValueThresholds
 from inference.measures import ALL
 from server.api import fields
@@ -22,6 +23,8 @@ from server.domain.job import Job, Json
 from server.domain.profile import ANY
 from server.domain.result import ResultId
 from server.domain.states import JobState
+from server.report.calibration_pictures import NUCLEI, THRESHOLDS, pictures, plotted_in
+from server.report.plots import Format
 from server.services.asked_calibration import AskedCalibration, AskedRegion, Picture
 from server.services.calibrations import Adoption, nuclear
 
@@ -156,6 +159,19 @@ def _outcome(found: Json) -> pb.Calibration:
     )
 
 
+def fill_plotted(answer: service_pb.GetCalibrationResponse, found: Json, wanted: Format | None) -> None:
+    """What pictures show, and the pictures."""
+    shown, criteria = plotted_in(found["plotted"]), _fitted(found["thresholds"])
+    answer.nuclei.brown.extend(shown.nuclei.brown.tolist())
+    answer.nuclei.blue.extend(shown.nuclei.blue.tolist())
+    if shown.grid is not None:
+        left, right = shown.grid.left.tolist(), shown.grid.right.tolist()
+        answer.surface.CopyFrom(pb.ThresholdSurface(left=left, right=right, error=shown.grid.error.ravel().tolist()))
+    if wanted is not None and isinstance(criteria, HueValueThresholds | DensityThresholds):
+        drawn = dict(pictures(shown, criteria, wanted))
+        answer.nuclei_picture, answer.surface_picture = drawn[NUCLEI], drawn.get(THRESHOLDS, b"")
+
+
 def _rows(found: Json) -> list[Mapping[str, Any]]:
     """By compartment, then of all nuclei, where that isn't the same."""
     of_all = found["left_out_all"]
@@ -163,8 +179,11 @@ def _rows(found: Json) -> list[Mapping[str, Any]]:
 
 
 def _criteria(thresholds: Mapping[str, Any]) -> profile_pb2.Criteria:
-    values = {name: value for name, value in thresholds.items() if name != "method"}
-    return criteria_message(criteria_of(thresholds["method"], values))
+    return criteria_message(_fitted(thresholds))
+
+
+def _fitted(thresholds: Mapping[str, Any]) -> Criteria:
+    return criteria_of(thresholds["method"], {name: value for name, value in thresholds.items() if name != "method"})
 
 
 def _threshold(name: str, value: float, found: Json) -> pb.FittedThreshold:

@@ -3,10 +3,8 @@
 Own code over urllib3, where dicomweb-client is at hand: `docs/decisions/0005-own-dicomweb.md` says why.
 """
 
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +26,6 @@ from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_i
 PAGE = 100
 MOST_SERIES = 100
 """Of a case; an archive that lists more wasn't asked what it understands."""
-LEFT_S = 3600
 DICOM_PARTS = 'multipart/related; type="application/dicom"'
 AS_STORED = f"{DICOM_PARTS}; transfer-syntax=*"
 """Never re-encoded: Orthanc's default is to decode every frame."""
@@ -189,9 +186,7 @@ class DicomWebArchive:
 
     def _looked_at(self, each: Listed) -> InstanceHeader:
         """What the instance itself says; as it was listed where it can't be had: that is told when it is wanted."""
-        folder = self._spool.root / "looked-at"
-        _clear(folder)
-        path = folder / f"{uuid.uuid4()}.dcm"
+        path = self._spool.looked_at() / f"{uuid.uuid4()}.dcm"
         try:
             self._bring(each, path)
             return read_instance_header(path)
@@ -257,14 +252,6 @@ class DicomWebArchive:
                     writer.write(chunk)
             except Broken as error:
                 raise wrong(what, f"is broken: {error}") from None
-
-
-def _clear(folder: Path) -> None:
-    """Of links that a process which died left: what has one counts as in use, and is never evicted."""
-    for path in folder.glob("*.dcm"):
-        with suppress(OSError):
-            if path.stat().st_ctime < time.time() - LEFT_S:
-                path.unlink()
 
 
 def _path(series: SeriesName) -> str:

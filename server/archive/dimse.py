@@ -4,8 +4,9 @@ C-FIND lists, C-GET or C-MOVE brings, C-STORE keeps, and C-FIND says whether it 
 an image by C-FIND: what a slide is chosen by is then read from the instance itself, which waits in the spool meanwhile.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -23,6 +24,15 @@ from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_i
 SeriesName = tuple[str, str]
 """Study and series UID."""
 MOST_SERIES = 100
+STUDY_INSTANCES, SERIES_INSTANCES = "NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Study:
+    """As it was listed: how many instances it has, as the archive says, and of each of its series."""
+
+    instances: str
+    series: Mapping[str, str]
 
 
 class DimseArchive:
@@ -30,13 +40,15 @@ class DimseArchive:
 
     def __init__(self, name: str, peer: Peer, spool: Spool) -> None:
         self._name, self._peer, self._spool = name, peer, spool
+        self._studies: dict[str, _Study] = {}
 
     def fetch(self, query: SlideQuery, spool: Path) -> Path:
         """Bring what of the slide is needed to `spool/<series UID>` and name that folder; again gives the same.
 
         Raises as `SlideSource.fetch`.
         """
-        found = [each for series in self._series(query.slide) for each in self._instances(series, spool)]
+        looked_at = spool / "looked-at"
+        found = [each for series in self._series(query.slide) for each in self._instances(series, looked_at)]
         slide = locate(query, [each.header for each in found])
         wanted_uids = {header.sop_instance_uid for header in needed(slide, query.resolution)}
         of_slide = (each for each in found if each.header.series_uid == slide[0].series_uid)
@@ -56,6 +68,29 @@ class DimseArchive:
             if not self._has(header):
                 message = "the archive took an object and doesn't list it: it is sent again; see to the archive"
                 raise Failed(ServiceReason.ARCHIVE_ANSWER, message, retryable=True)
+
+    def there(self, days: int) -> Mapping[str, str]:
+        """As `server.archive.feeds.Listing`: by series, with how many instances each has.
+
+        One question, and one of each study that has more or fewer instances than the last time, or doesn't say.
+        """
+        since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y%m%d")
+        asked = {"StudyDate": f"{since}-", "ModalitiesInStudy": "SM", "StudyInstanceUID": "", STUDY_INSTANCES: ""}
+        now = dict[str, _Study]()
+        for row in self._peer.find("STUDY", asked):
+            uid, count = str(row.get("StudyInstanceUID") or ""), str(row.get(STUDY_INSTANCES) or "")
+            before = self._studies.get(uid)
+            same = before is not None and count and before.instances == count
+            if uid:
+                now[uid] = before if before and same else _Study(instances=count, series=self._counts(uid))
+        self._studies = now
+        return {uid: said for study in now.values() for uid, said in study.series.items()}
+
+    def headers(self, series_uid: str) -> list[InstanceHeader]:
+        """As `server.archive.feeds.Listing`."""
+        studies = [uid for uid, study in self._studies.items() if series_uid in study.series]
+        folder = self._spool.looked_at()
+        return [each.header for study in studies for each in self._instances((study, series_uid), folder)]
 
     def ping(self) -> None:
         """Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED (retryable)."""
@@ -88,7 +123,18 @@ class DimseArchive:
         names = [(str(row.get("StudyInstanceUID") or ""), str(row.get("SeriesInstanceUID") or "")) for row in rows]
         return list(dict.fromkeys(name for name in names if all(name)))[:MOST_SERIES]
 
-    def _instances(self, series: SeriesName, spool: Path) -> Iterator[Listed]:
+    def _counts(self, study_uid: str) -> dict[str, str]:
+        """By series: how many instances it has, as the archive says or as it lists them."""
+        asked = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": "", "Modality": "SM", SERIES_INSTANCES: ""}
+        rows = {str(row.get("SeriesInstanceUID") or ""): row for row in self._peer.find("SERIES", asked)}
+        return {uid: str(row.get(SERIES_INSTANCES) or self._listed(study_uid, uid)) for uid, row in rows.items() if uid}
+
+    def _listed(self, study_uid: str, series_uid: str) -> int:
+        of = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": series_uid, "SOPInstanceUID": ""}
+        return len(self._peer.find("IMAGE", of))
+
+    def _instances(self, series: SeriesName, looked_at: Path) -> Iterator[Listed]:
+        """What an archive lists too little of lies in `looked_at` meanwhile."""
         asked = dict.fromkeys(FIELDS.values(), "") | dict(
             zip(("StudyInstanceUID", "SeriesInstanceUID"), series, strict=True)
         )
@@ -97,11 +143,11 @@ class DimseArchive:
             if found.complete:
                 yield found
             elif found.header.sop_class_uid in ("", WHOLE_SLIDE_IMAGE):
-                yield self._looked_at(found, spool)
+                yield self._looked_at(found, looked_at)
 
-    def _looked_at(self, found: Listed, spool: Path) -> Listed:
+    def _looked_at(self, found: Listed, folder: Path) -> Listed:
         """What the instance itself says of it."""
-        path = spool / "looked-at" / found.header.path.name
+        path = folder / found.header.path.name
         self._bring(found, path)
         header = read_instance_header(path)
         path.unlink()

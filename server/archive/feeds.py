@@ -5,7 +5,7 @@ A slide is there whole once its archive says the same of its series twice in a r
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from server.archive.orthanc import OrthancRest
 from server.archive.unread import Unread
@@ -14,6 +14,7 @@ from server.hl7.markers import mentioned
 from server.slides.dicom_header import InstanceHeader
 
 
+@runtime_checkable
 class Listing(Protocol):
     """An archive that can be asked what slides it has."""
 

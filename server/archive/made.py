@@ -7,8 +7,7 @@ import urllib3
 
 from server.archive.credentials import Anonymous, ClientCredentials, Credentials, Password, TokenFile
 from server.archive.dicomweb import DicomWebArchive
-from server.archive.feeds import OrthancFeed, PollFeed
-from server.archive.folder import FolderArchive
+from server.archive.feeds import Listing, OrthancFeed, PollFeed
 from server.archive.orthanc import OrthancRest
 from server.archive.spool import Spool
 from server.archive.web import Web
@@ -65,11 +64,11 @@ def _credentials(named: WebArchive, context: ssl.SSLContext | None) -> Credentia
     return Anonymous()
 
 
-def feed_of(named: NamedArchive, archive: object) -> Feed | None:
+def feed_of(named: NamedArchive, archive: Archive) -> Feed | None:
     """What comes to an archive; None where it isn't watched."""
-    if isinstance(named, DimseAddress) or named.watch is None:
+    if named.watch is None:
         return None
-    assert isinstance(archive, DicomWebArchive | FolderArchive), "each kind that is watched can be asked"
+    assert isinstance(archive, Listing), "each kind that is watched can be asked"
     if named.watch.kind is WatchKind.CHANGES and isinstance(named, WebArchive):
         return OrthancFeed(archive, OrthancRest(_web(named, named.orthanc_url)), named.watch.days)
     return PollFeed(archive, named.watch.days)

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from server.slides.dicom_header import PART
 BLOCK = 32 << 20
 """Bytes for which room is made at a time."""
 SETTING = "CHROMOGEN_ARCHIVE_SPOOL_GB"
+LEFT_S = 3600
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -111,6 +113,17 @@ class Spool:
             with suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
+
+    def looked_at(self) -> Path:
+        """Where a link lies while its header is read, without those that a process which died left: what has a link
+        counts as in use, and is never evicted.
+        """
+        folder = self.root / "looked-at"
+        for path in folder.glob("*.dcm"):
+            with suppress(OSError):
+                if path.stat().st_ctime < time.time() - LEFT_S:
+                    path.unlink()
+        return folder
 
     @property
     def _objects(self) -> Path:

@@ -11,12 +11,12 @@ from inference.analyzers.membrane import MEMBRANE
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.annotations import read_names
 from inference.assay import Assay, assay_of, criteria_values
-from inference.calibrate import Calibration
+from inference.calibrate import Calibration, by_one
 from inference.calibrate import calibrate as calibrated
+from inference.calibration.doubts import misplaced
 from inference.calibration.fit import HueBy, Objective, Settings
 from inference.calibration.membrane import fit_scale
 from inference.calibration.observers import Observed, agreement_of, observers_of
-from inference.calibration.sample import Sample
 from inference.criteria import COLOUR, Criteria
 from inference.engines.factory import make_engine
 from inference.errors import Reason, Refused
@@ -80,6 +80,7 @@ def calibrate(
         calibrate_membranes(manifest, membranes, out, as_json=as_json)
         return
     assay = nuclear(assay_of(marker, "--marker"))
+    check_folder(out)
     names = read_names(read_text(classes), classes.name) if classes else {}
     rows = read_manifest(manifest, assay.analyzer)
     settings = Settings(method=method, colour=Colour(colour), by=Objective(by), hue_by=HueBy(hue_by))
@@ -87,14 +88,14 @@ def calibrate(
     with progress_bar("calibrating") as progress:
         gathered = gather(rows, engine, assay, names, progress)
     found = calibrated(gathered.samples, settings)
-    advice = (*gathered.advice, *found.advice)
-    shown = {"marker": assay.marker, **calibration_json(found, advice, COMPARTMENTS)}
     seen = observed(rows, gathered)
-    of_each = {who: calibrated(by_one(rows, gathered, who), settings) for who in observers_of(seen)}
+    advice = (*gathered.advice, *misplaced(seen, gathered.samples), *found.advice)
+    shown = {"marker": assay.marker, **calibration_json(found, advice, COMPARTMENTS)}
+    of_each = {who: by_one(seen, gathered.samples, who, settings) for who in observers_of(seen)}
     if of_each:
         thresholds = {who: criteria_values(one.chosen.fit.criteria) for who, one in of_each.items()}
         shown["annotators"] = observers_json(agreement_of(seen), thresholds)
-    for path, one in {out: found, **{beside(out, who): one for who, one in of_each.items()}}.items():
+    for path, one in zip((out, *beside(out, list(of_each))), (found, *of_each.values()), strict=True):
         write_profile(path, assay, one)
     if plots:
         write_plots(plots, gathered.samples, found)
@@ -108,6 +109,7 @@ def calibrate(
 
 def calibrate_membranes(manifest: Path, assay: Assay, out: Path, *, as_json: bool) -> None:
     """Fit the density scale to slides of known HER2 score."""
+    check_folder(out)
     rows, engine = read_her2_manifest(manifest), make_engine("local", model=assay.model)
     with progress_bar("calibrating") as progress:
         known = gather_known(rows, engine, assay, progress)
@@ -150,19 +152,22 @@ def read_text(path: Path) -> str:
 
 def observed(rows: Sequence[ManifestRow], gathered: Gathered) -> list[Observed]:
     return [
-        Observed(region=(row.image, row.region), annotator=row.annotator, annotated=sample.annotated, mpp=mpp)
+        Observed(image=row.image, region=row.region, annotator=row.annotator, annotated=sample.annotated, mpp=mpp)
         for row, sample, mpp in zip(rows, gathered.samples, gathered.mpps, strict=True)
     ]
 
 
-def by_one(rows: Sequence[ManifestRow], gathered: Gathered, annotator: str) -> list[Sample]:
-    return [s for row, s in zip(rows, gathered.samples, strict=True) if row.annotator == annotator]
+def check_folder(out: Path) -> None:
+    """Raises Refused OUTPUT_NOT_WRITABLE, before anything is fitted."""
+    if not out.parent.is_dir():
+        raise Refused(Reason.OUTPUT_NOT_WRITABLE, f"{out.parent} isn't there: make the folder of --out")
 
 
-def beside(out: Path, annotator: str) -> Path:
-    """The file of one annotator's profile."""
-    plain = "".join(c if c.isalnum() else "-" for c in annotator) or "unnamed"
-    return out.with_name(f"{out.stem}-{plain}{out.suffix}")
+def beside(out: Path, annotators: Sequence[str]) -> list[Path]:
+    """The files of the annotators' profiles, each another."""
+    plain = ["".join(c if c.isalnum() else "-" for c in who) or "unnamed" for who in annotators]
+    numbered = [f"{name}-{plain[:i].count(name) + 1}" if name in plain[:i] else name for i, name in enumerate(plain)]
+    return [out.with_name(f"{out.stem}-{name}{out.suffix}") for name in numbered]
 
 
 def write_profile(path: Path, assay: Assay, found: Calibration) -> None:

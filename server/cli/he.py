@@ -23,6 +23,7 @@ from inference.errors import ChromogenError, Reason, Refused
 from inference.geojson import write_geojson
 from inference.infer import Engine
 from inference.instances import KINDS
+from inference.neighbours import neighbours
 from inference.slide import Rgb, Slide
 from server.cli.main import BAD_INPUT
 from server.cli.progress import progress_bar
@@ -36,6 +37,8 @@ LARGEST_PICTURE_PX = 8192 * 8192
 CRITERIA = HeCriteria()
 MOST_BLANK = 16
 """Between the dark and the bright pixels of a blank picture at 2 µm/px, in grey levels."""
+NEAR_UM = 20.0
+"""Between the centres of two nuclei that are neighbours: of cells that touch, or have one between them."""
 OF_ALL = frozenset({Reason.ENGINE_FAILED, Reason.MODEL_INVALID, Reason.OUTPUT_NOT_WRITABLE})
 """Reasons that are no image's own."""
 
@@ -145,9 +148,9 @@ def _write(run: Run, path: Path, slide: Slide, key: str, progress: Progress) -> 
     with tempfile.TemporaryDirectory(prefix=".chromogen-", dir=run.out) as name:
         cells_file, made, told = (Path(name) / part for part in ("cells.parquet", "geojson", "json"))
         area_mm2 = found_in(slide, run.engine, cells_file, progress)
-        counts = counts_of(cells_file)
+        counts, near = counts_of(cells_file), neighbourhoods(cells_file, slide.facts.mpp)
         write_geojson(made, cells_file, HE, CRITERIA, counts, mpp=slide.facts.mpp)
-        told.write_text(json.dumps(said(path, slide.facts.mpp, counts, area_mm2) | {"key": key}) + "\n")
+        told.write_text(json.dumps(said(path, slide.facts.mpp, counts, area_mm2) | near | {"key": key}) + "\n")
         polygons, numbers = run.files(path)
         numbers.unlink(missing_ok=True)  # never beside polygons of another run
         made.replace(polygons)
@@ -189,6 +192,19 @@ def counts_of(cells_file: Path) -> "np.typing.NDArray[np.int64]":
     for cells in read_cells(cells_file, HE.schema):
         counts += np.bincount(HE.group_of(cells, CRITERIA), minlength=len(GROUPS))
     return counts
+
+
+def neighbourhoods(cells_file: Path, mpp: float) -> dict[str, Any]:
+    """Of each class' nuclei the percentage that has one of another, or of its own, within NEAR_UM; null of none."""
+    places = [np.stack([cells.x, cells.y, HE.group_of(cells, CRITERIA)]) for cells in read_cells(cells_file, HE.schema)]
+    x, y, group = np.concatenate([np.zeros((3, 0)), *places], axis=1)
+    near = neighbours(x, y, group.astype(np.uint8), radius=NEAR_UM / mpp, groups=len(GROUPS)) > 0
+
+    def percent(of: int) -> dict[str, float | None]:
+        mine = near[group == of]
+        return {name: round(100 * float(mine[:, i].mean()), 2) if len(mine) else None for i, name in enumerate(KINDS)}
+
+    return {"neighbours": {"within_um": NEAR_UM, "percent": {name: percent(i) for i, name in enumerate(KINDS)}}}
 
 
 def said(path: Path, mpp: float, counts: "np.typing.NDArray[np.int64]", area_mm2: float) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from inference.control import Core
 from inference.errors import Reason, Refused
 from inference.infer import Engine
 from server.cli.drawn import control_cores, drawn_regions
-from server.slides.opening import open_slide
+from server.cli.manifest import normal
+from server.cli.regions import opened
 
 NEEDED, OPTIONAL = ("slide", "image", "mpp", "her2_score"), ("region_file", "control_file")
 
@@ -48,6 +49,12 @@ def read_her2_manifest(path: Path) -> list[Her2Row]:
     rows = [_row(path, lines.line_num, fields) for fields in lines]
     if not rows:
         raise Refused(Reason.MANIFEST_INVALID, f"{path} names no slide: add a line {','.join(NEEDED)} for each")
+    seen: dict[object, int] = {}
+    for row in rows:
+        earlier = seen.setdefault((row.image, row.region_file), row.line)
+        if earlier != row.line:
+            message = f"{path}: line {row.line} repeats line {earlier}: leave one out, or name a region_file of each"
+            raise Refused(Reason.MANIFEST_INVALID, message)
     return rows
 
 
@@ -65,7 +72,7 @@ def _row(path: Path, line: int, fields: Mapping[str, str | None]) -> Her2Row:
     return Her2Row(
         line=line,
         slide=text["slide"],
-        image=path.parent / text["image"],
+        image=normal(path.parent / text["image"]),
         mpp=_mpp(text["mpp"], where),
         score=text["her2_score"],
         region_file=files[0],
@@ -96,7 +103,7 @@ def gather_known(rows: Sequence[Her2Row], engine: Engine, assay: Assay, progress
 
 
 def _known(row: Her2Row, engine: Engine, assay: Assay) -> list[Known]:
-    with closing(open_slide(row.image, engine.model.resolution, mpp=row.mpp)) as slide:
+    with closing(opened(row.image, row.mpp, engine)) as slide:
         size = slide.facts.size
         cores: Sequence[Core] = control_cores(row.control_file, assay, size) if row.control_file else ()
         drawn = drawn_regions(row.region_file, size) if row.region_file else Options()

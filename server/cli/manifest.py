@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +91,25 @@ def _row(
     return ManifestRow(
         line=line,
         slide=text["slide"],
-        image=path.parent / text["image"],
+        image=normal(path.parent / text["image"]),
         mpp=_number(text["mpp"], 1000.0, where, "mpp") if text["mpp"] else None,
         annotation=path.parent / text["annotation"] if text["annotation"] else None,
-        region=parse_region(text["region"]) if text.get("region") else None,
+        region=_region(text["region"], where) if text.get("region") else None,
         annotator=text.get("annotator", ""),
         targets=tuple(Target(part=part, quantity=q, value=value) for (part, q), value in given.items()),
     )
+
+
+def normal(path: Path) -> Path:
+    """`./a` is `a`: the same image is known as the same."""
+    return Path(os.path.normpath(path))
+
+
+def _region(text: str, where: str) -> Region:
+    try:
+        return parse_region(text)
+    except Refused as error:
+        raise Refused(error.reason, f"{where}: {error.message}") from None
 
 
 def _number(text: str, highest: float, where: str, name: str) -> float:

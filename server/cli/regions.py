@@ -66,6 +66,8 @@ class Gathered:
 
 def gather(rows: Sequence[ManifestRow], engine: Engine, assay: Assay, names: Names, progress: Progress) -> Gathered:
     """Raises Refused, naming the line."""
+    for row in rows:
+        _check_there(row)
     gathered = Gathered()
     analysed: dict[tuple[Path, Region | None], Analysed] = {}
     for done, row in enumerate(rows, 1):
@@ -82,9 +84,18 @@ def gather(rows: Sequence[ManifestRow], engine: Engine, assay: Assay, names: Nam
     return gathered
 
 
+def _check_there(row: ManifestRow) -> None:
+    """Before any is analysed. Raises Refused NOT_A_SLIDE, ANNOTATION_INVALID."""
+    if not row.image.exists():
+        raise Refused(Reason.NOT_A_SLIDE, f"{row.name}: {row.image} isn't there: correct its path")
+    if row.annotation is not None and not row.annotation.exists():
+        raise Refused(Reason.ANNOTATION_INVALID, f"{row.name}: {row.annotation.name} isn't there: correct its path")
+
+
 def analyse(row: ManifestRow, engine: Engine, assay: Assay) -> Analysed:
     """Find the nuclei of a line's region. Raises Refused as `open_slide` and `analyze` do."""
-    with closing(_opened(row, engine)) as slide, tempfile.TemporaryDirectory(prefix="chromogen-") as folder:
+    found = opened(row.image, row.mpp, engine)
+    with closing(found) as slide, tempfile.TemporaryDirectory(prefix="chromogen-") as folder:
         file = Path(folder) / "cells.parquet"
         analyze(slide, engine, assay.analyzer, file, Options(region=row.region))
         parts = list(read_cells(file, assay.analyzer.schema))
@@ -97,18 +108,21 @@ def analyse(row: ManifestRow, engine: Engine, assay: Assay) -> Analysed:
         )
 
 
-def _opened(row: ManifestRow, engine: Engine) -> Slide:
-    """By its own pixel size where it has one. Raises Refused MANIFEST_INVALID where the manifest has another."""
+def opened(image: Path, mpp: float | None, engine: Engine) -> Slide:
+    """By its own pixel size where it has one. Raises Refused MANIFEST_INVALID where the manifest has another `mpp`."""
     try:
-        slide = open_slide(row.image, engine.model.resolution)
+        slide = open_slide(image, engine.model.resolution)
     except Refused as error:
-        if error.reason is not Reason.NO_PIXEL_SIZE or row.mpp is None:
+        if error.reason is not Reason.NO_PIXEL_SIZE:
             raise
-        return open_slide(row.image, engine.model.resolution, mpp=row.mpp)
+        if mpp is None:
+            message = "the image has no pixel size: give it in the column mpp, in µm per pixel"
+            raise Refused(Reason.NO_PIXEL_SIZE, message) from None
+        return open_slide(image, engine.model.resolution, mpp=mpp)
     own = slide.facts.mpp
-    if row.mpp is not None and abs(row.mpp - own) > MPP_DIFFERS * own:
+    if mpp is not None and abs(mpp - own) > MPP_DIFFERS * own:
         slide.close()
-        message = f"mpp is {row.mpp:g} in the manifest and {own:g} in the slide: correct it, or leave it empty"
+        message = f"mpp is {mpp:g} in the manifest and {own:g} in the slide: correct it, or leave it empty"
         raise Refused(Reason.MANIFEST_INVALID, message)
     return slide
 

@@ -155,8 +155,11 @@ class ProfileRepository(Protocol):
 class ValidationRepository(Protocol):
     """Validations of profiles. Raises Refused VALIDATION_UNKNOWN for what isn't the actor's laboratory's."""
 
-    def keep(self, actor: Caller, computed: Computed, request_id: str) -> Validation:
-        """A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED."""
+    def keep(self, actor: Caller, computed: Computed, asked: Sequence[Json], request_id: str) -> Validation:
+        """`asked`: the results that were named, and what a person scored them as.
+
+        A repeat of the request answers the first. Raises Refused REQUEST_ID_REUSED.
+        """
         ...
 
     def get(self, actor: Caller, validation_id: ValidationId) -> Validation: ...

@@ -10,13 +10,14 @@ from io import BytesIO
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from inference.calibration.agreement import NumberAgreement
+from inference.calibration.plotted import Counted
+from inference.calibration.value_grid import ValueGrid
 from inference.cells.values import IntArray
 from inference.criteria import Criteria
 from inference.grade import DensityThresholds, HueValueThresholds
@@ -69,28 +70,24 @@ def control_chart(chart: Chart, key: ChartKey, format_: Format) -> bytes:
     return picture(draw, format_)
 
 
-def value_histogram(histogram: IntArray, criteria: Criteria, title: str, format_: Format) -> bytes:
-    """Nuclei by value, those brown and those blue under the thresholds; of densities by density.
-
-    `histogram` is (2, hues, values) for thresholds of hue and value, (2, densities) for those of density.
-    """
+def value_histogram(nuclei: Counted, criteria: Criteria, title: str, format_: Format) -> bytes:
+    """Nuclei by value, those brown and those blue under the thresholds; of densities by density."""
 
     def draw(axes: Axes) -> None:
         axes.set(title=title, ylabel="nuclei")
         if isinstance(criteria, HueValueThresholds):
-            _by_value(axes, histogram.sum(axis=0), criteria)
+            _by_value(axes, nuclei, criteria)
         elif isinstance(criteria, DensityThresholds):
-            _by_density(axes, histogram.sum(axis=0), criteria)
+            _by_density(axes, nuclei.brown, criteria)
         else:
             axes.text(0.5, 0.5, "no thresholds of these are drawn", ha="center", transform=axes.transAxes)
 
     return picture(draw, format_)
 
 
-def threshold_surface(
-    left: IntArray, right: IntArray, error: npt.NDArray[np.float64], best: tuple[int, int], title: str, format_: Format
-) -> bytes:
-    """The mean error (right, left) in H-score points of every pair of value thresholds; NaN where they would cross."""
+def threshold_surface(grid: ValueGrid, best: tuple[int, int], title: str, format_: Format) -> bytes:
+    """The mean error of every pair of value thresholds, and which `best` pair was fitted."""
+    left, right, error = grid.left, grid.right, grid.error
 
     def draw(axes: Axes) -> None:
         axes.set(title=title, xlabel="left (strong below), value", ylabel="right (moderate below), value")
@@ -145,14 +142,10 @@ def picture(draw: Callable[[Axes], None], format_: Format) -> bytes:
     return out.getvalue()
 
 
-def _by_value(axes: Axes, table: IntArray, t: HueValueThresholds) -> None:
-    hues = np.arange(len(table))
-    brown = (hues < t.hue) | (hues > 300)
-    values = np.arange(table.shape[1])
-    axes.fill_between(
-        values, table[~brown].sum(axis=0), step="mid", color=BLUE, alpha=0.4, label=f"hue {t.hue} and above"
-    )
-    axes.fill_between(values, table[brown].sum(axis=0), step="mid", color=BROWN, alpha=0.6, label=f"hue below {t.hue}")
+def _by_value(axes: Axes, nuclei: Counted, t: HueValueThresholds) -> None:
+    values = np.arange(len(nuclei.brown))
+    axes.fill_between(values, nuclei.blue, step="mid", color=BLUE, alpha=0.4, label=f"hue {t.hue} and above")
+    axes.fill_between(values, nuclei.brown, step="mid", color=BROWN, alpha=0.6, label=f"hue below {t.hue}")
     for name in ("left", "right"):
         axes.axvline(getattr(t, name) - 0.5, color=RED, lw=1, label=f"{name} {getattr(t, name)}")
     axes.set_xlabel("value, 0 dark to 255 bright")

@@ -9,12 +9,13 @@ import numpy as np
 
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.assay import Assay, assay_of, criteria_of, criteria_values
-from inference.calibrate import calibrate
+from inference.calibrate import by_one, calibrate
 from inference.calibration.cleaning import Cleaned, cleaned
 from inference.calibration.concerns import Concern
-from inference.calibration.doubts import differing, doubtful
+from inference.calibration.doubts import differing, doubtful, misplaced
 from inference.calibration.fit import Settings
 from inference.calibration.observers import Observed, agreement_of, observers_of
+from inference.calibration.plotted import plotted
 from inference.calibration.sample import Sample, graded_sample
 from inference.cells.file import read_cells
 from inference.cells.values import Cells, joined, no_cells
@@ -29,12 +30,15 @@ from server.domain.repositories import JobRepository, ProfileRepository, ResultR
 from server.domain.states import JobState
 from server.domain.views import Page, PageKey, ProfileView, ResultView, Revision
 from server.report.calibration_json import calibration_json, observers_json, source_text
+from server.report.calibration_pictures import plotted_json
 from server.services.asked_calibration import AskedCalibration, AskedRegion, Picture, asked_in, asked_json
 from server.services.results import cells_file_of
 from server.services.watching import watched
 
 MOST_REGIONS = 200
 Progress = Callable[[float], None]
+PLOTTED_STEP = 4
+"""Grey levels between pairs of thresholds whose error is kept."""
 READING_SHARE = 0.2
 """Of the progress, what reading the regions takes."""
 
@@ -152,9 +156,14 @@ class CalibrationService:
             self._gather(actor, asked, region, number, gathered)
             progress(READING_SHARE * number / len(asked.regions))
         found = calibrate(gathered.samples, asked.settings)
-        advice = [*doubtful(gathered.doubts), *differing((p.scanner for p in gathered.places), _mpps(gathered))]
-        outcome = calibration_json(found, [*advice, *found.advice], COMPARTMENTS) | {"source": source_text(found)}
         seen = list(_observed(asked, gathered))
+        advice = [
+            *doubtful(gathered.doubts),
+            *differing((p.scanner for p in gathered.places), _mpps(gathered)),
+            *misplaced(seen, gathered.samples),
+        ]
+        outcome = calibration_json(found, [*advice, *found.advice], COMPARTMENTS) | {"source": source_text(found)}
+        outcome["plotted"] = plotted_json(plotted(gathered.samples, found.chosen.fit.criteria, PLOTTED_STEP))
         if observers_of(seen):
             outcome["annotators"] = observers_json(agreement_of(seen), _of_each(seen, gathered, asked.settings))
         return outcome
@@ -281,16 +290,20 @@ def _mpps(gathered: Gathered) -> list[float]:
 
 def _observed(asked: AskedCalibration, gathered: Gathered) -> Iterator[Observed]:
     for region, sample, place in zip(asked.regions, gathered.samples, gathered.places, strict=True):
-        key = (_named(region), region.window)
-        yield Observed(region=key, annotator=region.annotator, annotated=sample.annotated, mpp=place.mpp)
+        yield Observed(
+            image=_named(region),
+            region=region.window,
+            annotator=region.annotator,
+            annotated=sample.annotated,
+            mpp=place.mpp,
+        )
 
 
 def _of_each(seen: Sequence[Observed], gathered: Gathered, settings: Settings) -> dict[str, Json]:
     """The thresholds that each annotator's regions alone give."""
     found: dict[str, Json] = {}
     for who in observers_of(seen):
-        own = [s for each, s in zip(seen, gathered.samples, strict=True) if each.annotator == who]
-        found[who] = criteria_values(calibrate(own, settings).chosen.fit.criteria)
+        found[who] = criteria_values(by_one(seen, gathered.samples, who, settings).chosen.fit.criteria)
     return found
 
 

@@ -47,7 +47,8 @@ class ImageRequest:
 
 
 def asked(query: Query) -> ImageRequest:
-    """Raises Refused ARGUMENT_INVALID, naming the parameter and what it may be."""
+    """In capitals or not. Raises Refused ARGUMENT_INVALID, naming the parameter and what it may be."""
+    query = {name: value if name == "marker" else value.strip().lower() for name, value in query.items()}
     return ImageRequest(
         mpp=_mpp(query),
         probability=_whole(query, "prob_thresh", 0, 254) if _is_there(query, "prob_thresh") else USUAL_THRESHOLD,
@@ -88,7 +89,7 @@ def _is_there(query: Query, name: str) -> bool:
 
 
 def _number(query: Query, name: str, *words: str) -> bool:
-    return query.get(name, "") not in ("", "none", "None", *words)
+    return query.get(name, "") not in ("", "none", *words)
 
 
 def _whole(query: Query, name: str, low: int, high: int) -> int:

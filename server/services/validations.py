@@ -1,7 +1,7 @@
 """Validations of profiles: computed over slides that were signed, or scored by a person; signed by people."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from inference.analyzers.nuclear import H_SCORE, PERCENT_POSITIVE
 from inference.assay import Assay, assay_of
@@ -77,7 +77,7 @@ class ValidationService:
             same=same,
             agreements=tuple(agreements(assay, cases)),
         )
-        return self._validations.keep(actor, computed, request_id)
+        return self._validations.keep(actor, computed, [asdict(each) for each in references], request_id)
 
     def sign(self, actor: Caller, validation_id: ValidationId) -> Validation:
         """Once a person. Raises Refused VALIDATION_IMPOSSIBLE where it is of fewer slides than the laboratory asks."""

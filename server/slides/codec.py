@@ -130,15 +130,18 @@ def _jpeg2000(stream: bytes) -> npt.NDArray[np.uint8]:
         return np.asarray(picture)
 
 
-def on_white(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def on_white(picture: npt.NDArray[np.uint8], *, multiplied: bool = False) -> npt.NDArray[np.uint8]:
     """Without its alpha channel, if it has one: what is transparent was not photographed, and shows white like bare
-    glass.
+    glass. `multiplied` where the colours were multiplied by alpha already (TIFF's associated alpha).
     """
     if picture.ndim != 3 or picture.shape[2] != 4:
         return picture
     rgb, alpha = picture[..., :3], picture[..., 3:].astype(np.uint16)
     if (alpha == 255).all():
         return np.ascontiguousarray(rgb)
+    if multiplied:
+        lain: Rgb = np.minimum(rgb + (255 - alpha), 255).astype(np.uint8)
+        return lain
     return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 

@@ -220,14 +220,18 @@ def colour_of(header: LevelHeader, encoding: Encoding) -> Colour:
 def numbers_in_order(header: LevelHeader, frames: int) -> Numbers:
     """Which frame lies where, of the optical path and focal plane that are read, where all frames come in order.
 
-    `frames` is the count of the level. Raises Refused SLIDE_DAMAGED where it ends before that plane.
+    `frames` is the count of the level. Raises Refused SLIDE_DAMAGED where it doesn't fit the size, or ends before that
+    plane.
     """
     layout = header.layout
     area = layout.rows * layout.columns
     planes, shown = header.focal_planes, min(header.shown, header.optical_path_count - 1)
     plane = planes // 2 if header.focal_plane is None else header.focal_plane - 1
     first = (shown * planes + plane) * area  # columns run fastest, then rows, planes, paths (PS3.3, C.7.6.17.3)
-    if frames <= first:  # fewer than due in the plane itself: those missing are found when they are read
+    if frames % area:  # the size or the number is wrong, and with the size each frame's place
+        size, due = f"{layout.size.width} x {layout.size.height} px", area * planes * header.optical_path_count
+        raise damaged(header.who.path, f"says that it has {frames} frames, where {size} take {due}")
+    if frames <= first:
         raise damaged(header.who.path, f"has {frames} frames where {area * planes * (shown + 1)} are due")
     return np.arange(first, first + area, dtype=np.int64).reshape(layout.rows, layout.columns)
 

@@ -134,7 +134,7 @@ def _read(path: Path, who: InstanceHeader | None) -> LevelHeader:
         raise damaged(path, f"claims {frames} frames in {path.stat().st_size} bytes")
     if layout.rows * layout.columns > 64 * frames + 1_000_000:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")
-    paths = read_optical_paths(dataset)
+    paths, said = read_optical_paths(dataset), str(dataset.get("DimensionOrganizationType") or "").strip()
     header = LevelHeader(
         who=who or identify(path, dataset, described=False),
         layout=layout,
@@ -145,7 +145,7 @@ def _read(path: Path, who: InstanceHeader | None) -> LevelHeader:
         bits=int(dataset.get("BitsAllocated") or 0),
         planar=bool(int(dataset.get("PlanarConfiguration") or 0)) and not syntax.is_compressed,
         frames=frames,
-        tiled_full=str(dataset.get("DimensionOrganizationType") or "") == "TILED_FULL" or first is None,
+        tiled_full=first is None or (said == "TILED_FULL" and not _is_placed(first)),
         positions_follow=first is not None,
         ends_at=ends_at,
         focal_planes=max(1, int(dataset.get("TotalPixelMatrixFocalPlanes") or 1)),
@@ -179,6 +179,11 @@ def _first_group(stream: BinaryIO, syntax: UID, end: int, at: int) -> Dataset | 
         if stream.tell() < end
         else None
     )
+
+
+def _is_placed(group: Dataset) -> bool:
+    """Whether a frame says where it lies: that counts, whatever the order of the frames is said to be."""
+    return any("ColumnPositionInTotalImagePixelMatrix" in p for p in items(group, "PlanePositionSlideSequence"))
 
 
 def _layout(path: Path, dataset: Dataset) -> Layout:

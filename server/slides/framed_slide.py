@@ -93,7 +93,9 @@ class FramedSlide:
         return out, grid
 
     def close(self) -> None:
-        self._close()
+        """Nothing where it is closed already."""
+        close, self._close = self._close, _nothing
+        close()
 
     def _cached(self, source: Source, decode: Callable[[Source, int, int], Rgb | None]) -> FrameCache:
         layout = self._levels[source.level].layout.shrunk(source.shrink)
@@ -132,6 +134,9 @@ class FramedSlide:
         return cast(
             Rgb, cv2.remap(self._cache.read(box), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
+
+
+def _nothing() -> None: ...
 
 
 def _positions(first: int, count: int, step: float, limit: int) -> npt.NDArray[np.int64]:

@@ -5,6 +5,7 @@ by OpenSlide, because tifffile hands out encoded frames, which the fast decoder 
 needed: 364 MP a core-second where OpenSlide's regions come at 42 to 58.
 """
 
+import glob
 from pathlib import Path
 from typing import Protocol
 
@@ -96,7 +97,15 @@ def _opener(path: Path, untried: frozenset[str]) -> _Opener | None:
     vendor = format_by_openslide(path, head, tiff=tiff, picture=picture)
     if vendor:
         return lambda path, *a, **more: open_by_openslide(path, vendor, *a, untried=untried, **more)
+    if tiff and _is_vsi(path):
+        message = "is Olympus VSI, whose pixels lie in files beside it and aren't read: export it as DICOM or OME-TIFF"
+        raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} {message}")
     if tiff or picture:
         return open_tiff if tiff else open_picture
     what = "is empty" if not head else "is neither DICOM, SVS, TIFF, PNG nor JPEG"
     raise Refused(Reason.NOT_A_SLIDE, f"{path.name} {what}: name a slide, or the folder of its DICOM instances")
+
+
+def _is_vsi(path: Path) -> bool:
+    """A TIFF of the label and an overview; the slide lies in a folder beside it."""
+    return path.suffix.lower() == ".vsi" or any(path.parent.glob(f"_{glob.escape(path.stem)}_/stack*/*.ets"))

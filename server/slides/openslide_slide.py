@@ -40,7 +40,8 @@ def format_by_openslide(path: Path, head: bytes, *, tiff: bool, picture: bool) -
     if tiff:
         return "hamamatsu" if _is_ndpi(path) else ""
     if picture:
-        return "mirax" if (path.with_suffix("") / "Slidedat.ini").is_file() else ""
+        beside = (path.with_suffix("") / "Slidedat.ini").is_file()  # the picture itself is only a thumbnail
+        return "mirax" if beside or path.suffix.lower() == ".mrxs" else ""
     if head.startswith(_VMS_MAGICS):
         return "hamamatsu"
     return "zeiss" if head.startswith(CZI_MAGIC) else "sakura" if head.startswith(_SQLITE_MAGIC) else ""

@@ -34,6 +34,7 @@ _PACKED = {
     COMPRESSION.ZSTD,
     COMPRESSION.ZSTD_DEPRECATED,
 }
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # ExtraSamples: alpha (TIFF 6.0, section 18)
 _SUBSAMPLING = 530  # YCbCrSubSampling; (2, 2) where it isn't given (TIFF 6.0, section 21)
 
 
@@ -93,7 +94,7 @@ class TiffFrames:
             pixels = self.page.decode(data, number)[0]
         except Exception as error:  # codecs raise errors of their own
             raise Undecodable("segment") from error
-        rgb: Rgb = on_white(np.asarray(pixels)[0])
+        rgb: Rgb = on_white(np.asarray(pixels)[0], multiplied=tuple(self.page.extrasamples) == (_ASSOCIATED,))
         return rgb_of_ycbcr(rgb) if self.colour is Colour.YCBCR else rgb
 
 
@@ -121,7 +122,10 @@ def _subsampling(page: TiffPage) -> tuple[int, ...]:
 
 def _has_alpha(page: TiffPage) -> bool:
     """Of pixels as they are: JPEG's fourth component is no alpha."""
-    return tuple(page.extrasamples) in ((1,), (2,)) and page.compression not in (COMPRESSION.JPEG, *_JPEG2000)
+    return tuple(page.extrasamples) in ((_ASSOCIATED,), (_UNASSOCIATED,)) and page.compression not in (
+        COMPRESSION.JPEG,
+        *_JPEG2000,
+    )
 
 
 def _name(value: Any) -> str:

@@ -26,11 +26,12 @@ from server.slides.tiff_spacing import spacing_um, xmp_texts
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
-# OME's, Leica's and Ventana's words for light that is none of bright field; Ventana's for tiles that overlap
+# OME's, Leica's and Ventana's words for light that is none of bright field; Ventana's and Trestle's for tiles that
+# overlap
 _FLUORESCENCE = re.compile(
     r"IlluminationType=\"Epifluorescence|ContrastMethod=\"Fluorescence|<illuminationSource>\s*fluorescence|\bMode=\"FL\""
 )
-_OVERLAP = re.compile(r"\bOverlap[XY]\s*=\s*[\"']-?[1-9]")
+_OVERLAP = re.compile(r"\bOverlap[XY]\s*=\s*[\"']-?[1-9]|\bOverlapsXY\s*=[\s0]*-?[1-9]")
 
 
 def open_tiff(path: Path, resolution: Resolution, *, mpp: float | None, icc: bool) -> FramedSlide:

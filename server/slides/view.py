@@ -172,6 +172,6 @@ def _contradicts(other: Pyramid, chosen: Pyramid, pictures: Pictures) -> bool:
 def _notes(pyramids: Sequence[Pyramid], chosen: Pyramid, scans: Sequence[Pyramid], *, alike: bool) -> tuple[str, ...]:
     others = [p for p in pyramids if p is not chosen]
     elsewhere = any(p.share_within(chosen) < _WITHIN for p in others if p in scans)
-    left_out = any(p not in scans or p.mpp > chosen.mpp * (1 + SAME_MPP) for p in others)
+    left_out = any(p not in scans or abs(p.mpp - chosen.mpp) > SAME_MPP * chosen.mpp for p in others)
     found = [("SEVERAL_IMAGES_OF_A_LEVEL", alike), ("SEVERAL_PYRAMIDS", elsewhere), ("LEVELS_LEFT_OUT", left_out)]
     return tuple(note for note, true in found if true)

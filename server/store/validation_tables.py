@@ -17,6 +17,12 @@ validations = Table(
     Column("found", JSONB, nullable=False, comment="slides, and agreement by measure and region"),
     Column("subject", Text, nullable=False, comment="who computed it, as the token names them"),
     Column("request_id", Text, nullable=False),
+    Column(
+        "asked",
+        JSONB,
+        nullable=False,
+        comment="results and what a person scored them as; none: those that were signed",
+    ),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("lab", "request_id"),
     UniqueConstraint("id", "lab", name="validations_id_lab_key"),

@@ -1,7 +1,8 @@
 """`repositories.ValidationRepository` on PostgreSQL, and what the path of a case asks of validations."""
 
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy.sql import ColumnElement
 from inference.calibration.agreement import CategoryAgreement, NumberAgreement
 from server.domain.access import Caller
 from server.domain.errors import Refused, ServiceReason
+from server.domain.job import Json
 from server.domain.validation import Agreement, Computed, Signature, Validation, ValidationId
 from server.store.scope import Scoped, is_uuid, of_lab
 from server.store.validation_tables import validation_signatures, validations
@@ -21,13 +23,13 @@ from server.store.validation_tables import validation_signatures, validations
 class PostgresValidationRepository(Scoped):
     """Each method one transaction."""
 
-    def keep(self, actor: Caller, computed: Computed, request_id: str) -> Validation:
+    def keep(self, actor: Caller, computed: Computed, asked: Sequence[Json], request_id: str) -> Validation:
         columns = {"id": str(uuid.uuid4()), "lab": actor.lab, "subject": actor.subject, "request_id": request_id}
-        columns |= _columns(computed)
+        columns |= _columns(computed) | {"asked": json.loads(json.dumps(asked))}
         with self._transaction(actor) as connection:
             statement = upsert(validations).values(columns).on_conflict_do_nothing().returning(validations.c.id)
             if connection.execute(statement).first() is None:
-                return _repeated(connection, actor, computed, request_id)
+                return _repeated(connection, actor, columns)
             return _one(connection, actor, columns["id"])
 
     def get(self, actor: Caller, validation_id: ValidationId) -> Validation:
@@ -59,10 +61,11 @@ def _columns(computed: Computed) -> dict[str, Any]:
     return named | {"found": {"slides": computed.slides, "same": computed.same, "agreements": agreements}}
 
 
-def _repeated(connection: Connection, actor: Caller, computed: Computed, request_id: str) -> Validation:
-    same = (validations.c.lab == actor.lab, validations.c.request_id == request_id)
+def _repeated(connection: Connection, actor: Caller, columns: Mapping[str, Any]) -> Validation:
+    """By what was asked: what is found over signed results may be another by now."""
+    same = (validations.c.lab == actor.lab, validations.c.request_id == columns["request_id"])
     row = connection.execute(select(validations).where(*same)).mappings().one()
-    if any(row[name] != getattr(computed, name) for name in ("name", "revision", "marker")):
+    if any(row[name] != columns[name] for name in ("name", "revision", "marker", "asked")):
         message = "request_id was used for another request: give each request its own"
         raise Refused(ServiceReason.REQUEST_ID_REUSED, message)
     return _of(connection, row)

@@ -1,5 +1,6 @@
 """The page's own files, read once: shipped in the package, nothing is fetched from elsewhere."""
 
+import gzip
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -53,13 +54,16 @@ def answer_of(name: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _answer(path: Path) -> Callable[[Request], Awaitable[Response]]:
-    """A file and its tag: a browser that has it is told so."""
+    """A file and its tag: a browser that has it is told so, another gets it packed."""
     data, kind = path.read_bytes(), KINDS[path.suffix]
-    headers = HEADERS | {"etag": f'"{hashlib.sha256(data).hexdigest()[:32]}"'}
+    packed = gzip.compress(data, 9, mtime=0)
+    headers = HEADERS | {"etag": f'"{hashlib.sha256(data).hexdigest()[:32]}"', "vary": "accept-encoding"}
 
     async def answer(request: Request) -> Response:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(packed, media_type=kind, headers=headers | {"content-encoding": "gzip"})
         return Response(data, media_type=kind, headers=headers)
 
     return answer

@@ -34,6 +34,7 @@ def main() -> None:
         )
         run("peers", *where, *repeat, "--side", "2048" if args.quick else "8192")
         run("same_network", *where, *repeat, "--side", "2048" if args.quick else "8192")
+    run("he", *repeat, "--side", "4096" if args.quick else "12288")
     run("opening", *repeat, "--frames", "400", "4000" if args.quick else "180000")
     run("engines", *repeat)
     run("orders")

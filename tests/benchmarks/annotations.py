@@ -45,14 +45,15 @@ def main() -> None:
             result.cells_file, args.cells, contoured if args.contours else outlined if args.outlines else made_nuclei
         )
         place = partial(beside_cells, result, ArtifactKind.ANN)
-        before, begun = peak_mb(), time.perf_counter()
+        before, begun, worked = peak_mb(), time.perf_counter(), time.process_time()
         kept = keep_parts(ArtifactKind.ANN, place, ann_parts(result, [made_header()]))
-        took_s = time.perf_counter() - begun
+        took_s, cpu_s = time.perf_counter() - begun, time.process_time() - worked
         assert kept is not None
         mb = sum(file.path.stat().st_size for file in kept.files) / 1e6
         shape = CONTOUR if args.contours else OUTLINE if args.outlines else "point"
         figures = {"cells": args.cells, "shape": shape, "objects": len(kept.files)}
-        report("annotations", **figures, s=round(took_s, 2), mb=round(mb), more_mb=peak_mb() - before, all_mb=peak_mb())
+        took = {"s": round(took_s, 2), "cpu_s": round(cpu_s, 2)}
+        report("annotations", **figures, **took, mb=round(mb), more_mb=peak_mb() - before, all_mb=peak_mb())
 
 
 def filled(path: Path, cells: int, made: Callable[..., Cells]) -> None:

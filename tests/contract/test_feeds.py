@@ -18,8 +18,9 @@ from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
 from server.domain.arrival import Arrived, Feed, Watch, WatchKind
 from server.site import Address, ArchiveFolder
 from tests.contract.test_archive_ports import Grey
+from tests.dimse_peers import DimsePeer, dcmqrscp
 from tests.fake_pacs import fake_pacs
-from tests.orthanc import Orthanc, free_port, orthanc
+from tests.orthanc import AET, Orthanc, free_port, orthanc
 
 ONE = SlideIdentity(key="feeds/one", marker="ER")
 OTHER = SlideIdentity(key="feeds/other", marker="PR")
@@ -59,7 +60,21 @@ def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         yield server
 
 
-@pytest.fixture(params=["folder", "received", "dicomweb", "changes", "fake dicomweb"])
+def by_dimse(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator[Watched]:
+    """An archive that counts what a study and a series have, and one that counts neither."""
+    watch = Watch(kind=WatchKind.POLL)
+    if kind == "dcmqrscp":
+        with dcmqrscp(tmp_path / "peer") as peer:
+            feed = feed_of(peer.named(watch=watch), peer.archive(tmp_path)) or pytest.fail("no")
+            yield Watched(feed, lambda path: peer.archive(tmp_path).store([path]))
+        return
+    server: Orthanc = request.getfixturevalue("pacs")
+    server.empty()
+    peer = DimsePeer(aet=AET, port=server.dicom_port, our_port=free_port())
+    yield Watched(feed_of(peer.named(watch=watch), peer.archive(tmp_path)) or pytest.fail("no"), server.add)
+
+
+@pytest.fixture(params=["folder", "received", "dicomweb", "changes", "fake dicomweb", "dimse", "dcmqrscp"])
 def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
     kind: str = request.param
     if kind == "folder":
@@ -71,6 +86,8 @@ def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]
         )
     elif kind == "received":
         yield from received(tmp_path)
+    elif kind in ("dimse", "dcmqrscp"):
+        yield from by_dimse(request, tmp_path, kind)
     elif kind == "fake dicomweb":
         (tmp_path / "fake").mkdir()
         with fake_pacs(tmp_path / "fake") as fake:
@@ -111,6 +128,7 @@ def received(tmp_path: Path) -> Iterator[Watched]:
         receiver.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom drops refused sockets
 def test_a_slide_is_told_once_when_it_is_there_whole(watched: Watched, files: dict[SlideIdentity, list[Path]]) -> None:
     assert watched.heard() == []
     first, second = files[ONE]

@@ -177,6 +177,9 @@ def test_the_commands_find_the_same_in_a_picture(pixels: Rgb, tmp_path: Path) ->
     assert told["nuclei"] == sum(told["counts"].values()) > 100
     area = pixels.shape[0] * pixels.shape[1] * 0.25**2 / 1e6
     assert told["per_mm2"]["epithelial"] == pytest.approx(told["counts"]["epithelial"] / area, abs=0.01)
+    near = told["neighbours"]["percent"]
+    assert told["neighbours"]["within_um"] == 20
+    assert near["spindle"]["spindle"] > near["spindle"]["other"], "there are few others"
     features = json.loads((tmp_path / "out" / "s.geojson").read_text())["features"]
     assert Counter(f["properties"]["classification"]["name"] for f in features) == Counter(told["counts"])
     assert all(f["geometry"]["type"] == "Polygon" for f in features)

@@ -8,11 +8,13 @@ import pytest
 from inference.analyzers.nuclear import COMPARTMENTS
 from inference.calibrate import calibrate
 from inference.calibration.concerns import Concern
+from inference.calibration.doubts import misplaced
 from inference.calibration.fit import HueBy, Objective, Settings, fit
-from inference.calibration.observers import Pair, observer_agreement
+from inference.calibration.observers import Observed, Pair, observer_agreement
 from inference.calibration.sample import Annotated, Quantity, Sample, Target, graded_sample
 from inference.cells.values import no_cells
 from inference.errors import Reason, Refused
+from inference.geometry import Region
 from inference.grade import DensityThresholds, HueValueThresholds
 from inference.keypoints import weighted_kappa
 from inference.measures import ALL
@@ -166,13 +168,62 @@ def test_annotations_that_lie_where_no_nucleus_was_found_are_refused_and_many_mi
     assert Concern.FEW_MATCHED in concerns_of([part])
 
 
+def test_a_fit_that_misses_what_was_annotated_is_warned_of() -> None:
+    samples = made_samples(HIDDEN)
+    strangers = [replace(s, targets=t.targets) for s, t in zip(samples, reversed(samples), strict=True)]
+    assert Concern.POOR_FIT in concerns_of(strangers)
+    assert Concern.POOR_FIT not in concerns_of(samples)
+    assert Concern.POOR_FIT in concerns_of(made_samples(HIDDEN, noise=0.6), GRADES)
+
+
+@pytest.mark.parametrize("settings", [H_SCORE, GRADES])
+def test_one_grade_alone_decides_no_threshold_whatever_is_fitted(settings: Settings) -> None:
+    cells = made_nuclei(200, np.random.default_rng(4))
+    sample = graded_sample("a", "r", cells, annotated(cells, np.full(200, 2, np.uint8)), mpp=MPP)
+    with pytest.raises(Refused, match="every annotated nucleus is moderate") as refused:
+        calibrate([sample], settings)
+    assert refused.value.reason is Reason.CALIBRATION_IMPOSSIBLE
+
+
+def observed(sample: Sample, region: Region | None, mpp: float = MPP, annotator: str = "A") -> Observed:
+    return Observed(image="one", region=region, annotator=annotator, annotated=sample.annotated, mpp=mpp)
+
+
+def test_regions_of_a_person_that_overlap_are_warned_of() -> None:
+    samples = made_samples(HIDDEN, slides=1)
+    left, right, apart = (Region(x=x, y=0, width=100, height=100) for x in (0, 99, 100))
+
+    def said(*regions: tuple[Region | None, str]) -> list[Concern]:
+        seen = [observed(samples[0], region, annotator=who) for region, who in regions]
+        return [a.concern for a in misplaced(seen, samples)]
+
+    assert said((left, "A"), (right, "A")) == [Concern.REGIONS_OVERLAP]
+    assert said((left, "A"), (None, "A")) == [Concern.REGIONS_OVERLAP]
+    assert said((left, "A"), (apart, "A")) == []
+    assert said((left, "A"), (right, "B")) == []
+
+
+@pytest.mark.parametrize(("mpp", "doubtful"), [(0.15, True), (0.25, False), (0.5, False), (0.6, True)])
+def test_nuclei_nearer_or_farther_than_nuclei_lie_make_the_pixel_size_doubtful(mpp: float, doubtful: bool) -> None:
+    (sample,) = made_samples(HIDDEN, slides=1, regions=1)  # 20 px apart
+    for one in (sample, replace(sample, annotated=None)):
+        concerns = [a.concern for a in misplaced([observed(one, None, mpp)], [one])]
+        assert concerns == ([Concern.PIXEL_SIZE_DOUBTFUL] if doubtful else [])
+
+
 def test_what_decides_nothing_is_refused() -> None:
     with pytest.raises(Refused, match="no region is given"):
         calibrate([], H_SCORE)
     random = np.random.default_rng(4)
     cells = made_nuclei(200, random)
+    missed = Annotated(xy=np.array([[9e4, 9e4]]), compartment=np.zeros(1, np.int64), grade=np.zeros(1, np.uint8))
     for grade, said in ((0, "no annotated nucleus is stained"), (2, "fewer than two grades")):
         marks = annotated(cells, np.full(200, grade, np.uint8))
+        marks = Annotated(
+            xy=np.concatenate([marks.xy, missed.xy]),
+            compartment=np.concatenate([marks.compartment, missed.compartment]),
+            grade=np.concatenate([marks.grade, missed.grade]),
+        )
         with pytest.raises(Refused, match=said) as refused:
             calibrate([graded_sample("a", "r", cells, marks, mpp=MPP)], GRADES)
         assert refused.value.reason is Reason.CALIBRATION_IMPOSSIBLE

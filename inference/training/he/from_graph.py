@@ -45,8 +45,8 @@ def convolutions(net: HeNet) -> nuclei.Pairs:
     found: nuclei.Pairs = []
     for branch in net.each_branch():
         for shrinking, stage in zip(branch.down, branch.encode, strict=True):
-            assert isinstance(shrinking, nn.Sequential)
-            found.append((shrinking[0], shrinking[1]))  # type: ignore[arg-type]
+            convolution, norm, _ = shrinking.children()
+            found.append((convolution, norm))  # type: ignore[arg-type]
             _blocks(stage, found)
         for lifting, block in zip(reversed(branch.lift), reversed(branch.decode), strict=True):
             found.append((lifting, None))  # type: ignore[arg-type]
@@ -61,9 +61,18 @@ def _blocks(module: nn.Module, found: nuclei.Pairs) -> None:
 
 
 def _weights(model: ModelProto) -> list[tuple[nuclei.Weights, nuclei.Weights]]:
-    held = _held(model)
-    nodes = [n for n in model.graph.node if n.op_type == "Conv" and n.name.split("/")[1] not in ("attention", *MAPS)]
-    return [(held[n.input[1]], held[n.input[2]]) for n in nodes]
+    held, found, half = _held(model), [], np.zeros((0, 0, 3, 3), np.float32)
+    for node in model.graph.node:
+        if node.op_type != "Conv" or node.name.split("/")[1] in ("attention", "sum_of_kinds", *MAPS):
+            continue
+        weight = held[node.input[1]]
+        if "/of_half/" in node.name:  # `export.Parted`: it and the next are one
+            half = weight
+            continue
+        if "/of_rest/" in node.name:
+            weight = np.concatenate([half, weight], axis=1)
+        found.append((weight, held[node.input[2]]))
+    return found
 
 
 def _held(model: ModelProto) -> dict[str, nuclei.Weights]:

@@ -46,6 +46,21 @@ def network(name: str, *, attention: bool = True) -> Network:
     return Network(**table | lists | {"branches": tuple(tuple(branch) for branch in table["branches"])})
 
 
+class Joining(nn.Module):
+    """`shrink` of two pictures side by side; its weights have the same names."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        for name, part in shrink(inside, outside).named_children():
+            self.add_module(name, part)
+
+    def forward(self, half: Tensor, x: Tensor) -> Tensor:
+        x = torch.cat([half, x], dim=1)
+        for part in self.children():
+            x = part(x)
+        return x
+
+
 class Branch(nn.Module):
     """An encoder and a decoder; (b, 3, h, w) in -2..2 to (b, 4 x maps, h/2, w/2), four pixels of a map after another.
 
@@ -57,7 +72,8 @@ class Branch(nn.Module):
         super().__init__()
         self.maps = maps
         inside = (3, 3 + net.widths[0], *net.widths[1:-1])
-        self.down = nn.ModuleList(shrink(a, b) for a, b in zip(inside, net.widths, strict=True))
+        sides = zip(inside, net.widths, strict=True)
+        self.down = nn.ModuleList(Joining(a, b) if i == 1 else shrink(a, b) for i, (a, b) in enumerate(sides))
         self.encode = nn.ModuleList(
             nn.Sequential(*(Block(w) for _ in range(d))) for w, d in zip(net.widths, net.depths, strict=True)
         )
@@ -84,8 +100,7 @@ class Branch(nn.Module):
         half = functional.avg_pool2d(x, 2)
         skips: list[Tensor] = []
         for shrinking, blocks in zip(self.down, self.encode, strict=True):
-            x = torch.cat([half, x], dim=1) if len(skips) == 1 else x
-            x = blocks(shrinking(x))
+            x = blocks(shrinking(half, x) if len(skips) == 1 else shrinking(x))
             skips.append(x)
         return skips
 

@@ -36,7 +36,8 @@ export class Case {
     });
     this.toolbar.attach(this.viewer);
     this.viewer.grade(this.draft.criteria, this.draft);
-    await Promise.all([this.openTables(), this.openCells(), this.openFields(), this.openStains(), this.openProfiles()]);
+    await Promise.all([this.openTables(), this.openCells()]);
+    await Promise.all([this.openFields(), this.openStains(), this.openProfiles()]); // what the first picture needn't wait for
     this.timer = setInterval(() => document.hidden || this.watch(), WATCH_MS);
   }
 
@@ -142,6 +143,7 @@ export class Case {
       ["Born", patient?.born], ["Sex", patient?.sex], ["Order", order?.number], ["Slide", order?.slide],
       ["Site", order?.site], ["Stain", assay.marker], ["Laboratory", laboratory]];
     return el("section", { class: "patient", "aria-label": "Patient and order" },
+      el("h1", { class: "sr" }, `${assay.marker}, order ${order?.number ?? "none"}`),
       order && order.priority !== "ROUTINE" ? el("span", { class: `priority ${order.priority.toLowerCase()}` }, order.priority) : null,
       el("dl", {}, named.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))));
   }

@@ -9,7 +9,7 @@ import { WorkList } from "./worklist.js";
 const content = document.getElementById("content");
 const trail = document.getElementById("trail");
 const KEYS = [["J, K, ↓, ↑, Enter", "work list: next, previous, open"], ["V", "move the slide"], ["T, X", "draw a tumour or an excluded region"],
-  ["C", "pick a nucleus, to exclude or grade it"], ["1, 2, 3", "original, haematoxylin, DAB (H&E: eosin)"], ["H", "nuclei on and off"], ["O", "hot spot"],
+  ["C", "pick a nucleus, to exclude or grade it (Enter: the one in the middle)"], ["1, 2, 3", "original, haematoxylin, DAB (H&E: eosin)"], ["H", "nuclei on and off"], ["O", "hot spot"],
   ["+, −, 0", "zoom in, out, whole slide"], ["arrows", "move the slide, or a threshold"], ["Z", "undo"], ["K", "keep as a new result"], ["S, R", "sign or amend, reject"],
   ["N", "next case"], ["L", "work list"], ["?", "this help"]];
 let who = null;

@@ -124,6 +124,7 @@ export class Toolbar {
     else if (key === "0") this.viewer.home();
     else if (key === "+" || key === "=") this.viewer.zoom(1.6);
     else if (key === "-") this.viewer.zoom(0.625);
+    else if (key === "enter" && this.viewer.tool === "nucleus" && !event.target.closest?.("button, a, summary, input")) this.viewer.pickMiddle();
     else if (key === "escape") this.use("pan");
     else return false;
     return true;

@@ -8,6 +8,7 @@ import { el } from "./dom.js";
 
 const LASSO_PX = 4; // between two points of a lasso, on the screen
 const PICK_UM = 6;
+const REACH_PX = 60; // on the screen, by keys
 
 export class Viewer {
   // `events`: drawn(region), picked(cell), failed(), moved().
@@ -47,7 +48,7 @@ export class Viewer {
     for (const name of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
       place.addEventListener(name, (event) => this.pointer(event), true);
     }
-    this.osd.canvas.setAttribute("aria-label", "Slide. Arrow keys move, plus and minus zoom, 0 shows all of it.");
+    this.osd.canvas.setAttribute("aria-label", "Slide. Arrow keys move, plus and minus zoom, 0 shows all of it; C, then Enter, picks what is in the middle.");
     this.osd.canvas.setAttribute("role", "application");
   }
 
@@ -135,14 +136,22 @@ export class Viewer {
 
   begin(event) {
     const point = this.pointOf(event);
-    if (this.tool === "nucleus") {
-      this.picked = this.cells.nearest({ x: point[0], y: point[1] }, PICK_UM / this.found.pyramid.mpp);
-      this.draw();
-      this.events.picked(this.picked);
-      return;
-    }
+    if (this.tool === "nucleus") return this.pick(point, PICK_UM / this.found.pyramid.mpp);
     this.place.setPointerCapture?.(event.pointerId);
     this.drawing = { class: this.tool, points: [point] };
+  }
+
+  // The cell nearest to a point of the largest level.
+  pick([x, y], reach) {
+    this.picked = this.cells.nearest({ x, y }, reach);
+    this.draw();
+    this.events.picked(this.picked);
+  }
+
+  // By keys: the one nearest to the middle of what is seen.
+  pickMiddle() {
+    const { x, y, width, height } = this.box;
+    this.pick([x + width / 2, y + height / 2], REACH_PX / this.view.scale);
   }
 
   extend(event) {

@@ -6,8 +6,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
-from chromogen.v1 import admin_service_pb2, calibration_pb2, profile_pb2, result_pb2
+from chromogen.v1 import admin_service_pb2, calibration_pb2, plot_pb2, profile_pb2, result_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
 from inference.analyzers.nuclear import COMPARTMENTS
@@ -113,6 +114,27 @@ def test_an_admin_s_way_from_regions_to_the_profile_that_orders_get(
     assert (beside.first.name, beside.first.revision) == ("er-own", 1)
     retired = admin.profiles.RetireProfile(pb.RetireProfileRequest(name="er-own", revision=1, reason="replaced"))
     assert retired.profile.state_reason == "replaced"
+
+
+def test_what_pictures_show_is_told_and_drawn(api: Api, results: list[Result], admin: Caller) -> None:
+    found = calibrated(api, admin, asked(*map(region, results), by="h_score"))
+    request = pb.GetCalibrationRequest(calibration_id=found.id, picture=plot_pb2.PLOT_FORMAT_PNG)
+    shown = admin.profiles.GetCalibration(request)
+    assert (len(shown.nuclei.brown), len(shown.nuclei.blue)) == (256, 256)
+    assert sum(shown.nuclei.brown) + sum(shown.nuclei.blue) == found.nuclei
+    surface = shown.surface
+    error = np.array(surface.error).reshape(len(surface.right), len(surface.left))
+    crossing = np.array(surface.left)[None] >= np.array(surface.right)[:, None]
+    assert np.array_equal(np.isnan(error), crossing)
+    assert found.fit_error - 0.01 <= np.nanmin(error) < found.fit_error + 5
+    assert shown.nuclei_picture.startswith(b"\x89PNG")
+    assert shown.surface_picture.startswith(b"\x89PNG")
+    assert shown.nuclei_picture != shown.surface_picture
+    bare = admin.profiles.GetCalibration(pb.GetCalibrationRequest(calibration_id=found.id))
+    assert (bare.nuclei_picture, bare.surface_picture, bare.surface.left) == (b"", b"", surface.left)
+    density = calibrated(api, admin, asked(*map(region, results), method="dab_od"))
+    shown = admin.profiles.GetCalibration(pb.GetCalibrationRequest(calibration_id=density.id, picture=2))
+    assert (shown.HasField("surface"), shown.surface_picture, b"<svg" in shown.nuclei_picture) == (False, b"", True)
 
 
 def test_every_step_is_in_the_audit(api: Api, shared_lab: str, results: list[Result], admin: Caller) -> None:

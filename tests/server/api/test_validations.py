@@ -4,6 +4,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import pytest
 from chromogen.v1 import admin_service_pb2, calibration_pb2, profile_pb2, result_service_pb2, validation_pb2
 from chromogen.v1 import profile_service_pb2 as pb
@@ -159,3 +160,12 @@ def test_a_repeat_answers_the_first(results: list[Result], pathologist: Caller) 
     request_id = str(uuid.uuid4())
     first = compute(pathologist, request_id=request_id, slides=[scored(results[0])])
     assert compute(pathologist, request_id=request_id, slides=[scored(results[0])]) == first
+
+
+def test_o11_a_request_id_that_was_used_for_other_slides_is_refused(results: list[Result], pathologist: Caller) -> None:
+    """The first was answered: signed, it would have said of the wrong slides that they were looked at."""
+    request_id, one = str(uuid.uuid4()), scored(results[0])
+    compute(pathologist, request_id=request_id, slides=[one])
+    for slides in ([scored(results[1])], [one, scored(results[1])], []):
+        answer = told(lambda slides=slides: compute(pathologist, request_id=request_id, slides=slides))  # type: ignore[misc]
+        assert (answer.code, answer.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")

@@ -1,12 +1,14 @@
 """`chromogen calibrate` on small drawn pictures: out comes a profile that `score` takes; bad input is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from click.testing import CliRunner, Result
 
 from inference.analyzers.nuclear import COMPARTMENTS, NUCLEAR
@@ -17,7 +19,7 @@ from inference.geometry import Region, Size
 from inference.grade import HueValueThresholds, grades_by_hue_value
 from inference.measures import ALL
 from inference.stain import hue_value_density, mean_rgb
-from server.cli.calibrate import calibrate
+from server.cli.calibrate import beside, calibrate
 from server.cli.manifest import read_manifest
 from server.cli.profile_file import read_profile
 from server.cli.score import score
@@ -152,9 +154,13 @@ def test_a_region_with_scores_alone_is_fitted_by_h_score_and_in_boxes(folder: Pa
         (HEADER + "s,0.png,0.5,", "neither an annotation nor a score"),
         (HEADER + "s,0.png,0.5,0.csv\ns,0.png,0.5,0.csv", "line 3 repeats line 2"),
         ("slide,image,mpp,annotation,annotator\ns,0.png,1,0.csv,A\nt,0.png,1,0.csv,B", "0.png is of slide s"),
-        (HEADER + "s,0.png,,0.csv", r"NO_PIXEL_SIZE: line 2 \(0.png\)"),
+        (HEADER + "s,0.png,0.5,0.csv\ns,./0.png,0.5,0.csv", "line 3 repeats line 2"),
+        (HEADER + "s,0.png,0.5,empty.csv\nt,none.png,0.5,1.csv", r"NOT_A_SLIDE: line 3 \(none.png\)"),
+        (HEADER + "s,0.png,0.5,empty.csv\nt,1.png,0.5,none.csv", r"ANNOTATION_INVALID: line 3 \(1.png\): none.csv"),
+        (HEADER[:-1] + ',region\ns,0.png,0.5,0.csv,"1,2"', "REGION_INVALID.*line 2"),
+        (HEADER + "s,0.png,,0.csv", r"NO_PIXEL_SIZE: line 2 \(0.png\).*column mpp"),
         (HEADER + "s,none.png,0.5,0.csv", "NOT_A_SLIDE.*none.png"),
-        (HEADER + "s,0.png,0.5,none.csv", "none.csv can't be read"),
+        (HEADER + "s,0.png,0.5,none.csv", "none.csv isn't there"),
         (HEADER + "s,0.png,0.5,empty.csv", "empty.csv holds no nucleus"),
         (HEADER + "s,0.png,0.5,off.csv", "1 of 1 nuclei lie outside of the image"),
         (HEADER + "s,0.png,0.5,1.csv", "check the pixel size"),
@@ -170,6 +176,50 @@ def test_bad_input_is_refused_with_what_to_do(folder: Path, tmp_path: Path, text
         run(manifest(folder, text, f"bad-{abs(hash(text))}.csv"), "--marker", "ER", "--out", tmp_path / "p.json")
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_written_nothing_is_fitted(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"OUTPUT_NOT_WRITABLE.*nowhere"):
+        run(manifest(folder, HEADER), "--marker", "ER", "--out", tmp_path / "nowhere" / "p.json")
+
+
+def test_annotators_whose_names_make_the_same_file_have_two(tmp_path: Path) -> None:
+    assert [p.name for p in beside(tmp_path / "p.json", ["Dr A", "Dr-A"])] == ["p-Dr-A.json", "p-Dr-A-2.json"]
+    assert [p.name for p in beside(tmp_path / "p.json", ["", "B"])] == ["p-unnamed.json", "p-B.json"]
+
+
+def test_an_annotator_whose_regions_alone_decide_nothing_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "one-grade.csv").write_text(re.sub(r",\d\n", ",2\n", (folder / "0.csv").read_text()))
+    lines = "s,0.png,0.5,0.csv,A\ns,0.png,0.5,one-grade.csv,B\n"
+    text = "slide,image,mpp,annotation,annotator\n" + lines
+    with pytest.raises(Refused, match="CALIBRATION_IMPOSSIBLE: annotator B: "):
+        run(manifest(folder, text, "one-grade-manifest.csv"), "--marker", "ER", "--out", tmp_path / "p.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+HER2_HEADER = "slide,image,mpp,her2_score\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HER2_HEADER + "a,x.png,0.25,4+", "line 2: her2_score '4\\+' is none of 0, 1\\+, 2\\+, 3\\+"),
+        (HER2_HEADER + "a,x.png,nan,3+", "mpp 'nan' isn't a pixel size"),
+        (HER2_HEADER + "a,x.png,0.25,0\na,./x.png,0.25,3+", "line 3 repeats line 2"),
+        (HER2_HEADER, "names no slide"),
+        (HEADER, "its first line must be slide,image,mpp,her2_score"),
+    ],
+)
+def test_bad_lines_of_slides_of_known_her2_score_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        run(manifest(tmp_path, text), "--marker", "HER2", "--out", tmp_path / "p.json")
+
+
+def test_a_her2_slide_has_its_own_pixel_size(tmp_path: Path) -> None:
+    picture = np.full((64, 64, 3), 240, np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", picture, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
+    with pytest.raises(Refused, match=r"MANIFEST_INVALID: line 2, a: mpp is 0.5 in the manifest and 0.25 in the slide"):
+        run(manifest(tmp_path, HER2_HEADER + "a,a.tif,0.5,3+\n"), "--marker", "HER2", "--out", tmp_path / "p.json")
 
 
 def test_columns_of_scores_are_named_after_the_regions_of_the_assay(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from PIL import Image
 
 from inference.analyzers.nuclear import NUCLEAR
 from inference.calibration.fit import Settings, fit
+from inference.calibration.plotted import counted
 from inference.calibration.sample import graded_sample
 from inference.calibration.value_grid import value_grid
 from inference.cells.histograms import histograms_of
-from inference.grade import DensityThresholds, HueValueThresholds
+from inference.grade import DensityThresholds, HueValueThresholds, Thresholds
 from server.domain.control import ChartKey
 from server.domain.westgard import chart_of
 from server.report.plots import (
@@ -38,7 +39,11 @@ TABLES = histograms_of(CELLS, NUCLEAR.histograms)
 def surface(format_: Format, left: int) -> bytes:
     grid = value_grid([SAMPLE], 110)
     assert grid is not None
-    return threshold_surface(grid.left, grid.right, grid.error, (left, 118), "error", format_)
+    return threshold_surface(grid, (left, 118), "error", format_)
+
+
+def histogram(table: str, criteria: Thresholds, format_: Format) -> bytes:
+    return value_histogram(counted(TABLES[table], criteria), criteria, "t", format_)
 
 
 PICTURES: dict[str, Callable[[Format, int], bytes]] = {
@@ -46,12 +51,8 @@ PICTURES: dict[str, Callable[[Format, int], bytes]] = {
     "empty chart": lambda f, k: control_chart(
         chart_of(points(1, 2)[:k]), ChartKey(marker="E" * k, kind="p", measure="m"), f
     ),
-    "values": lambda f, k: value_histogram(
-        TABLES["hue_value"], HueValueThresholds(hue=110, left=50 + k, right=118), "t", f
-    ),
-    "densities": lambda f, k: value_histogram(
-        TABLES["density"], DensityThresholds(weak=20 + k, moderate=40, strong=60), "t", f
-    ),
+    "values": lambda f, k: histogram("hue_value", HueValueThresholds(hue=110, left=50 + k, right=118), f),
+    "densities": lambda f, k: histogram("density", DensityThresholds(weak=20 + k, moderate=40, strong=60), f),
     "surface": lambda f, k: surface(f, 60 + k),
     "changes": lambda f, k: before_and_after(
         [Change(before=1, after=2 + k), Change(before=None, after=3)], "H-score", "", f

@@ -73,3 +73,21 @@ def test_a_label_in_lower_case_is_no_level(tmp_path: Path, kit, flavour: str) ->
     with pytest.raises(Refused, match=f"only: {flavour.lower()}") as refused:
         open_slide(tmp_path / "a.dcm")
     assert refused.value.reason is Reason.NOT_A_SLIDE
+
+
+@pytest.mark.parametrize(("more", "due"), [({"TotalPixelMatrixColumns": 257}, 15), ({"NumberOfFrames": 11}, 12)])
+def test_a_number_of_frames_that_does_not_fit_the_size_is_refused(tmp_path: Path, kit, more, due: int) -> None:
+    level = kit.level(kit.picture(256, 192), more=more)
+    with pytest.raises(Refused, match=f"says that it has 1[12] frames, where 25[67] x 192 px take {due}") as refused:
+        open_slide(level.write(tmp_path / "a.dcm"))
+    assert refused.value.reason is Reason.SLIDE_DAMAGED
+
+
+@pytest.mark.parametrize("said", ["TILED_FULL", "TILED_SPARSE", "3D"])
+def test_frames_lie_where_each_says_it_does_whatever_is_said_of_their_order(tmp_path: Path, kit, said: str) -> None:
+    rgb = kit.picture(256, 192)
+    level, order = kit.raw(rgb), np.random.default_rng(1).permutation(12).tolist()
+    level.frames = [level.frames[k] for k in order]
+    level.places = [(k % 4, k // 4) for k in order]
+    level.more = {"DimensionOrganizationType": said}
+    np.testing.assert_array_equal(read(level.write(tmp_path / "a.dcm")), rgb)

@@ -145,6 +145,7 @@ def test_a_level_that_shows_more_than_its_base_is_none(kit, tmp_path):
     kit.raw(kit.picture(512, 512), number="1", um=(0.25, 0.25)).write(tmp_path / "1.dcm")
     kit.raw(larger, number="2", um=(0.5, 0.5)).write(tmp_path / "2.dcm")
     np.testing.assert_array_equal(read(tmp_path), larger)  # the larger area is the slide
+    assert open_slide(tmp_path).facts.notes == ("LEVELS_LEFT_OUT",)
 
 
 @pytest.mark.parametrize("um", [(8.0, 8.0), None])

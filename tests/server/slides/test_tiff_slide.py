@@ -169,3 +169,14 @@ def test_what_is_transparent_is_white(kit, tmp_path, kind):
     out = whole(path)
     np.testing.assert_array_equal(out[:, :64], rgb[:, :64])
     assert (out[:, 64:] == 255).all()
+
+
+@pytest.mark.parametrize("multiplied", [False, True])
+def test_half_transparent_pixels_lie_on_white_whether_alpha_was_multiplied_in_or_not(kit, tmp_path, multiplied):
+    rgb, alpha = kit.picture(128, 64), np.full((64, 128, 1), 128, np.uint8)
+    colours = (rgb.astype(int) * 128 // 255).astype(np.uint8) if multiplied else rgb
+    kinds = ["assocalpha" if multiplied else "unassalpha"]
+    pixels = np.concatenate([colours, alpha], axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=kinds, tile=(64, 64), **UM)
+    expected = rgb.astype(int) * 128 / 255 + 127
+    assert np.abs(whole(tmp_path / "a.tif") - expected).max() <= 1

@@ -100,13 +100,32 @@ def number(browser: Any) -> float:
     return float(browser.locator('td[data-code="HSCORE"][data-region="all"]').get_attribute("data-value"))
 
 
+def test_a_nucleus_is_picked_and_excluded_by_keys_alone(browser: Any, page: Page) -> None:
+    result = page.api.done(LOCAL_LAB, n=20_000)
+    opened(browser, page, result.id)
+    before = browser.locator('td[data-code="COUNT_NUCLEI"][data-region="all"]').get_attribute("data-value")
+    browser.locator("#slide [role=application]").focus()
+    browser.keyboard.press("c")
+    for _ in range(60):  # once the nuclei are there
+        browser.keyboard.press("Enter")
+        if browser.locator("[data-act=exclude]").is_visible():
+            break
+        browser.wait_for_timeout(100)
+    browser.locator("[data-act=exclude]").focus()
+    browser.keyboard.press("Enter")
+    browser.locator("[data-cells='1']").wait_for()
+    left = browser.locator(f'td[data-code="COUNT_NUCLEI"][data-region="all"][data-value="{int(before) - 1}"]')
+    left.wait_for()
+    browser.get_by_role("button", name="Discard").click()
+
+
 def test_another_profile_is_compared_and_tried_on_the_slide(browser: Any, page: Page) -> None:
     create(page.api.caller("lab-admin", lab=LOCAL_LAB), "er-strict", criteria=hue_value(150, 120, 160))
     result = page.api.done(LOCAL_LAB, n=900)
     opened(browser, page, result.id)
     before = number(browser)
     browser.get_by_text("er-strict/1").first.click()
-    told = browser.locator('td[data-profile="er-strict/1"][data-code="HSCORE"]').inner_text()
+    told = browser.locator('td[data-profile="er-strict/1"][data-measure="HSCORE"]').inner_text()
     assert told != f"{before:.1f}"
     browser.get_by_role("button", name="Try on the slide").first.click()
     assert f"{number(browser):.1f}" == told

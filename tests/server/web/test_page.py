@@ -98,6 +98,10 @@ def test_the_page_and_its_files_come_with_a_policy_that_lets_nothing_else_in(pag
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["content-encoding"] == "gzip"
+        plain = browser.get(path, headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.content == answer.content
     tag = answer.headers["etag"]
     assert browser.get(path, headers={"if-none-match": tag}).status_code == 304
 

@@ -116,6 +116,24 @@ class AnnotatorAgreement(_message.Message):
     kappa_class: float
     def __init__(self, names: _Optional[_Iterable[str]] = ..., criteria: _Optional[_Iterable[_Union[_profile_pb2.Criteria, _Mapping]]] = ..., n: _Optional[int] = ..., paired: _Optional[float] = ..., kappa_weighted: _Optional[float] = ..., kappa_class: _Optional[float] = ...) -> None: ...
 
+class GradedNuclei(_message.Message):
+    __slots__ = ("brown", "blue")
+    BROWN_FIELD_NUMBER: _ClassVar[int]
+    BLUE_FIELD_NUMBER: _ClassVar[int]
+    brown: _containers.RepeatedScalarFieldContainer[int]
+    blue: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, brown: _Optional[_Iterable[int]] = ..., blue: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ThresholdSurface(_message.Message):
+    __slots__ = ("left", "right", "error")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    left: _containers.RepeatedScalarFieldContainer[int]
+    right: _containers.RepeatedScalarFieldContainer[int]
+    error: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, left: _Optional[_Iterable[int]] = ..., right: _Optional[_Iterable[int]] = ..., error: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class Calibration(_message.Message):
     __slots__ = ("id", "lab", "profile", "marker", "by", "state", "progress", "reason", "detail", "asked_by", "create_time", "update_time", "criteria", "thresholds", "mean_error", "fit_error", "kappa", "nuclei", "slides", "regions", "left_out", "warnings", "annotators", "source")
     ID_FIELD_NUMBER: _ClassVar[int]

@@ -296,16 +296,26 @@ class CalibrateProfileResponse(_message.Message):
     def __init__(self, profile: _Optional[_Union[_profile_pb2.Profile, _Mapping]] = ..., leave_one_out_error: _Optional[float] = ..., calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ...) -> None: ...
 
 class GetCalibrationRequest(_message.Message):
-    __slots__ = ("calibration_id",)
+    __slots__ = ("calibration_id", "picture")
     CALIBRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
     calibration_id: str
-    def __init__(self, calibration_id: _Optional[str] = ...) -> None: ...
+    picture: _plot_pb2.PlotFormat
+    def __init__(self, calibration_id: _Optional[str] = ..., picture: _Optional[_Union[_plot_pb2.PlotFormat, str]] = ...) -> None: ...
 
 class GetCalibrationResponse(_message.Message):
-    __slots__ = ("calibration",)
+    __slots__ = ("calibration", "nuclei", "surface", "nuclei_picture", "surface_picture")
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    NUCLEI_FIELD_NUMBER: _ClassVar[int]
+    SURFACE_FIELD_NUMBER: _ClassVar[int]
+    NUCLEI_PICTURE_FIELD_NUMBER: _ClassVar[int]
+    SURFACE_PICTURE_FIELD_NUMBER: _ClassVar[int]
     calibration: _calibration_pb2.Calibration
-    def __init__(self, calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ...) -> None: ...
+    nuclei: _calibration_pb2.GradedNuclei
+    surface: _calibration_pb2.ThresholdSurface
+    nuclei_picture: bytes
+    surface_picture: bytes
+    def __init__(self, calibration: _Optional[_Union[_calibration_pb2.Calibration, _Mapping]] = ..., nuclei: _Optional[_Union[_calibration_pb2.GradedNuclei, _Mapping]] = ..., surface: _Optional[_Union[_calibration_pb2.ThresholdSurface, _Mapping]] = ..., nuclei_picture: _Optional[bytes] = ..., surface_picture: _Optional[bytes] = ...) -> None: ...
 
 class ListCalibrationsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
