@@ -36,7 +36,7 @@ def request = HttpRequest.newBuilder(URI.create("${address}/api/infer?slim&nucle
     .POST(HttpRequest.BodyPublishers.ofByteArray(body.toByteArray()))
 if (token)
     request.header("Authorization", "Bearer " + token)
-def answer = HttpClient.newHttpClient().send(request.build(), HttpResponse.BodyHandlers.ofString())
+def answer = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build().send(request.build(), HttpResponse.BodyHandlers.ofString())
 def said = JsonParser.parseString(answer.body()).getAsJsonObject()
 if (answer.statusCode() != 200)
     throw new IllegalStateException(said.get("message").getAsString() + ": " + said.get("advice").getAsString())

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from inference import quality
 from inference.analysis import Analysis, ModelFacts, TileCounts
 from inference.analyzers.analyzer import Analyzer, Mismatch
-from inference.analyzers.outlined import outlined
+from inference.analyzers.outlined import check_outlines, outlined
 from inference.area import Area
 from inference.cells.file import CellWriter
 from inference.cells.histograms import Histograms
@@ -26,6 +26,7 @@ from inference.geometry import Region
 from inference.infer import Engine, Seen, TileAnswer, in_order
 from inference.pattern import SIDE_UM, Pattern, fields_pattern
 from inference.quality import Warning
+from inference.scale import CoarserEngine, fitted, shape_for
 from inference.slide import FrameUnreadable, Rgb, Slide, SlideFacts
 from inference.tile import Tile, TileShape, batches, in_core, owned, pixels, plan, shown
 from inference.tissue import Tissue, find_tissue
@@ -86,15 +87,18 @@ def analyze(
     began = time.perf_counter()
     region = working_region(slide, options.region)
     if options.outlines:
-        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
+        check_outlines(analyzer)
     tissue, white = _tissue_in(slide, region, options), white_of(slide)
-    measuring, facts = analyzer.engine_for(engine, white), replace(slide.facts, white_point=white.rgb)
     mismatch = _mismatch(analyzer, slide, tissue, refuse=options.refuse_mismatch)
-    shape = options.shape or engine.model.tile.fitting(slide.working.size)
+    engine = fitted(slide, engine, tissue)
+    large, shape = isinstance(engine, CoarserEngine), shape_for(engine, options.shape, slide.working.size)
+    if options.outlines:
+        analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
+    measuring, facts = analyzer.engine_for(engine, white), replace(slide.facts, white_point=white.rgb)
     tiles = plan(slide.working.size, shape, region, tissue)
     planned = time.perf_counter()
     run = _Run(slide=slide, facts=facts, analyzer=analyzer, options=options, tissue=tissue, shape=shape, tiles=tiles)
-    run.cast = cast_doubted(analyzer, engine, white)
+    run.cast, run.large = cast_doubted(analyzer, engine, white), large
     key = key_of(facts, engine.facts, analyzer.schema, shape, tiles, tissue) if checkpoint else b""
     with (
         CellWriter(cells_file, analyzer.schema, mpp=slide.facts.mpp) as writer,
@@ -213,6 +217,7 @@ class _Run:
     just: int = 0
     threshold: float = 0.0
     cast: bool = False
+    large: bool = False
     reading: float = 0.0
     keeping: float = 0.0
 
@@ -348,6 +353,7 @@ class _Run:
             Warning.TOO_FEW_NUCLEI: self.histograms.n < self.analyzer.least_cells,
             Warning.COUNT_UNSURE: self.judged >= self.analyzer.least_cells
             and self.just > quality.UNSURE_SHARE * self.judged,
+            Warning.LARGE_NUCLEI: self.large,
             Warning.STAIN_WEAK: self.analyzer.stain_weak(self.histograms),
             Warning.COLOUR_SUSPECT: quality.background_coloured(self.tissue.overview),
             Warning.COLOUR_CAST: self.cast,
@@ -373,11 +379,14 @@ def find_cells(
     *,
     white: WhitePoint | None = None,
     outlines: bool = False,
+    fit: bool = True,
 ) -> Cells:
     """All cells of a small picture: no tissue mask, no counting threshold, probability at least `faintest`.
 
-    Colours are by `white`, where the caller knows more than this picture shows; else by the picture's own.
+    Colours are by `white`, where the caller knows more than this picture shows; else by the picture's own. Pixels are
+    as they come where they aren't to `fit` the picture's nuclei: one of many that must be seen alike.
     """
+    engine = fitted(slide, engine, None) if fit else engine
     if outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     engine = analyzer.engine_for(engine, white or white_of(slide))

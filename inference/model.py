@@ -129,6 +129,7 @@ class Graph:
 class Resolution:
     """µm/px: what the model works at, and the finest and coarsest that is taken: as it comes, but for what is coarser
     than `enlarged_from`, or off by more than the share `kept_within`, which is brought to what the model works at.
+    `coarser`: in which sizes cells that are large for the model are looked for too.
     """
 
     working: float
@@ -136,6 +137,7 @@ class Resolution:
     coarsest: float
     enlarged_from: float = float("inf")
     kept_within: float = float("inf")
+    coarser: tuple[float, ...] = ()
 
     def takes(self, mpp: float, *, within: float = 0.0) -> bool:
         """As it comes, or coarser or finer by `within` µm/px at most?"""
@@ -308,6 +310,7 @@ def _resolution(card: Any) -> Resolution:
         coarsest=float(card["coarsest"]),
         enlarged_from=float(enlarged_from),
         kept_within=float(card.get("kept_within", float("inf"))),
+        coarser=tuple(float(mpp) for mpp in card.get("coarser", ())),
     )
 
 

@@ -24,6 +24,7 @@ class Warning(StrEnum):
     TOO_LITTLE_TISSUE = "TOO_LITTLE_TISSUE"
     TOO_FEW_NUCLEI = "TOO_FEW_NUCLEI"
     COUNT_UNSURE = "COUNT_UNSURE"  # many nuclei were counted only just: others like them will have been missed
+    LARGE_NUCLEI = "LARGE_NUCLEI"  # nuclei are large for the network, which saw them in coarser pixels
     STAIN_WEAK = "STAIN_WEAK"  # haematoxylin or DAB of the whole slide is so weak that grades are doubtful
     OUT_OF_FOCUS = "OUT_OF_FOCUS"
     INK = "INK"

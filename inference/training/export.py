@@ -42,7 +42,7 @@ from inference.training.quantise import quantised
 
 OPSET = 17
 FOLDER, NAME = "ihc_tile", "chromogen-nuclei"
-RESOLUTION = Resolution(working=0.5, finest=0.4, coarsest=0.625, kept_within=0.01)
+RESOLUTION = Resolution(working=0.5, finest=0.4, coarsest=0.625, kept_within=0.01, coarser=(0.75, 1.0))
 TILE = TileShape(core=1024, halo=STRIDE, stride=STRIDE)
 
 

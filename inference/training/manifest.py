@@ -42,6 +42,7 @@ def write_model(model: Model, *, multiply_adds_per_pixel: int) -> None:
             "finest": resolution.finest,
             "coarsest": resolution.coarsest,
             **{name: bound for name, bound in bounds.items() if isfinite(bound)},
+            **({"coarser": resolution.coarser} if resolution.coarser else {}),
         },
         "tile": {
             "core": tile.core,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import numpy as np
 
-from inference.analyze import find_cells
+from inference.analyze import cast_doubted, find_cells
 from inference.analyzers.nuclear import NUCLEAR
 from inference.assay import USUAL_MARKER, assay_of
 from inference.cells.values import Cells
@@ -17,7 +17,9 @@ from inference.errors import Reason, Refused
 from inference.grade import GRADES
 from inference.infer import Engine
 from inference.outline import OUTLINE, polygons
+from inference.quality import Warning
 from inference.slide import Slide
+from inference.white import white_of
 from server.cli.progress import progress_bar
 from server.slides.opening import open_slide
 
@@ -54,8 +56,10 @@ def found_in(
         raise Refused(Reason.REGION_INVALID, "the picture is too large for detect; use `chromogen score`")
     cells = find_cells(slide, engine, NUCLEAR, FAINTEST, outlines=True)
     picture, _ = slide.overview(2.0)
-    mismatch = NUCLEAR.mismatch(picture)
-    said = {} if mismatch is None else {"warnings": [mismatch.reason.value]}
+    mismatch, cast = NUCLEAR.mismatch(picture), cast_doubted(NUCLEAR, engine, white_of(slide))
+    warnings = [*slide.facts.notes, *([] if mismatch is None else [mismatch.reason.value])]
+    warnings += [Warning.COLOUR_CAST.value] if cast else []
+    said = {"warnings": warnings} if warnings else {}
     kept = cells.taken(cells["confidence"] >= min_confidence)
     found = nuclei(kept, criteria, engine.model.counting_threshold)
     if outlines:

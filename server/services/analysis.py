@@ -116,7 +116,7 @@ class AnalysisService:
         slide = WantedSlide(self._open_image(picture.data, picture.mpp, engine.model.resolution), go_on)
         try:
             white = white_of(slide) if running is None else running.white_with(slide)
-            cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white)
+            cells = find_cells(slide, engine, assay.analyzer, engine.model.counting_threshold, white=white, fit=False)
             overview, grid = slide.overview(OVERVIEW_MPP)
             if running is not None and kind is not None:
                 running.add_control(kind, cells)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from inference.analyze import cast_doubted
 from inference.assay import USUAL_MARKER, Assay, assay_of, criteria_values
 from inference.cells.values import Cells, Mask
 from inference.errors import Reason
@@ -29,7 +30,9 @@ from inference.multiplex.bands import (
 from inference.multiplex.nuclei import found_in, on_map
 from inference.multiplex.segmentation import Gates
 from inference.outline import OUTLINE, RAYS, UNIT_UM
+from inference.quality import Warning
 from inference.slide import FrameUnreadable, Slide, SlideFacts
+from inference.white import white_of
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.services.image_request import AUTO, ImageRequest
 from server.services.wanted_slide import WantedSlide
@@ -85,6 +88,8 @@ class ImageService:
                 lambda: write_pictures(image, layers, gates, folder, pictures, running.progress, views=views),
             )
             said = [] if (m := assay.analyzer.mismatch(image.overview(OVERVIEW_MPP)[0])) is None else [str(m.reason)]
+            cast = cast_doubted(assay.analyzer, engine, white_of(image))
+            said += [str(Warning.COLOUR_CAST)] if cast else []
             said += [TOO_COARSE] if asked.mpp > engine.model.resolution.coarsest else []
         finally:
             image.close()

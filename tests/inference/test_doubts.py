@@ -1,5 +1,6 @@
 """COUNT_UNSURE and STAIN_WEAK: said of slides that the network or the grading can't cope with, of usual ones not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -43,14 +44,17 @@ def larger(picture: Rgb, times: float) -> Rgb:
 
 def test_doubts_are_said_of_pale_stain_and_of_nuclei_too_large_and_not_of_a_usual_slide(tmp_path: Path) -> None:
     engine = LocalEngine(IHC_TILE, threads=1)
+    as_it_comes = replace(IHC_TILE, resolution=replace(HALF_A_MICROMETRE, coarser=()))
+    of_one_size = LocalEngine(as_it_comes, threads=1)
 
-    def said(picture: Rgb, name: str) -> set[str]:
+    def said(picture: Rgb, name: str, engine: LocalEngine = engine) -> set[str]:
         slide = PictureSlide(picture, HALF_A_MICROMETRE)
         return DOUBTS & set(analyze(slide, engine, NUCLEAR, tmp_path / name, Options()).warnings)
 
     assert said(drawn(), "usual") == set()
     assert said(paler(drawn(), 0.3), "pale") == {"STAIN_WEAK"}
-    assert said(larger(drawn(), 1.7), "large") == {"COUNT_UNSURE"}
+    assert said(larger(drawn(), 1.7), "large", of_one_size) == {"COUNT_UNSURE"}
+    assert said(larger(drawn(), 1.7), "coarser") == set()
 
 
 @pytest.mark.parametrize("shape", [SHAPE, TileShape(core=128, halo=SHAPE.halo, stride=SHAPE.stride)])

@@ -12,6 +12,7 @@ const MEANT = {
   TOO_LITTLE_TISSUE: "the score stands on little tissue",
   TOO_FEW_NUCLEI: "too few nuclei for a sure score",
   COUNT_UNSURE: "many nuclei were counted only just; others may be missed",
+  LARGE_NUCLEI: "nuclei are large: they were looked for in coarser pixels",
   STAIN_WEAK: "the stain is so weak that grades are doubtful",
   OUT_OF_FOCUS: "parts of the slide are out of focus",
   INK: "ink lies on the slide",

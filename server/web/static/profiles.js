@@ -10,7 +10,7 @@ export function profiles({ profiles: others }, found, live, tried) {
     const measure = found.assay.measures.find((m) => m.code === code);
     const moved = first !== second;
     return el("tr", {}, el("th", { scope: "row" }, measure.title || measure.display), el("td", {}, said(first, measure)),
-      el("td", { class: moved ? "changed" : "", data: { profile: one.label, code } }, said(second, measure)));
+      el("td", { class: moved ? "changed" : "", data: { profile: one.label, measure: code } }, said(second, measure)));
   });
   return el("section", { "aria-label": "Other profiles" }, el("h3", {}, "Other profiles"),
     others.map((one) => el("details", { data: { label: one.label } }, el("summary", {}, `${one.label} `, el("span", { class: "dim" }, one.state.toLowerCase())),

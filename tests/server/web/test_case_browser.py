@@ -125,7 +125,7 @@ def test_another_profile_is_compared_and_tried_on_the_slide(browser: Any, page: 
     opened(browser, page, result.id)
     before = number(browser)
     browser.get_by_text("er-strict/1").first.click()
-    told = browser.locator('td[data-profile="er-strict/1"][data-code="HSCORE"]').inner_text()
+    told = browser.locator('td[data-profile="er-strict/1"][data-measure="HSCORE"]').inner_text()
     assert told != f"{before:.1f}"
     browser.get_by_role("button", name="Try on the slide").first.click()
     assert f"{number(browser):.1f}" == told

@@ -109,6 +109,12 @@ def test_a_client_that_reads_the_map_itself_counts_what_we_count(
         assert moved["num_total"] != scoring["num_total"], "the slider does something"
 
 
+def test_a_colour_cast_is_warned_of(plugin: Plugin, picture: Pixels) -> None:
+    tinted = np.asarray(np.rint(picture * np.array([1, 1, 0.82])), np.uint8)
+    answer = plugin.post("/api/infer?resolution=20x&slim", {"img": png_of(tinted)}).body
+    assert answer["warnings"] == ["COLOUR_CAST"]
+
+
 def test_an_empty_picture_has_no_nuclei(plugin: Plugin) -> None:
     result = plugin.batch(png_of(np.full((200, 300, 3), 243, np.uint8)), "resolution=20x")
     assert result["scoring"]["num_total"] == 0

@@ -1,0 +1,155 @@
+"""At which pixel size nuclei are looked for: to a network that knows small nuclei, large ones are small in coarser
+pixels.
+
+A few fields of a slide are looked at as they come. Where the network is sure of what it finds, nothing changes. Else
+they are looked at in each of the coarser sizes that the model names, and the size in which most is surely found (the
+sum of squared probabilities) is the whole slide's. The overview says which fields: so the choice depends on no tile,
+batch or worker, and what was chosen costs less arithmetic than the usual size.
+"""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from inference.analyzers.measuring import MeasuringEngine
+from inference.geometry import Region, Size
+from inference.infer import Engine, TileAnswer
+from inference.model import Model
+from inference.slide import FrameUnreadable, Rgb, Slide
+from inference.stain import hue_value_density, mean_rgb
+from inference.tile import Tile, TileShape, pixels, plan
+from inference.tissue import MASK_MPP, Tissue, mean_density
+
+FIELD = TileShape(core=576, halo=0, stride=32)
+"""A side that is a whole number of the network's strides at 1/1, 2/3 and 1/2."""
+FIELDS = 4
+EDGE = 32  # px of a field within which peaks aren't looked at: the network doesn't see what is beyond
+FAINTEST = 0.02
+SURE = 0.85
+"""Mean probability of what is found, weighted by itself, from which on no other size is tried."""
+BETTER, LEAST = 1.10, 20.0
+"""By how much more a coarser size must surely find, and how much at least."""
+
+Floats = npt.NDArray[np.float64]
+COLOURS = ("hue", "value", "dab_od_centi")
+
+
+class CoarserEngine(MeasuringEngine):
+    """An engine that sees tiles shrunk `by` 1.5 or 2: places, and colours where it has them, are of the tiles as they
+    come.
+    """
+
+    def __init__(self, engine: Engine, by: float) -> None:
+        super().__init__(engine)
+        self.by = by
+        self._model = replace(engine.model, tile=seen_coarser(engine.model.tile, by))
+
+    @property
+    def model(self) -> Model:
+        """The same, with tiles and halos as much larger."""
+        return self._model
+
+    def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
+        small = np.stack([shrunk(tile, self.by) for tile in tiles])
+        answers = self._engine.detect(small, faintest)
+        return [self.measured(tile, answer) for tile, answer in zip(tiles, answers, strict=True)]
+
+    def measured(self, tile: Rgb, answer: TileAnswer) -> TileAnswer:
+        columns = dict(answer.columns)
+        for name in ("x", "y"):
+            columns[name] = (columns[name] + 0.5) * self.by - 0.5
+        if set(COLOURS) <= set(columns):
+            rgb = mean_rgb(tile, columns["x"], columns["y"])
+            columns |= dict(zip(COLOURS, hue_value_density(rgb), strict=True))
+        return replace(answer, columns=columns)
+
+
+def fitted(slide: Slide, engine: Engine, tissue: Tissue | None) -> Engine:
+    """The engine, or it in coarser pixels where the slide's nuclei are large for it."""
+    by = coarser_by(slide, engine, tissue)
+    return engine if by == 1 else CoarserEngine(engine, by)
+
+
+def coarser_by(slide: Slide, engine: Engine, tissue: Tissue | None) -> float:
+    """1, or by how much the pixels are to be coarser than the working ones."""
+    resolution = engine.model.resolution
+    if not resolution.coarser:
+        return 1.0
+    seen = list(_seen(slide, fields(slide, tissue)))
+    plain = _probabilities(engine, seen, 1.0)
+    if plain.sum() and (plain**2).sum() >= SURE * plain.sum():
+        return 1.0
+    sure = {by: _sure(engine, seen, by) for by in (mpp / resolution.working for mpp in resolution.coarser)}
+    best = max(sure, key=lambda by: sure[by])
+    return best if sure[best] >= max(BETTER * float((plain**2).sum()), LEAST) else 1.0
+
+
+def fields(slide: Slide, tissue: Tissue | None) -> list[Tile]:
+    """FIELDS of a slide, or as many as it has: spread over the darker half of those with tissue, from the darkest."""
+    size = slide.working.size
+    tiles = plan(size, FIELD, Region(x=0, y=0, width=size.width, height=size.height), tissue)
+    overview = slide.overview(MASK_MPP)[0] if tissue is None else tissue.overview
+    density = mean_density(overview)
+    dark = [_mean(density, tile.core, size) for tile in tiles]
+    half = np.argsort(-np.array(dark), kind="stable")[: max((len(tiles) + 1) // 2, min(len(tiles), FIELDS))]
+    chosen = np.unique(np.rint(np.linspace(0, len(half) - 1, min(FIELDS, len(half)))).astype(int))
+    return [tiles[i] for i in half[chosen].tolist()]
+
+
+def shape_for(engine: Engine, asked: TileShape | None, size: Size) -> TileShape:
+    """The tiles of an analysis: those `asked` for, in px that the network sees, or the model's, fitted to a picture."""
+    if asked is None:
+        return engine.model.tile.fitting(size)
+    return seen_coarser(asked, engine.by) if isinstance(engine, CoarserEngine) else asked
+
+
+def seen_coarser(shape: TileShape, by: float) -> TileShape:
+    """Tiles that are of this shape once they are shrunk."""
+    return TileShape(core=round(shape.core * by), halo=round(shape.halo * by), stride=round(shape.stride * by))
+
+
+def shrunk(tile: Rgb, by: float) -> Rgb:
+    """(h / by, w / by, 3)."""
+    height, width = (round(side / by) for side in tile.shape[:2])
+    return np.asarray(cv2.resize(tile, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _seen(slide: Slide, tiles: list[Tile]) -> "list[tuple[Rgb, Region]]":
+    """Pixels of the fields that decode, and the part of each that the slide has."""
+    found = []
+    for tile in tiles:
+        try:
+            image = pixels(slide, tile, FIELD)
+        except FrameUnreadable:
+            continue
+        found.append((image, Region(x=0, y=0, width=tile.core.width, height=tile.core.height)))
+    return found
+
+
+def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float) -> Floats:
+    """Of all peaks, (n,)."""
+    finder = engine.model.finder
+    assert finder is not None, "what has coarser sizes finds peaks"
+    found = [np.zeros(0)]
+    for image, there in seen:
+        columns = engine.detect(shrunk(image, by)[None], FAINTEST)[0].columns
+        x, y = ((columns[name] + 0.5) * by for name in ("x", "y"))
+        right, bottom = min(there.width, FIELD.core - EDGE), min(there.height, FIELD.core - EDGE)
+        inside = (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
+        if finder.probability in columns:
+            found.append(np.asarray(columns[finder.probability][inside], np.float64))
+    return np.concatenate(found)
+
+
+def _sure(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float) -> float:
+    return float((_probabilities(engine, seen, by) ** 2).sum())
+
+
+def _mean(density: npt.NDArray[np.float32], core: Region, size: Size) -> float:
+    """Of the part of an overview that a core shows."""
+    rows, columns = density.shape[0] / size.height, density.shape[1] / size.width
+    top, left = min(int(core.y * rows), density.shape[0] - 1), min(int(core.x * columns), density.shape[1] - 1)
+    part = density[top : max(int(core.bottom * rows), top + 1), left : max(int(core.right * columns), left + 1)]
+    return float(part.mean())

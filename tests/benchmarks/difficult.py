@@ -1,0 +1,122 @@
+"""Difficult drawn slides through the whole analysis: nuclei found, count, H-score and percent positive against truth.
+
+    python -m tests.benchmarks.difficult [--side 1400] [--seed 3] [--changed]
+
+One JSON line a kind; `--changed`: how far casts, exposures and gammas move percent positive and H-score of each. A
+nucleus is found within 3 µm.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from inference.analyze import Options, analyze
+from inference.analyzers.nuclear import NUCLEAR
+from inference.assay import USUAL_MARKER, assay_of
+from inference.cells.file import read_cells
+from inference.cells.values import Cells, joined
+from inference.draw import Drawing, draw_difficult, draw_slide
+from inference.draw.difficult import KINDS
+from inference.engines.local import LocalEngine
+from inference.evaluation import robustness
+from inference.evaluation.metric import Points, matches
+from inference.geometry import Region, Size
+from inference.keypoints import MATCH_RADIUS_UM
+from inference.picture import PictureSlide
+from inference.score import h_score, percent_positive
+from inference.slide import Rgb
+from tests.benchmarks.measure import Figures, report
+from tests.models import HALF_A_MICROMETRE, IHC_TILE
+
+MPP, H_SCORE, PALE_H_SCORE = 0.5, 140.0, 60.0
+USUAL = "usual"
+Change = Callable[[Rgb], Rgb]
+
+
+def _gain(red: float, green: float, blue: float) -> Change:
+    return lambda picture: np.asarray(np.clip(np.rint(picture * np.array([red, green, blue])), 0, 255), np.uint8)
+
+
+CHANGES: dict[str, Change] = {
+    "warm": _gain(1.03, 1.0, 0.92),
+    "cold": _gain(0.92, 1.0, 1.03),
+    "darker": _gain(0.9, 0.9, 0.9),
+    "brighter": _gain(1.08, 1.08, 1.08),
+    "gamma_0.8": lambda picture: robustness.gamma(picture, 0.8),
+    "gamma_1.25": lambda picture: robustness.gamma(picture, 1.25),
+}
+
+
+def main() -> None:
+    """Draw, analyse, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--side", type=int, default=1400)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--changed", action="store_true")
+    args = parser.parse_args()
+    engine = LocalEngine(IHC_TILE, threads=1)
+    for name in (USUAL, *KINDS):
+        drawing = drawn(name, args.side, args.seed)
+        picture = drawing.read(Region(x=0, y=0, width=args.side, height=args.side))
+        plain = seen(picture, engine)
+        figures: Figures = {"kind": name, **against(drawing, *plain)}
+        for change in CHANGES if args.changed else ():
+            h, percent = scores(seen(CHANGES[change](picture), engine)[0])
+            was = scores(plain[0])
+            figures |= {f"{change}_h": round(h - was[0], 1), f"{change}_percent": round(percent - was[1], 1)}
+        report("difficult", **figures)
+
+
+def drawn(name: str, side: int, seed: int) -> Drawing:
+    """The usual slide, or one of KINDS."""
+    size = Size(width=side, height=side)
+    if name == USUAL:
+        return draw_slide(size=size, seed=seed, h_score=H_SCORE)
+    return draw_difficult(KINDS[name], size=size, seed=seed, h_score=PALE_H_SCORE if name == "pale" else H_SCORE)
+
+
+def seen(picture: Rgb, engine: LocalEngine) -> tuple[Cells, tuple[str, ...]]:
+    """Its nuclei and warnings."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "nuclei.parquet"
+        analysis = analyze(PictureSlide(picture, HALF_A_MICROMETRE), engine, NUCLEAR, file, Options())
+        return joined(list(read_cells(file, NUCLEAR.schema))), analysis.warnings
+
+
+def against(drawing: Drawing, cells: Cells, warnings: tuple[str, ...]) -> Figures:
+    """What was found against what was drawn."""
+    truth = drawing.truth
+    true, found = (
+        Points(xy=np.stack([x, y], axis=1), label=np.zeros(len(x), np.int64), confidence=sure)
+        for x, y, sure in (
+            (truth.x, truth.y, np.ones(len(truth.x))),
+            (cells.x, cells.y, cells["confidence"].astype(float)),
+        )
+    )
+    hits = int((matches(found, true, MATCH_RADIUS_UM / MPP) >= 0).sum())
+    counts = tuple(truth.counts.sum(axis=0).tolist())
+    h, percent = scores(cells)
+    return {
+        "nuclei": len(truth.x),
+        "precision": round(hits / max(len(cells), 1), 3),
+        "recall": round(hits / len(truth.x), 3),
+        "f1": round(2 * hits / (len(cells) + len(truth.x)), 3),
+        "bias_percent": round(100 * (len(cells) / len(truth.x) - 1), 1),
+        "h_score_off": round(h - (h_score(counts) or 0), 1),
+        "percent_off": round(percent - (percent_positive(counts) or 0), 1),
+        "warnings": " ".join(warnings),
+    }
+
+
+def scores(cells: Cells) -> tuple[float, float]:
+    """H-score and percent positive of all, by the built-in criteria."""
+    grade = NUCLEAR.group_of(cells, assay_of(USUAL_MARKER).built_in.criteria) % 4
+    counts = tuple(np.bincount(grade, minlength=4).tolist())
+    return h_score(counts) or 0.0, percent_positive(counts) or 0.0
+
+
+if __name__ == "__main__":
+    main()
