@@ -3,7 +3,7 @@
 import csv
 import io
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,23 @@ import click
 from chromogen.v1 import calibration_pb2, plot_pb2
 from chromogen.v1 import profile_service_pb2 as pb
 
-from inference.analyzers.nuclear import COMPARTMENTS, H_SCORE, PERCENT_POSITIVE
-from inference.annotations import Mark, Names, read_names
+from inference.analyzers.nuclear import COMPARTMENTS, NUCLEAR
+from inference.annotations import Names, read_names
 from inference.calibration.fit import HueBy, Objective
 from inference.calibration.sample import Quantity
 from inference.errors import Failed, Reason, Refused
 from inference.measures import ALL
 from server.cli.calibrate import METHODS, read_text
 from server.cli.client import Api, api, as_json_option, limit_option, pages, show, show_all, show_table, to_json
+from server.cli.manifest import read_manifest
 from server.cli.profile import FIELDS as PROFILE_FIELDS
 from server.cli.profile import profile
 from server.cli.regions import read_marks
 from server.cli.result import window_of
+from server.cli.sent_pictures import MEASURES, messages, nucleus, of_pictures
 from server.domain.errors import ServiceReason
 
 NEEDED = ("result", "annotation")
-MEASURES = {Quantity.H_SCORE: H_SCORE.code, Quantity.PERCENT_POSITIVE: PERCENT_POSITIVE.code}
 SCORES = {f"{quantity}_{part}": (quantity, part) for quantity in Quantity for part in (*COMPARTMENTS, ALL)}
 FIELDS = {
     "id": "calibration",
@@ -76,15 +77,20 @@ def calibrate(
     """Fit criteria for profile NAME to the stored results of MANIFEST, in the background.
 
     MANIFEST is a CSV, result,annotation and optionally slide, region, annotator and scores a region, as of `chromogen
-    calibrate`; `result` is a result's UUID.
+    calibrate`; `result` is a result's UUID. Of slides that aren't stored it is a manifest of `chromogen calibrate`,
+    slide,image,mpp,annotation: its pictures (PNG, JPEG) are sent.
     """
     names = read_names(read_text(classes), classes.name) if classes else {}
     request = pb.CalibrateProfileRequest(
         request_id=request_id or str(uuid.uuid4()), name=name, marker=marker, by=by, method=method, hue_by=hue_by
     )
-    request.regions.extend(read_regions(manifest, names))
+    pictures = None
+    if of_pictures(read_text(manifest)):
+        pictures = list(messages(request, read_manifest(manifest, NUCLEAR), names))
+    else:
+        request.regions.extend(read_regions(manifest, names))
     with api() as server:
-        found = server.profiles.CalibrateProfile(request).calibration
+        found = _asked(server, request, pictures)
         last = found if no_wait else _last(server, found.id)
     _show(last, as_json=as_json)
     if last.state == calibration_pb2.CALIBRATION_STATE_FAILED:
@@ -141,6 +147,20 @@ def adopt(calibration_id: str, clone: str, stainer: str, scanner: str, pathologi
         show(server.profiles.AdoptCalibration(request).profile, PROFILE_FIELDS, as_json=as_json)
 
 
+def _asked(
+    server: Api, request: pb.CalibrateProfileRequest, pictures: Sequence[pb.CalibratePicturesRequest] | None
+) -> calibration_pb2.Calibration:
+    """By pictures where there are any, saying of each what was found."""
+    if pictures is None:
+        answer: calibration_pb2.Calibration = server.profiles.CalibrateProfile(request).calibration
+        return answer
+    told = pb.CalibratePicturesResponse()
+    for told in server.profiles.CalibratePictures(iter(pictures)):
+        for warning in told.warnings:
+            click.echo(f"warning: picture {told.pictures}: {warning}", err=True)
+    return told.calibration
+
+
 def _last(server: Api, calibration_id: str) -> calibration_pb2.Calibration:
     last = calibration_pb2.Calibration()
     for answer in server.profiles.WatchCalibration(pb.WatchCalibrationRequest(calibration_id=calibration_id)):
@@ -189,16 +209,9 @@ def _region(path: Path, row: Mapping[str, Any], names: Names, where: str) -> cal
         slide=text.get("slide", ""),
         window=window_of(text["region"]) if text.get("region") else None,
         annotator=text.get("annotator", ""),
-        nuclei=map(_nucleus, marks),
+        nuclei=map(nucleus, marks),
         scores=[score_of(name, text[name], where) for name in SCORES if text.get(name)],
     )
-
-
-def _nucleus(mark: Mark) -> calibration_pb2.AnnotatedNucleus:
-    """A class that says no compartment is left to the server to refuse."""
-    compartment, grade = mark.kind.compartment, mark.kind.grade
-    name = f"grade {grade}" if compartment is None else COMPARTMENTS[compartment]
-    return calibration_pb2.AnnotatedNucleus(x_px=mark.x, y_px=mark.y, grade=grade, **{"class": name})
 
 
 def score_of(name: str, text: str, where: str) -> calibration_pb2.RegionScore:

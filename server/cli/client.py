@@ -244,7 +244,14 @@ def _read(path: Path, name: str) -> bytes:
         raise Refused(ServiceReason.SETTING_INVALID, f"{name}: {path} can't be read") from None
 
 
-class _Defaults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]  # no types
+_Interceptors: Any = (
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+)
+
+
+class _Defaults(*_Interceptors):  # type: ignore[misc]  # no types
     """Adds the token to every call, and the deadline to those that are no streams."""
 
     def __init__(self, token: str, timeout_s: float) -> None:
@@ -259,3 +266,5 @@ class _Defaults(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercep
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         return continuation(details._replace(metadata=[*(details.metadata or ()), *self._metadata]), request)
+
+    intercept_stream_stream = intercept_unary_stream

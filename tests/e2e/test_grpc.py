@@ -2,6 +2,7 @@
 receives.
 """
 
+import base64
 import json
 import os
 import re
@@ -285,11 +286,14 @@ def test_the_admin_s_way_of_the_guide_runs_and_the_next_order_is_scored_by_it(ho
             known["CALIBRATION"] = said["calibration"]["id"]
         if called[-1] == "WatchCalibration":
             assert said["calibration"]["state"] == "CALIBRATION_STATE_DONE"
+        if called[-1] == "GetCalibration":
+            assert base64.b64decode(said["surface_picture"]).startswith(b"\x89PNG")
         if called[-1] == "CompareProfiles":
             assert [c["result_id"] for c in said["comparisons"]] == [known["RESULT"]]
     assert called == [
         "CalibrateProfile",
         "WatchCalibration",
+        "GetCalibration",
         "AdoptCalibration",
         "CompareProfiles",
         "ActivateProfile",

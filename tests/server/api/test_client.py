@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 from chromogen.v1 import order_pb2, order_service_pb2_grpc
@@ -19,7 +20,7 @@ from server import settings
 from server.api_service import start
 from server.bootstrap import Service
 from server.cli.calibration import read_regions
-from server.cli.client import api, pages
+from server.cli.client import _Defaults, api, pages
 from server.cli.main import COMMANDS, chromogen
 from server.cli.order import follow
 from server.cli.validation import read_scores
@@ -275,6 +276,18 @@ def test_a_profile_is_calibrated_adopted_and_activated_by_commands(api_service: 
     made = answer("profile", "activate", "er-cli/1", "--until", "2099-12-31", "--reason", "tried")
     assert (made["valid_until"], made["state_reason"]) == ("2099-12-31", "tried")
     assert answer("profile", "retire", "er-cli/1", "--reason", "over")["state_reason"] == "over"
+
+
+class Details(NamedTuple):
+    """Of a call, as an interceptor is given them."""
+
+    metadata: list[tuple[str, str]] | None = None
+    timeout: float | None = None
+
+
+def test_streams_of_requests_are_sent_with_the_token_and_without_a_deadline() -> None:
+    found = _Defaults("secret", 5).intercept_stream_stream(lambda details, _: details, Details(), iter(()))
+    assert found == Details(metadata=[("authorization", "Bearer secret")], timeout=None)
 
 
 @pytest.mark.parametrize(
