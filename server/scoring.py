@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.analyze import Options, Progress, analyze, not_analysed
+from inference.analyzers.analyzer import NOT_VALIDATED
 from inference.analyzers.outlined import needs_outlines
 from inference.assay import Assay
 from inference.cells.file import add_columns
@@ -28,7 +29,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlWarning
 from server.domain.errors import Refused
 from server.domain.order import Order, OrderId, Specimen
-from server.domain.profile import Profile
+from server.domain.profile import Profile, built_in
 from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import Tissue, coded, tissue_of
@@ -92,6 +93,8 @@ def score_slide(
     )
     site = specimen.site_code, specimen.site_text
     strange, withheld = assay.out_of_scope(*site), assay.withheld(*site)
+    validated = chosen is not None and chosen.choice.validated is not None
+    remarks = remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp, validated=validated)
     slide_named = repr((analysis.slide, options, *controls.areas))
     result = Result(
         id=result_id(
@@ -111,7 +114,7 @@ def score_slide(
             *((Warning.OUT_OF_SCOPE.value,) if strange else ()),
             *doubts,
             *(() if chosen is None else (warning.value for warning in chosen.warnings)),
-            *(remarks_of(assay, analysis.histograms, profile, fields, analysis.slide.mpp) if controls.open else ()),
+            *(remarks if controls.open else ()),
             *(() if options.among or not controls.open else whole_remarks(assay, withheld)),
             *controls.warnings,
         ),
@@ -178,12 +181,20 @@ def remarks_of(
     fields: Fields | None,
     mpp: float,
     drawn: Mapping[str, Fields] | None = None,
+    *,
+    validated: bool = False,
 ) -> tuple[str, ...]:
-    """What stands beside the scores, by the analyzer."""
+    """What stands beside the scores, by the analyzer; `validated` by the laboratory, that they aren't isn't said."""
     histograms, fields = _scored_part(assay, histograms, fields, drawn)
     counts = assay.analyzer.counts(histograms, profile.criteria)
     blocks = None if fields is None else fields.blocks(_groups_of(assay, assay.clinical_region))
-    return assay.analyzer.remarks(counts, blocks, mpp)
+    said = (*assay.analyzer.remarks(counts, blocks, mpp), *uncalibrated(assay, profile))
+    return tuple(word for word in said if not (validated and word == NOT_VALIDATED))
+
+
+def uncalibrated(assay: Assay, profile: Profile) -> tuple[str, ...]:
+    """Words beside scores by a profile that nobody fitted to a laboratory's slides."""
+    return assay.analyzer.uncalibrated if profile.label == built_in(assay).label else ()
 
 
 def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:

@@ -24,6 +24,9 @@ from inference.slide import Rgb
 from inference.stain import IHC_STAINS, Stains
 from inference.white import WhitePoint
 
+NOT_VALIDATED = "NOT_VALIDATED"
+"""A remark on scores that no laboratory has validated on patient material; it goes once one has."""
+
 Groups = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
@@ -152,6 +155,21 @@ class Analyzer(Protocol):
         ...
 
     @property
+    def unvalidated(self) -> str:
+        """A sentence that every report of it says until a laboratory has validated the profile; empty: none."""
+        ...
+
+    @property
+    def uncalibrated(self) -> tuple[str, ...]:
+        """Words that stand beside scores by the profile that ships, which no laboratory's slides were measured for."""
+        ...
+
+    @property
+    def whole_note(self) -> str:
+        """What the score is of where nobody drew it, in a sentence; empty: of all cells."""
+        ...
+
+    @property
     def whole_remarks(self) -> tuple[str, ...]:
         """Words that stand beside scores of the whole tissue, where nobody drew what is to be scored."""
         ...
@@ -237,6 +255,9 @@ class Usual:
     stains: Stains = IHC_STAINS
     mapped: Measure | None = None
     notes: tuple[str, ...] = ()
+    unvalidated: str = ""
+    uncalibrated: tuple[str, ...] = ()
+    whole_note: str = ""
     whole_remarks: tuple[str, ...] = ()
     drawn_alone: bool = False
     scoped_regions: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import quality
-from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.analyzer import NOT_VALIDATED, Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.analyzers.he_cells import SCHEMA, he_cells
 from inference.analyzers.he_criteria import HeCriteria
 from inference.cells.by_hand import overruled
@@ -76,9 +76,9 @@ ones 0.81 to 0.88 and 0.50 to 0.67."""
 NODE_RED, NODE_BLUE = 0.79, 0.62
 """Where nuclei lie as densely as in a lymph node there is little eosin: more red is no reason to refuse, where there is
 no more blue than haematoxylin has."""
-NOT_VALIDATED, RESOLUTION_LOW, WHOLE_TISSUE = "NOT_VALIDATED", "RESOLUTION_LOW", "WHOLE_TISSUE"
+RESOLUTION_LOW, WHOLE_TISSUE = "RESOLUTION_LOW", "WHOLE_TISSUE"
+UNVALIDATED = "H&E: not validated on patient material; research use only."
 NOTES = (
-    "H&E: not validated on patient material; research use only.",
     "H&E: the infiltrating share is that of inflammatory nuclei among inflammatory and epithelial ones of the region,"
     " healthy epithelium included; it isn't the stromal TIL score of the working group's guideline.",
     "H&E: nuclei a mm2 are by the area of tissue; in a drawn region, by the area drawn, glass in it included.",
@@ -105,6 +105,7 @@ class HeAnalyzer(Usual):
     file_stem = "cells"
     controls: tuple[ControlKind, ...] = ()
     notes = NOTES
+    unvalidated = UNVALIDATED
     remark_words = frozenset({NOT_VALIDATED, RESOLUTION_LOW})
     whole_remarks = (WHOLE_TISSUE,)
 

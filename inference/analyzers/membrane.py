@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from inference import quality
 from inference.analyzers import her2
-from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.analyzer import NOT_VALIDATED, Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.analyzers.her2 import CLASSES, LOWS, SCORES, Her2
 from inference.analyzers.membrane_cells import STEPS, Measured, measured_cells
 from inference.analyzers.membrane_criteria import MembraneCriteria
@@ -158,13 +158,18 @@ OTHERS = Measure(code="COUNT_OTHER_CELLS", display="Other cells", unit=ONE, whol
 MEASURES = (SCORE, LOW, OTHER_SCORE, REFLEX, *SHARES, H_SCORE, CELLS, LEFT_OUT, OTHERS)
 
 RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW = "RULE_SILENT", "NEAR_BOUNDARY", "RESOLUTION_LOW"
-NOT_VALIDATED, WHOLE_TISSUE = "NOT_VALIDATED", "WHOLE_TISSUE"
+WHOLE_TISSUE, SCALE_UNKNOWN = "WHOLE_TISSUE", "SCALE_UNKNOWN"
 LEAST_CELLS = 100
 MOST_BLUSH = 0.30
 LEAST_TUMOUR = 0.20
 """Share of tumour cells among all: in drawn stroma without any 0.17 to 0.19 are taken for such."""
+UNVALIDATED = "HER2: not validated on patient material; research use only."
+WHOLE_NOTE = (
+    "The score is of every cell that looks like an epithelial one, by its nucleus or the membrane round it: in-situ"
+    " tumour and healthy glands count, most of the stroma doesn't. Draw the invasive tumour, without what is in situ,"
+    " to have a score of it."
+)
 NOTES = (
-    "HER2: not validated on patient material; research use only.",
     "HER2: the floor of 1 % for intense complete staining, and the score of patterns on which the guideline is silent"
     " (RULE_SILENT), are this software's and not the guideline's.",
 )
@@ -194,6 +199,9 @@ class MembraneAnalyzer(Usual):
         ControlKind(name=score, measure=SCORE, region=TUMOUR, category=score) for score in reversed(SCORES)
     )
     notes = NOTES
+    unvalidated = UNVALIDATED
+    uncalibrated = (SCALE_UNKNOWN,)
+    whole_note = WHOLE_NOTE
     remark_words = frozenset({RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW, NOT_VALIDATED})
     whole_remarks = (WHOLE_TISSUE,)
     drawn_alone = True

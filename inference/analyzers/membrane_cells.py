@@ -23,9 +23,11 @@ from inference.analyzers.membrane_contour import (
     smoothed,
 )
 from inference.analyzers.membrane_nuclei import Nuclei, blue, find_nuclei
+from inference.analyzers.membrane_rays import profiles, stained_rays
 
 Plane = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
+Rays = npt.NDArray[np.bool_]
 
 HALO = 96
 """Of the model's tiles, px."""
@@ -38,8 +40,6 @@ GROUND_UM = np.array((-2.4, -2.0, -1.7, 1.7, 2.0, 2.4), np.float32)
 ALONG_PATH, ALONG_CREST = 1.2, 2.0
 """Deviations, in rays, of the smoothing along the membrane: to find it, to measure it."""
 FINE_BLUR_UM = 0.25
-COARSE_ASKED = 1.15
-"""Times as much as at 0.25 µm/px is asked at 0.5 of a crest that counts as stained."""
 
 NUCLEUS_UM = np.arange(1, 22, dtype=np.float32) * 0.45
 NUCLEUS_RAYS = 16
@@ -68,19 +68,37 @@ class Measured:
     nuclear_dab: Floats
 
 
-def measured_cells(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
-    """Find the cells of a tile of densities (h, w), and measure those whose nucleus lies HALO or more inside of it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Contoured:
+    """n nuclei with the contour of each cell: `radius` (n, RAYS) µm; `fine`, the DAB that it was found in; `seen`, what
+    `membrane_rays` is asked by.
+    """
+
+    nuclei: Nuclei
+    radius: Floats
+    fine: Plane
+    seen: Floats
+
+
+def contoured(haematoxylin: Plane, dab: Plane, mpp: float) -> Contoured:
+    """The cells of a tile of densities (h, w) whose nucleus lies HALO or more inside of it."""
     found = find_nuclei(haematoxylin, dab, mpp)
     mine = _in_core(found, haematoxylin.shape)
     free = middles(dab.shape, found.x, found.y, mpp, mine)
     nuclei = found.taken(mine)
-    fine = blurred(dab, FINE_BLUR_UM / mpp)
+    fine, blue_fine = (blurred(plane, FINE_BLUR_UM / mpp) for plane in (dab, haematoxylin))
     around = smoothed(sampled(fine, nuclei.x, nuclei.y, mpp), ALONG_PATH)
-    at = contours(Polar(around, free))
-    radius = RADIUS_UM[at]
-    arc = arcs(radius)
+    radius = RADIUS_UM[contours(Polar(around, free))]
+    seen = profiles((fine, blue_fine), nuclei.x, nuclei.y, radius, ANGLE, mpp)
+    return Contoured(nuclei=nuclei, radius=radius, fine=fine, seen=seen)
+
+
+def measured_cells(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
+    """Find the cells of a tile of densities (h, w), and measure those whose nucleus lies HALO or more inside of it."""
+    found = contoured(haematoxylin, dab, mpp)
+    nuclei, radius, fine = found.nuclei, found.radius, found.fine
     crest = crests(fine, nuclei, radius, mpp)
-    completeness, density = stained(crest, arc, mpp)
+    completeness, density = stained(crest, arcs(radius), stained_rays(found.seen, THRESHOLDS, mpp))
     mean_um, narrow_um, core = _nucleus(blue(haematoxylin, dab), nuclei, radius, mpp)
     return Measured(
         x=nuclei.x,
@@ -124,17 +142,15 @@ def crests(dab: Plane, nuclei: Nuclei, radius: Floats, mpp: float) -> Floats:
     return np.asarray(top - ground, np.float32)
 
 
-def stained(crest: Floats, arc: Floats, mpp: float) -> tuple[Floats, Floats]:
-    """Completeness and mean crest of the stained part at each of THRESHOLDS, (n, STEPS) each.
-
-    Coarser pixels hold more noise where nothing is stained: more is asked of them.
+def stained(crest: Floats, arc: Floats, rays: Rays) -> tuple[Floats, Floats]:
+    """Completeness and mean crest of the stained part at each of THRESHOLDS, (n, STEPS) each, by the `rays` (n, RAYS,
+    STEPS) that are stained.
     """
-    asked = float(np.interp(mpp, (0.25, 0.5), (1.0, COARSE_ASKED)))
     whole = np.maximum(arc.sum(axis=1), 1e-6)
     share = np.zeros((len(crest), STEPS), np.float32)
     mean = np.zeros((len(crest), STEPS), np.float32)
-    for k, threshold in enumerate(THRESHOLDS):
-        on = arc * (crest >= asked * threshold)
+    for k in range(STEPS):
+        on = arc * rays[..., k]
         length = on.sum(axis=1)
         share[:, k] = length / whole
         mean[:, k] = (on * crest).sum(axis=1) / np.maximum(length, 1e-6)

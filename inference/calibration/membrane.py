@@ -23,8 +23,8 @@ PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INT
 CUTS = tuple(np.round(np.geomspace(0.065, 0.155, 12), 4).tolist())
 ENOUGH, FALSE = 0.5, 1.5
 """A share above 10 % is as clear from here on; what the lower of two scores shows of it counts so much against."""
-SAME = 0.02
-"""Shares that differ by less are as far apart."""
+SAME = 0.05
+"""Sums of shares that differ by less are as far apart: each is measured within 2 points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

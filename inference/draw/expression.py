@@ -47,7 +47,11 @@ class Expression:
 
 
 def expressed(
-    cells: Tessellation, holds: npt.NDArray[np.bool_], wanted: Ints, random: np.random.Generator
+    cells: Tessellation,
+    holds: npt.NDArray[np.bool_],
+    wanted: Ints,
+    random: np.random.Generator,
+    widths_um: tuple[float, float, float] = WIDTHS_UM,
 ) -> Expression:
     """Stain the membranes of cells that have one (`holds`, (n,)) by the class that is `wanted` of each, (n,).
 
@@ -57,7 +61,7 @@ def expressed(
     density = np.maximum(*sides)
     completeness, intensity = truth_of(cells, density)
     band = np.digitize(density, (MODERATE_FROM, INTENSE_FROM))
-    width = np.array(WIDTHS_UM)[band] * random.normal(1, 0.07, len(band)).clip(0.8, 1.2)
+    width = np.array(widths_um)[band] * random.normal(1, 0.07, len(band)).clip(0.8, 1.2)
     return Expression(
         density=density,
         width=width,

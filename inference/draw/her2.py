@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.draw.canvas import Canvas, polygons_of
-from inference.draw.expression import Expression, Mix, dealt, expressed
+from inference.draw.expression import WIDTHS_UM, Expression, Mix, dealt, expressed
 from inference.draw.scanner import Scanner, compressed, photographed
 from inference.draw.tessellation import Floats, Ints, Tessellation, tessellated
 from inference.draw.texture import Plane, looked_up, periodic, smooth
@@ -45,7 +45,8 @@ class Core:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is drawn. `tumour_share` of the tissue is nests; `unusual` of the cells are cut tangentially, and as many
-    have no nucleus in the plane; `blush` is the DAB density of all tumour cells' cytoplasm, `nuclear` of their nuclei.
+    have no nucleus in the plane; `blush` is the DAB density of all tumour cells' cytoplasm, `nuclear` of their nuclei;
+    `widths_um` those of faint, moderate and intense membranes.
     """
 
     side_um: float
@@ -58,6 +59,7 @@ class Plan:
     nuclear: float = 0.0
     cores: Sequence[Core] = ()
     alike: float = 0.75
+    widths_um: tuple[float, float, float] = WIDTHS_UM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ class Her2Drawing:
         for i in range(-1, len(plan.cores)):
             here = self.tumour & (self.core == i)
             wanted[here] = dealt(plan.mix if i < 0 else plan.cores[i].mix, likeness[here])
-        return expressed(cells, self.tumour & ~self.tangential, wanted, random)
+        return expressed(cells, self.tumour & ~self.tangential, wanted, random, plan.widths_um)
 
     def _nuclei(self, random: np.random.Generator) -> Nuclei:
         """Those of tumour cells first, in the order of the cells; then stroma and lymphocytes."""

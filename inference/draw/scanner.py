@@ -48,13 +48,13 @@ class Scanner:
             jpeg=int(random.integers(70, 91)),
             granular=float(random.uniform(0.1, 0.3)),
             white=tuple(random.uniform(232, 252) + random.normal(0, 2.5, 3)),
-            haematoxylin=_turned(HAEMATOXYLIN, random),
-            dab=_turned(DAB, random),
+            haematoxylin=turned(HAEMATOXYLIN, random),
+            dab=turned(DAB, random),
             mpp=mpp,
         )
 
 
-def _turned(vector: Vector, random: np.random.Generator) -> Vector:
+def turned(vector: Vector, random: np.random.Generator) -> Vector:
     moved = np.array(vector) / np.linalg.norm(vector) + random.normal(0, 0.03, 3)
     return tuple((moved / np.linalg.norm(moved)).tolist())
 

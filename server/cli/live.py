@@ -18,8 +18,9 @@ from inference.live import Running
 from inference.measures import value_text
 from inference.quality import Warning
 from server.cli.profile_file import read_profile
-from server.domain.profile import built_in, check_marker
+from server.domain.profile import Profile, built_in, check_marker
 from server.report.result_json import score_json
+from server.scoring import uncalibrated
 from server.slides.opening import open_slide
 
 FRAMES = (".png", ".jpg", ".jpeg")
@@ -64,7 +65,7 @@ def live(
     refused: list[Refused] = []
     for frame in frames(folder, follow=follow):
         try:
-            said = seen(frame, mpp, engine, assay, running)
+            said = seen(frame, mpp, engine, assay, profile, running)
         except Refused as error:
             refused.append(Refused(error.reason, f"{frame.name}: {error.message}"))
             said = {"frame": frame.name, "refused": error.reason.value, "message": error.message}
@@ -92,7 +93,7 @@ def frames(folder: Path, *, follow: bool) -> Iterator[Path]:
         time.sleep(POLL_S)
 
 
-def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running) -> dict[str, Any]:
+def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, profile: Profile, running: Running) -> dict[str, Any]:
     """A frame's answer."""
     began = time.perf_counter()
     slide = open_slide(frame, engine.model.resolution, mpp=mpp)
@@ -110,8 +111,8 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, running: Running
         "fields": running.fields,
         "control": running.control.status.value,
         "scores": [score_json(row, row.value) for row in running.scores()],
-        "warnings": [*cast, *running.remarks(mpp)],
-        "notes": list(assay.analyzer.notes),
+        "warnings": [*cast, *running.remarks(mpp), *uncalibrated(assay, profile)],
+        "notes": [*filter(None, [assay.analyzer.unvalidated]), *assay.analyzer.notes],
         "seconds": round(time.perf_counter() - began, 4),
     }
 

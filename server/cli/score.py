@@ -27,7 +27,7 @@ from server.domain.profile import built_in, check_marker
 from server.domain.result import Result
 from server.report.control_text import control_notes
 from server.report.identity import use_of
-from server.report.scope_text import whole_tissue_notes
+from server.report.scope_text import use_notes, whole_tissue_notes
 from server.scoring import score_slide
 from server.settings import Engine, Slides
 from server.slides.opening import open_slide
@@ -185,9 +185,9 @@ def show(result: Result, out: Path | None) -> None:
     model = f"model {facts.model.name} {facts.model.version}"
     spent = f"{facts.tiles.analysed} tiles, {facts.seconds['total']:.1f} s"
     click.echo(f"{model}, {facts.tissue_mm2:.2f} mm² of tissue, {spent}")
-    for note in result.assay.analyzer.notes:
+    for note in use_notes(result):
         click.echo(note)
-    for line in (*control_notes(result.control), *whole_tissue_notes(result.warnings)):
+    for line in (*control_notes(result.control), *whole_tissue_notes(result)):
         click.echo(line)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)

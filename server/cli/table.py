@@ -15,9 +15,13 @@ Column = tuple[str, Callable[[str], str]]
 def score_lines(assay: Assay, scores: Sequence[Score]) -> list[str]:
     """A header and a line a region; measures without a title have no column. Counts stand first."""
     titled = sorted((m for m in assay.measures if m.title), key=lambda m: m.unit != ONE)
+    shown = {measure.code for measure in titled}
     columns = [column for measure in titled for column in _columns(measure, scores, assay.measures[0])]
     regions = [region.name for region in assay.analyzer.regions]
-    return aligned(["", *(title for title, _ in columns)], [[r, *(of(r) for _, of in columns)] for r in regions])
+    rows = [
+        [r, *(of(r) for _, of in columns)] for r in regions if any(s.region == r for s in scores if s.measure in shown)
+    ]
+    return aligned(["", *(title for title, _ in columns)], rows)
 
 
 def guideline_lines(scores: Sequence[Score]) -> list[str]:

@@ -31,7 +31,7 @@ from server.report.codes import (
 from server.report.control_text import control_notes, is_said
 from server.report.identity import algorithm_version, use_of
 from server.report.quantities import Form, Quantity, quantities, regions
-from server.report.scope_text import whole_tissue_notes
+from server.report.scope_text import use_notes, whole_tissue_notes
 
 RESEARCH_USE_ONLY = "Research use only: not for diagnosis."
 CONTROL_ID_LENGTH = 20  # MSH-10 before v2.7
@@ -163,8 +163,8 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"Clinical region: {result.clinical_region}"
     if result.choice is not None:
         yield explained(result.profile, result.choice)
-    yield from result.assay.analyzer.notes
-    yield from whole_tissue_notes(result.warnings)
+    yield from use_notes(result)
+    yield from whole_tissue_notes(result)
     yield from (f"Warning: {w}" for w in result.warnings)
     yield from control_notes(result.control)
     if result.analysis.n == 0 and not result.control.withheld:

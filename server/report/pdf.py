@@ -25,7 +25,7 @@ from server.domain.views import ResultView
 from server.report.control_text import control_notes
 from server.report.identity import use_of
 from server.report.quantities import regions
-from server.report.scope_text import whole_tissue_notes
+from server.report.scope_text import use_notes, whole_tissue_notes
 
 WIDTH, HEIGHT = A4
 MARGIN = 15 * mm
@@ -213,7 +213,8 @@ def _said(report: Report) -> Iterator[tuple[str, str]]:
     yield "Profile", f"{result.profile.label}: " + ", ".join(f"{name} {value}" for name, value in values.items())
     yield "Controls", " ".join(control_notes(result.control)) or "no control tissue was measured"
     yield "Warnings", ", ".join(result.warnings) or "none"
-    yield from (("Score of", note) for note in whole_tissue_notes(result.warnings))
+    yield from (("Use", note) for note in use_notes(result))
+    yield from (("Score of", note) for note in whole_tissue_notes(result))
     if result.change is not None:
         regions_, cells = len(result.change.regions), len(result.change.cells)
         yield "Changed", f"by {result.change.by}: {result.change.why} ({regions_} regions, {cells} single cells)"

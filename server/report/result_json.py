@@ -16,6 +16,7 @@ from server.domain.result import Result
 from server.report.choice_json import choice_json
 from server.report.control_text import control_json
 from server.report.quantities import number_of
+from server.report.scope_text import use_notes
 
 Json = dict[str, Any]
 
@@ -41,7 +42,7 @@ def result_json(result: Result, heterogeneity: Heterogeneity | None = None) -> J
         **assay.analyzer.extra_json(result.scores),
         "heterogeneity": None if heterogeneity is None else heterogeneity_json(heterogeneity, assay),
         "control": control_json(result.control),
-        **({"notes": list(assay.analyzer.notes)} if assay.analyzer.notes else {}),
+        **({"notes": notes} if (notes := list(use_notes(result))) else {}),
         "warnings": list(result.warnings),
         "tissue_mm2": round(analysis.tissue_mm2, 4),
         "seconds": {k: round(v, 3) for k, v in analysis.seconds.items()},

@@ -26,6 +26,7 @@ from server.report.control_text import control_notes, is_said
 from server.report.identity import concept, derived_uid
 from server.report.keep import digest_of, keep, keep_beside_cells, signed_folder
 from server.report.quantities import Quantity, notes_of, quantities, regions
+from server.report.scope_text import use_notes, whole_tissue_notes
 from server.report.source import check_same_specimen, images_of, kept_source, main_image
 from server.report.sr_regions import UM2_PER_MM2, drawn_areas, region_groups
 
@@ -272,7 +273,7 @@ def _evaluations(result: Result) -> Dataset:
         name=concept(codes.QUALITATIVE_EVALUATIONS), relationship_type=sr.RelationshipTypeValues.CONTAINS
     )
     about = [(codes.CLINICAL_REGION, result.clinical_region)] if result.clinical_region else []
-    notes = [(codes.USE, note) for note in result.assay.analyzer.notes]
+    notes = [(codes.USE, note) for note in (*use_notes(result), *whole_tissue_notes(result))]
     warnings = [(codes.WARNING, warning) for warning in result.warnings]
     refusal = [(codes.REFUSAL, result.control.withheld)] if result.control.withheld else []
     comments = [(codes.COMMENT, note) for row in result.scores for note in [" ".join(notes_of(row))] if note]

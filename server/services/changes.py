@@ -122,7 +122,14 @@ class ChangeService:
             counted,
             scores=() if controls.control.withheld else rows,
             warnings=(
-                *warnings_of(undrawn(view.result, root), histograms, made.profile, fields, drawn),
+                *warnings_of(
+                    undrawn(view.result, root),
+                    histograms,
+                    made.profile,
+                    fields,
+                    drawn,
+                    validated=not made.research_use_only,
+                ),
                 *controls.warnings,
             ),
             control=controls.control,

@@ -267,7 +267,13 @@ def check_scored(result: Result) -> None:
 
 
 def warnings_of(
-    old: Result, histograms: Histograms, profile: Profile, fields: Fields | None, drawn: Mapping[str, Fields]
+    old: Result,
+    histograms: Histograms,
+    profile: Profile,
+    fields: Fields | None,
+    drawn: Mapping[str, Fields],
+    *,
+    validated: bool = False,
 ) -> tuple[str, ...]:
     """Those of the old result, but for its profile's, its scores' and its artifacts'; what stands beside scores, and a
     missing interval, are said of each anew. That its control failed is for `control_under` to say.
@@ -275,9 +281,9 @@ def warnings_of(
     assay, whole_words = old.assay, {Warning.WHOLE_TISSUE.value, *old.assay.analyzer.whole_remarks}
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
     anew.add(ControlWarning.CONTROL_FAILED.value)
-    said_anew = anew | assay.analyzer.remark_words | whole_words
+    said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.uncalibrated) | whole_words
     kept = tuple(w for w in old.warnings if w not in said_anew)
-    remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn)
+    remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn, validated=validated)
     is_drawn = str(RegionClass.TUMOUR) in histograms.drawn  # the score that is asked for is that region's
     whole = () if is_drawn else tuple(w for w in old.warnings if w in whole_words)
     missing = fields is None and any(measure.interval for measure in assay.measures)

@@ -17,6 +17,7 @@ from server.report.identity import RESEARCH_USE_ONLY, use_of
 from server.report.result_json import result_json
 from server.report.sr import build_sr
 from tests.made import made_header, made_order, made_result
+from tests.made_he import made_he_result
 
 
 @pytest.fixture
@@ -42,6 +43,14 @@ def test_without_a_validation_each_says_research_use_only(tmp_path: Path) -> Non
     made = replace(made_result(tmp_path), choice=ProfileChoice())
     assert use_of(made) == RESEARCH_USE_ONLY
     assert result_json(made)["research_use_only"] is True
+
+
+def test_the_printed_page_says_what_the_assay_says_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(pdf, "_text", lambda canvas, text, *a, **k: written.append(text))
+    view = ResultView(result=made_he_result(tmp_path, 30), lab="LAB", state=ResultState.PRELIMINARY)
+    pdf.pdf_of(pdf.Report(view=view, order=None, picture=None))
+    assert "H&E: not validated on patient material" in " ".join(written)
 
 
 @pytest.mark.parametrize("held", [True, False])
