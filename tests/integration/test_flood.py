@@ -229,7 +229,8 @@ def test_while_connections_lie_on_each_door_orders_are_taken_and_after_them_all_
     )
     assert [f for caller in callers for f in caller.failed] == []
     assert peak >> 10 < MOST_MB
-    assert min(lay["mllp"], lay["grpc"]) > 0.9 * (IDLE + HALF_OPEN)
+    assert lay["grpc"] > 0.9 * (IDLE + HALF_OPEN)
+    assert lay["mllp"] > 0.75 * (IDLE + HALF_OPEN)  # it ends the 50 that shake no hands after ten seconds, all at once
     assert lay["http"] > 0.5 * (IDLE + HALF_OPEN)  # it closes each after ten seconds, and is asked anew
     assert kept(service_url) == len(mllp.took) + len(calls.took)
     assert [line for line in logged(doors.log) if line["level"] in ("error", "critical")] == []

@@ -1,7 +1,10 @@
 """A calibration by pictures that are sent in a stream: nuclei found as each comes, bounded, all of them or nothing."""
 
+import json
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -9,10 +12,14 @@ import grpc
 import pytest
 from chromogen.v1 import analysis_service_pb2, calibration_pb2
 from chromogen.v1 import profile_service_pb2 as pb
+from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from inference.draw import draw_slide
+from inference.errors import Refused
 from inference.geometry import Region, Size
 from server.api import sent_pictures
+from server.cli import calibration
 from tests.server.api.harness import Api, told
 
 pytestmark = pytest.mark.postgres
@@ -64,6 +71,28 @@ def test_pictures_in_a_stream_are_calibrated_by(api: Api, lab: str, drawn: list[
     found = api.caller("lab-admin", lab=lab).profiles.GetCalibration(get).calibration
     assert found.state == calibration_pb2.CALIBRATION_STATE_DONE
     assert (found.slides, found.regions, found.nuclei) == (2, 2, answers[1].nuclei + answers[2].nuclei)
+
+
+def test_the_command_sends_the_pictures_of_a_manifest(
+    api: Api, lab: str, drawn: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, data in zip("ab", drawn, strict=True):
+        (tmp_path / f"{name}.png").write_bytes(data)
+    manifest = tmp_path / "m.csv"
+    manifest.write_text("slide,image,mpp,annotation,h_score_all\nA,a.png,0.5,,150\nB,b.png,0.5,,150\n")
+    monkeypatch.setattr(calibration, "api", lambda: nullcontext(api.caller("lab-admin", lab=lab)))
+    arguments = ["er-sent", str(manifest), "--marker", "ER", "--no-wait", "--json"]
+    with capture_logs():  # the server's, which is in this process and writes where the client does
+        done = CliRunner().invoke(calibration.calibrate, arguments, catch_exceptions=False)
+    assert json.loads(done.stdout)["state"] == "CALIBRATION_STATE_QUEUED"
+    while api.service.jobs.step():
+        pass
+    get = pb.GetCalibrationRequest(calibration_id=json.loads(done.stdout)["id"])
+    found = api.caller("lab-admin", lab=lab).profiles.GetCalibration(get).calibration
+    assert (found.profile, found.slides, found.regions) == ("er-sent", 2, 2)
+    manifest.write_text("slide,image,mpp,annotation,h_score_all\nA,a.png,,,150\n")
+    with pytest.raises(Refused, match=r"NO_PIXEL_SIZE: line 2 \(a.png\).*column mpp"):
+        CliRunner().invoke(calibration.calibrate, arguments, catch_exceptions=False)
 
 
 def test_what_does_not_fit_is_named_and_nothing_kept(
