@@ -29,7 +29,7 @@ EDGE = 32  # px of a field within which peaks aren't looked at: the network does
 FAINTEST = 0.02
 SURE = 0.85
 """Mean probability of what is found, weighted by itself, from which on no other size is tried."""
-BETTER, LEAST = 1.10, 20.0
+BETTER, LEAST = 1.15, 20.0
 """By how much more a coarser size must surely find, and how much at least."""
 
 Floats = npt.NDArray[np.float64]

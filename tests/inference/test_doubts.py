@@ -53,8 +53,8 @@ def test_doubts_are_said_of_pale_stain_and_of_nuclei_too_large_and_not_of_a_usua
 
     assert said(drawn(), "usual") == set()
     assert said(paler(drawn(), 0.3), "pale") == {"STAIN_WEAK"}
-    assert said(larger(drawn(), 1.7), "large", of_one_size) == {"COUNT_UNSURE"}
-    assert said(larger(drawn(), 1.7), "coarser") == set()
+    assert said(larger(drawn(), 3.5), "large", of_one_size) == {"COUNT_UNSURE"}
+    assert said(larger(drawn(), 3.5), "coarser") == set()
 
 
 @pytest.mark.parametrize("shape", [SHAPE, TileShape(core=128, halo=SHAPE.halo, stride=SHAPE.stride)])

@@ -80,9 +80,10 @@ def test_a_network_starts_with_what_the_nuclear_one_learnt() -> None:
     assert taken > 100
     branch = net.branches[0]
     assert torch.equal(branch.encode[2][0].conv1.weight, known.encode[1][0].conv1.weight)
-    assert torch.equal(branch.down[1][0].weight[:24, :3], known.down[0][0].weight)
-    assert not branch.down[1][0].weight[:24, 3:].any()
-    assert branch.down[1][0].weight[24:, 3:].any()
+    weight = dict(branch.named_parameters())["down.1.0.weight"]
+    assert torch.equal(weight[:24, :3], known.down[0][0].weight)
+    assert not weight[:24, 3:].any()
+    assert weight[24:, 3:].any()
 
 
 def target(kind: int) -> torch.Tensor:
