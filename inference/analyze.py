@@ -90,7 +90,7 @@ def analyze(
         check_outlines(analyzer)
     tissue, white = _tissue_in(slide, region, options), white_of(slide)
     mismatch = _mismatch(analyzer, slide, tissue, refuse=options.refuse_mismatch)
-    engine = fitted(slide, engine, tissue)
+    engine = fitted(slide, engine, tissue, options.shape)
     large, shape = isinstance(engine, CoarserEngine), shape_for(engine, options.shape, slide.working.size)
     if options.outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)

@@ -7,7 +7,9 @@ sum of squared probabilities) is the whole slide's. The overview says which fiel
 batch or worker, and what was chosen costs less arithmetic than the usual size.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -66,22 +68,24 @@ class CoarserEngine(MeasuringEngine):
         return replace(answer, columns=columns)
 
 
-def fitted(slide: Slide, engine: Engine, tissue: Tissue | None) -> Engine:
-    """The engine, or it in coarser pixels where the slide's nuclei are large for it."""
-    by = coarser_by(slide, engine, tissue)
+def fitted(slide: Slide, engine: Engine, tissue: Tissue | None, asked: TileShape | None = None) -> Engine:
+    """The engine, or it in coarser pixels where the slide's nuclei are large for it. It sees no larger tile than those
+    `asked` for, or its model's.
+    """
+    by = coarser_by(slide, engine, tissue, asked)
     return engine if by == 1 else CoarserEngine(engine, by)
 
 
-def coarser_by(slide: Slide, engine: Engine, tissue: Tissue | None) -> float:
+def coarser_by(slide: Slide, engine: Engine, tissue: Tissue | None, asked: TileShape | None = None) -> float:
     """1, or by how much the pixels are to be coarser than the working ones."""
-    resolution = engine.model.resolution
+    resolution, side = engine.model.resolution, (asked or engine.model.tile).side
     if not resolution.coarser:
         return 1.0
     seen = list(_seen(slide, fields(slide, tissue)))
-    plain = _probabilities(engine, seen, 1.0)
+    plain = _probabilities(engine, seen, 1.0, side)
     if plain.sum() and (plain**2).sum() >= SURE * plain.sum():
         return 1.0
-    sure = {by: _sure(engine, seen, by) for by in (mpp / resolution.working for mpp in resolution.coarser)}
+    sure = {by: _sure(engine, seen, by, side) for by in (mpp / resolution.working for mpp in resolution.coarser)}
     best = max(sure, key=lambda by: sure[by])
     return best if sure[best] >= max(BETTER * float((plain**2).sum()), LEAST) else 1.0
 
@@ -128,23 +132,43 @@ def _seen(slide: Slide, tiles: list[Tile]) -> "list[tuple[Rgb, Region]]":
     return found
 
 
-def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float) -> Floats:
+def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, side: int) -> Floats:
     """Of all peaks, (n,)."""
     finder = engine.model.finder
     assert finder is not None, "what has coarser sizes finds peaks"
     found = [np.zeros(0)]
     for image, there in seen:
-        columns = engine.detect(shrunk(image, by)[None], FAINTEST)[0].columns
-        x, y = ((columns[name] + 0.5) * by for name in ("x", "y"))
         right, bottom = min(there.width, FIELD.core - EDGE), min(there.height, FIELD.core - EDGE)
-        inside = (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
-        if finder.probability in columns:
+        for window, left, top, own in _windows(shrunk(image, by), side):
+            columns = engine.detect(window[None], FAINTEST)[0].columns
+            if finder.probability not in columns:
+                continue
+            x, y = columns["x"] + left, columns["y"] + top
+            inside = (x >= own.x) & (x < own.right) & (y >= own.y) & (y < own.bottom)
+            x, y = (x + 0.5) * by, (y + 0.5) * by
+            inside &= (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
             found.append(np.asarray(columns[finder.probability][inside], np.float64))
     return np.concatenate(found)
 
 
-def _sure(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float) -> float:
-    return float((_probabilities(engine, seen, by) ** 2).sum())
+def _windows(image: Rgb, side: int) -> Iterator[tuple[Rgb, int, int, Region]]:
+    """Parts of a picture no larger than `side`, where each begins, and what of the picture is its own."""
+    height, width = image.shape[:2]
+    for top, first, last in _cuts(height, side):
+        for left, begins, ends in _cuts(width, side):
+            window = np.ascontiguousarray(image[top : top + side, left : left + side])
+            yield window, left, top, Region(x=begins, y=first, width=ends - begins, height=last - first)
+
+
+def _cuts(length: int, side: int) -> list[tuple[int, int, int]]:
+    """Where the parts of a line begin, and from where to where each owns it: they overlap by 2 x EDGE at least."""
+    starts = [*range(0, max(length - side, 0), side - 2 * EDGE), max(length - side, 0)]
+    bounds = [0, *((a + side + b) // 2 for a, b in pairwise(starts)), length]
+    return [(start, first, last) for start, (first, last) in zip(starts, pairwise(bounds), strict=True)]
+
+
+def _sure(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, side: int) -> float:
+    return float((_probabilities(engine, seen, by, side) ** 2).sum())
 
 
 def _mean(density: npt.NDArray[np.float32], core: Region, size: Size) -> float:

@@ -96,7 +96,7 @@ class ImageService:
         if shown or asked.nuclei:
             leave_nuclei(folder, cells, counted, assay, image.facts)
         if shown:
-            leave_columns(folder, cells, assay, image.facts)
+            leave_columns(folder, cells, assay, image.facts, counting)
         _answer(folder, asked.pictures, None if asked.raw else scoring(counts, gates), said)
 
     def postprocess(self, asked: ImageRequest, folder: Path, running: Running) -> None:
@@ -121,8 +121,10 @@ def leave_nuclei(folder: Path, cells: Cells, counted: Mask, assay: Assay, facts:
     (folder / NUCLEI).write_text('{"type":"FeatureCollection","features":[' + ",".join(features) + "]}\n")
 
 
-def leave_columns(folder: Path, cells: Cells, assay: Assay, facts: SlideFacts) -> None:
-    """Every candidate as COLUMNS, for the page: in px of its view, its radii as base64 (uint8)."""
+def leave_columns(folder: Path, cells: Cells, assay: Assay, facts: SlideFacts, counting: float) -> None:
+    """Every candidate as COLUMNS, for the page: in px of its view, its radii as base64 (uint8); `counting`: from which
+    probability on one is counted.
+    """
     shrink = shrink_of(facts.size)
     columns: dict[str, Any] = {name: cells[name].tolist() for name in SHOWN}
     columns |= {"nucleus": np.round(cells["nucleus"], 4).tolist(), "area_um2": np.round(cells["area_um2"], 2).tolist()}
@@ -133,6 +135,7 @@ def leave_columns(folder: Path, cells: Cells, assay: Assay, facts: SlideFacts) -
         "rays": RAYS,
         "px_per_unit": UNIT_UM / facts.mpp / shrink,
         "criteria": criteria_values(assay.built_in.criteria),
+        "counted_from": counting,
         "size": [facts.size.width, facts.size.height],
         "mpp": facts.mpp,
         "shrink": shrink,

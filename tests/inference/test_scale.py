@@ -120,6 +120,13 @@ def test_the_choice_is_of_the_slide_whatever_the_mask_leaves_out() -> None:
     assert coarser_by(one, engine(), find_tissue(one, WHOLE)) == coarser_by(one, engine(), None) == 2
 
 
+@pytest.mark.parametrize(("name", "by"), [("large", 2), ("usual", 1)])
+def test_an_engine_that_takes_small_tiles_is_asked_in_such_and_chooses_the_same(name: str, by: float) -> None:
+    counting, small = Counting(), TileShape(core=192, halo=32, stride=32)
+    assert coarser_by(slide(name), counting, None, small) == by
+    assert max(counting.sides) == small.side
+
+
 def test_colours_are_those_of_the_tile_as_it_comes() -> None:
     coarser, tile = CoarserEngine(engine(), 2), picture("large")[:1152, :1152]
     (answer,) = coarser.detect(np.ascontiguousarray(tile)[None], 0.5)

@@ -25,7 +25,7 @@ export class Sheet {
     const nuclei = await get(`/data/images/${this.image.id}/nuclei.json`);
     const packed = Uint8Array.from(atob(nuclei.radii), (c) => c.charCodeAt(0));
     Object.assign(this, { nuclei, radii: packed });
-    this.cuts = { probability: 0.55, area: 0, weak: 0.2, moderate: 0.5, strong: 0.9 };
+    this.cuts = { probability: nuclei.counted_from, area: 0, weak: 0.2, moderate: 0.5, strong: 0.9 };
     this.usual = nuclei.criteria.method === "hue_value" ? nuclei.criteria : null;
     this.grading = this.usual ? "usual" : "nucleus";
     await this.plane("Original");

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from server import settings
 from server.api_service import api_server
 from server.bootstrap import Service, bootstrap
-from tests.conftest import DatabaseServer
+from tests.conftest import DatabaseServer, execute
 from tests.server.api.harness import Api
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
 
@@ -32,14 +32,11 @@ def authority() -> Authority:
 
 @pytest.fixture(scope="session")
 def api_database(database_server: DatabaseServer) -> Iterator[str]:
+    """Made and dropped by connections of their own: other tests end all that lie idle."""
     name = f"api_{uuid.uuid4().hex}"
-    admin = sa.create_engine(database_server.url_of("postgres"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE chromogen')
+    execute(database_server.url_of("postgres"), f'CREATE DATABASE "{name}" TEMPLATE chromogen')
     yield database_server.url_of(name)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
-    admin.dispose()
+    execute(database_server.url_of("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")

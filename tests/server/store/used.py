@@ -23,7 +23,7 @@ def add_used_rows(engine: sa.Engine, lab: str) -> None:
             "control_ranges": range_,
         }
         validation = {"id": str(uuid.uuid4()), "name": "er", "revision": 1, "marker": "ER", "model_sha256": "0"}
-        rows["validations"] = validation | {"found": {}, "request_id": "1"}
+        rows["validations"] = validation | {"found": {}, "asked": [], "request_id": "1"}
         rows["rescore_requests"] = {"result_id": chosen, "request_id": "1", "profile": "er/1"}
         rows["validation_signatures"] = {"validation_id": validation["id"]}
         for table, row in rows.items():
