@@ -44,7 +44,7 @@ export class WorkList {
     this.empty = el("p", { class: "empty", hidden: true });
     fill(this.place, el("section", { class: "worklist", "aria-labelledby": "list-title" },
       el("h1", { id: "list-title" }, "Work list"),
-      el("p", {}, el("a", { href: "/image" }, "One image"), el("span", { class: "dim" }, " without an order")),
+      el("p", {}, el("a", { href: "/image" }, "One image"), el("span", { class: "dim" }, " or "), el("a", { href: "/microscope" }, "Microscope"), el("span", { class: "dim" }, " without an order")),
       el("div", { class: "filters" }, this.tabs, el("label", { class: "sr", for: "search" }, "Search"), this.search,
         el("label", {}, el("span", { class: "sr" }, "Stain"),
           el("input", { type: "text", id: "marker", size: "8", placeholder: "Any stain", onchange: changed("marker") })),
