@@ -73,10 +73,12 @@ class EstimateService:
             self._estimates.note_shown(actor, [view.result.id for view in views])
 
     def compare(self, actor: Caller, wanted: EstimateFilter) -> Comparison:
-        """Of the newest."""
+        """Of the newest. That the actor was told scores is noted: an estimate that follows wasn't made before."""
         found = self._estimates.compared(actor, wanted, MOST_COMPARED + 1)
         those = counted(found[-MOST_COMPARED:])
         told = [one for one in those if one.estimate.by == actor.subject] if self._blind(actor) else those
+        if told and self._blind(actor):
+            self._estimates.note_shown(actor, [one.estimate.result_id for one in told])
         more = len(found) > MOST_COMPARED
         return Comparison(compared=those, told=told, agreements=agreements(those), more=more)
 

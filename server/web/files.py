@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 FOLDER = Path(__file__).parent / "static"
 SHELL = "index.html"
-PLACES = ("/", "/case/{result}")
+PLACES = ("/", "/case/{result}", "/estimates")
 """Addresses of the page: the shell finds out what to show."""
 KINDS = {
     ".html": "text/html; charset=utf-8",

@@ -11,7 +11,7 @@ from inference.guideline import GUIDELINES, Step
 from inference.measures import Measure, Score
 from server.domain.access import Caller
 from server.domain.change import Change
-from server.domain.estimate import Estimate, asked_measure, asked_regions, most_of
+from server.domain.estimate import Compared, Estimate, ReaderAgreement, asked_measure, asked_regions, most_of
 from server.domain.ports import OrderView
 from server.domain.result import Result, ResultId, ResultSummary
 from server.domain.views import ProfileView, ResultView, SummaryView
@@ -20,6 +20,7 @@ from server.report.quantities import number_of
 from server.report.result_json import profile_json, result_json, score_json
 from server.services.case_markers import CaseMarkers
 from server.services.comparison import MeasureComparison, compared
+from server.services.estimates import Comparison
 from server.services.slide_tiles import Pyramid
 
 Json = dict[str, Any]
@@ -120,6 +121,18 @@ def asked_json(result: ResultSummary) -> Json | None:
 
 def estimate_json(estimate: Estimate) -> Json:
     return asdict(estimate) | {"at": estimate.at.isoformat()}
+
+
+def own_json(found: Comparison) -> Json:
+    """Of one reader: agreement by marker, measure and region, and the pairs of score and estimate that it is of."""
+    return {"agreements": [_own(one, found.told) for one in found.agreements if one.reader], "more": found.more}
+
+
+def _own(one: ReaderAgreement, told: Sequence[Compared]) -> Json:
+    of, key = one.agreement, (one.marker, one.agreement.measure, one.agreement.region)
+    those = [c for c in told if (c.marker, c.estimate.measure, c.estimate.region) == key]
+    pairs = [(c.score, c.estimate.value) for c in those]
+    return {"marker": one.marker, **asdict(of), "pairs": pairs}
 
 
 def case_json(case: CaseMarkers, hidden: frozenset[ResultId]) -> Json:

@@ -28,7 +28,7 @@ from server.web.oidc import Issuer
 BACK = "/sign-in/back"
 UNDER_WAY = "chromogen-sign-in"
 UNDER_WAY_S = 600
-PLACE = re.compile(r"/(case/[0-9a-f-]{36}|image|microscope)?")
+PLACE = re.compile(r"/(case/[0-9a-f-]{36}|image|microscope|estimates)?")
 """Where a browser may be sent once it signed in."""
 
 VerifyIdToken = Callable[[str, str], Caller]

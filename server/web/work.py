@@ -12,6 +12,7 @@ from starlette.responses import Response
 from inference.cells.histograms import Histograms
 from inference.fields import heterogeneity
 from server.domain.access import Caller
+from server.domain.estimate import EstimateFilter
 from server.domain.order import Priority
 from server.domain.ports import OrderView
 from server.domain.result import Result, ResultId
@@ -35,6 +36,7 @@ from server.web.page_json import (
     comment_json,
     compared_json,
     estimate_json,
+    own_json,
     short_json,
     whole_json,
     work_json,
@@ -70,6 +72,7 @@ class WorkOperations:
         yield Operation(path=f"{RESULT}/reject", method="POST", name="RejectResult", work=self.reject)
         yield Operation(path=f"{RESULT}/amend", method="POST", name="AmendResult", work=self.amend)
         yield Operation(path=f"{RESULT}/estimate", method="POST", name="EstimateResult", work=self.estimate)
+        yield Operation(path="/data/estimates", method="GET", name="CompareEstimates", work=self.own)
         yield Operation(path=f"{RESULT}/case", method="GET", name="GetCaseMarkers", work=self.case)
         yield Operation(path=f"{RESULT}/profiles", method="GET", name="CompareProfiles", work=self.compare)
         yield Operation(path=f"{RESULT}/comment", method="POST", name="CommentResult", work=self.comment)
@@ -111,6 +114,10 @@ class WorkOperations:
     def estimate(self, request: Request, caller: Caller) -> Json:
         kept = self.estimates.keep(caller, asked.result_id(request), asked.values(asked.body(request)))
         return {"estimates": [estimate_json(estimate) for estimate in kept]}
+
+    def own(self, request: Request, caller: Caller) -> Json:
+        """How far the caller's own estimates lie from the scores: those made before they were shown."""
+        return own_json(self.estimates.compare(caller, EstimateFilter(reader=caller.subject)))
 
     def case(self, request: Request, caller: Caller) -> Json:
         """The stains of the same case; none for a result without an order."""

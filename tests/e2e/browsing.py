@@ -17,6 +17,9 @@ import pytest
 CHROMIUM = Path("/usr/bin/chromium")
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / ".venv" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+FAULTS = """axe.run().then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))
+  .map((v) => [v.id, v.nodes[0].html]))"""
+"""Those that axe finds in a page, the heavier ones."""
 START_S, CASE_S = 60, 180
 RUN = "from server.demo.web import run_web; from pathlib import Path; run_web(Path({out!r}), seed=3, h_score=150, keep=True, port=0, side=1536, say=lambda line: print(line, flush=True))"  # noqa: E501
 

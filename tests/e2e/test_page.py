@@ -14,7 +14,7 @@ import requests
 from inference.analyzers.nuclear import NUCLEAR
 from inference.assay import assay_of
 from inference.cells.histograms import Histograms
-from tests.e2e.browsing import AXE, CASE_S, CHROMIUM, Demo, chromium, demo, small_demo, watched
+from tests.e2e.browsing import AXE, CASE_S, CHROMIUM, FAULTS, Demo, chromium, demo, small_demo, watched
 
 pytestmark = [
     pytest.mark.postgres,
@@ -26,8 +26,6 @@ FINAL = re.compile(r"^OBR(\|[^|\r]*){24}\|F", re.MULTILINE)
 """OBR-25."""
 NUMBER = ".headline .number"
 READ = "fetch(`/data/results/${document.querySelector('main').dataset.result}`).then((r) => r.json())"
-FAULTS = """axe.run().then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact))
-  .map((v) => [v.id, v.nodes[0].html]))"""
 PLACES = ((200, 0), (0, 255), (0, 80), (0, 10))
 """Hue and value of a nucleus of each grade."""
 SCORED = """async ([counted, places, criteria, assay]) => {

@@ -14,6 +14,14 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
+// A part of a drawing.
+export function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+  made.append(...children.flat(3).filter(Boolean));
+  return made;
+}
+
 export function fill(parent, ...children) {
   parent.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
   return parent;

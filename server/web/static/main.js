@@ -1,6 +1,7 @@
-// The page: who is signed in, and whether the work list or a case is shown.
+// The page: who is signed in, and whether the work list, a case or a reader's own estimates are shown.
 
 import { ApiError, onSignedOut, post, session, ways } from "./api.js";
+import { Bias } from "./bias.js";
 import { Case } from "./case.js";
 import { el, fill, notice, tell } from "./dom.js";
 import { forgetDrafts } from "./draft.js";
@@ -12,6 +13,7 @@ const KEYS = [["J, K, ↓, ↑, Enter", "work list: next, previous, open"], ["V"
   ["C", "pick a nucleus, to exclude or grade it (Enter: the one in the middle)"], ["1, 2, 3", "original, haematoxylin, DAB (H&E: eosin)"], ["H", "nuclei on and off"], ["O", "hot spot"],
   ["+, −, 0", "zoom in, out, whole slide"], ["arrows", "move the slide, or a threshold"], ["Z", "undo"], ["K", "keep as a new result"], ["S, R", "sign or amend, reject"],
   ["N", "next case"], ["L", "work list"], ["?", "this help"]];
+const OWN = "/estimates";
 let who = null;
 let shown = null;
 let filter = {};
@@ -30,21 +32,22 @@ async function show() {
   shown?.close();
   shown = null;
   const id = place();
-  document.title = id ? "Case · chromogen" : "Work list · chromogen";
-  fill(trail, id ? el("a", { href: "/", data: { local: "" } }, "‹ Work list") : null);
-  if (!id) {
-    shown = new WorkList(content, filter, openCase);
+  const own = location.pathname === OWN;
+  document.title = `${id ? "Case" : own ? "My estimates" : "Work list"} · chromogen`;
+  fill(trail, id || own ? el("a", { href: "/", data: { local: "" } }, "‹ Work list") : null);
+  if (!id && !own) {
+    shown = new WorkList(content, filter, openCase, who.roles.includes("pathologist") ? OWN : null);
     return;
   }
-  fill(content, el("p", { class: "wait" }, "Opening the case…"));
-  const opened = new Case(content, openCase, who.roles);
+  fill(content, el("p", { class: "wait" }, id ? "Opening the case…" : "Loading…"));
+  const opened = id ? new Case(content, openCase, who.roles) : new Bias(content);
   shown = opened;
   try {
     await opened.open(id);
     content.focus({ preventScroll: true });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.status !== 401) fill(content, el("div", { class: "wait" }, el("h1", {}, "This case can't be opened"), el("p", {}, `${error.message}. ${error.advice}`), el("a", { href: "/", data: { local: "" } }, "Work list")));
+    if (error.status !== 401) fill(content, el("div", { class: "wait" }, el("h1", {}, id ? "This case can't be opened" : "The estimates can't be shown"), el("p", {}, `${error.message}. ${error.advice}`), el("a", { href: "/", data: { local: "" } }, "Work list")));
   }
 }
 

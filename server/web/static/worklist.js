@@ -12,8 +12,9 @@ const REFRESH_MS = 10_000;
 export const usual = { state: "to_sign", marker: "", priority: "", text: "", mine: false };
 
 export class WorkList {
-  constructor(place, filter, open) {
-    Object.assign(this, { place, filter: { ...usual, ...filter }, open, items: [], next: "" });
+  // `own`: where the reader's own estimates are compared; null for who makes none.
+  constructor(place, filter, open, own) {
+    Object.assign(this, { place, filter: { ...usual, ...filter }, open, own, items: [], next: "" });
     this.build();
     this.load();
     this.timer = setInterval(() => document.hidden || this.load({ quiet: true }), REFRESH_MS);
@@ -44,7 +45,8 @@ export class WorkList {
     this.empty = el("p", { class: "empty", hidden: true });
     fill(this.place, el("section", { class: "worklist", "aria-labelledby": "list-title" },
       el("h1", { id: "list-title" }, "Work list"),
-      el("p", {}, el("a", { href: "/image" }, "One image"), el("span", { class: "dim" }, " or "), el("a", { href: "/microscope" }, "Microscope"), el("span", { class: "dim" }, " without an order")),
+      el("p", {}, el("a", { href: "/image" }, "One image"), el("span", { class: "dim" }, " or "), el("a", { href: "/microscope" }, "Microscope"), el("span", { class: "dim" }, " without an order"),
+        this.own && el("span", {}, " · ", el("a", { href: this.own, data: { local: "" } }, "My estimates"), el("span", { class: "dim" }, " beside the scores"))),
       el("div", { class: "filters" }, this.tabs, el("label", { class: "sr", for: "search" }, "Search"), this.search,
         el("label", {}, el("span", { class: "sr" }, "Stain"),
           el("input", { type: "text", id: "marker", size: "8", placeholder: "Any stain", onchange: changed("marker") })),

@@ -203,6 +203,43 @@ def test_bias_and_limits_of_agreement_by_marker_and_reader(api: Api, lab: str, b
     assert "needs a marker" in answer.message
 
 
+def test_readers_see_how_far_their_own_blind_estimates_lie_from_the_scores(api: Api, lab: str, blind: Any) -> None:
+    apart = (10.0, 20.0, 0.0)
+    made = [api.done(lab, seed=k) for k in range(3)]
+    doctor: Browser = blind.caller("pathologist", lab=lab, subject="dr-a")
+    for result, difference in zip(made, apart, strict=True):
+        doctor.post(f"/data/results/{result.id}/estimate", {"values": {"all": score_of(result) - difference}})
+    blind.caller("pathologist", lab=lab, subject="dr-b").post(
+        f"/data/results/{made[0].id}/estimate", {"values": {"all": 1}}
+    )
+    estimated(api.caller("pathologist", lab=lab, subject="dr-late"), made[0], all=300)
+    found = doctor.get("/data/estimates").json()
+    (one,) = found["agreements"]
+    assert (one["marker"], one["region"], one["display"], one["found"]["n"]) == ("ER", "all", "H-score", 3)
+    assert one["found"]["bias"] == pytest.approx(10)
+    assert one["found"]["limits"] == pytest.approx([10 - 19.59964, 10 + 19.59964])
+    assert [score - estimate for score, estimate in one["pairs"]] == pytest.approx(apart)
+    assert not found["more"]
+    for role, subject in (("pathologist", "dr-late"), ("lab-admin", "admin")):
+        assert blind.caller(role, lab=lab, subject=subject).get("/data/estimates").json()["agreements"] == []
+
+
+@pytest.mark.parametrize("by_page", [True, False])
+def test_what_an_own_estimate_is_compared_with_counts_as_seen(api: Api, lab: str, blind: Any, by_page: bool) -> None:
+    result = api.done(lab)
+    doctor: Browser = blind.caller("pathologist", lab=lab, subject="dr-a")
+    path = f"/data/results/{result.id}/estimate"
+    doctor.post(path, {"values": {"all": 120}})
+    if by_page:
+        assert doctor.get("/data/estimates").json()["agreements"]
+    else:
+        with grpc.insecure_channel(f"127.0.0.1:{blind.grpc_port}") as channel:
+            caller = Caller(channel, api.issuer.token("pathologist", lab=lab, subject="dr-a"))
+            assert caller.results.CompareEstimates(pb.CompareEstimatesRequest()).compared
+    kept = doctor.post(path, {"values": {"all": score_of(result)}}).json()["estimates"]
+    assert [one["score_shown"] for one in kept] == [False, True]
+
+
 def test_the_command_reads_values_and_has_help() -> None:
     assert to_json(command.value_of("all=120.5")) == to_json(pb.RegionEstimate(region="all", value=120.5))
     answer = CliRunner().invoke(group, ["estimate", "x", "all:120"])

@@ -1,4 +1,4 @@
-"""A pathologist's own estimate in a real browser: asked for before the score, kept; then the case's other stains."""
+"""A pathologist's own estimate in a real browser: asked for before the score, kept; the other stains; their bias."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from server.domain.result import Result
 from server.site import Site
+from tests.e2e.browsing import AXE, FAULTS
 from tests.server.api.harness import Api
 from tests.server.web.browser import LOCAL_LAB, page_of
 
@@ -19,6 +20,12 @@ pytestmark = [
     pytest.mark.postgres,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Debian's chromium isn't here: `make peers` installs it"),
 ]
+
+
+KEEP = """async ([id, all]) => {
+  const { post } = await import('/static/api.js');
+  await post(`/data/results/${id}/estimate`, { values: { all } });
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,7 @@ def tab(api: Api) -> Iterator[Tab]:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         made = browser.new_page(viewport={"width": 1400, "height": 900}, base_url=page.address)
         made.set_default_timeout(20_000)
+        expect.set_options(timeout=20_000)
         made.goto("/")
         made.get_by_role("button", name="Sign in as dr-invented").click()
         expect(made.get_by_role("heading", name="Work list")).to_be_visible()
@@ -65,3 +73,29 @@ def test_the_score_is_shown_after_the_estimate_and_the_other_stain_after_its_own
     assert rows[0] is not None
     assert rows[1]
     expect(tab.locator("[data-ratio=HSCORE][data-region=all]")).to_have_text(f"{rows[0] / rows[1]:.2f}")
+
+
+def test_readers_see_the_bias_of_their_own_estimates_in_numbers_and_a_drawing(api: Api, tab: Tab) -> None:
+    tab.goto("/")
+    tab.locator("#search").wait_for()
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    for seed, difference in enumerate((10.0, 20.0, 0.0)):
+        result = done(api, "KI67", seed)
+        row = next(s for s in result.scores if (s.measure, s.region) == ("HSCORE", "all"))
+        assert row.value is not None
+        tab.evaluate(KEEP, [result.id, row.value - difference])
+    tab.get_by_role("link", name="My estimates").click()
+    shown = tab.locator("tr[data-marker=KI67][data-region=all]")
+    expect(shown).to_contain_text("+10.0")
+    expect(shown).to_contain_text("−9.6 to +29.6")
+    drawn = tab.get_by_role("img", name="KI67, H-score, all: 3 pairs, mean difference +10.0")
+    expect(drawn.locator("circle")).to_have_count(3)
+    heights = [float(dot.get_attribute("cy") or "") for dot in drawn.locator("circle").all()]
+    assert heights[1] < heights[0] < heights[2]
+    if AXE.is_file():
+        tab.evaluate(AXE.read_text())
+        assert tab.evaluate(FAULTS) == []
+    tab.reload()
+    expect(shown).to_be_visible()
+    assert complaints == []

@@ -93,7 +93,7 @@ def test_what_changes_anything_must_be_the_page_s_own_request(page: Page, spoilt
 
 def test_the_page_and_its_files_come_with_a_policy_that_lets_nothing_else_in(page: Page) -> None:
     browser = Browser(page.address)
-    for path in ("/", f"/case/{uuid.uuid4()}", "/static/main.js", "/static/vendor/openseadragon.js"):
+    for path in ("/", f"/case/{uuid.uuid4()}", "/estimates", "/static/main.js", "/static/vendor/openseadragon.js"):
         answer = browser.get(path)
         assert answer.status_code == 200
         assert "default-src 'none'" in answer.headers["content-security-policy"]
