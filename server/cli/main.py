@@ -10,6 +10,7 @@ from inference.errors import ChromogenError, Refused
 COMMANDS = {
     "score": "server.cli.score:score",
     "inspect": "server.cli.inspect:inspect",
+    "convert": "server.cli.convert:convert",
     "detect": "server.cli.detect:detect",
     "he": "server.cli.he:he",
     "evaluate": "server.cli.evaluate:evaluate",

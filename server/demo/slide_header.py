@@ -1,10 +1,7 @@
-"""What a made slide says of itself: invented identity, and the attributes of a VL Whole Slide Microscopy Image (PS3.3
-A.32.8).
-"""
+"""The invented identity of a drawn slide."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache
 from uuid import UUID, uuid5
 
 from highdicom import (
@@ -14,21 +11,14 @@ from highdicom import (
     SpecimenSampling,
     SpecimenStaining,
 )
-from PIL import ImageCms
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
-from pydicom.uid import UID, JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
+from pydicom.uid import UID
 
 from inference.assay import USUAL_MARKER
-from inference.geometry import Size
+from server.slides.slide_header import optical_path
 
 NAMESPACE = UUID("5d0a4f0e-3c0b-5b8e-9a51-6e7d0c6a2b11")
-TRANSFER_SYNTAX = JPEGBaseline8Bit
-THICKNESS_MM = 0.004  # a section of 4 µm
-OPTICAL_PATH = "1"
-ORIGIN_MM = (20.0, 40.0)  # of the matrix's top-left corner on the glass, from the slide's own corner
-FIRST_LEVEL, LOWER_LEVEL = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,59 +52,28 @@ class SlideIdentity:
     def series_uid(self) -> str:
         return str(self.uid("series"))
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelFacts:
-    """One level: index from 0 (largest), size in px, pixel side in µm, frames' side in px, frames, compressed bytes in
-    all.
-    """
-
-    index: int
-    size: Size
-    mpp: float
-    frame: int
-    frames: int
-    compressed: int
-
-
-def header(identity: SlideIdentity, level: LevelFacts) -> Dataset:
-    """The instance of a level without its pixel data."""
-    ds = Dataset()
-    _identify(ds, identity, level)
-    _describe_specimen(ds, identity)
-    _describe_pixels(ds, level)
-    _describe_matrix(ds, identity, level)
-    _describe_optics(ds)
-    return ds
+    def describe(self, ds: Dataset) -> None:
+        """Implements `server.slides.slide_header.SlideWords`."""
+        ds.PatientName = f"{self.family_name}^{self.given_name}"
+        ds.PatientID, ds.PatientSex = self.patient_id, self.sex
+        if self.patient_issuer:
+            ds.IssuerOfPatientID = self.patient_issuer
+        ds.PatientBirthDate = self.birth_date.strftime("%Y%m%d")
+        ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = "1", self.accession_number, ""
+        ds.Manufacturer, ds.ManufacturerModelName = self.manufacturer, self.model_name
+        ds.DeviceSerialNumber, ds.SoftwareVersions = "0", "0"
+        acquired = self.acquired_at.astimezone(UTC)
+        day, time = acquired.strftime("%Y%m%d"), acquired.strftime("%H%M%S")
+        ds.StudyDate = ds.SeriesDate = ds.ContentDate = day
+        ds.StudyTime = ds.SeriesTime = ds.ContentTime = time
+        ds.AcquisitionDateTime, ds.TimezoneOffsetFromUTC = f"{day}{time}", "+0000"
+        ds.ContainerIdentifier, ds.SpecimenDescriptionSequence = self.container_id, [_specimen(self)]
+        path = optical_path()
+        path.ObjectiveLensPower = "20"
+        ds.OpticalPathSequence = [path]
 
 
-def _identify(ds: Dataset, identity: SlideIdentity, level: LevelFacts) -> None:
-    """Patient, study, series, equipment, SOP common."""
-    ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.SOPClassUID = VLWholeSlideMicroscopyImageStorage
-    ds.SOPInstanceUID = identity.uid(f"level/{level.index}")
-    ds.PatientName = f"{identity.family_name}^{identity.given_name}"
-    ds.PatientID, ds.PatientSex = identity.patient_id, identity.sex
-    if identity.patient_issuer:
-        ds.IssuerOfPatientID = identity.patient_issuer
-    ds.PatientBirthDate = identity.birth_date.strftime("%Y%m%d")
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = identity.study_uid, identity.series_uid
-    ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = "1", identity.accession_number, ""
-    ds.Modality, ds.SeriesNumber, ds.InstanceNumber = "SM", 1, level.index + 1
-    ds.Manufacturer, ds.ManufacturerModelName = identity.manufacturer, identity.model_name
-    ds.DeviceSerialNumber, ds.SoftwareVersions = "0", "0"
-    acquired = identity.acquired_at.astimezone(UTC)
-    day, time = acquired.strftime("%Y%m%d"), acquired.strftime("%H%M%S")
-    ds.StudyDate = ds.SeriesDate = ds.ContentDate = day
-    ds.StudyTime = ds.SeriesTime = ds.ContentTime = time
-    ds.AcquisitionDateTime, ds.TimezoneOffsetFromUTC = f"{day}{time}", "+0000"
-    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = identity.uid("frame-of-reference"), "SLIDE_CORNER"
-
-
-def _describe_specimen(ds: Dataset, identity: SlideIdentity) -> None:
-    ds.ContainerIdentifier = identity.container_id
-    ds.IssuerOfTheContainerIdentifierSequence = []
-    ds.ContainerTypeCodeSequence = [_coded(codes.SCT.MicroscopeSlide)]
+def _specimen(identity: SlideIdentity) -> SpecimenDescription:
     specimen = SpecimenDescription(
         specimen_id=identity.specimen_id,
         specimen_uid=identity.uid("specimen"),
@@ -125,8 +84,7 @@ def _describe_specimen(ds: Dataset, identity: SlideIdentity) -> None:
     )
     if "IssuerOfTheSpecimenIdentifierSequence" not in specimen:
         specimen.IssuerOfTheSpecimenIdentifierSequence = []
-    ds.SpecimenDescriptionSequence = [specimen]
-    ds.AcquisitionContextSequence = []
+    return specimen
 
 
 def _second_stain(marker: str) -> str:
@@ -147,70 +105,3 @@ def _preparation(identity: SlideIdentity) -> list[SpecimenPreparationStep]:
         SpecimenPreparationStep(identity.specimen_id, processing_procedure=cut, **fixed),
         SpecimenPreparationStep(identity.specimen_id, processing_procedure=staining, **fixed),
     ]
-
-
-def _describe_pixels(ds: Dataset, level: LevelFacts) -> None:
-    ds.ImageType = FIRST_LEVEL if level.index == 0 else LOWER_LEVEL
-    ds.Rows = ds.Columns = level.frame
-    ds.NumberOfFrames = level.frames
-    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "YBR_FULL_422", 0
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
-    ds.BurnedInAnnotation, ds.VolumetricProperties = "NO", "VOLUME"
-    ds.LossyImageCompression, ds.LossyImageCompressionMethod = "01", "ISO_10918_1"
-    ds.LossyImageCompressionRatio = f"{3 * level.frame**2 * level.frames / max(level.compressed, 1):.4f}"
-
-
-def _describe_matrix(ds: Dataset, identity: SlideIdentity, level: LevelFacts) -> None:
-    """The total pixel matrix, its place on the slide, and the frames' order (TILED_FULL)."""
-    ds.TotalPixelMatrixColumns, ds.TotalPixelMatrixRows = level.size.width, level.size.height
-    ds.TotalPixelMatrixFocalPlanes = ds.NumberOfOpticalPaths = 1
-    ds.ImagedVolumeWidth, ds.ImagedVolumeHeight = (
-        side * level.mpp / 1000 for side in (level.size.width, level.size.height)
-    )
-    ds.ImagedVolumeDepth = THICKNESS_MM * 1000  # µm (PS3.3 C.8.12.4), the sides are mm
-    origin = Dataset()
-    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = ORIGIN_MM
-    ds.TotalPixelMatrixOriginSequence = [origin]
-    ds.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
-    ds.SpecimenLabelInImage, ds.FocusMethod, ds.ExtendedDepthOfField = "NO", "AUTO", "NO"
-    dimension = Dataset()
-    dimension.DimensionOrganizationUID = identity.uid("dimensions")
-    ds.DimensionOrganizationSequence, ds.DimensionOrganizationType = [dimension], "TILED_FULL"
-    ds.SharedFunctionalGroupsSequence = [_shared(ds, level)]
-
-
-def _shared(ds: Dataset, level: LevelFacts) -> Dataset:
-    """Pixel measures, frame type and optical path, the same for all frames."""
-    shared, measures, kind, path = Dataset(), Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = [level.mpp / 1000] * 2, THICKNESS_MM
-    kind.FrameType = ds.ImageType
-    path.OpticalPathIdentifier = OPTICAL_PATH
-    shared.PixelMeasuresSequence = [measures]
-    shared.WholeSlideMicroscopyImageFrameTypeSequence = [kind]
-    shared.OpticalPathIdentificationSequence = [path]
-    return shared
-
-
-def _describe_optics(ds: Dataset) -> None:
-    path = Dataset()
-    path.OpticalPathIdentifier = OPTICAL_PATH
-    path.IlluminationTypeCodeSequence = [_coded(codes.DCM.BrightfieldIllumination)]
-    path.IlluminationColorCodeSequence = [_coded(codes.SCT.FullSpectrum)]
-    path.ICCProfile, path.ColorSpace = _srgb(), "SRGB"
-    path.ObjectiveLensPower = "20"
-    ds.OpticalPathSequence = [path]
-
-
-@cache
-def _srgb() -> bytes:
-    """An ICC profile of sRGB, of even length, its date fixed so that equal slides are equal files."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = bytes.fromhex("07ea00010001000000000000")  # dateTimeNumber, 2026-01-01 (ICC.1 7.2.8)
-    profile[84:100] = bytes(16)  # profile ID: not computed (ICC.1 7.2.18)
-    return bytes(profile) + bytes(len(profile) % 2)
-
-
-def _coded(code: Code) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
-    return item

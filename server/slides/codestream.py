@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SOI = b"\xff\xd8"
-_APP0, _APP14, _SOS = 0xE0, 0xEE, 0xDA
+_APP0, _APP14, _SOS, _BASELINE = 0xE0, 0xEE, 0xDA, 0xC0
 _SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}  # ITU-T T.81, table B.1
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 
@@ -59,6 +59,13 @@ def declare_colour(stream: bytes, colour: Colour) -> bytes:
             kept.append(stream[begun:start])
             begun = end
     return b"".join((*kept, stream[begun:]))
+
+
+def is_baseline(stream: bytes, width: int, height: int) -> bool:
+    """Is it a whole JPEG stream of the baseline process (SOF0), three components of 8 bit, and of that size?"""
+    said = bytes([8]) + height.to_bytes(2, "big") + width.to_bytes(2, "big") + bytes([3])
+    found = [(marker, stream[start + 4 : start + 10]) for marker, start, _ in _segments(stream) if marker in _SOF]
+    return found == [(_BASELINE, said)]
 
 
 def with_colour(stream: bytes, declared: Colour) -> bytes:

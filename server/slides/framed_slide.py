@@ -29,7 +29,8 @@ _STEPS = 32  # OpenCV interpolates between pixels in 32nds (its INTER_TAB_SIZE)
 class FramedSlide:
     """The levels of a slide, base first, with its working grid. `facts.levels` says how large their pixels are.
 
-    `transform` is applied to each decoded frame (ICC to sRGB) where given. Raises Refused TOO_COARSE.
+    `transform` is applied to each decoded frame (ICC to sRGB) where given; `profile` is the file's ICC profile. Raises
+    Refused TOO_COARSE.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class FramedSlide:
         *,
         close: Callable[[], None],
         transform: Transform | None = None,
+        profile: bytes | None = None,
     ) -> None:
         self._levels, self._facts, self._close, self._transform = levels, facts, close, transform
+        self.profile = profile
         scales = [round(level.mpp / facts.mpp, 9) for level in facts.levels]  # whole ones stay whole
         self._sources = sources([level.layout for level in levels], scales, facts.mpp)
         self._plan = plan_working(self._sources, resolution)
@@ -54,6 +57,11 @@ class FramedSlide:
     @property
     def working(self) -> Grid:
         return self._plan.working
+
+    @property
+    def base(self) -> Frames:
+        """The frames of the largest level."""
+        return self._levels[0]
 
     @property
     def decoded(self) -> int:

@@ -60,7 +60,7 @@ def open_picture(path: Path, resolution: Resolution, *, mpp: float | None, icc: 
         notes=notes,
     )
     transform = to_srgb(profile) if icc and profile else None
-    return FramedSlide([frames], facts, resolution, close=lambda: None, transform=transform)
+    return FramedSlide([frames], facts, resolution, close=lambda: None, transform=transform, profile=profile)
 
 
 def _header(path: Path) -> tuple[Encoding, Size]:

@@ -139,7 +139,7 @@ def _assemble(path: Path, slide: "OpenSlide", resolution: Resolution, *, mpp: fl
         notes=("NO_ICC_PROFILE",) if icc and not profile else (),
     )
     transform = to_srgb(profile) if icc and profile else None
-    return FramedSlide(frames, facts, resolution, close=slide.close, transform=transform)
+    return FramedSlide(frames, facts, resolution, close=slide.close, transform=transform, profile=profile)
 
 
 def _spacing_um(slide: "OpenSlide") -> tuple[float, float] | None:

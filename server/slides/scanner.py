@@ -1,9 +1,11 @@
 """Which scanner made a slide, as far as its file says."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydicom.tag import BaseTag, Tag
-from tifffile import TiffFile
+from tifffile import TiffFile, TiffPage
 
 from server.slides.dicom_header import is_dicom
 from server.slides.dicom_stream import open_dicom_file, read_until
@@ -26,6 +28,26 @@ def scanner_of(path: Path) -> str:
         return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """By what and when a slide was scanned: empty and None where its file doesn't say."""
+
+    manufacturer: str = ""
+    model: str = ""
+    serial: str = ""
+    at: datetime | None = None
+    """Local time: a TIFF doesn't say of which zone."""
+
+
+def made_by(path: Path) -> Made:
+    """As a TIFF's tags say, and Aperio's description."""
+    try:
+        with quiet():
+            return _made(path)
+    except Exception:  # what can't be read is refused where the slide is opened
+        return Made()
+
+
 def _dicom(path: Path) -> str:
     with open_dicom_file(path) as file:
         header = read_until(file, lambda tag, vr, length: tag > _LAST_TAG, specific_tags=list(_TAGS))
@@ -33,12 +55,25 @@ def _dicom(path: Path) -> str:
 
 
 def _tiff(path: Path) -> str:
+    made = _made(path)
+    return " ".join([*filter(None, (made.manufacturer, made.model)), made.serial]).strip()
+
+
+def _made(path: Path) -> Made:
     with path.open("rb") as file:
         if not file.read(4).startswith(tuple(MAGICS)):
-            return ""
+            return Made()
     with TiffFile(path) as tiff:
         page = tiff.pages.first
         said = dict(part.split("=", 1) for part in page.description.split("|") if "=" in part)
         own = {key.strip(): value.strip() for key, value in said.items()}
-        names = [str(page.tags[tag].value) for tag in ("Make", "Model") if tag in page.tags]
-    return " ".join([*names, own.get(_APERIO, "")]).strip()
+        make, model = (str(page.tags[tag].value).strip() if tag in page.tags else "" for tag in ("Make", "Model"))
+        return Made(manufacturer=make, model=model, serial=own.get(_APERIO, ""), at=_scanned_at(page, own))
+
+
+def _scanned_at(page: TiffPage, own: dict[str, str]) -> datetime | None:
+    """Aperio's own words, for the tag may tell when a copy was written; or the tag."""
+    try:
+        return datetime.strptime(f"{own['Date']} {own['Time']}", "%m/%d/%y %H:%M:%S")
+    except (KeyError, ValueError):
+        return page.datetime

@@ -58,11 +58,24 @@ class TiffFrames:
         if data is None:
             return None
         if self.page.compression == COMPRESSION.JPEG:
-            stream = data[:2] + self.tables + data[2:] if self.tables else data
-            return decode(stream, Encoding.JPEG, self.colour, self._frame(row), shrink)
+            return decode(self._with_tables(data), Encoding.JPEG, self.colour, self._frame(row), shrink)
         if self.page.compression in _JPEG2000:
             return decode(data, Encoding.JPEG2000, self.colour, self._frame(row), shrink)
         return box_average(self._by_tifffile(data, number), shrink)
+
+    @property
+    def tiled_jpeg(self) -> bool:
+        """Are they tiles, square and of JPEG?"""
+        square = self.layout.frame.width == self.layout.frame.height
+        return square and self.page.is_tiled and self.page.compression == COMPRESSION.JPEG
+
+    def jpeg(self, column: int, row: int) -> bytes | None:
+        """The whole stream of one of `tiled_jpeg`; None where the slide has no frame. Raises Undecodable."""
+        data = self._bytes(row * self.layout.columns + column)
+        return None if data is None else self._with_tables(data)
+
+    def _with_tables(self, data: bytes) -> bytes:
+        return data[:2] + self.tables + data[2:] if self.tables else data
 
     def _frame(self, row: int) -> Size:
         """Tiles are whole; the last strip ends with the picture."""

@@ -67,7 +67,7 @@ def _open(path: Path, file: FrameFile, resolution: Resolution, *, mpp: float | N
         notes=("NO_ICC_PROFILE",) * (icc and not profile) + notes,
     )
     transform = to_srgb(profile) if icc and profile else None
-    return FramedSlide(levels, facts, resolution, close=file.close, transform=transform)
+    return FramedSlide(levels, facts, resolution, close=file.close, transform=transform, profile=profile)
 
 
 def _check_brightfield(path: Path, tiff: TiffFile) -> None:

@@ -88,7 +88,7 @@ def whole_json(
         "change": change_json(result.change),
         "profile": profile_json(result.profile) | {"source": result.profile.source, "label": result.profile.label},
         "result": result_json(result),
-        "scores": rows_json(result),
+        "scores": rows_json(result.scores, result.assay),
         "history": [short_json(other) for other in history],
         "comments": [comment_json(comment) for comment in comments],
         "estimates": [estimate_json(estimate) for estimate in estimates],
@@ -162,10 +162,10 @@ def _compared_row(row: MeasureComparison) -> Json:
     return {"code": row.measure.code, "first": value(row.first), "second": value(row.second)}
 
 
-def rows_json(result: Result) -> list[Json]:
+def rows_json(scores: Iterable[Score], assay: Assay) -> list[Json]:
     """The scores with the code that the page computes them by, whatever public code they bear."""
-    known = {measure.code: measure for measure in result.assay.measures}
-    rows = ((row, known.get(row.measure)) for row in result.scores)
+    known = {measure.code: measure for measure in assay.measures}
+    rows = ((row, known.get(row.measure)) for row in scores)
     return [score_json(row, number_of(row, measure)) | {"measure": row.measure} for row, measure in rows]
 
 

@@ -18,8 +18,8 @@ from inference.draw import draw_slide
 from inference.errors import Failed
 from inference.geometry import Region, Size
 from inference.slide import Rgb
-from server.demo import slide_file
 from server.demo.slide_file import JpegFrames, SlideIdentity, encode, write_dicom_slide
+from server.slides import slide_writer
 from tests.laid import LaidTiles, lay_tiles, write_tiff_slide
 
 SIZE = Size(width=1500, height=1100)
@@ -72,7 +72,7 @@ def test_frames_are_kept_as_they_are(written: list[Path], frames: JpegFrames) ->
 def test_offsets_outgrowing_32_bits_go_to_an_extended_table(
     frames: JpegFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slide_file, "LARGEST_BASIC_OFFSET", 10)
+    monkeypatch.setattr(slide_writer, "LARGEST_BASIC_OFFSET", 10)
     paths = write_dicom_slide(tmp_path, frames, mpp=0.5, identity=IDENTITY, levels=1)
     ds = pydicom.dcmread(paths[0])
     assert len(ds.ExtendedOffsetTable) == 8 * ds.NumberOfFrames
