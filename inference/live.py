@@ -9,6 +9,7 @@ fields. Those graded before a brighter one was seen stay as they were: `COLOUR_C
 own was coloured.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -43,9 +44,8 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """A field: its small picture, the group of fields it hangs together with, where it lies there, its size in px."""
+    """A field: the group of fields it hangs together with, where it lies there, its size in px."""
 
-    small: Plane
     group: int
     place: Place
     size: Place
@@ -62,6 +62,7 @@ class Running:
     white: WhitePoint | None = None
     counts: list[IntArray] = field(default_factory=list)
     _seen: list[_Seen] = field(default_factory=list)
+    _last: deque[tuple[Plane, _Seen]] = field(default_factory=lambda: deque(maxlen=LOOKED_AT))
     _controls: dict[ControlKind, Histograms] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,6 +84,7 @@ class Running:
         here = self._placed(small, scale, (float(picture.shape[1]), float(picture.shape[0])))
         new = cells.taken(~self._covered(here, cells))
         self._seen.append(here)
+        self._last.append((small, here))
         self.histograms.add(new, self.analyzer.histograms)
         groups = self.analyzer.group_of(new, self.criteria)
         self.counts.append(np.bincount(groups, minlength=len(self.analyzer.groups)).astype(np.int64))
@@ -126,11 +128,11 @@ class Running:
         return self.analyzer.remarks(self.totals, np.array(self.counts) if self.counts else None, mpp)
 
     def _placed(self, small: Plane, scale: float, size: Place) -> _Seen:
-        for before in reversed(self._seen[-LOOKED_AT:]):
-            if before.small.shape == small.shape and (moved := shift(before.small, small)) is not None:
+        for shown, before in reversed(self._last):
+            if shown.shape == small.shape and (moved := shift(shown, small)) is not None:
                 place = (before.place[0] + moved[0] / scale, before.place[1] + moved[1] / scale)
-                return _Seen(small, before.group, place, size)
-        return _Seen(small, 1 + max((s.group for s in self._seen), default=-1), (0.0, 0.0), size)
+                return _Seen(before.group, place, size)
+        return _Seen(1 + max((s.group for s in self._seen), default=-1), (0.0, 0.0), size)
 
     def _covered(self, here: _Seen, cells: Cells) -> Mask:
         covered = np.zeros(len(cells), bool)

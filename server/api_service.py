@@ -121,14 +121,19 @@ def web_server(service: Service, health: Health, authenticate: Authenticate) -> 
     if service.settings.web.port is None:
         return None
     note = RefusedCallLog(service.database)
-    page = page_group(service, authenticate, note)
-    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, page, door))
-
-
-def web_groups(service: Service, page: RouteGroup, door: Door) -> Sequence[RouteGroup]:
-    """What stands on the HTTP door beside health: one group for each kind of user."""
     engine = engine_of(service.settings, engine_secure(service.settings.engine))
+    page = page_group(service, authenticate, note, analysis_of(service, engine))
+    return WebServer(service.settings, health, authenticate, note, lambda door: web_groups(service, page, door, engine))
+
+
+def web_groups(service: Service, page: RouteGroup, door: Door, engine: EngineOf) -> Sequence[RouteGroup]:
+    """What stands on the HTTP door beside health: one group for each kind of user."""
     return (page, *image_groups(service, door, page.door or door, engine))
+
+
+def analysis_of(service: Service, engine: EngineOf) -> AnalysisService:
+    profiles = ProfileService(PostgresProfileRepository(service.database), service.clock.today)
+    return AnalysisService(engine, opener(service.settings.icc.use), profiles)
 
 
 def api_server(
@@ -156,7 +161,7 @@ def servicers_of(service: Service, audit: AuditRepository) -> Servicers:
     results = ResultService(kept, service.reporting, now=service.clock.now_in_seconds)
     estimated = PostgresEstimateRepository(service.database)
     estimates = EstimateService(estimated, kept, service.site.estimates_first)
-    analysis = AnalysisService(engine_of(service.settings, secure), opener(service.settings.icc.use), profiles)
+    analysis = analysis_of(service, engine_of(service.settings, secure))
     return Servicers(
         orders=OrderServicer(
             OrderService(

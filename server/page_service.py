@@ -11,10 +11,12 @@ from server.bootstrap import Service
 from server.domain.access import Authenticate, Caller, Role
 from server.domain.errors import Refused, ServiceReason
 from server.domain.session import Lifetime
+from server.services.analysis import LARGEST_BYTES, AnalysisService
 from server.services.changes import ChangeService
 from server.services.downloads import DownloadService
 from server.services.estimates import EstimateService
 from server.services.limits import Rate
+from server.services.microscopes import Microscopes
 from server.services.opened import OpenedResults
 from server.services.orders import OrderService
 from server.services.page_cells import PageCells, folder_of
@@ -35,6 +37,7 @@ from server.web.browser import AuthenticateBrowser
 from server.web.door import Door, NoteRefusal
 from server.web.downloads import DownloadOperations
 from server.web.groups import RouteGroup
+from server.web.microscope import PATH, MicroscopeOperations
 from server.web.oidc import Issuer
 from server.web.sign_in import BACK, SignIn, VerifyIdToken, Ways
 from server.web.slide import SlideOperations
@@ -46,7 +49,9 @@ LARGEST_CHANGE = 4 << 20
 LOCAL_ROLES = frozenset({Role.PATHOLOGIST, Role.LAB_ADMIN})
 
 
-def page_group(service: Service, by_token: Authenticate, note_refusal: NoteRefusal) -> RouteGroup:
+def page_group(
+    service: Service, by_token: Authenticate, note_refusal: NoteRefusal, analysis: AnalysisService
+) -> RouteGroup:
     """Raises Refused SETTING_INVALID."""
     wanted = service.settings
     secure = wanted.tls.cert is not None
@@ -54,16 +59,18 @@ def page_group(service: Service, by_token: Authenticate, note_refusal: NoteRefus
     revoked = revoked_in(wanted.oidc.revoked)
     sessions = SessionService(PostgresSessionRepository(service.database), lifetime, revoked=revoked)
     browser = AuthenticateBrowser(sessions, by_token, secure=secure)
-    sign_in = SignIn(sessions, browser, ways_of(wanted), secure=secure)
+    microscopes = Microscopes(analysis)
+    sign_in = SignIn(sessions, browser, ways_of(wanted), secure=secure, ended=microscopes.end_all)
+    microscope = MicroscopeOperations(microscopes)
     work, slide = operations_of(service)
     downloads = DownloadOperations(
         downloads=DownloadService(work.results, work.orders, work.work, slide.tiles), estimates=work.estimates
     )
     return RouteGroup(
         door=Door(browser, rate=Rate(PAGE_RATE), note_refusal=note_refusal),
-        operations=(*sign_in.operations(), *work.all(), *slide.all(), *downloads.all()),
-        routes=(*sign_in.routes(), *files.routes()),
-        largest_bodies={"/data/results/": LARGEST_CHANGE},
+        operations=(*sign_in.operations(), *work.all(), *slide.all(), *downloads.all(), *microscope.all()),
+        routes=(*sign_in.routes(), *files.routes(), *microscope.routes()),
+        largest_bodies={"/data/results/": LARGEST_CHANGE, f"{PATH}/": LARGEST_BYTES},
     )
 
 

@@ -17,6 +17,7 @@ COLUMNS = {
     "measure": "measure",
     "region": "region",
     "value": "value",
+    "category": "category",
     "score_shown": "score shown",
     "result_id": "result",
 }
@@ -49,7 +50,7 @@ def estimate(result_id: str, values: tuple[str, ...], as_json: bool) -> None:
 def estimates(
     marker: str, reader: str, since: object, until: object, shown: bool, region: str, plot: Path | None, as_json: bool
 ) -> None:
-    """Show how far scores lie from pathologists' own estimates: bias and limits of agreement by marker and reader."""
+    """Show how far scores lie from pathologists' own estimates: bias and limits, or same categories."""
     wanted = format_of(plot) if plot else "PLOT_FORMAT_UNSPECIFIED"
     request = pb.CompareEstimatesRequest(
         marker=marker, reader=reader, score_shown=shown, picture=wanted, picture_region=region
@@ -65,7 +66,7 @@ def estimates(
         answer.ClearField("picture")
         click.echo(to_json(answer))
         return
-    columns = ("laboratory", "marker", "reader", *AGREEMENTS[:5])
+    columns = ("laboratory", "marker", "reader", *AGREEMENTS)
     show_table(columns, [_row(one) for one in answer.agreements])
     if answer.more:
         click.echo(
@@ -74,17 +75,18 @@ def estimates(
 
 
 def value_of(text: str) -> pb.RegionEstimate:
-    """Of REGION=VALUE. Raises Refused ARGUMENT_INVALID."""
+    """Of REGION=VALUE, a number or a category; `0` may be either. Raises Refused ARGUMENT_INVALID."""
     region, _, value = text.partition("=")
+    if not value:
+        raise Refused(ServiceReason.ARGUMENT_INVALID, f"{text!r} is no REGION=VALUE, such as all=120 or tumour=2+")
     try:
-        return pb.RegionEstimate(region=region, value=float(value))
+        return pb.RegionEstimate(region=region, value=float(value), category=value if value == "0" else "")
     except ValueError:
-        message = f"{text!r} is no REGION=VALUE, such as all=120"
-        raise Refused(ServiceReason.ARGUMENT_INVALID, message) from None
+        return pb.RegionEstimate(region=region, category=value)
 
 
 def _row(one: pb.ReaderAgreement) -> tuple[str, ...]:
-    return one.lab, one.marker, one.reader or EVERYBODY, *agreement_row(one.agreement)[:5]
+    return one.lab, one.marker, one.reader or EVERYBODY, *agreement_row(one.agreement)
 
 
 def _write(plot: Path, picture: bytes) -> None:

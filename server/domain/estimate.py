@@ -7,7 +7,7 @@ from datetime import datetime
 
 from inference.analyzers.nuclear import H_SCORE
 from inference.assay import Assay, assay_of
-from inference.calibration.agreement import of_numbers
+from inference.calibration.agreement import CategoryAgreement, NumberAgreement, of_categories, of_numbers
 from inference.measures import PERCENT, Measure
 from server.domain.errors import Refused, ServiceReason
 from server.domain.result import Result, ResultId, ResultSummary
@@ -15,6 +15,18 @@ from server.domain.validation import Agreement, agreement_of
 
 MOST = {H_SCORE.code: 300.0}
 """Of measures that end elsewhere than at 100 %."""
+
+
+Said = float | str
+"""A number in its measure's unit, or a category's word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a caller says of a region, as a number, as a word, or as both where both are the same."""
+
+    number: float | None = None
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +38,7 @@ class Estimate:
     at: datetime
     measure: str
     region: str
-    value: float
+    value: Said
     score_shown: bool
 
 
@@ -37,7 +49,7 @@ class Compared:
     estimate: Estimate
     lab: str
     marker: str
-    score: float
+    score: Said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +65,9 @@ class EstimateFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderAgreement:
-    """Score less estimate, of one marker of a laboratory, by one reader; `reader` empty: by all of them."""
+    """Score less estimate, or how often categories are the same, of one marker of a laboratory, by one reader; `reader`
+    empty: by all of them.
+    """
 
     lab: str
     marker: str
@@ -61,10 +75,9 @@ class ReaderAgreement:
     agreement: Agreement
 
 
-def asked_measure(assay: Assay) -> Measure | None:
-    """What is estimated: the assay's first measure; None where that is a category."""
-    first = assay.measures[0]
-    return None if first.categorical else first
+def asked_measure(assay: Assay) -> Measure:
+    """What is estimated: the assay's first measure, a number or a category."""
+    return assay.measures[0]
 
 
 def most_of(measure: Measure) -> float | None:
@@ -75,28 +88,31 @@ def most_of(measure: Measure) -> float | None:
 def asked_regions(result: ResultSummary) -> Sequence[str]:
     """Regions with a score that can be estimated, in the order of its rows."""
     measure = asked_measure(result.assay)
-    rows = () if measure is None else (row for row in result.scores if row.measure == measure.code)
-    return [row.region for row in rows if row.value is not None]
+    return [row.region for row in result.scores if row.measure == measure.code and not row.absent]
 
 
-def check_estimate(result: Result, values: Mapping[str, float]) -> Measure:
-    """What is estimated. Raises Refused FIELD_MISSING, ARGUMENT_INVALID naming region and range."""
+def check_estimate(result: Result, given: Mapping[str, Given]) -> tuple[Measure, Mapping[str, Said]]:
+    """What is estimated, at what by region. Raises Refused FIELD_MISSING, ARGUMENT_INVALID naming region and range."""
     measure, regions = asked_measure(result.assay), asked_regions(result)
-    if measure is None or not regions:
-        raise _invalid(
-            f"{result.marker} has no number here to be estimated: its first score is a category, or withheld"
-        )
-    if not values:
+    if not regions:
+        raise _invalid(f"{result.marker} has no score here to be estimated: it is withheld, or of no cells")
+    if not given:
         raise Refused(ServiceReason.FIELD_MISSING, f"values are missing: give one of {', '.join(regions)} at least")
-    most = most_of(measure)
-    for region, value in values.items():
-        if region not in regions:
-            raise _invalid(f"a value's region is none of {', '.join(regions)}")
-        if not math.isfinite(value) or value < 0 or (most is not None and value > most):
-            raise _invalid(
-                f"the {measure.display} of {region} isn't 0 {'and above' if most is None else f'to {most:g}'}"
-            )
-    return measure
+    if not given.keys() <= set(regions):
+        raise _invalid(f"a value's region is none of {', '.join(regions)}")
+    return measure, {region: _said(measure, region, one) for region, one in given.items()}
+
+
+def _said(measure: Measure, region: str, given: Given) -> Said:
+    if measure.categorical:
+        if given.word not in measure.categories:
+            raise _invalid(f"the {measure.display} of {region} is none of {', '.join(measure.categories)}")
+        return given.word
+    most, value = most_of(measure), given.number
+    known = value is not None and math.isfinite(value) and given.word in ("", f"{value:g}")
+    if value is None or not known or value < 0 or (most is not None and value > most):
+        raise _invalid(f"the {measure.display} of {region} isn't 0 {'and above' if most is None else f'to {most:g}'}")
+    return value
 
 
 def counted(found: Iterable[Compared]) -> list[Compared]:
@@ -118,8 +134,14 @@ def agreements(found: Sequence[Compared]) -> list[ReaderAgreement]:
 def _agreement(key: tuple[str, str, str, str, str], of: Sequence[Compared]) -> ReaderAgreement:
     lab, marker, code, region, reader = key
     measure = next(m for m in assay_of(marker).measures if m.code == code)
-    numbers = of_numbers([c.score for c in of], [c.estimate.value for c in of])
-    agreement = agreement_of(measure, region, numbers)
+    scores, said = [c.score for c in of], [c.estimate.value for c in of]
+    if measure.categorical:
+        found: NumberAgreement | CategoryAgreement = of_categories(
+            list(map(str, scores)), list(map(str, said)), measure.categories
+        )
+    else:
+        found = of_numbers(list(map(float, scores)), list(map(float, said)))
+    agreement = agreement_of(measure, region, found)
     return ReaderAgreement(lab=lab, marker=marker, reader=reader, agreement=agreement)
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from inference.measures import Measure
 from server.domain.access import Caller
 from server.domain.control import ChartKey, ControlPoint, ControlRange
-from server.domain.estimate import Compared, Estimate, EstimateFilter
+from server.domain.estimate import Compared, Estimate, EstimateFilter, Said
 from server.domain.job import Job, JobId, JobKind, Json
 from server.domain.order import Order, OrderId, Request
 from server.domain.ports import Delivery, OrderView
@@ -209,7 +209,7 @@ class EstimateRepository(Protocol):
     """Pathologists' own estimates. Raises Refused RESULT_UNKNOWN for what isn't the actor's laboratory's."""
 
     def keep(
-        self, actor: Caller, result_id: ResultId, measure: Measure, values: Mapping[str, float], *, first: bool
+        self, actor: Caller, result_id: ResultId, measure: Measure, values: Mapping[str, Said], *, first: bool
     ) -> Sequence[Estimate]:
         """Add values by region; returns all of the order, oldest first.
 

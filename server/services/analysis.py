@@ -103,9 +103,11 @@ class AnalysisService:
         running: Running | None = None,
         *,
         expected: str = "",
+        counted: bool = True,
     ) -> Found:
         """`go_on` raises where nobody waits any more, which is asked between two tiles. A field of a stream is taken
-        into its `running` score; one of control tissue that is `expected` to be so, such as 3+, is judged instead.
+        into its `running` score if it is to be `counted`, into its white in any case; one of control tissue that is
+        `expected` to be so, such as 3+, is judged instead.
 
         Raises Refused FIELD_MISSING, MESSAGE_TOO_LARGE, ARGUMENT_INVALID, CONTROL_INVALID, and as `open_image` and the
         engine do.
@@ -120,7 +122,7 @@ class AnalysisService:
             overview, grid = slide.overview(OVERVIEW_MPP)
             if running is not None and kind is not None:
                 running.add_control(kind, cells)
-            elif running is not None:
+            elif running is not None and counted:
                 running.add_field(slide, cells)
         finally:
             slide.close()

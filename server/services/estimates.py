@@ -9,6 +9,7 @@ from server.domain.estimate import (
     Compared,
     Estimate,
     EstimateFilter,
+    Given,
     ReaderAgreement,
     agreements,
     asked_regions,
@@ -25,7 +26,7 @@ MOST_COMPARED = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The estimates that count, oldest first, and how far they lie from the scores; `more`: not all were compared.
+    """The estimates that count, oldest first, and how they agree with the scores; `more`: not all were compared.
 
     `told` are those that the caller may be told one by one: of scores that they have still to estimate, none.
     """
@@ -45,10 +46,10 @@ class EstimateService:
     def __init__(self, estimates: EstimateRepository, results: ResultRepository, first: Callable[[str], bool]) -> None:
         self._estimates, self._results, self._first = estimates, results, first
 
-    def keep(self, actor: Caller, result_id: ResultId, values: Mapping[str, float]) -> Sequence[Estimate]:
+    def keep(self, actor: Caller, result_id: ResultId, given: Mapping[str, Given]) -> Sequence[Estimate]:
         """All of the order, with the new ones. Raises Refused FIELD_MISSING, ARGUMENT_INVALID, RESULT_STATE."""
         view = self._results.get(actor, result_id)
-        measure = check_estimate(view.result, values)
+        measure, values = check_estimate(view.result, given)
         if view.state is ResultState.REJECTED:
             raise Refused(ServiceReason.RESULT_STATE, "the result is rejected: estimate one that isn't")
         return self._estimates.keep(actor, result_id, measure, values, first=self._first(view.lab))

@@ -1,6 +1,7 @@
 """A slide of another format as frames that a DICOM slide holds, and what is said of it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
@@ -19,7 +20,7 @@ from inference.model import Resolution
 from inference.slide import FrameUnreadable, Rgb
 from server.slides.codec import Undecodable
 from server.slides.codestream import Colour, colour_of_jpeg, is_baseline, with_colour
-from server.slides.dicom_stream import BEGINNING, begins_like_dicom
+from server.slides.dicom_header import is_dicom
 from server.slides.framed_slide import FramedSlide
 from server.slides.frames import WHITE
 from server.slides.opening import open_framed
@@ -40,10 +41,9 @@ def open_to_convert(path: Path, *, mpp: float | None, untried: frozenset[str]) -
     if path.is_dir():
         message = f"{path.name} is a folder: name one SVS or TIFF; a folder of DICOM instances is read as it is"
         raise Refused(Reason.NOT_A_SLIDE, message)
-    if path.is_file():
-        with path.open("rb") as file:
-            if begins_like_dicom(file.read(BEGINNING)):
-                raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} is DICOM already: it is read as it is")
+    with suppress(OSError):  # what can't be read is refused by the opener, with its reason
+        if is_dicom(path):
+            raise Refused(Reason.UNSUPPORTED_SYNTAX, f"{path.name} is DICOM already: it is read as it is")
     return open_framed(path, _AS_IT_IS, mpp=mpp, untried=untried)
 
 

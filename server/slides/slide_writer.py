@@ -201,22 +201,23 @@ class _Pyramid:
         for frame in row:
             self._spools[level].add(frame)
         if level + 1 < len(self._sizes):
-            self._strips[level + 1].append(_halved(self._decoded(level, row)))
+            above = len(self._spools[level].lengths) // len(row) - 1
+            halves = [_halved(self._edged(level, at, above, _decode(frame))) for at, frame in enumerate(row)]
+            self._strips[level + 1].append(np.concatenate(halves, axis=1))
             if len(self._strips[level + 1]) == 2:
                 self._flush(level + 1)
 
-    def _decoded(self, level: int, row: Sequence[bytes]) -> Rgb:
-        """A row of frames; what lies one pixel beyond an odd side repeats the last one inside: half of a pixel below is
-        made of it, and another writer's filling may be black.
+    def _edged(self, level: int, column: int, row: int, rgb: Rgb) -> Rgb:
+        """A frame; what lies one pixel beyond an odd side repeats the last one inside: half of a pixel below is made of
+        it, and another writer's filling may be black.
         """
-        above = len(self._spools[level].lengths) // len(row) - 1
-        strip = np.concatenate([_decode(frame) for frame in row], axis=1)
-        width, height = self._sizes[level].width, self._sizes[level].height - above * self._frame
-        if width % 2 and width < strip.shape[1]:
-            strip[:, width] = strip[:, width - 1]
-        if height % 2 and height < strip.shape[0]:
-            strip[height] = strip[height - 1]
-        return strip
+        size = self._sizes[level]
+        width, height = size.width - column * self._frame, size.height - row * self._frame
+        if width % 2 and width < self._frame:
+            rgb[:, width] = rgb[:, width - 1]
+        if height % 2 and height < self._frame:
+            rgb[height] = rgb[height - 1]
+        return rgb
 
     def _flush(self, level: int) -> None:
         """Encode the waiting strips of half a frame's height as one row of frames."""

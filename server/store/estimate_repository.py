@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, insert, select
+from sqlalchemy import Connection, RowMapping, Select, and_, insert, or_, select
 
 from inference.measures import Measure
 from server.domain.access import Caller
-from server.domain.estimate import Compared, Estimate, EstimateFilter
+from server.domain.estimate import Compared, Estimate, EstimateFilter, Said
 from server.domain.result import ResultId
 from server.store.audit_log import note
 from server.store.result_repository import view_of
@@ -23,13 +23,14 @@ class PostgresEstimateRepository(Scoped):
     """Each method one transaction."""
 
     def keep(
-        self, actor: Caller, result_id: ResultId, measure: Measure, values: Mapping[str, float], *, first: bool
+        self, actor: Caller, result_id: ResultId, measure: Measure, values: Mapping[str, Said], *, first: bool
     ) -> Sequence[Estimate]:
         with self._transaction(actor) as connection:
             view = view_of(connection, actor, result_id)
             shown = not first or result_id in _seen(connection, actor, [result_id])
             said = {"lab": view.lab, "result_id": result_id, "subject": actor.subject, "measure": measure.code}
-            rows = [said | {"region": r, "value": v, "score_shown": shown} for r, v in values.items()]
+            column = "category" if measure.categorical else "value"
+            rows = [{**said, "region": r, column: v, "score_shown": shown} for r, v in values.items()]
             for row in rows:
                 connection.execute(insert(estimates).values(row))
             return _of_order(connection, result_id)
@@ -57,7 +58,12 @@ class PostgresEstimateRepository(Scoped):
         with self._transaction(actor) as connection:
             found = connection.execute(_compared(actor, wanted).limit(limit)).mappings().all()
         return [
-            Compared(estimate=_estimate(row), lab=row["lab"], marker=row["marker"], score=row["score"])
+            Compared(
+                estimate=_estimate(row),
+                lab=row["lab"],
+                marker=row["marker"],
+                score=_said(row["score"], row["score_category"]),
+            )
             for row in reversed(found)
         ]
 
@@ -97,7 +103,10 @@ def _compared(actor: Caller, wanted: EstimateFilter) -> Select[Any]:
     e = estimates.c
     same = and_(scores.c.result_id == e.result_id, scores.c.measure == e.measure, scores.c.region == e.region)
     of = estimates.join(scores, same).join(results, results.c.id == e.result_id)
-    asked = select(estimates, results.c.marker, scores.c.value.label("score")).select_from(of)
+    asked = select(
+        estimates, results.c.marker, scores.c.value.label("score"), scores.c.category.label("score_category")
+    )
+    asked = asked.select_from(of)
     conditions = given(
         (wanted.marker, lambda v: results.c.marker == v),
         (wanted.reader, lambda v: e.subject == v),
@@ -105,7 +114,7 @@ def _compared(actor: Caller, wanted: EstimateFilter) -> Select[Any]:
         (wanted.made_until, lambda v: e.at < v),
         (not wanted.shown, lambda _: e.score_shown.is_(False)),
     )
-    known = (of_lab(e.lab, actor), scores.c.value.is_not(None))
+    known = (of_lab(e.lab, actor), or_(scores.c.value.is_not(None), scores.c.category.is_not(None)))
     return asked.where(*known, *conditions).order_by(e.id.desc())
 
 
@@ -116,6 +125,13 @@ def _estimate(row: RowMapping) -> Estimate:
         at=row["at"].astimezone(UTC),
         measure=row["measure"],
         region=row["region"],
-        value=row["value"],
+        value=_said(row["value"], row["category"]),
         score_shown=row["score_shown"],
     )
+
+
+def _said(value: float | None, category: str | None) -> Said:
+    """The one of them that there is."""
+    found = category if value is None else value
+    assert found is not None
+    return found

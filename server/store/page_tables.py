@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
@@ -40,10 +41,12 @@ estimates = Table(
     Column("subject", Text, nullable=False, comment="who, as the token names them"),
     Column("measure", Text(collation="C"), nullable=False, comment="as of scores"),
     Column("region", Text(collation="C"), nullable=False),
-    Column("value", Double, nullable=False),
+    Column("value", Double),
+    Column("category", Text, comment="of a measure that is one, in place of a value"),
     Column("score_shown", Boolean, nullable=False, comment="the score may have been seen before"),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["result_id", "lab"], ["results.id", "results.lab"]),
+    CheckConstraint("(value IS NULL) <> (category IS NULL)", name="said"),
     Index("estimates_lab_idx", "lab", "id"),
 )
 

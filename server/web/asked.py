@@ -16,6 +16,7 @@ from inference.assay import criteria_of
 from inference.criteria import Criteria
 from server.domain.change import CellChange, DrawnRegion, RegionClass
 from server.domain.errors import Refused, ServiceReason
+from server.domain.estimate import Given
 from server.domain.result import ResultId
 from server.domain.views import PageKey
 from server.web.door import body_of
@@ -114,12 +115,20 @@ def _is_number(found: object) -> bool:
     return isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 1e7
 
 
-def values(asked: Body) -> dict[str, float]:
-    """`{"values": {region: number}}`."""
+def values(asked: Body) -> dict[str, Given]:
+    """`{"values": {region: number or word}}`."""
     found = asked.get("values") or {}
-    if not isinstance(found, dict) or len(found) > MOST_VALUES or not all(_is_number(v) for v in found.values()):
-        _invalid(f"values are no object of {MOST_VALUES} numbers by region at most")
-    return {name: float(value) for name, value in found.items()}
+    if not isinstance(found, dict) or len(found) > MOST_VALUES:
+        _invalid(f"values are no object of {MOST_VALUES} regions at most")
+    return {name: _given(value) for name, value in found.items()}
+
+
+def _given(found: object) -> Given:
+    if isinstance(found, str):
+        return Given(word=found)
+    if isinstance(found, int | float) and _is_number(found):
+        return Given(number=float(found))
+    return _invalid("a value is neither a number nor a word")
 
 
 def cells(asked: Body) -> tuple[CellChange, ...]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference.analyzers.analyzer import Analyzer
-from inference.assay import Assay
+from inference.assay import Assay, assay_of
 from inference.errors import Refused
 from inference.guideline import GUIDELINES, Step
 from inference.measures import Measure, Score
@@ -88,7 +88,7 @@ def whole_json(
         "change": change_json(result.change),
         "profile": profile_json(result.profile) | {"source": result.profile.source, "label": result.profile.label},
         "result": result_json(result),
-        "scores": rows_json(result),
+        "scores": rows_json(result.scores, result.assay),
         "history": [short_json(other) for other in history],
         "comments": [comment_json(comment) for comment in comments],
         "estimates": [estimate_json(estimate) for estimate in estimates],
@@ -114,9 +114,10 @@ def bare_json(caller: Caller, view: ResultView, order: OrderView | None, pyramid
 def asked_json(result: ResultSummary) -> Json | None:
     """What can be estimated; null where nothing can."""
     measure, regions = asked_measure(result.assay), asked_regions(result)
-    if measure is None or not regions:
+    if not regions:
         return None
-    return {"display": measure.display, "unit": measure.unit, "most": most_of(measure), "regions": list(regions)}
+    said = {"display": measure.display, "unit": measure.unit, "categories": list(measure.categories)}
+    return said | {"most": most_of(measure), "regions": list(regions)}
 
 
 def estimate_json(estimate: Estimate) -> Json:
@@ -132,7 +133,8 @@ def _own(one: ReaderAgreement, told: Sequence[Compared]) -> Json:
     of, key = one.agreement, (one.marker, one.agreement.measure, one.agreement.region)
     those = [c for c in told if (c.marker, c.estimate.measure, c.estimate.region) == key]
     pairs = [(c.score, c.estimate.value) for c in those]
-    return {"marker": one.marker, **asdict(of), "pairs": pairs}
+    measure = next(m for m in assay_of(one.marker).measures if m.code == of.measure)
+    return {"marker": one.marker, **asdict(of), "categories": list(measure.categories), "pairs": pairs}
 
 
 def case_json(case: CaseMarkers, hidden: frozenset[ResultId]) -> Json:
@@ -160,10 +162,10 @@ def _compared_row(row: MeasureComparison) -> Json:
     return {"code": row.measure.code, "first": value(row.first), "second": value(row.second)}
 
 
-def rows_json(result: Result) -> list[Json]:
+def rows_json(scores: Iterable[Score], assay: Assay) -> list[Json]:
     """The scores with the code that the page computes them by, whatever public code they bear."""
-    known = {measure.code: measure for measure in result.assay.measures}
-    rows = ((row, known.get(row.measure)) for row in result.scores)
+    known = {measure.code: measure for measure in assay.measures}
+    rows = ((row, known.get(row.measure)) for row in scores)
     return [score_json(row, number_of(row, measure)) | {"measure": row.measure} for row, measure in rows]
 
 

@@ -28,7 +28,7 @@ from server.web.oidc import Issuer
 BACK = "/sign-in/back"
 UNDER_WAY = "chromogen-sign-in"
 UNDER_WAY_S = 600
-PLACE = re.compile(r"/(case/[0-9a-f-]{36}|image|estimates)?")
+PLACE = re.compile(r"/(case/[0-9a-f-]{36}|image|microscope|estimates)?")
 """Where a browser may be sent once it signed in."""
 
 VerifyIdToken = Callable[[str, str], Caller]
@@ -47,8 +47,18 @@ class Ways:
 class SignIn:
     """The addresses of one server; cookies are `Secure` where browsers come by TLS."""
 
-    def __init__(self, sessions: SessionService, browser: AuthenticateBrowser, ways: Ways, *, secure: bool) -> None:
+    def __init__(
+        self,
+        sessions: SessionService,
+        browser: AuthenticateBrowser,
+        ways: Ways,
+        *,
+        secure: bool,
+        ended: Callable[[Caller], None],
+    ) -> None:
+        """`ended` is told who signed out."""
         self._sessions, self._browser, self._ways, self._secure = sessions, browser, ways, secure
+        self._ended = ended
 
     def routes(self) -> Iterator[BaseRoute]:
         """Without a session: there is none yet."""
@@ -121,8 +131,9 @@ class SignIn:
             "ends_in_s": int(self._sessions.left(session).total_seconds()),
         }
 
-    def _end(self, request: Request, _: Caller) -> Response:
+    def _end(self, request: Request, caller: Caller) -> Response:
         self._sessions.end(self._browser.secret_of(list(request.headers.items())))
+        self._ended(caller)
         answer = JSONResponse({"signed_out": True})
         answer.delete_cookie(self._browser.cookie, path="/", secure=self._secure, httponly=True, samesite="lax")
         return answer

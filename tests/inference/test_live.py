@@ -6,7 +6,7 @@ import pytest
 from inference.analyzers.membrane import COMPLETENESS, DENSITY, MEMBRANE, SCHEMA
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.cells.values import Cells, made_cells
-from inference.live import Running, shift
+from inference.live import LOOKED_AT, Running, shift
 from inference.picture import PictureSlide
 from inference.slide import Rgb
 from tests.models import HALF_A_MICROMETRE
@@ -96,3 +96,23 @@ def test_the_running_score_is_over_all_fields_and_has_an_interval() -> None:
     assert share.interval is not None
     assert share.interval[0] < 10 < share.interval[1]
     assert "NEAR_BOUNDARY" in seen.remarks(0.25)
+
+
+def test_a_long_stream_holds_few_pictures() -> None:
+    import tracemalloc
+
+    seen, noise = running(), np.random.default_rng(5)
+    nothing = cells_at([])
+
+    def shown(fields: int) -> int:
+        for _ in range(fields):
+            seen.add(noise.integers(0, 255, (64, 64, 3), np.uint8), nothing)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = shown(LOOKED_AT)
+        assert shown(30) - before < 5 * 64 * 64 * 4
+    finally:
+        tracemalloc.stop()
+    assert seen.fields == LOOKED_AT + 30

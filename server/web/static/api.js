@@ -53,6 +53,12 @@ export async function postBytes(path, body, options = {}) {
   return (await call(path, { ...sent(body), ...options })).arrayBuffer();
 }
 
+// A picture as it is.
+export async function postPicture(path, blob) {
+  const headers = { "content-type": blob.type, "x-csrf": csrf };
+  return (await call(path, { method: "POST", headers, body: blob })).json();
+}
+
 export async function session() {
   const found = await get("/data/session");
   csrf = found.csrf;

@@ -8,6 +8,7 @@ const HEIGHT = 200;
 const LEFT = 48;
 const BELOW = 36;
 const PAD = 10;
+const SAME = ["Stain", "Score", "Region", "Pairs", "Same category", "Kappa"];
 const COLUMNS = ["Stain", "Score", "Region", "Pairs", "Mean difference", "Limits of agreement"];
 
 export class Bias {
@@ -19,12 +20,15 @@ export class Bias {
   async open() {
     const { agreements, more } = await get("/data/estimates");
     if (this.closed) return;
-    fill(this.place, el("section", { class: "bias", "aria-labelledby": "bias-title" },
+    const words = agreements.filter(({ categories }) => categories.length);
+    const values = agreements.filter(({ categories }) => !categories.length);
+    fill(this.place, el("section", { class: "bias", tabindex: "0", "aria-labelledby": "bias-title" },
       el("h1", { id: "bias-title" }, "My estimates"),
       el("p", {}, "Your own estimates beside the scores: those that you made before the score was shown, of each slide the last."),
       more ? el("p", {}, "There are more of them than are compared: the newest count.") : null,
-      agreements.length ? [numbers(agreements), el("div", { class: "plots" }, agreements.map(plot))]
-        : el("p", { class: "empty" }, "None yet. An estimate counts where your laboratory asks for it before it shows the score.")));
+      values.length ? [numbers(values), el("div", { class: "plots" }, values.map(plot))] : null,
+      words.length ? [shares(words), el("div", { class: "plots" }, words.map(confusion))] : null,
+      agreements.length ? null : el("p", { class: "empty" }, "None yet. An estimate counts where your laboratory asks for it before it shows the score.")));
   }
 
   close() {
@@ -33,13 +37,33 @@ export class Bias {
 }
 
 function numbers(agreements) {
-  return el("table", { class: "scores" },
-    el("caption", {}, "Score less estimate: above 0, the score is higher than you put it. In brackets the 95 % interval of the mean; 95 % of the differences lie within the limits (Bland and Altman)."),
-    el("thead", {}, el("tr", {}, COLUMNS.map((name) => el("th", { scope: "col" }, name)))),
+  return table("Score less estimate: above 0, the score is higher than you put it. In brackets the 95 % interval of the mean; 95 % of the differences lie within the limits (Bland and Altman).",
+    COLUMNS, agreements, (found) => [`${signed(found.bias)}${found.bias_interval ? ` (${between(found.bias_interval)})` : ""}`,
+      found.limits ? between(found.limits) : "two pairs at least"]);
+}
+
+function shares(agreements) {
+  const percent = (share) => (100 * share).toFixed(0);
+  return table("How often score and estimate are the same category, with the 95 % interval, and kappa with quadratic weights.",
+    SAME, agreements, (found) => [`${found.agree} of ${found.n}: ${percent(found.share)} % (${found.interval.map(percent).join(" to ")} %)`,
+      found.kappa === null ? "not defined" : found.kappa.toFixed(2)]);
+}
+
+function table(caption, columns, agreements, cells) {
+  return el("table", { class: "scores" }, el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, agreements.map(({ marker, display, region, found }) => el("tr", { data: { marker, region } },
-      el("th", { scope: "row" }, marker), el("td", {}, display), el("td", {}, region), el("td", {}, String(found.n)),
-      el("td", {}, signed(found.bias), found.bias_interval ? ` (${between(found.bias_interval)})` : ""),
-      el("td", {}, found.limits ? between(found.limits) : "two pairs at least")))));
+      el("th", { scope: "row" }, marker), [display, region, String(found.n), ...cells(found)].map((said) => el("td", {}, said))))));
+}
+
+// How many pairs are of each category by the score (columns) and by the reader (rows).
+function confusion({ marker, display, region, categories, pairs }) {
+  const count = (mine, ours) => pairs.filter(([score, estimate]) => score === ours && estimate === mine).length;
+  return el("figure", { data: { marker, region } }, el("figcaption", {}, `${marker}, ${display}, ${region}`),
+    el("table", { class: "scores" }, el("caption", {}, "Rows: as you put it; columns: the score"),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Yours"), categories.map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, categories.map((mine) => el("tr", {}, el("th", { scope: "row" }, mine),
+        categories.map((ours) => el("td", { data: { mine, ours } }, String(count(mine, ours)))))))));
 }
 
 // Each pair as a point: the mean of both along x, score less estimate along y.

@@ -5,10 +5,11 @@ import { el, fill, moment } from "./dom.js";
 
 // `kept(estimates)` after it was; throws nothing: what went wrong stands in the form.
 export function estimateForm(found, kept) {
-  const { display, unit, most, regions } = found.estimate;
-  const inputs = regions.map((region) => [region, el("input", { type: "number", id: `estimate-${region}`, min: "0", max: most === null ? null : String(most), step: "any", inputmode: "decimal" })]);
+  const { display, unit, most, regions, categories } = found.estimate;
+  const word = (region) => el("select", { id: `estimate-${region}` }, ["", ...categories].map((name) => el("option", { value: name }, name || "choose")));
+  const inputs = regions.map((region) => [region, categories.length ? word(region) : el("input", { type: "number", id: `estimate-${region}`, min: "0", max: most === null ? null : String(most), step: "any", inputmode: "decimal" })]);
   const said = el("p", { class: "error", role: "alert" });
-  const range = most === null ? "" : `, 0 to ${most}`;
+  const range = categories.length || most === null ? "" : `, 0 to ${most}`;
   return el("form", { class: "estimate", novalidate: true, onsubmit: async (event) => {
     event.preventDefault();
     const wrong = inputs.find(([, input]) => !input.checkValidity());
@@ -16,7 +17,7 @@ export function estimateForm(found, kept) {
     said.textContent = wrong ? `${wrong[0]}: a number${range}` : given.length ? "" : "Enter one of them at least.";
     if (said.textContent) return (wrong ?? inputs[0])[1].focus();
     try {
-      const values = Object.fromEntries(given.map(([region, input]) => [region, Number(input.value)]));
+      const values = Object.fromEntries(given.map(([region, input]) => [region, categories.length ? input.value : Number(input.value)]));
       const answer = await post(`/data/results/${found.id}/estimate`, { values });
       for (const [, input] of inputs) input.value = "";
       kept(answer.estimates);

@@ -45,7 +45,7 @@ export class WorkList {
     this.empty = el("p", { class: "empty", hidden: true });
     fill(this.place, el("section", { class: "worklist", "aria-labelledby": "list-title" },
       el("h1", { id: "list-title" }, "Work list"),
-      el("p", {}, el("a", { href: "/image" }, "One image"), el("span", { class: "dim" }, " without an order"),
+      el("p", {}, el("a", { href: "/image" }, "One image"), el("span", { class: "dim" }, " or "), el("a", { href: "/microscope" }, "Microscope"), el("span", { class: "dim" }, " without an order"),
         this.own && el("span", {}, " · ", el("a", { href: this.own, data: { local: "" } }, "My estimates"), el("span", { class: "dim" }, " beside the scores"))),
       el("div", { class: "filters" }, this.tabs, el("label", { class: "sr", for: "search" }, "Search"), this.search,
         el("label", {}, el("span", { class: "sr" }, "Stain"),

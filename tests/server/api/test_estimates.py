@@ -9,12 +9,13 @@ import grpc
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from chromogen.v1 import plot_pb2
+from chromogen.v1 import order_pb2, plot_pb2
 from chromogen.v1 import result_service_pb2 as pb
 from click.testing import CliRunner
 
+from inference.analyzers.membrane import SCORE, TUMOUR
 from inference.analyzers.nuclear import H_SCORE
-from inference.measures import ALL
+from inference.measures import ALL, scored
 from server.cli import estimate as command
 from server.cli.client import to_json
 from server.cli.result import result as group
@@ -240,8 +241,62 @@ def test_what_an_own_estimate_is_compared_with_counts_as_seen(api: Api, lab: str
     assert [one["score_shown"] for one in kept] == [False, True]
 
 
+def her2(api: Api, lab: str, category: str | None, seed: int = 0) -> Result:
+    """A result of HER2, of that score."""
+    rows = (scored(SCORE, TUMOUR, 500, category=category),)
+    ordered = {"marker": "HER2", "slide": order_pb2.SlideReference(study_uid="2.25.1", container_id=f"S26-{seed}")}
+    return api.done(lab, seed=seed, ordered=ordered, marker="HER2", scores=rows)
+
+
+def said_of(caller: Caller, result: Result, **words: str) -> list[Any]:
+    values = [pb.RegionEstimate(region=region, category=word) for region, word in words.items()]
+    return list(caller.results.EstimateResult(pb.EstimateResultRequest(result_id=result.id, values=values)).estimates)
+
+
+def test_categories_are_estimated_and_compared_by_how_often_they_are_the_same(api: Api, lab: str, blind: Any) -> None:
+    pairs = [("0", "0"), ("1+", "1+"), ("2+", "1+"), ("3+", "3+"), ("3+", "2+")]
+    doctor: Browser = blind.caller("pathologist", lab=lab, subject="dr-a")
+    for seed, (ours, mine) in enumerate(pairs):
+        result = her2(api, lab, ours, seed)
+        found = doctor.get(f"/data/results/{result.id}").json()
+        assert (found["hidden"], found["estimate"]["categories"]) == (True, ["0", "1+", "2+", "3+"])
+        (kept,) = doctor.post(f"/data/results/{result.id}/estimate", {"values": {TUMOUR: mine}}).json()["estimates"]
+        assert (kept["value"], kept["score_shown"]) == (mine, False)
+    (one,) = doctor.get("/data/estimates").json()["agreements"]
+    assert one["found"] | {"interval": 0} == {
+        "n": 5,
+        "agree": 3,
+        "share": 0.6,
+        "interval": 0,
+        "kappa": one["found"]["kappa"],
+    }
+    order = ["0", "1+", "2+", "3+"]
+    at = np.array([(order.index(a), order.index(b)) for a, b in pairs])
+    apart, by_chance = ((at[:, 0] - at[:, 1]) ** 2).mean(), ((at[:, :1] - at[:, 1]) ** 2).mean()
+    assert one["found"]["kappa"] == pytest.approx(1 - apart / by_chance)
+    assert [tuple(pair) for pair in one["pairs"]] == pairs
+    answer = api.caller("lab-admin", lab=lab).results.CompareEstimates(pb.CompareEstimatesRequest(marker="HER2"))
+    assert [(c.score_category, c.estimate.category) for c in answer.compared] == pairs
+    assert {(a.reader, a.agreement.n, a.agreement.agree) for a in answer.agreements} == {("", 5, 3), ("dr-a", 5, 3)}
+    drawn = pb.CompareEstimatesRequest(marker="HER2", picture=plot_pb2.PLOT_FORMAT_PNG)
+    assert "no differences to draw" in told(lambda: api.caller("lab-admin").results.CompareEstimates(drawn)).message
+
+
+def test_what_is_no_category_is_refused(api: Api, lab: str) -> None:
+    doctor, result = api.caller("pathologist", lab=lab), her2(api, lab, "2+")
+    for word in ("", "4+", "2"):
+        answer = told(lambda word=word: said_of(doctor, result, tumour=word))
+        assert answer.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "is none of 0, 1+, 2+, 3+" in answer.message
+    assert "0 to 300" in told(lambda: said_of(doctor, api.done(lab), all="negative")).message
+    assert "withheld" in told(lambda: said_of(doctor, her2(api, lab, None, 1), tumour="2+")).message
+    assert [e.category for e in said_of(doctor, result, tumour="1+")] == ["1+"]
+
+
 def test_the_command_reads_values_and_has_help() -> None:
     assert to_json(command.value_of("all=120.5")) == to_json(pb.RegionEstimate(region="all", value=120.5))
+    assert to_json(command.value_of("tumour=2+")) == to_json(pb.RegionEstimate(region="tumour", category="2+"))
+    assert command.value_of("tumour=0").category == "0"
     answer = CliRunner().invoke(group, ["estimate", "x", "all:120"])
     assert "all=120" in str(answer.exception)
     assert "--reader" in CliRunner().invoke(group, ["estimates", "--help"]).output

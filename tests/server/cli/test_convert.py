@@ -181,6 +181,9 @@ def test_a_pixel_size_of_many_digits_stays(drawn: Rgb, tmp_path: Path) -> None:
     found = open_framed(tmp_path / "out", ANY)
     found.close()
     assert found.facts.mpp == pytest.approx(1 / 3.1, rel=1e-9)
+    for ds in headers(tmp_path / "out"):
+        spacing = ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing
+        assert max(len(str(side.original_string)) for side in spacing) <= 16
 
 
 def test_a_tile_that_is_coded_otherwise_or_missing_is_made_to_fit(drawn: Rgb, tmp_path: Path) -> None:

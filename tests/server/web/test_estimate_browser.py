@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chromogen.v1 import order_pb2
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
 
+from inference.analyzers.membrane import SCORE, TUMOUR
+from inference.measures import scored
 from server.domain.result import Result
 from server.site import Site
 from tests.e2e.browsing import AXE, FAULTS
@@ -45,9 +48,15 @@ def tab(api: Api) -> Iterator[Tab]:
         browser.close()
 
 
-def done(api: Api, marker: str, seed: int) -> Result:
+def check_accessible(tab: Tab) -> None:
+    if AXE.is_file():
+        tab.evaluate(AXE.read_text())
+        assert tab.evaluate(FAULTS) == []
+
+
+def done(api: Api, marker: str, seed: int, **more: Any) -> Result:
     slide = order_pb2.SlideReference(study_uid="2.25.4711", container_id=f"S26-TEST-9-A-{marker}")
-    return api.done(LOCAL_LAB, seed=seed, ordered={"marker": marker, "slide": slide}, marker=marker)
+    return api.done(LOCAL_LAB, seed=seed, ordered={"marker": marker, "slide": slide}, marker=marker, **more)
 
 
 def test_the_score_is_shown_after_the_estimate_and_the_other_stain_after_its_own(api: Api, tab: Tab) -> None:
@@ -93,9 +102,23 @@ def test_readers_see_the_bias_of_their_own_estimates_in_numbers_and_a_drawing(ap
     expect(drawn.locator("circle")).to_have_count(3)
     heights = [float(dot.get_attribute("cy") or "") for dot in drawn.locator("circle").all()]
     assert heights[1] < heights[0] < heights[2]
-    if AXE.is_file():
-        tab.evaluate(AXE.read_text())
-        assert tab.evaluate(FAULTS) == []
+    check_accessible(tab)
     tab.reload()
     expect(shown).to_be_visible()
     assert complaints == []
+
+
+def test_a_category_is_chosen_and_counted_beside_the_score_s(api: Api, tab: Tab) -> None:
+    result = done(api, "HER2", 3, scores=(scored(SCORE, TUMOUR, 500, category="2+"),))
+    tab.goto(f"/case/{result.id}")
+    tab.get_by_role("button", name="Keep my estimate").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Enter one")
+    tab.get_by_label(TUMOUR, exact=True).select_option("1+")
+    check_accessible(tab)
+    tab.get_by_role("button", name="Keep my estimate").click()
+    expect(tab.get_by_role("heading", name="Your own estimate")).to_have_count(0)
+    tab.goto("/estimates")
+    expect(tab.locator("[data-mine='1+'][data-ours='2+']")).to_have_text("1")
+    expect(tab.locator("[data-mine='2+'][data-ours='1+']")).to_have_text("0")
+    expect(tab.locator("tr[data-marker=HER2]")).to_contain_text("0 of 1: 0 %")
+    check_accessible(tab)

@@ -197,12 +197,14 @@ class AmendResultResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[_result_pb2.Result, _Mapping]] = ...) -> None: ...
 
 class RegionEstimate(_message.Message):
-    __slots__ = ("region", "value")
+    __slots__ = ("region", "value", "category")
     REGION_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
     region: str
     value: float
-    def __init__(self, region: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    category: str
+    def __init__(self, region: _Optional[str] = ..., value: _Optional[float] = ..., category: _Optional[str] = ...) -> None: ...
 
 class EstimateResultRequest(_message.Message):
     __slots__ = ("result_id", "values")
@@ -213,7 +215,7 @@ class EstimateResultRequest(_message.Message):
     def __init__(self, result_id: _Optional[str] = ..., values: _Optional[_Iterable[_Union[RegionEstimate, _Mapping]]] = ...) -> None: ...
 
 class Estimate(_message.Message):
-    __slots__ = ("result_id", "by", "time", "measure", "region", "value", "score_shown")
+    __slots__ = ("result_id", "by", "time", "measure", "region", "value", "score_shown", "category")
     RESULT_ID_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -221,6 +223,7 @@ class Estimate(_message.Message):
     REGION_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     SCORE_SHOWN_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
     result_id: str
     by: str
     time: _timestamp_pb2.Timestamp
@@ -228,7 +231,8 @@ class Estimate(_message.Message):
     region: str
     value: float
     score_shown: bool
-    def __init__(self, result_id: _Optional[str] = ..., by: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., measure: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., score_shown: _Optional[bool] = ...) -> None: ...
+    category: str
+    def __init__(self, result_id: _Optional[str] = ..., by: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., measure: _Optional[str] = ..., region: _Optional[str] = ..., value: _Optional[float] = ..., score_shown: _Optional[bool] = ..., category: _Optional[str] = ...) -> None: ...
 
 class EstimateResultResponse(_message.Message):
     __slots__ = ("estimates",)
@@ -255,14 +259,16 @@ class CompareEstimatesRequest(_message.Message):
     def __init__(self, marker: _Optional[str] = ..., reader: _Optional[str] = ..., made_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., made_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score_shown: _Optional[bool] = ..., picture: _Optional[_Union[_plot_pb2.PlotFormat, str]] = ..., picture_region: _Optional[str] = ...) -> None: ...
 
 class ComparedEstimate(_message.Message):
-    __slots__ = ("estimate", "marker", "score")
+    __slots__ = ("estimate", "marker", "score", "score_category")
     ESTIMATE_FIELD_NUMBER: _ClassVar[int]
     MARKER_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    SCORE_CATEGORY_FIELD_NUMBER: _ClassVar[int]
     estimate: Estimate
     marker: str
     score: float
-    def __init__(self, estimate: _Optional[_Union[Estimate, _Mapping]] = ..., marker: _Optional[str] = ..., score: _Optional[float] = ...) -> None: ...
+    score_category: str
+    def __init__(self, estimate: _Optional[_Union[Estimate, _Mapping]] = ..., marker: _Optional[str] = ..., score: _Optional[float] = ..., score_category: _Optional[str] = ...) -> None: ...
 
 class ReaderAgreement(_message.Message):
     __slots__ = ("lab", "marker", "reader", "agreement")
