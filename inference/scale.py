@@ -161,8 +161,11 @@ def _windows(image: Rgb, side: int) -> Iterator[tuple[Rgb, int, int, Region]]:
 
 
 def _cuts(length: int, side: int) -> list[tuple[int, int, int]]:
-    """Where the parts of a line begin, and from where to where each owns it: they overlap by 2 x EDGE at least."""
-    starts = [*range(0, max(length - side, 0), side - 2 * EDGE), max(length - side, 0)]
+    """Where the parts of a line begin, and from where to where each owns it: they overlap by 2 x EDGE, or by half where
+    tiles are as small as that.
+    """
+    step = max(side - 2 * EDGE, side // 2)
+    starts = [*range(0, max(length - side, 0), step), max(length - side, 0)]
     bounds = [0, *((a + side + b) // 2 for a, b in pairwise(starts)), length]
     return [(start, first, last) for start, (first, last) in zip(starts, pairwise(bounds), strict=True)]
 
