@@ -29,9 +29,9 @@ FIELD = TileShape(core=576, halo=0, stride=32)
 FIELDS = 4
 EDGE = 32  # px of a field within which peaks aren't looked at: the network doesn't see what is beyond
 FAINTEST = 0.02
-SURE = 0.85
+SURE = 0.78
 """Mean probability of what is found, weighted by itself, from which on no other size is tried."""
-BETTER, LEAST = 1.15, 20.0
+BETTER, LEAST = 1.25, 20.0
 """By how much more a coarser size must surely find, and how much at least."""
 
 Floats = npt.NDArray[np.float64]
