@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from inference.draw.scanner import Vector, turned
 from inference.draw.texture import Plane
 from inference.slide import Rgb
 
@@ -60,12 +61,29 @@ LOADS = (
 class Optics:
     """A laboratory's stains and a scanner's optics: what stands above, unless said otherwise."""
 
-    white: tuple[float, float, float] = WHITE
-    haematoxylin: tuple[float, float, float] = HAEMATOXYLIN
-    dab: tuple[float, float, float] = DAB
+    white: Vector = WHITE
+    haematoxylin: Vector = HAEMATOXYLIN
+    dab: Vector = DAB
     blur: float = BLUR
     sharpening: float = SHARPENING
     noise: float = NOISE
+
+    @staticmethod
+    def any(random: np.random.Generator) -> "Optics":
+        """Some laboratory's: dyes of other hues and strengths, another lamp and lens."""
+        return Optics(
+            white=tuple(random.uniform(232, 252) + random.normal(0, 2.5, 3)),
+            haematoxylin=_more_or_less(turned(HAEMATOXYLIN, random), random),
+            dab=_more_or_less(turned(DAB, random), random),
+            blur=float(random.uniform(0.45, 0.8)),
+            sharpening=float(random.uniform(0, 0.8)),
+        )
+
+
+def _more_or_less(dye: Vector, random: np.random.Generator) -> Vector:
+    """The density of one unit, from a fifth less to a fifth more."""
+    strength = random.uniform(0.8, 1.2)
+    return dye[0] * strength, dye[1] * strength, dye[2] * strength
 
 
 USUAL = Optics()

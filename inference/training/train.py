@@ -3,8 +3,8 @@
     python -m inference.training.train --endonuke FOLDER [--consep FOLDER] --out RUN [--steps 3500]
 
 Deterministic by seed on one machine, also when it resumes from RUN/last.pt; writes RUN/best.pt (the best averaged
-weights on the validation tiles; with --all the last ones) and RUN/log.jsonl. bf16 on CPU and GPU. Every
-hyper-parameter: `recipe.py`.
+weights on the validation tiles; with --all the last ones) and RUN/log.jsonl. bf16 on CPU and GPU unless
+`--float32`, which is faster on processors without instructions for bf16. Every hyper-parameter: `recipe.py`.
 """
 
 import argparse
@@ -49,9 +49,18 @@ class Material:
 
 
 def train(
-    net: nn.Module, recipe: Recipe, material: Material, out: Path, *, every: int = 250, threads: int = 1
+    net: nn.Module,
+    recipe: Recipe,
+    material: Material,
+    out: Path,
+    *,
+    every: int = 250,
+    threads: int = 1,
+    fast: bool = True,
 ) -> list[float]:
-    """Train `net` in place and return the loss of each step of this call; checkpoints and log go to `out`."""
+    """Train `net` in place and return the loss of each step of this call; checkpoints and log go to `out`. `fast`
+    computes in bfloat16.
+    """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -65,7 +74,8 @@ def train(
     for step, batch in enumerate(draw(recipe, material, start), start):
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, recipe)
-        loss = _step(net, batch.to(device), recipe, teachers, np.random.default_rng((recipe.seed, step, 1)))
+        random = np.random.default_rng((recipe.seed, step, 1))
+        loss = _step(net, batch.to(device), recipe, teachers, random, fast=fast)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
@@ -133,13 +143,19 @@ def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
 
 
 def _step(
-    net: nn.Module, batch: Batch, recipe: Recipe, teachers: Sequence[nn.Module], random: np.random.Generator
+    net: nn.Module,
+    batch: Batch,
+    recipe: Recipe,
+    teachers: Sequence[nn.Module],
+    random: np.random.Generator,
+    *,
+    fast: bool,
 ) -> Tensor:
     """The loss of a batch. Answers that came with the tiles are followed where known; else one teacher, drawn, sees the
     batch unstained and turned at random: over the steps all of them in all turns.
     """
     net.train()
-    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+    with torch.autocast(batch.images.device.type, dtype=torch.bfloat16, enabled=fast):
         logits = net(batch.images).float()
         loss = loss_of(logits, batch.target, recipe)
         known = batch.target[:, 6]
@@ -270,6 +286,7 @@ def main() -> None:
     parser.add_argument("--mosaic", type=float, default=0.0, help="share of crops that two tiles make up")
     parser.add_argument("--seed", type=int, default=d.seed)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--float32", action="store_true", help="compute in float32 instead of bfloat16")
     parser.add_argument("--every", type=int, default=250, help="steps between validations and checkpoints")
     parser.add_argument(
         "--fold", type=int, choices=range(groups.FOLDS), help="of groups.json, validates; default: split.json"
@@ -304,7 +321,7 @@ def main() -> None:
     cost = multiply_adds_per_pixel(net) * 4e6
     others = sum(len(t) for _, t in material.others)
     print(f"{len(material.training)} + {len(material.he)} + {others} tiles, {cost:.3g} multiply-adds/mm²", flush=True)
-    train(net, recipe, material, args.out, every=args.every, threads=args.threads)
+    train(net, recipe, material, args.out, every=args.every, threads=args.threads, fast=not args.float32)
 
 
 if __name__ == "__main__":
