@@ -161,8 +161,8 @@ RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW = "RULE_SILENT", "NEAR_BOUNDARY", "RE
 WHOLE_TISSUE, SCALE_UNKNOWN = "WHOLE_TISSUE", "SCALE_UNKNOWN"
 LEAST_CELLS = 100
 MOST_BLUSH = 0.30
-LEAST_TUMOUR = 0.20
-"""Share of tumour cells among all: in drawn stroma without any 0.17 to 0.19 are taken for such."""
+LEAST_TUMOUR = 0.22
+"""Share of tumour cells among all: in drawn stroma without any 0.15 to 0.21 are taken for such."""
 UNVALIDATED = "HER2: not validated on patient material; research use only."
 WHOLE_NOTE = (
     "The score is of every cell that looks like an epithelial one, by its nucleus or the membrane round it: in-situ"

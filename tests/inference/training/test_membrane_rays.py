@@ -20,7 +20,7 @@ def test_a_drawing_is_learnt_and_written_as_the_analyzer_reads_it(tmp_path: Path
     assert seen.seen[0].shape[1:] == (RAYS, len(OFFSETS_UM) * PLANES)
     share = (seen.stained * seen.arc).sum(1) / seen.arc.sum(1)
     assert float((share - seen.completeness).abs().mean()) < 0.06  # rays and contour say the same of a cell
-    network = fitted([replace(seen)], epochs=12)
+    network = fitted([replace(seen)], epochs=30)
     with torch.no_grad():
         right = ((network(seen.seen[0], seen.told) > 0) == (seen.stained > 0.5)).float().mean()
     assert float(right) > 0.85
