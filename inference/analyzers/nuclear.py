@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import quality
-from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.analyzer import SCALE_UNKNOWN, Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.analyzers.analyzer import Colour as Shade
+from inference.analyzers.gamma import gamma_moves_far
 from inference.analyzers.weak import stain_weak
 from inference.analyzers.whitened import OF_OUTLINE, WhiteningEngine
 from inference.cells.by_hand import overruled
@@ -220,6 +221,7 @@ class NuclearAnalyzer(Usual):
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds, NucleusDensityThresholds)
     least_cells = 100
     controls = CONTROLS
+    uncalibrated = (SCALE_UNKNOWN,)
     file_stem = "nuclei"
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
@@ -254,6 +256,11 @@ class NuclearAnalyzer(Usual):
 
     def stain_weak(self, histograms: Histograms) -> bool:
         return stain_weak(histograms[TABLES["white_hue", "white_value"]].sum(axis=0))
+
+    def scale_matters(self, measures: Sequence[Measure], histograms: Histograms, criteria: Criteria) -> bool:
+        """Not of percent positive: no gamma turns a hue."""
+        thresholds = _thresholds(criteria)
+        return H_SCORE in measures and gamma_moves_far(_table(histograms, thresholds).sum(axis=0), thresholds)
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         grade = graded(cells, _thresholds(criteria))
