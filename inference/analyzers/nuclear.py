@@ -60,7 +60,7 @@ SCHEMA = CellSchema(
         Column(name="value", dtype="uint8", meaning="mean brightness", low=0, high=VALUES - 1),
         Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
         Column(
-            name="white_hue", dtype="uint16", meaning="hue by the white point", unit="deg", low=0, high=HUES - 1
+            name="white_hue", dtype="uint16", meaning="hue by white point and ground", unit="deg", low=0, high=HUES - 1
         ),
         Column(name="white_value", dtype="uint8", meaning="brightness by the white point", low=0, high=VALUES - 1),
         Column(
