@@ -51,4 +51,5 @@ def less_ground(rgb: Floats, image: Rgb, white: White, x: npt.ArrayLike, y: npt.
     off = SHARE * np.minimum(brown[rows, columns], MOST) + BEYOND
     off = np.where((dab_density(rgb) < PALE) & (brown[rows, columns] > 0), off / (BROWN[2] - BROWN[0]), 0.0)
     cleared: Floats = (rgb + 1) * 10 ** (off[:, None] * BROWN) - 1
-    return cleared * (255 / np.maximum(cleared.max(axis=1, keepdims=True), 255))
+    brightest: Floats = np.maximum(cleared.max(axis=1, keepdims=True), 255)
+    return np.asarray(cleared * 255 / brightest, np.float64)
