@@ -42,8 +42,8 @@ def check_title(table: Table, key: str, *titles: str) -> None:
     """Raises Refused SETTING_INVALID."""
     for title in titles:
         if not _AE_TITLE.fullmatch(title):
-            what = "is no AE title: 1 to 16 letters, digits and signs, no backslash"
-            wrong(f"{table.where} {key}", f"{title!r} {what}")
+            which = f"{title!r} " if len(titles) > 1 else ""
+            wrong(f"{table.where} {key}", f"{which}is no AE title: 1 to 16 letters, digits and signs, no backslash")
 
 
 def address_of(table: Table, key: str) -> Address | None:

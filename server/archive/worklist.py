@@ -35,7 +35,9 @@ REASONS: dict[OrderState | None, DicomCode] = {
     OrderState.CANCELLED: dicom.DCM.DoctorCanceledProcedure,
     OrderState.DEAD: dicom.DCM.EquipmentFailure,
 }
-"""Of an order that ended so; of any other that it was discontinued for a reason that the text says."""
+"""Of an order that ended so."""
+OTHERWISE = dicom.DCM.DiscontinuedForUnspecifiedReason
+"""The text says it."""
 
 
 class DimseWorklist:
@@ -107,7 +109,7 @@ class DimseWorklist:
         return self._end(uid, transaction_uid, UpsState.COMPLETED, fill)
 
     def cancel(self, uid: str, transaction_uid: str, given_up: GivenUp) -> bool:
-        told, reason = Dataset(), REASONS.get(given_up.state, dicom.DCM.DiscontinuedForUnspecifiedReason)
+        told, reason = Dataset(), REASONS.get(given_up.state, OTHERWISE)
         told.ProcedureStepCancellationDateTime = _moment(given_up.at)
         told.ReasonForCancellation = given_up.why
         named = Code(value=reason.value, scheme=reason.scheme_designator, meaning=reason.meaning)
