@@ -166,7 +166,7 @@ NOT_IHC = Mismatch(
 H_SCORE = Measure(code="HSCORE", display="H-score", unit=SCORE_UNIT, title="H-score", interval=True)
 PERCENT_POSITIVE = Measure(
     code="PERCENT_POSITIVE",
-    display="Positive nuclei, percent of nuclei",
+    display="Positive nuclei, percent",
     unit=PERCENT,
     title="positive %",
     interval=True,

@@ -28,6 +28,7 @@ const MEANT = {
   CONTROL_FAILED: "control tissue failed",
   CONTROL_ABSENT: "no control was measured",
   CONTROL_DRIFT: "the controls of late have drifted",
+  SCALE_BY_CONTROLS: "how dark stains show was told by the slide's own control cores alone",
   PATIENT_ISSUER_MISSING: "the slide's file doesn't say whose number the patient's is",
   PATIENT_ID_MISSING: "the slide's file names no patient",
 };
