@@ -87,7 +87,9 @@ def batch(tiles: Sequence[data.Tile], recipe: Recipe, step: int) -> tuple[Tensor
     the step only.
     """
     random = np.random.default_rng((recipe.seed, step))
-    crops = [data.sample(list(tiles), recipe.augmentation, recipe.focus, random) for _ in range(recipe.batch)]
+    crops = [
+        data.sample(list(tiles), recipe.augmentation, recipe.focus, random, recipe.side) for _ in range(recipe.batch)
+    ]
     images = torch.from_numpy(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float().div(255)
     target, inside = (torch.from_numpy(np.stack([getattr(c, name) for c in crops])) for name in ("target", "inside"))
     return images.contiguous(memory_format=torch.channels_last), target, inside
