@@ -23,6 +23,7 @@ from inference.training.augment import Image, disturbed
 from inference.training.export import OPSET, file_of, marked, write
 from inference.training.graphs import FINGERPRINTS
 from inference.training.he import data
+from inference.training.he.attention import CrissCross
 from inference.training.he.model import MAPS, HeNet, load
 from inference.training.he.recipe import AUGMENTATION
 from inference.training.manifest import write_graph, write_model
@@ -199,12 +200,12 @@ def describe(out: Path, graph: Graph, version: str, net: HeNet) -> Model:
 
 def multiply_adds(net: HeNet, side: int = TILE.side) -> float:
     """A pixel, of convolutions and of what attention compares and adds up in a tile of `side` px."""
-    if net.attention is None:
-        return multiply_adds_per_pixel(net)
-    stride = 2 ** (net.net.attention_scale + 1)
-    inner = net.attention.query.out_channels + net.attention.value.out_channels
-    compared = 2 * (side // stride) * inner / stride**2
-    return float(multiply_adds_per_pixel(net) + net.attention.passes * len(net.branches) * compared)
+    stride, total = 2 ** (net.net.attention_scale + 1), float(multiply_adds_per_pixel(net))
+    for i in range(len(net.branches)):
+        if isinstance(attention := net.attention_of(i), CrissCross):
+            inner = attention.query.out_channels + attention.value.out_channels
+            total += attention.passes * 2 * (side // stride) * inner / stride**2
+    return total
 
 
 def outside(model: onnx.ModelProto) -> list[str]:
