@@ -134,7 +134,7 @@ def save(state: State, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     kept: dict[str, object] = {"network": state.name, "net": state.net.state_dict()}
     kept |= {"average": state.average.state_dict()}
-    kept |= {"attention": state.net.attention is not None}
+    kept |= {"attention": state.net.attention_of(0) is not None}
     kept |= {"optimizer": state.optimizer.state_dict(), "step": state.step, "seconds": state.seconds}
     torch.save(kept, part)
     part.replace(path)

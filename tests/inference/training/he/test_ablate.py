@@ -14,14 +14,15 @@ from tests.inference.training.he.made import lay_tile, lay_tiles
 BASE = [name for name, run in RUNS.items() if run == Run(seed=run.seed)]
 
 
-def test_a_run_that_is_measured_isnt_trained_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", [Run(), Run(attention=False), Run(network="small_unshared")])
+def test_a_run_that_is_measured_isnt_trained_again(tmp_path: Path, run: Run) -> None:
     lay_tile(tmp_path, 5)  # of the fold that is left out
     tiles = lay_tiles(tmp_path, range(1, 2))
     recipe, out = Recipe(steps=1, batch=1, side=128), tmp_path / "run"
-    first = measured(Run(), recipe, tiles, out, fast=False)
+    first = measured(run, recipe, tiles, out, fast=False)
     assert set(SHOWN) <= set(first)
     (out / KEPT).unlink()
-    assert measured(Run(), recipe, tiles, out, fast=False) == first
+    assert measured(run, recipe, tiles, out, fast=False) == first
     assert sorted(path.name for path in out.iterdir()) == [FIGURES, "log.jsonl"]
 
 
