@@ -128,21 +128,22 @@ class FramedSlide:
             return np.full((frame.height, frame.width, 3), DAMAGED_COLOUR, np.uint8)
 
     def _resampled(self, region: Region) -> Rgb:
-        """Bilinear, at positions that are rounded to 1/32 px before the region's corner is taken off.
+        """Bicubic (bilinear took so much of the contrast of copies of 0.55 and 0.6249 µm/px that nuclei were lost and
+        graded paler), at positions that are rounded to 1/32 px before the region's corner is taken off.
 
         So a pixel has the same value in every region that holds it.
         """
         size = self._plan.source.grid.size
         x = _positions(region.x, region.width, self._plan.step, size.width)
         y = _positions(region.y, region.height, self._plan.step, size.height)
-        left, top = int(x[0]) // _STEPS, int(y[0]) // _STEPS
-        right, bottom = int(x[-1]) // _STEPS + 2, int(y[-1]) // _STEPS + 2
+        left, top = int(x[0]) // _STEPS - 1, int(y[0]) // _STEPS - 1
+        right, bottom = int(x[-1]) // _STEPS + 3, int(y[-1]) // _STEPS + 3
         box = Region(x=left, y=top, width=right - left, height=bottom - top).clipped(size)
         map_x, map_y = np.meshgrid(
-            ((x - left * _STEPS) / _STEPS).astype(np.float32), ((y - top * _STEPS) / _STEPS).astype(np.float32)
+            ((x - box.x * _STEPS) / _STEPS).astype(np.float32), ((y - box.y * _STEPS) / _STEPS).astype(np.float32)
         )
         return cast(
-            Rgb, cv2.remap(self._cache.read(box), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            Rgb, cv2.remap(self._cache.read(box), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         )
 
 
