@@ -1,6 +1,6 @@
 """An open slide over frames, whatever file they lie in: implements `inference.slide.Slide`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import cv2
@@ -29,8 +29,8 @@ _STEPS = 32  # OpenCV interpolates between pixels in 32nds (its INTER_TAB_SIZE)
 class FramedSlide:
     """The levels of a slide, base first, with its working grid. `facts.levels` says how large their pixels are.
 
-    `transform` is applied to each decoded frame (ICC to sRGB) where given; `profile` is the file's ICC profile. Raises
-    Refused TOO_COARSE.
+    `transform` is applied to each decoded frame (ICC to sRGB) where given; `profile` is the file's ICC profile. Of the
+    levels `unread` only the header is here. Raises Refused TOO_COARSE.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class FramedSlide:
         close: Callable[[], None],
         transform: Transform | None = None,
         profile: bytes | None = None,
+        unread: Collection[int] = (),
     ) -> None:
         self._levels, self._facts, self._close, self._transform = levels, facts, close, transform
         self.profile = profile
         scales = [round(level.mpp / facts.mpp, 9) for level in facts.levels]  # whole ones stay whole
-        self._sources = sources([level.layout for level in levels], scales, facts.mpp)
+        found = sources([level.layout for level in levels], scales, facts.mpp)
+        self._sources = [source for source in found if source.level not in unread]
         self._plan = plan_working(self._sources, resolution)
         self._cache = self._cached(self._plan.source, self._decode)
 
