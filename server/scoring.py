@@ -191,15 +191,18 @@ def remarks_of(
     histograms, fields = _scored_part(assay, histograms, fields, drawn)
     counts = assay.analyzer.counts(histograms, profile.criteria)
     blocks = None if fields is None else fields.blocks(_groups_of(assay, assay.clinical_region))
-    said = (*assay.analyzer.remarks(counts, blocks, mpp), *uncalibrated(assay, profile))
+    said = (*assay.analyzer.remarks(counts, blocks, mpp), *uncalibrated(assay, profile, histograms))
     return tuple(word for word in said if not (validated and word == NOT_VALIDATED))
 
 
-def uncalibrated(assay: Assay, profile: Profile) -> tuple[str, ...]:
-    """Words beside scores by a profile that nobody fitted to a laboratory's slides."""
+def uncalibrated(assay: Assay, profile: Profile, histograms: Histograms) -> tuple[str, ...]:
+    """Words beside scores by a profile that nobody fitted to a laboratory's slides, where they hang on that."""
     if is_by_controls(profile, assay):
         return (SCALE_BY_CONTROLS,)
-    return assay.analyzer.uncalibrated if profile.label == built_in(assay).label else ()
+    if profile.label != built_in(assay).label:
+        return ()
+    matters = assay.analyzer.scale_matters(assay.measures, histograms, profile.criteria)
+    return assay.analyzer.uncalibrated if matters else ()
 
 
 def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:

@@ -113,9 +113,9 @@ class Drawing:
         return rgb[HALO:-HALO, HALO:-HALO].copy()
 
 
-def draw_slide(*, size: Size, seed: int, h_score: float) -> Drawing:
+def draw_slide(*, size: Size, seed: int, h_score: float, optics: Optics = USUAL) -> Drawing:
     """A slide of `size` px at 0.5 µm/px whose nuclei together have this H-score (0-300) to the nearest their number
-    allows.
+    allows; `optics` are a laboratory's stains and scanner.
 
     Equal arguments give equal truth and pixels. Raises ValueError for a size below 256 px a side or an H-score out of
     range.
@@ -127,7 +127,7 @@ def draw_slide(*, size: Size, seed: int, h_score: float) -> Drawing:
     grade = graded(cells, size, h_score, staining)
     truth = Truth(x=cells.x, y=cells.y, compartment=cells.compartment, grade=grade)
     shapes = Shapes.grown(cells, grade, LOADS, staining)
-    return Drawing(size=size, seed=seed, truth=truth, tissue=tissue, shapes=shapes, random=painting)
+    return Drawing(size=size, seed=seed, truth=truth, tissue=tissue, shapes=shapes, random=painting, optics=optics)
 
 
 def check_drawable(size: Size, h_score: float) -> None:

@@ -39,6 +39,7 @@ def main() -> None:
     run("engines", *repeat)
     run("orders")
     run("calibration", *repeat)
+    run("stains", *(("--stains", "1", "--slides", "3") if args.quick else ()))
     run("fields")
     run("outlines", *repeat)
     run("page", "--nuclei", "50000" if args.quick else "1000000")
