@@ -72,10 +72,18 @@ def runs_of(labels: npt.NDArray[np.int32]) -> Runs:
     return Runs(n=n, label=of[starts], row=row, first=first, length=length, pixels=pixels, starts=starts)
 
 
-def without_small(labels: npt.NDArray[np.int32], least_px: int) -> tuple[npt.NDArray[np.int32], Runs]:
-    """Labels (in place) 1 to n in their order, without those of fewer pixels, and their runs."""
+def without_doubtful(
+    labels: npt.NDArray[np.int32], nucleus: npt.NDArray[np.uint8], *, least_px: int, sure_from: float = 0.0
+) -> tuple[npt.NDArray[np.int32], Runs]:
+    """Labels (in place) 1 to n in their order, and their runs: without those of fewer pixels, or of a mean of `nucleus`
+    (h, w), probability x 255, below `sure_from`.
+    """
     found = runs_of(labels)
-    kept = np.append(False, found.of_runs(found.length) >= least_px)
+    area = found.of_runs(found.length)
+    enough = area >= least_px
+    if sure_from > 0:
+        enough &= found.summed(nucleus.ravel()[found.pixels]) >= 255 * sure_from * area
+    kept = np.append(False, enough)
     anew = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     flat = labels.ravel()
     flat[found.pixels] = anew[flat[found.pixels]]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.flood import flooded
-from inference.instance_table import Runs, Table, runs_of, table_of, without_small
+from inference.instance_table import Runs, Table, runs_of, table_of, without_doubtful
 from inference.second_watershed import parted_anew
 
 Labels = npt.NDArray[np.int32]
@@ -35,10 +35,11 @@ class PostProcess:
     `nucleus_from`: probability from which a pixel is nucleus. `reach_px`: on how many pixels on each side a fall is
     measured, odd. `split_from`: share of a full fall from which pixels are in no marker. `open_px`: what is narrower
     is no marker. `least_marker_px`, `least_px`: smaller markers and nuclei are none. `hole_px`: holes up to this are
-    nucleus. `rescue`: nuclei without a marker are kept; `rescue_from`, where it is lower than `nucleus_from`: also
-    pieces that stay below that and reach this. `majority`: the kind is the most frequent one, else the likeliest by
-    the sum of probabilities. `join_below`: the second watershed joins neighbours of a kind between whom the fall is
-    less (0: it isn't run); `part_from`: share of the greatest depth from which its markers are.
+    nucleus. `sure_from`: nuclei of a lower mean probability are none (0: all are). `rescue`: nuclei without a marker
+    are kept; `rescue_from`, where it is lower than `nucleus_from`: also pieces that stay below that and reach this.
+    `majority`: the kind is the most frequent one, else the likeliest by the sum of probabilities. `join_below`: the
+    second watershed joins neighbours of a kind between whom the fall is less (0: it isn't run); `part_from`: share of
+    the greatest depth from which its markers are.
     """
 
     nucleus_from: float = 0.5
@@ -48,6 +49,7 @@ class PostProcess:
     least_marker_px: int = 6
     least_px: int = 16
     hole_px: int = 64
+    sure_from: float = 0.0
     rescue: bool = True
     rescue_from: float = 1.0
     majority: bool = False
@@ -103,7 +105,7 @@ def instances(maps: Maps, how: PostProcess = USUAL) -> Instances:
     if how.join_below > 0:
         kinds = table_of(runs_of(labels), maps.kind, majority=how.majority).kind
         labels = parted_anew(labels, kinds, falls, join_below=255 * how.join_below, part_from=how.part_from)
-    labels, runs = without_small(labels, how.least_px)
+    labels, runs = without_doubtful(labels, maps.nucleus, least_px=how.least_px, sure_from=how.sure_from)
     return Instances(labels, table_of(runs, maps.kind, majority=how.majority), runs)
 
 

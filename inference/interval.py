@@ -22,6 +22,27 @@ def ratio_interval(part: IntArray, whole: IntArray, *, most: float, error: float
 
     `error` is the standard deviation of the measurement in the ratio's unit. None below LEAST_FIELDS with cells.
     """
+    if (spread := _drawn(part, whole)) is None:
+        return None
+    below, above = (np.hypot(by, NORMAL * error) for by in spread)
+    ratio = float(part.sum() / whole.sum())
+    return max(float(ratio - below), 0.0), min(float(ratio + above), most)
+
+
+def share_interval(part: IntArray, whole: IntArray, *, as_of: float) -> Interval | None:
+    """The same of a share, in percent, whose measurement errs as one that is counted in `as_of` cells does: less near
+    0 and 100 than between, and at 0 and 100 still.
+    """
+    if (spread := _drawn(part, whole)) is None:
+        return None
+    share = float(part.sum() / whole.sum())
+    low, high = wilson(share * as_of, as_of)
+    below, above = np.hypot(spread[0], share - low), np.hypot(spread[1], high - share)
+    return 100 * max(float(share - below), 0.0), 100 * min(float(share + above), 1.0)
+
+
+def _drawn(part: IntArray, whole: IntArray) -> tuple[float, float] | None:
+    """How far below and above the ratio 95 % of the draws of its fields lie, widened for their number."""
     part, whole = part[whole > 0], whole[whole > 0]
     k = len(whole)
     if k < LEAST_FIELDS:
@@ -31,8 +52,7 @@ def ratio_interval(part: IntArray, whole: IntArray, *, most: float, error: float
     draws: npt.NDArray[np.float64] = random.multinomial(k, np.full(k, 1 / k), size=BOOTSTRAPS).astype(np.float64)
     low, high = np.percentile((draws @ part[order]) / (draws @ whole[order]), [2.5, 97.5])
     ratio, wider = float(part.sum() / whole.sum()), _wider(k)
-    below, above = (np.hypot(wider * max(by, 0.0), NORMAL * error) for by in (ratio - low, high - ratio))
-    return max(float(ratio - below), 0.0), min(float(ratio + above), most)
+    return wider * max(ratio - float(low), 0.0), wider * max(float(high) - ratio, 0.0)
 
 
 def _wider(k: int) -> float:
@@ -46,7 +66,7 @@ def _wider(k: int) -> float:
     return float(student / z * (k / free) ** 0.5)
 
 
-def wilson(k: int, n: int) -> Interval:
+def wilson(k: float, n: float) -> Interval:
     """95 % interval of a share of k in n, n at least 1."""
     share, z2 = k / n, NORMAL * NORMAL
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)

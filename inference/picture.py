@@ -57,7 +57,7 @@ def _resized(pixels: Rgb, old_mpp: float, mpp: float) -> tuple[Rgb, Grid]:
     new = Size(width=max(round(size.width * old_mpp / mpp), 1), height=max(round(size.height * old_mpp / mpp), 1))
     if new == size:
         return pixels, _grid(size, size, old_mpp)
-    way = cv2.INTER_AREA if new.width < size.width else cv2.INTER_LINEAR
+    way = cv2.INTER_AREA if new.width < size.width else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, (new.width, new.height), interpolation=way), np.uint8), _grid(
         size, new, old_mpp
     )

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from inference.cells.values import IntArray
-from inference.interval import ratio_interval
+from inference.interval import ratio_interval, share_interval
 from inference.measures import Interval
 
 # Allred proportion score (Harvey 1999; edges as in the CAP template, Fitzgibbons 2014: exactly 1/10 is still 2).
@@ -34,19 +34,26 @@ class Allred:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountScore:
-    """Scores of some nuclei. `counts` by grade; h_score 0-300; percent 0-100; irs 0-12; None where n is 0."""
+    """Scores of some nuclei. `counts` by grade; h_score 0-300; percent 0-100; irs 0-12; None where n is 0; intervals
+    are of 95 %.
+    """
 
     n: int
     counts: tuple[int, int, int, int]
     h_score: float | None
     h_score_ci95: tuple[float, float] | None
     percent_positive: float | None
+    percent_positive_ci95: tuple[float, float] | None
     allred: Allred | None
     irs: int | None
 
 
+PERCENT_AS_OF = 80.0
+"""A measured percent positive errs as one that is counted in so many nuclei does (docs/models/nuclei.md)."""
+
+
 def score(counts: IntArray, fields: IntArray | None = None, error: float = 0.0) -> CountScore:
-    """Score (4,) counts; `fields` (k, 4) are the same nuclei by spatial field, for the interval (None: no interval),
+    """Score (4,) counts; `fields` (k, 4) are the same nuclei by spatial field, for the intervals (None: no interval),
     `error` the standard deviation of a measured H-score.
     """
     c = tuple(int(v) for v in counts)
@@ -57,6 +64,7 @@ def score(counts: IntArray, fields: IntArray | None = None, error: float = 0.0) 
         h_score=h_score(c),
         h_score_ci95=None if fields is None else h_score_interval(fields, error),
         percent_positive=percent_positive(c),
+        percent_positive_ci95=None if fields is None else percent_interval(fields),
         allred=allred(c),
         irs=irs(c),
     )
@@ -115,3 +123,11 @@ def h_score_interval(fields: IntArray, error: float = 0.0) -> Interval | None:
     None below six fields with nuclei.
     """
     return ratio_interval(fields @ np.array([0, 100, 200, 300]), fields.sum(axis=1), most=300, error=error)
+
+
+def percent_interval(fields: IntArray) -> Interval | None:
+    """95 % interval of the percent positive of fields (k, 4), the measurement's error (PERCENT_AS_OF) in it.
+
+    None below six fields with nuclei.
+    """
+    return share_interval(fields[:, 1:].sum(axis=1), fields.sum(axis=1), as_of=PERCENT_AS_OF)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 import structlog
 from sqlalchemy import Engine as Database
@@ -17,13 +17,11 @@ from inference.assay import Assay
 from inference.infer import Engine
 from server.archive.dicomweb import DicomWebArchive
 from server.archive.folder import FolderArchive
-from server.archive.made import dimse_archive, feed_of, receiver_of, web_archive
+from server.archive.made import dimse_archive, web_archive
 from server.archive.removing import RemovingSink
 from server.archive.several import SeveralArchives
 from server.archive.spool import Spool
-from server.arrivals import Watched, Watcher
 from server.disk import check_room, keep_private
-from server.domain.arrival import UnorderedRule
 from server.domain.control import ControlRules
 from server.domain.errors import Failed
 from server.domain.job import JobKind
@@ -73,9 +71,6 @@ from server.store.store import PostgresStore
 from server.store.validations import PostgresValidationRepository
 from server.tls import sender_context
 from server.worker import Need, ReadyCheck, RunCase, Worker
-
-if TYPE_CHECKING:
-    from server.archive.receiver import Receiver  # pynetdicom takes a while to import, and few sites need it
 
 log = structlog.get_logger()
 
@@ -147,28 +142,6 @@ class Service:
         """Where there is a page, a result's first opening doesn't wait for what can be made now."""
         if self.settings.web.port is not None:
             prepare(result, folder_of(self.results_folder))
-
-    @property
-    def watchers(self) -> list[Watcher]:
-        """What sees slides come, of each archive that the site says is watched."""
-        found = []
-        for named in self.site.archives:
-            feed = feed_of(named, self.archives[named.name])
-            if feed is None or named.watch is None:
-                continue
-            watched = Watched(name=named.name, feed=feed, every_s=named.watch.every_s, rules=self._rules_at(named.name))
-            found.append(Watcher(watched=watched, orders=self.store))
-        return found
-
-    def _rules_at(self, archive: str) -> dict[str, Sequence[UnorderedRule]] | None:
-        labs = self.site.laboratories
-        return None if labs is None else {lab.name: lab.unordered for lab in labs if archive in lab.archives}
-
-    @property
-    def receivers_of_slides(self) -> "list[Receiver]":
-        """Our own storage services, of each folder that has one."""
-        listening = [named for named in self.site.archives if isinstance(named, ArchiveFolder) and named.listen]
-        return [receiver_of(named, self.archives[named.name]) for named in listening]
 
     @property
     def jobs(self) -> JobRunner:

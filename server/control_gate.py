@@ -13,6 +13,7 @@ import structlog
 from inference.analyzers.outlined import needs_outlines
 from inference.area import Area
 from inference.assay import Assay
+from inference.calibration.cores import scale_of_cores
 from inference.cells.histograms import Histograms
 from inference.control import Control, ControlStatus, Core, CoreFound, control_of, judged
 from inference.control_kind import ControlKind
@@ -39,6 +40,7 @@ from server.domain.control import (
 from server.domain.errors import Refused, ServiceReason
 from server.domain.order import Specimen
 from server.domain.ports import ControlRecords
+from server.domain.profile import Profile, built_in, by_controls
 from server.domain.result import Result
 from server.domain.westgard import Rule, chart_of
 
@@ -50,12 +52,15 @@ CHARTED = 60
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Gate:
-    """What the controls of a case came to: `control` stands in its result, `areas` aren't the case's tissue."""
+    """What the controls of a case came to: `control` stands in its result, `areas` aren't the case's tissue; `profile`
+    is the one to score by, where they have told its scale.
+    """
 
     control: ResultControl = field(default_factory=ResultControl)
     cores: tuple[CoreCells, ...] = ()
     areas: tuple[Area, ...] = ()
     warnings: tuple[str, ...] = ()
+    profile: Profile | None = None
 
     @property
     def open(self) -> bool:
@@ -75,12 +80,12 @@ class Asked:
     now: datetime
 
 
-def gate_of(slide: Slide, engine: Engine, criteria: Criteria, cores: Sequence[Core], assay: Assay) -> Gate:
+def gate_of(slide: Slide, engine: Engine, profile: Profile, cores: Sequence[Core], assay: Assay) -> Gate:
     """By cores that are drawn, as of a command."""
-    return _own(slide, engine, criteria, cores, assay)
+    return _own(slide, engine, profile, cores, assay)
 
 
-def gate_of_order(slide: Slide, engine: Engine, criteria: Criteria, asked: Asked, records: ControlRecords) -> Gate:
+def gate_of_order(slide: Slide, engine: Engine, profile: Profile, asked: Asked, records: ControlRecords) -> Gate:
     """By the laboratory's rules, and what is kept of its controls.
 
     Raises Refused CONTROL_INVALID for rules that don't fit the slide, CONTROL_PENDING while the control slide of the
@@ -91,7 +96,7 @@ def gate_of_order(slide: Slide, engine: Engine, criteria: Criteria, asked: Asked
     ranges = records.control_ranges(asked.lab, assay.marker)
     try:
         cores = [replace(core, kind=_expected(core.kind, ranges, asked)) for core in found.cores]
-        gate = _own(slide, engine, criteria, cores, assay)
+        gate = _own(slide, engine, profile, cores, assay)
     except _OutOfDate as why:
         gate = Gate(control=ResultControl(own=Control(detail=str(why))))
     run, why_none = (None, "") if specimen.is_control else _run_of(asked, records)
@@ -157,16 +162,36 @@ class _OutOfDate(Exception):
     """What is expected of a control isn't valid today."""
 
 
-def _own(slide: Slide, engine: Engine, criteria: Criteria, cores: Sequence[Core], assay: Assay) -> Gate:
-    analyzer, found = assay.analyzer, list[CoreCells]()
-    for core in cores:
-        histograms = measured(slide, engine, analyzer, core, outlines=needs_outlines(criteria))
-        found.append(CoreCells(judged(core.kind, histograms, analyzer, assay.measures, criteria), histograms))
+def _own(slide: Slide, engine: Engine, profile: Profile, cores: Sequence[Core], assay: Assay) -> Gate:
+    analyzer, outlines = assay.analyzer, needs_outlines(profile.criteria)
+    cells = [measured(slide, engine, analyzer, core, outlines=outlines) for core in cores]
+    kinds = [core.kind for core in cores]
+    fitted = _by_cores(profile, assay, [(kind.category or "", c) for kind, c in zip(kinds, cells, strict=True)])
+    criteria = (fitted or profile).criteria
+    found = [
+        CoreCells(judged(kind, histograms, analyzer, assay.measures, criteria), histograms)
+        for kind, histograms in zip(kinds, cells, strict=True)
+    ]
     own = control_of([core.found for core in found], _displays(assay))
     failed = own.status is ControlStatus.FAILED
     control = ResultControl(own=own, detail=own.detail, withheld=Reason.CONTROL_FAILED.value if failed else "")
     warnings = (ControlWarning.CONTROL_FAILED.value,) if failed else ()
-    return Gate(control=control, cores=tuple(found), areas=tuple(core.area for core in cores), warnings=warnings)
+    areas = tuple(core.area for core in cores)
+    return Gate(control=control, cores=tuple(found), areas=areas, warnings=warnings, profile=fitted)
+
+
+def profile_under(result: Result, profile: Profile) -> Profile:
+    """By which a result is scored where a profile is asked for: the one that ships, at the scale its own cores show."""
+    cores = [(core.found.category or "", core.histograms) for core in result.cores]
+    return _by_cores(profile, result.assay, cores) or profile
+
+
+def _by_cores(profile: Profile, assay: Assay, cores: Sequence[tuple[str, Histograms]]) -> Profile | None:
+    """A laboratory's own profile was fitted to its slides: its cores judge it, and don't change it."""
+    if profile.label != built_in(assay).label:
+        return None
+    criteria = scale_of_cores(profile.criteria, cores)
+    return None if criteria is None else by_controls(profile, criteria)
 
 
 def _expected(kind: ControlKind, ranges: Sequence[ControlRange], asked: Asked) -> ControlKind:

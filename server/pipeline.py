@@ -131,7 +131,7 @@ def score_order(claim: Claim, services: CaseServices, folder: Path) -> tuple[Res
             order=order,
             chosen=chosen,
             doubts=doubts,
-            gate=lambda slide: gate_of_order(slide, engine, chosen.profile.criteria, control, services.store),
+            gate=lambda slide: gate_of_order(slide, engine, chosen.profile, control, services.store),
             after=lambda gate, found: of_control_slide(gate, found, chosen.profile.criteria, control, services.store),
             options=Options(refuse_mismatch=True, outlines=services.outlines and has_outlines(assay.analyzer)),
             progress=lambda share: services.store.progress(claim, share, services.lease_s),

@@ -29,7 +29,7 @@ from server.domain.clock import Clock, utc_now
 from server.domain.control import ControlWarning
 from server.domain.errors import Refused
 from server.domain.order import Order, OrderId, Specimen
-from server.domain.profile import Profile, built_in
+from server.domain.profile import Profile, built_in, is_by_controls
 from server.domain.result import Result, ResultId
 from server.observability import stage
 from server.report.codes import Tissue, coded, tissue_of
@@ -38,6 +38,7 @@ from server.report.identity import software_version
 from server.report.source import KEPT_HEADER
 
 DRIFT = ControlWarning.CONTROL_DRIFT
+SCALE_BY_CONTROLS = ControlWarning.SCALE_BY_CONTROLS.value
 
 
 def score_slide(
@@ -59,14 +60,14 @@ def score_slide(
     """Analyse a slide and score it by a profile, of an order the one `chosen`; `doubts` are warnings of its own.
 
     `gate` measures its controls before the case: where that withholds the score, the case isn't analysed and the result
-    has no rows. `after` judges those that are known only then. Leaves result.json, overlay.png and the cells
-    (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
+    has no rows; where they tell the scale, the case is scored by it. `after` judges those that are known only then.
+    Leaves result.json, overlay.png and the cells (nuclei.parquet, nuclei.geojson for nuclear stains) in `folder`.
     """
-    analyzer, criteria = assay.analyzer, profile.criteria
+    analyzer = assay.analyzer
     cells_file = folder / f"{analyzer.file_stem}.parquet"
     checkpoint = Checkpoint.in_case(folder) if order else None  # an order may be tried again, a command's slide not
     options = options or Options()
-    if needs_outlines(criteria):
+    if needs_outlines(profile.criteria):
         options = replace(options, outlines=True)
     with stage("control"):
         controls = gate(slide)
@@ -74,6 +75,8 @@ def score_slide(
         asked = replace(options, without=(*options.without, *controls.areas))
         look = analyze if controls.open else not_analysed
         analysis = look(slide, engine, analyzer, cells_file, asked, progress, checkpoint)
+    profile = controls.profile or profile
+    criteria = profile.criteria
     controls = after(controls, analysis.histograms)
     metrics.controlled(assay.marker, controls.control.status, drifted=DRIFT in controls.warnings)
     metrics.analysed(analysis)
@@ -188,13 +191,18 @@ def remarks_of(
     histograms, fields = _scored_part(assay, histograms, fields, drawn)
     counts = assay.analyzer.counts(histograms, profile.criteria)
     blocks = None if fields is None else fields.blocks(_groups_of(assay, assay.clinical_region))
-    said = (*assay.analyzer.remarks(counts, blocks, mpp), *uncalibrated(assay, profile))
+    said = (*assay.analyzer.remarks(counts, blocks, mpp), *uncalibrated(assay, profile, histograms))
     return tuple(word for word in said if not (validated and word == NOT_VALIDATED))
 
 
-def uncalibrated(assay: Assay, profile: Profile) -> tuple[str, ...]:
-    """Words beside scores by a profile that nobody fitted to a laboratory's slides."""
-    return assay.analyzer.uncalibrated if profile.label == built_in(assay).label else ()
+def uncalibrated(assay: Assay, profile: Profile, histograms: Histograms) -> tuple[str, ...]:
+    """Words beside scores by a profile that nobody fitted to a laboratory's slides, where they hang on that."""
+    if is_by_controls(profile, assay):
+        return (SCALE_BY_CONTROLS,)
+    if profile.label != built_in(assay).label:
+        return ()
+    matters = assay.analyzer.scale_matters(assay.measures, histograms, profile.criteria)
+    return assay.analyzer.uncalibrated if matters else ()
 
 
 def check_scorable(assay: Assay, histograms: Histograms, profile: Profile) -> None:

@@ -5,7 +5,7 @@ it is set.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ from server.domain.order import Sender
 from server.domain.patients import PatientRules
 from server.domain.ports import ARCHIVE, LIS
 from server.domain.profile import ProfileRules
+from server.domain.ups import UpsItem
 from server.settings import Settings
 
 LABORATORY_NAME = re.compile(r"[^\W_](?:[\w .+/()'-]{0,62}[\w.)'])?")
@@ -166,6 +167,24 @@ class DimseAddress:
         return certificates_of(self.table, self.tls_ca, self.tls_cert)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorklistAddress:
+    """A worklist of Unified Procedure Steps, whose items of this `label` and `station` (empty: of any) are performed as
+    orders of the `laboratory`; asked every so many seconds. `at.listen`: where it tells us of requests to cancel.
+    """
+
+    name: str
+    at: DimseAddress
+    laboratory: str
+    station: str = ""
+    label: str = ""
+    every_s: float = 10
+
+    def means(self, item: UpsItem) -> bool:
+        """Whether an item is for us, whatever the worklist searches by."""
+        return self.label in ("", item.label) and (not self.station or self.station in item.stations)
+
+
 NamedArchive = ArchiveFolder | WebArchive | DimseAddress
 """`server.bootstrap.archive_of` makes each."""
 
@@ -287,6 +306,7 @@ class Site:
     archives: tuple[NamedArchive, ...]
     destinations: tuple[Destination, ...]
     routes: tuple[Route, ...]
+    worklists: tuple[WorklistAddress, ...] = ()
 
     def laboratory(self, name: str) -> Laboratory:
         """Raises Refused LABORATORY_UNKNOWN."""
@@ -335,8 +355,12 @@ class Site:
 
     @property
     def certificates(self) -> Mapping[str, Path]:
-        """Those of all archives and destinations, by the key that sets each."""
-        return {key: path for one in (*self.archives, *self.destinations) for key, path in one.certificates.items()}
+        """Those of all archives, destinations and worklists, by the key that sets each."""
+        return {key: path for one in self._named for key, path in one.certificates.items()}
+
+    @property
+    def _named(self) -> Iterator[NamedArchive | Destination]:
+        yield from (*self.archives, *self.destinations, *(each.at for each in self.worklists))
 
 
 def plain_site(settings: Settings) -> Site:

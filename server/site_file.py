@@ -1,11 +1,12 @@
-"""The site file (TOML): laboratories, archives, destinations and routes. Every mistake stops the start by its place.
+"""The site file (TOML): laboratories, archives, destinations, worklists and routes. Every mistake stops the start
+by its place.
 
 `deploy/site.example.toml` shows all of it. Secrets stay in files and in the environment.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
@@ -21,12 +22,10 @@ from server.domain.profile import Expired, ProfileRules
 from server.settings import Settings
 from server.site import (
     LABORATORY_NAME,
-    Address,
     ArchiveDestination,
     ArchiveFolder,
     ClientCertificate,
     Destination,
-    DimseAddress,
     Laboratory,
     MllpDestination,
     NamedArchive,
@@ -37,12 +36,9 @@ from server.site import (
     plain_site,
 )
 from server.site_controls import control_rules
-from server.site_table import Table, wrong
+from server.site_dimse import address_of, check_title, dimse_of, worklist_of
+from server.site_table import Table, known, wrong
 from server.site_watch import unordered_of, watch_of
-
-AE_TITLE = re.compile(r"(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )")
-"""PS3.5, 6.2."""
-NO_AE_TITLE = "is no AE title: 1 to 16 letters, digits and signs, no backslash"
 
 FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -106,6 +102,7 @@ def _site(content: dict[str, Any], base: Path) -> Site:
     archives = _each(whole, "archives", _archive)
     destinations = _each(whole, "destinations", lambda name, table: _destination(name, table, archives))
     laboratories = _each(whole, "laboratories", lambda name, table: _laboratory(name, table, archives))
+    worklists = _each(whole, "worklists", lambda name, table: worklist_of(name, table, laboratories), least=0)
     routes = [_route(table, laboratories, destinations) for table in whole.tables("routes")]
     whole.end()
     for name in destinations.keys() & archives.keys():
@@ -116,10 +113,11 @@ def _site(content: dict[str, Any], base: Path) -> Site:
         archives=tuple(archives.values()),
         destinations=tuple(destinations.values()),
         routes=tuple(routes),
+        worklists=tuple(worklists.values()),
     )
 
 
-def _each(whole: Table, key: str, read: Callable[[str, Table], Value]) -> dict[str, Value]:
+def _each(whole: Table, key: str, read: Callable[[str, Table], Value], *, least: int = 1) -> dict[str, Value]:
     """By name, in the file's order."""
     found: dict[str, Value] = {}
     for name, table in whole.by_name(key):
@@ -129,7 +127,7 @@ def _each(whole: Table, key: str, read: Callable[[str, Table], Value]) -> dict[s
             wrong(table.where, f"has a name that is chromogen's own ({named(RESERVED)}): give it another")
         found[name] = read(name, table)
         table.end()
-    if not found:
+    if len(found) < least:
         wrong(f"[{key}.NAME]", "is missing: name at least one")
     return found
 
@@ -141,7 +139,7 @@ def _archive(name: str, table: Table) -> NamedArchive:
         case ArchiveKind.DICOMWEB:
             return _web_archive(name, table)
         case ArchiveKind.DIMSE:
-            return _dimse(name, table)
+            return dimse_of(name, table)
         case kind:
             assert_never(kind)
 
@@ -152,36 +150,13 @@ def _folder(name: str, table: Table) -> ArchiveFolder:
         folder=table.path("folder"),
         table=table.where,
         watch=watch_of(table, changes=False),
-        listen=_address(table, "listen"),
+        listen=address_of(table, "listen"),
         our_aet=table.text("our_aet", "CHROMOGEN"),
         callers=table.texts("callers", default=()),
     )
-    for title in (found.our_aet, *found.callers):
-        if not AE_TITLE.fullmatch(title):
-            wrong(f"{table.where} our_aet, callers", f"{title!r} {NO_AE_TITLE}")
+    check_title(table, "our_aet, callers", found.our_aet, *found.callers)
     if found.callers and found.listen is None:
         wrong(f"{table.where} callers", "are set, but listen is not: set it, or neither")
-    return found
-
-
-def _dimse(name: str, table: Table) -> DimseAddress:
-    found = DimseAddress(
-        name=name,
-        host=table.text("host"),
-        port=int(table.number("port", 1, 65_535, whole=True)),
-        aet=table.text("aet"),
-        our_aet=table.text("our_aet", "CHROMOGEN"),
-        table=table.where,
-        listen=_address(table, "listen"),
-        watch=watch_of(table, changes=False),
-        timeout_s=table.number("timeout_s", 0.1, 86_400, default=60),
-        tls_ca=table.path_or_none("tls_ca"),
-        tls_cert=table.path_or_none("tls_cert"),
-        tls_key=table.path_or_none("tls_key"),
-    )
-    for key, title in (("aet", found.aet), ("our_aet", found.our_aet)):
-        if not AE_TITLE.fullmatch(title):
-            wrong(f"{table.where} {key}", NO_AE_TITLE)
     return found
 
 
@@ -255,7 +230,7 @@ def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) 
             )
         case DestinationKind.ARCHIVE:
             archive = table.text("archive")
-            _known(table, "archive", [archive], archives)
+            known(table, "archive", [archive], archives)
             rejected = table.choice("rejected", Rejected, default=Rejected.NOTE)
             if rejected is Rejected.DELETE and not isinstance(archives[archive], ArchiveFolder | WebArchive):
                 wrong(f"{table.where} rejected", "is delete, which its archive has no way for: use note, or DICOMweb")
@@ -266,13 +241,13 @@ def _destination(name: str, table: Table, archives: Mapping[str, NamedArchive]) 
 
 def _laboratory(name: str, table: Table, archives: Mapping[str, NamedArchive]) -> Laboratory:
     asked = table.texts("archives")
-    _known(table, "archives", asked, archives)
+    known(table, "archives", asked, archives)
     return Laboratory(
         name=name,
         archives=asked,
         senders=table.texts("senders", default=()),
         certificates=_certificates(table),
-        listener=_address(table, "listener"),
+        listener=address_of(table, "listener"),
         profiles=_rules(table.inner("profiles")),
         patients=_patients(table.inner("patients")),
         controls=control_rules(table),
@@ -289,7 +264,7 @@ def _certificates(table: Table) -> tuple[ClientCertificate, ...]:
     for each in found:
         if each.name.startswith("sha256:") and not FINGERPRINT.fullmatch(each.name):
             wrong(f"{inner.where} {each.name!r}", "is no sha256: and 64 hexadecimal digits")
-        _known(inner, each.name, each.senders, [*senders, ANY] if senders else each.senders)
+        known(inner, each.name, each.senders, [*senders, ANY] if senders else each.senders)
     return found
 
 
@@ -326,24 +301,14 @@ def _attributes(table: Table, part: str) -> tuple[str, ...]:
     return asked
 
 
-def _address(table: Table, key: str) -> Address | None:
-    text = table.text(key, default="")
-    if not text:
-        return None
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and int(port) <= 65_535):
-        wrong(f"{table.where} {key}", f"{text!r} is not host:port")
-    return Address(host=host.strip("[]"), port=int(port))
-
-
 def _route(table: Table, laboratories: Mapping[str, Laboratory], destinations: Mapping[str, Destination]) -> Route:
     laboratory = table.text("laboratory", default=ANY)
     if laboratory != ANY:
-        _known(table, "laboratory", [laboratory], laboratories)
+        known(table, "laboratory", [laboratory], laboratories)
     events = table.choices("events", EventKind, default=EventKind)
     artifacts = table.choices("artifacts", ArtifactKind)
     to = table.texts("to")
-    _known(table, "to", to, destinations)
+    known(table, "to", to, destinations)
     for kind in artifacts:
         if NATURES[kind] is Nature.KEPT:
             wrong(f"{table.where} artifacts", f"{kind} never leaves: take it out")
@@ -353,10 +318,3 @@ def _route(table: Table, laboratories: Mapping[str, Laboratory], destinations: M
                 wrong(f"{table.where} to", f"{name} takes {named(takes)}, and no {kind}")
     table.end()
     return Route(laboratory=laboratory, events=frozenset(events), artifacts=frozenset(artifacts), to=to)
-
-
-def _known(table: Table, key: str, asked: Iterable[str], known: Iterable[str]) -> None:
-    there = set(known)
-    for name in asked:
-        if name not in there:
-            wrong(f"{table.where} {key}", f"{name!r} doesn't exist; known are {named(there)}")

@@ -138,3 +138,11 @@ class Table:
 
     def _wrong(self, key: str, what: str) -> NoReturn:
         wrong(f"{self.where} {key}", what)
+
+
+def known(table: Table, key: str, asked: Iterable[str], exist: Iterable[str]) -> None:
+    """All that is asked for exists. Raises Refused SETTING_INVALID."""
+    there = set(exist)
+    for name in asked:
+        if name not in there:
+            wrong(f"{table.where} {key}", f"{name!r} doesn't exist; known are {', '.join(sorted(there)) or 'none'}")

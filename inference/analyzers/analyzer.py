@@ -24,6 +24,8 @@ from inference.slide import Rgb
 from inference.stain import IHC_STAINS, Stains
 from inference.white import WhitePoint
 
+SCALE_UNKNOWN = "SCALE_UNKNOWN"
+"""How dark this laboratory's pictures show DAB was fitted by nobody, and the score hangs on it."""
 NOT_VALIDATED = "NOT_VALIDATED"
 """A remark on scores that no laboratory has validated on patient material; it goes once one has."""
 
@@ -164,6 +166,12 @@ class Analyzer(Protocol):
         """Words that stand beside scores by the profile that ships, which no laboratory's slides were measured for."""
         ...
 
+    def scale_matters(self, measures: Sequence[Measure], histograms: Histograms, criteria: Criteria) -> bool:
+        """Would a score of these cells be another on a scanner that shows the same stain darker or paler? Else the
+        words of `uncalibrated` aren't said.
+        """
+        ...
+
     @property
     def whole_note(self) -> str:
         """What the score is of where nobody drew it, in a sentence; empty: of all cells."""
@@ -274,6 +282,9 @@ class Usual:
 
     def remarks(self, counts: IntArray, fields: IntArray | None, mpp: float) -> tuple[str, ...]:
         return ()
+
+    def scale_matters(self, measures: Sequence[Measure], histograms: Histograms, criteria: Criteria) -> bool:
+        return True
 
     def unscorable(self, histograms: Histograms, counts: IntArray) -> Mismatch | None:
         return None

@@ -8,7 +8,16 @@ import numpy.typing as npt
 
 from inference import quality
 from inference.analyzers import her2
-from inference.analyzers.analyzer import NOT_VALIDATED, Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.analyzer import (
+    NOT_VALIDATED,
+    SCALE_UNKNOWN,
+    Group,
+    Groups,
+    Legend,
+    MapSegment,
+    Mismatch,
+    Usual,
+)
 from inference.analyzers.her2 import CLASSES, LOWS, SCORES, Her2
 from inference.analyzers.membrane_cells import STEPS, Measured, measured_cells
 from inference.analyzers.membrane_criteria import MembraneCriteria
@@ -158,11 +167,11 @@ OTHERS = Measure(code="COUNT_OTHER_CELLS", display="Other cells", unit=ONE, whol
 MEASURES = (SCORE, LOW, OTHER_SCORE, REFLEX, *SHARES, H_SCORE, CELLS, LEFT_OUT, OTHERS)
 
 RULE_SILENT, NEAR_BOUNDARY, RESOLUTION_LOW = "RULE_SILENT", "NEAR_BOUNDARY", "RESOLUTION_LOW"
-WHOLE_TISSUE, SCALE_UNKNOWN = "WHOLE_TISSUE", "SCALE_UNKNOWN"
+WHOLE_TISSUE = "WHOLE_TISSUE"
 LEAST_CELLS = 100
 MOST_BLUSH = 0.30
-LEAST_TUMOUR = 0.20
-"""Share of tumour cells among all: in drawn stroma without any 0.17 to 0.19 are taken for such."""
+LEAST_TUMOUR = 0.22
+"""Share of tumour cells among all: in drawn stroma without any 0.15 to 0.21 are taken for such."""
 UNVALIDATED = "HER2: not validated on patient material; research use only."
 WHOLE_NOTE = (
     "The score is of every cell that looks like an epithelial one, by its nucleus or the membrane round it: in-situ"

@@ -70,13 +70,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contoured:
-    """n nuclei with the contour of each cell: `radius` (n, RAYS) µm; `fine`, the DAB that it was found in; `seen`, what
-    `membrane_rays` is asked by.
+    """n nuclei with the contour of each cell: `radius` (n, RAYS) µm; `planes`, DAB that it was found in and
+    haematoxylin beside it; `seen`, what `membrane_rays` is asked by.
     """
 
     nuclei: Nuclei
     radius: Floats
-    fine: Plane
+    planes: tuple[Plane, Plane]
     seen: Floats
 
 
@@ -86,17 +86,17 @@ def contoured(haematoxylin: Plane, dab: Plane, mpp: float) -> Contoured:
     mine = _in_core(found, haematoxylin.shape)
     free = middles(dab.shape, found.x, found.y, mpp, mine)
     nuclei = found.taken(mine)
-    fine, blue_fine = (blurred(plane, FINE_BLUR_UM / mpp) for plane in (dab, haematoxylin))
+    planes = fine, _ = blurred(dab, FINE_BLUR_UM / mpp), blurred(haematoxylin, FINE_BLUR_UM / mpp)
     around = smoothed(sampled(fine, nuclei.x, nuclei.y, mpp), ALONG_PATH)
     radius = RADIUS_UM[contours(Polar(around, free))]
-    seen = profiles((fine, blue_fine), nuclei.x, nuclei.y, radius, ANGLE, mpp)
-    return Contoured(nuclei=nuclei, radius=radius, fine=fine, seen=seen)
+    seen = profiles(planes, nuclei.x, nuclei.y, radius, ANGLE, mpp)
+    return Contoured(nuclei=nuclei, radius=radius, planes=planes, seen=seen)
 
 
 def measured_cells(haematoxylin: Plane, dab: Plane, mpp: float) -> Measured:
     """Find the cells of a tile of densities (h, w), and measure those whose nucleus lies HALO or more inside of it."""
     found = contoured(haematoxylin, dab, mpp)
-    nuclei, radius, fine = found.nuclei, found.radius, found.fine
+    nuclei, radius, fine = found.nuclei, found.radius, found.planes[0]
     crest = crests(fine, nuclei, radius, mpp)
     completeness, density = stained(crest, arcs(radius), stained_rays(found.seen, THRESHOLDS, mpp))
     mean_um, narrow_um, core = _nucleus(blue(haematoxylin, dab), nuclei, radius, mpp)

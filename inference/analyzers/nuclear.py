@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import quality
+from inference.analyzers.analyzer import SCALE_UNKNOWN, Group, Groups, Legend, MapSegment, Mismatch, Usual
 from inference.analyzers.analyzer import Colour as Shade
-from inference.analyzers.analyzer import Group, Groups, Legend, MapSegment, Mismatch, Usual
+from inference.analyzers.gamma import gamma_moves_far
 from inference.analyzers.weak import stain_weak
 from inference.analyzers.whitened import OF_OUTLINE, WhiteningEngine
 from inference.cells.by_hand import overruled
@@ -58,7 +59,9 @@ SCHEMA = CellSchema(
         Column(name="hue", dtype="uint16", meaning="mean hue", unit="deg", low=0, high=HUES - 1),
         Column(name="value", dtype="uint8", meaning="mean brightness", low=0, high=VALUES - 1),
         Column(name="dab_od_centi", dtype="uint16", meaning="DAB optical density x 100", low=0, high=DENSITIES - 1),
-        Column(name="white_hue", dtype="uint16", meaning="hue by the white point", unit="deg", low=0, high=HUES - 1),
+        Column(
+            name="white_hue", dtype="uint16", meaning="hue by white point and ground", unit="deg", low=0, high=HUES - 1
+        ),
         Column(name="white_value", dtype="uint8", meaning="brightness by the white point", low=0, high=VALUES - 1),
         Column(
             name="white_od_centi",
@@ -162,7 +165,11 @@ NOT_IHC = Mismatch(
 
 H_SCORE = Measure(code="HSCORE", display="H-score", unit=SCORE_UNIT, title="H-score", interval=True)
 PERCENT_POSITIVE = Measure(
-    code="PERCENT_POSITIVE", display="Positive nuclei, percent of nuclei", unit=PERCENT, title="positive %"
+    code="PERCENT_POSITIVE",
+    display="Positive nuclei, percent",
+    unit=PERCENT,
+    title="positive %",
+    interval=True,
 )
 ALLRED_PS = Measure(code="ALLRED_PS", display="Allred proportion score", unit=SCORE_UNIT, whole=True)
 ALLRED_IS = Measure(code="ALLRED_IS", display="Allred intensity score", unit=SCORE_UNIT, whole=True)
@@ -214,6 +221,7 @@ class NuclearAnalyzer(Usual):
     criteria: tuple[type[Criteria], ...] = (HueValueThresholds, DensityThresholds, NucleusDensityThresholds)
     least_cells = 100
     controls = CONTROLS
+    uncalibrated = (SCALE_UNKNOWN,)
     file_stem = "nuclei"
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
@@ -248,6 +256,11 @@ class NuclearAnalyzer(Usual):
 
     def stain_weak(self, histograms: Histograms) -> bool:
         return stain_weak(histograms[TABLES["white_hue", "white_value"]].sum(axis=0))
+
+    def scale_matters(self, measures: Sequence[Measure], histograms: Histograms, criteria: Criteria) -> bool:
+        """Not of percent positive: no gamma turns a hue."""
+        thresholds = _thresholds(criteria)
+        return H_SCORE in measures and gamma_moves_far(_table(histograms, thresholds).sum(axis=0), thresholds)
 
     def group_of(self, cells: Cells, criteria: Criteria) -> Groups:
         grade = graded(cells, _thresholds(criteria))
@@ -351,7 +364,7 @@ def _rows(measures: Sequence[Measure], region: str, s: CountScore) -> Iterator[S
         NUCLEI.code: s.n,
         **{measure.code: count for measure, count in zip(GRADE_COUNTS, s.counts, strict=True)},
     }
-    intervals = {H_SCORE.code: s.h_score_ci95}
+    intervals = {H_SCORE.code: s.h_score_ci95, PERCENT_POSITIVE.code: s.percent_positive_ci95}
     for measure in measures:
         if measure.regions and region not in measure.regions:
             continue
@@ -367,15 +380,20 @@ def _compartment(scores: Sequence[Score], region: str) -> dict[str, Any]:
     rows = {s.measure: s for s in scores if s.region == region}
     values = {name: row.value for name, row in rows.items()}
     whole = {name: None if value is None else int(value) for name, value in values.items()}
-    h_score, counts = rows.get(H_SCORE.code), [whole.get(measure.code) for measure in GRADE_COUNTS]
+    counts = [whole.get(measure.code) for measure in GRADE_COUNTS]
     parts = {"ps": ALLRED_PS, "is": ALLRED_IS, "total": ALLRED_TOTAL}
     allred = {name: whole.get(measure.code) for name, measure in parts.items()}
     return {
         "n": next((row.n for row in rows.values()), None),
         "counts": None if None in counts else counts,
         "h_score": values.get(H_SCORE.code),
-        "h_score_ci95": None if h_score is None or h_score.interval is None else list(h_score.interval),
+        "h_score_ci95": _interval(rows.get(H_SCORE.code)),
         "percent_positive": values.get(PERCENT_POSITIVE.code),
+        "percent_positive_ci95": _interval(rows.get(PERCENT_POSITIVE.code)),
         "allred": None if set(allred.values()) == {None} else allred,
         "irs": whole.get(IRS.code),
     }
+
+
+def _interval(row: Score | None) -> list[float] | None:
+    return None if row is None or row.interval is None else list(row.interval)

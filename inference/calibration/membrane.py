@@ -14,6 +14,7 @@ from inference.analyzers.her2 import CLASSES, FAINT_C, INTENSE_C, MODERATE_C, SC
 from inference.analyzers.membrane import MEMBRANE
 from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, STAINED, MembraneCriteria
 from inference.cells.histograms import Histograms
+from inference.cells.values import IntArray
 from inference.errors import Reason, Refused
 
 SCALES = tuple(np.round(np.geomspace(LEAST_SCALE, MOST_SCALE, 60), 4).tolist())
@@ -64,13 +65,16 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     if len({one.score for one in known}) < LEAST_KNOWN:
         message = "slides of at least two HER2 scores are needed to tell densities apart: add slides of other scores"
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
+    scores = [one.score for one in known]
     tried = [MembraneCriteria(od_scale=scale, stained_from=cut) for scale in SCALES for cut in _cuts(known)]
-    losses = np.array([_loss(known, one) for one in tried])
-    fewest = [one for one, loss in zip(tried, losses, strict=True) if loss == losses.min()]
-    apart = np.array([_apart(known, one) for one in fewest])
-    criteria = _middle([one for one, share in zip(fewest, apart, strict=True) if share >= apart.max() - SAME])
+    counts = [[_counts(one.histograms, criteria) for one in known] for criteria in tried]
+    losses = np.array([_loss(scores, found) for found in counts])
+    fewest = np.flatnonzero(losses == losses.min()).tolist()
+    apart = np.array([_apart(scores, counts[i]) for i in fewest])
+    fewest_criteria = [tried[i] for i in fewest]
+    criteria = _middle([one for one, share in zip(fewest_criteria, apart, strict=True) if share >= apart.max() - SAME])
     rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
-    as_well = [one.od_scale for one in fewest]
+    as_well = [one.od_scale for one in fewest_criteria]
     return ScaleFit(criteria=criteria, low=min(as_well), high=max(as_well), rows=rows)
 
 
@@ -86,19 +90,23 @@ def _middle(best: Sequence[MembraneCriteria]) -> MembraneCriteria:
 
 
 def score_of(histograms: Histograms, criteria: MembraneCriteria) -> str | None:
-    found = her2_of(MEMBRANE.counts(histograms, criteria)[: len(CLASSES)].tolist())
+    return _score(_counts(histograms, criteria))
+
+
+def _score(counts: IntArray) -> str | None:
+    found = her2_of(counts.tolist())
     return None if found is None else found.score
 
 
-def _loss(known: Sequence[Known], criteria: MembraneCriteria) -> int:
-    """Steps between the scores, added up; no cells are as wrong as can be."""
-    scores = [(score_of(one.histograms, criteria), one.score) for one in known]
-    return sum(len(SCORES) if found is None else abs(SCORES.index(found) - SCORES.index(was)) for found, was in scores)
+def _loss(scores: Sequence[str], counts: Sequence[IntArray]) -> int:
+    """Steps between the scores and those of the counts, added up; no cells are as wrong as can be."""
+    pairs = zip(map(_score, counts), scores, strict=True)
+    return sum(len(SCORES) if found is None else abs(SCORES.index(found) - SCORES.index(was)) for found, was in pairs)
 
 
-def _apart(known: Sequence[Known], criteria: MembraneCriteria) -> float:
+def _apart(scores: Sequence[str], counts: Sequence[IntArray]) -> float:
     """How clearly slides of neighbouring scores are apart, each pair by the share that parts it, added up."""
-    shares = {score: [_shares(one.histograms, criteria) for one in known if one.score == score] for score in SCORES}
+    shares = {score: [_shares(c) for c, was in zip(counts, scores, strict=True) if was == score] for score in SCORES}
     total = 0.0
     for low, high, of in zip(SCORES, SCORES[1:], PARTING, strict=False):
         if shares[low] and shares[high]:
@@ -107,6 +115,10 @@ def _apart(known: Sequence[Known], criteria: MembraneCriteria) -> float:
     return total
 
 
-def _shares(histograms: Histograms, criteria: MembraneCriteria) -> "np.typing.NDArray[np.float64]":
-    counts = MEMBRANE.counts(histograms, criteria)[: len(CLASSES)]
+def _counts(histograms: Histograms, criteria: MembraneCriteria) -> IntArray:
+    """Cells by class, (7,)."""
+    return MEMBRANE.counts(histograms, criteria)[: len(CLASSES)]
+
+
+def _shares(counts: IntArray) -> "np.typing.NDArray[np.float64]":
     return np.asarray(counts / max(int(counts.sum()), 1), np.float64)

@@ -209,7 +209,8 @@ def _apart(nuclei: Truth) -> Truth:
         reach = int(axes.max()) + 2
         x, y = at.astype(int)
         left, top = max(x - reach, 0), max(y - reach, 0)
-        part = taken[top : y + reach + 1, left : x + reach + 1]
+        bottom, right = max(y + reach + 1, 1), max(x + reach + 1, 1)  # of what lies outside a row or column is left
+        part = taken[top:bottom, left:right]
         mine = np.zeros_like(part)
         cv2.ellipse(mine, (x - left, y - top), np.rint(axes).astype(int).tolist(), float(angle), 0, 360, 1, -1)
         kept[i] = not (mine & part).any()

@@ -91,10 +91,13 @@ class Nuclei:
 class Her2Drawing:
     """A slide as read by `read`; pixels are the same whatever the region asked for, but for JPEG's blocks."""
 
+    canvas: type[Canvas] = Canvas
+    photographed = staticmethod(photographed)
+
     def __init__(self, plan: Plan, scanner: Scanner, seed: int) -> None:
         random = np.random.default_rng(seed)
         self.plan, self.scanner = plan, scanner
-        self.cells: Tessellation = tessellated(plan.side_um, plan.cell_um, random)
+        self.cells = self._tessellated(random)
         self.tumour, self.core = _tissue(plan, self.cells, random)
         self.tangential, self.empty = _unusual(plan, self.tumour, random)
         self.expression: Expression = self._expressed(random)
@@ -104,6 +107,9 @@ class Her2Drawing:
         self.noise = [periodic(random, side, 0.4) for side in (487, 499, 521)]
         n = round(plan.side_um / scanner.mpp)
         self.size = Size(width=n, height=n)
+
+    def _tessellated(self, random: np.random.Generator) -> Tessellation:
+        return tessellated(self.plan.side_um, self.plan.cell_um, random)
 
     def _expressed(self, random: np.random.Generator) -> Expression:
         plan, cells = self.plan, self.cells
@@ -156,10 +162,9 @@ class Her2Drawing:
         margin = int(np.ceil(MARGIN_UM / mpp))
         wide = region.grown(margin)
         origin = np.array([wide.x, wide.y]) * mpp
-        canvas = Canvas(origin, mpp / factor, wide.width * factor, wide.height * factor)
-        planes = self._planes(canvas)
+        planes = self._planes(self.canvas(origin, mpp / factor, wide.width * factor, wide.height * factor))
         noise = np.stack([looked_up(f, wide.x, wide.y, wide.width, wide.height) for f in self.noise], axis=-1)
-        seen = photographed(*planes, noise, self.scanner, factor)
+        seen = self.photographed(*planes, noise, self.scanner, factor)
         return np.ascontiguousarray(seen[margin : margin + region.height, margin : margin + region.width])
 
     def _planes(self, canvas: Canvas) -> tuple[Plane, Plane, Plane]:

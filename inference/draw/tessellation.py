@@ -42,9 +42,13 @@ class Tessellation:
         return (self.start + self.end) / 2
 
 
-def tessellated(side_um: float, cell_um: float, random: np.random.Generator) -> Tessellation:
-    """Cells of about `cell_um` across over a square of `side_um`, and a little beyond."""
-    seeds = _seeds(side_um, cell_um, random)
+def tessellated(
+    side_um: float, cell_um: float, random: np.random.Generator, seeds: Floats | None = None
+) -> Tessellation:
+    """Cells of about `cell_um` across over a square of `side_um`, and a little beyond; round `seeds` (n, 2) where these
+    are given.
+    """
+    seeds = _seeds(side_um, cell_um, random) if seeds is None else seeds
     start, end, sides = _edges(seeds, side_um, cell_um)
     start, end, sides = _cut(start, end, sides)
     wobble = [_field(side_um, random) for _ in range(2)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from inference.analyze import find_cells
 from inference.analyzers.nuclear import NUCLEAR
+from inference.analyzers.whitened import white_columns
 from inference.cells.values import Cells, made_cells
 from inference.criteria import Criteria
 from inference.evaluation.agreement import Agreement, agreement
@@ -23,7 +24,7 @@ from inference.model import Model
 from inference.picture import PictureSlide
 from inference.slide import Rgb
 from inference.stain import hue_value_density, mean_rgb
-from inference.white import white_of, whitened
+from inference.white import white_of
 
 FAINTEST = 0.01  # nucleus probability from which a peak takes part in the metric
 
@@ -131,9 +132,7 @@ def _measured(tile: Annotated, model: Model, mpp: float) -> Cells:
     slide = PictureSlide(tile.picture, model.resolution, mpp=mpp)
     grid = slide.working
     x, y = grid.from_base(tile.points.xy[:, 0]), grid.from_base(tile.points.xy[:, 1])
-    rgb = mean_rgb(slide.pixels, x, y)
-    hue, value, density = hue_value_density(rgb)
-    white_hue, white_value, white_density = hue_value_density(whitened(rgb, white_of(slide).rgb))
+    hue, value, density = hue_value_density(mean_rgb(slide.pixels, x, y))
     return made_cells(
         NUCLEAR.schema,
         tile.points.xy[:, 0],
@@ -143,7 +142,5 @@ def _measured(tile: Annotated, model: Model, mpp: float) -> Cells:
         hue=hue,
         value=value,
         dab_od_centi=density,
-        white_hue=white_hue,
-        white_value=white_value,
-        white_od_centi=white_density,
+        **white_columns(slide.pixels, x, y, white_of(slide).rgb),
     )

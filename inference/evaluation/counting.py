@@ -1,8 +1,8 @@
-"""Accuracy of what is counted: nuclei at the counting threshold, their number and their H-score, tile by tile and
-pooled.
+"""Accuracy of what is counted: nuclei at the counting threshold, their number, H-score and percent positive, tile by
+tile and pooled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy as np
 from inference.evaluation.metric import EPITHELIUM, STROMA, Points, matches, only
 from inference.grade import Grades
 from inference.keypoints import MATCH_RADIUS_UM, FloatArray
-from inference.score import h_score
+from inference.score import h_score, percent_positive
+
+Of = Callable[[tuple[int, ...]], float | None]
+"""A score of counts by grade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class Counting:
 
     precision, recall, f1 in [0, 1]; `count_error` is counted / annotated - 1 over the set, `count_error_by_tile` the
     mean of its absolute value over tiles with annotations; H-score errors in points: `h_score_error` of the pooled
-    nuclei (ours less theirs), `h_score_error_by_tile` the mean absolute one. NaN where nothing is to compare.
+    nuclei (ours less theirs), `h_score_error_by_tile` the mean absolute one; percent positive likewise. NaN where
+    nothing is to compare.
     """
 
     precision: float
@@ -41,6 +45,10 @@ class Counting:
     h_score_annotated: float
     h_score_error: float
     h_score_error_by_tile: float
+    percent_positive: float
+    percent_positive_annotated: float
+    percent_positive_error: float
+    percent_positive_error_by_tile: float
 
 
 def counting(
@@ -51,7 +59,8 @@ def counting(
     radius = MATCH_RADIUS_UM / mpp
     hits = sum(int((matches(a.points, b.points, radius) >= 0).sum()) for a, b in zip(ours, theirs, strict=True))
     n, m = (np.array([len(t.grade) for t in tiles]) for tiles in (ours, theirs))
-    score, truth = _pooled(ours), _pooled(theirs)
+    score, truth = _pooled(ours, h_score), _pooled(theirs, h_score)
+    positive, truly = _pooled(ours, percent_positive), _pooled(theirs, percent_positive)
     return Counting(
         precision=_ratio(hits, n.sum()),
         recall=_ratio(hits, m.sum()),
@@ -63,7 +72,11 @@ def counting(
         h_score=score,
         h_score_annotated=truth,
         h_score_error=score - truth,
-        h_score_error_by_tile=_mean(_by_tile(ours, theirs)),
+        h_score_error_by_tile=_mean(_by_tile(ours, theirs, h_score)),
+        percent_positive=positive,
+        percent_positive_annotated=truly,
+        percent_positive_error=positive - truly,
+        percent_positive_error_by_tile=_mean(_by_tile(ours, theirs, percent_positive)),
     )
 
 
@@ -79,18 +92,20 @@ def _part(tile: Graded, label: int | None) -> Graded:
     return Graded(points=only(tile.points, label), grade=tile.grade[tile.points.label == label])
 
 
-def _pooled(tiles: Sequence[Graded]) -> float:
+def _pooled(tiles: Sequence[Graded], of: Of) -> float:
     grades = np.concatenate([t.grade for t in tiles]) if tiles else np.zeros(0, np.uint8)
-    return _score(grades)
+    return _score(grades, of)
 
 
-def _score(grades: Grades) -> float:
-    value = h_score(tuple(int(v) for v in np.bincount(grades, minlength=4)))
+def _score(grades: Grades, of: Of) -> float:
+    value = of(tuple(int(v) for v in np.bincount(grades, minlength=4)))
     return float("nan") if value is None else value
 
 
-def _by_tile(ours: Sequence[Graded], theirs: Sequence[Graded]) -> FloatArray:
-    errors: FloatArray = np.array([abs(_score(a.grade) - _score(b.grade)) for a, b in zip(ours, theirs, strict=True)])
+def _by_tile(ours: Sequence[Graded], theirs: Sequence[Graded], of: Of) -> FloatArray:
+    errors: FloatArray = np.array(
+        [abs(_score(a.grade, of) - _score(b.grade, of)) for a, b in zip(ours, theirs, strict=True)]
+    )
     return np.asarray(errors[~np.isnan(errors)], np.float64)
 
 

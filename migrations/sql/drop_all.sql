@@ -1,4 +1,4 @@
-DROP TABLE web_sessions, comments, estimates, control_ranges, rescore_requests, jobs, validation_signatures, validations, outbox,
+DROP TABLE ups_claims, web_sessions, comments, estimates, control_ranges, rescore_requests, jobs, validation_signatures, validations, outbox,
     signatures, artifacts, histograms, scores, results, profile_states, profiles, orders, audit CASCADE;
 
 DO $$

@@ -5,6 +5,7 @@ GRANT INSERT ON orders, profiles, profile_states, control_ranges, rescore_reques
     TO chromogen_api;
 GRANT SELECT, INSERT ON comments, estimates TO chromogen_api;
 GRANT SELECT, INSERT, DELETE, UPDATE (seen_at) ON web_sessions TO chromogen_api;
+GRANT SELECT, INSERT, UPDATE (order_id, outcome) ON ups_claims TO chromogen_api;
 GRANT INSERT ON results, scores, histograms, artifacts, outbox TO chromogen_worker;
 
 GRANT UPDATE (state, attempt, token, lease_until, due_at, progress, reason, detail, result_id, updated_at, run, begun_at,

@@ -5,7 +5,7 @@ BEGIN
     FOREACH of_a_lab IN ARRAY ARRAY[
         'orders', 'results', 'scores', 'histograms', 'artifacts', 'outbox', 'signatures', 'audit', 'profiles',
         'profile_states', 'jobs', 'comments', 'web_sessions', 'control_ranges', 'rescore_requests',
-        'validations', 'validation_signatures', 'estimates'
+        'validations', 'validation_signatures', 'estimates', 'ups_claims'
     ] LOOP
         EXECUTE format('CREATE POLICY lab ON %I USING (chromogen_lab() IN (lab, ''*''))', of_a_lab);
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', of_a_lab);

@@ -18,7 +18,7 @@ SQL = Path(__file__).parents[1] / "sql"
 
 TABLES = (
     "orders", "profiles", "results", "scores", "histograms", "artifacts", "signatures", "comments", "outbox", "jobs",
-    "audit", "web_sessions", "control_ranges", "rescore_requests", "validations", "estimates",
+    "audit", "web_sessions", "control_ranges", "rescore_requests", "validations", "estimates", "ups_claims",
 )  # fmt: skip
 FUNCTIONS = ("session", "due", "abandoned", "take", "keep_result", "finish")
 TRIGGERS = (

@@ -64,7 +64,7 @@ class Peer:
         self._listening = threading.Lock()
 
     def echo(self) -> None:
-        with self._associated("an echo", [(ECHO, QUESTIONS)]) as association:
+        with self.associated("an echo", [(ECHO, QUESTIONS)]) as association:
             status = association.send_c_echo()
             if status.get("Status") != _SUCCESS:
                 raise away("an echo", "it ended the association")
@@ -76,7 +76,7 @@ class Peer:
         query.QueryRetrieveLevel = level
         for keyword, value in asked.items():
             setattr(query, keyword, value or None)
-        with self._associated(what, [(FIND, QUESTIONS)]) as association:
+        with self.associated(what, [(FIND, QUESTIONS)]) as association:
             for status, row in association.send_c_find(query, FIND):
                 _check(what, status)
                 if status.Status in _PENDING and row is not None:
@@ -100,7 +100,7 @@ class Peer:
     def store(self, path: Path) -> None:
         """Raises Failed OBJECT_REFUSED where the archive will not have it; else as `find`."""
         what, sop_class = "an object to be kept", read_instance_header(path).sop_class_uid
-        with self._associated(what, [(UID(sop_class), [_syntax_of(path)])]) as association:
+        with self.associated(what, [(UID(sop_class), [_syntax_of(path)])]) as association:
             if not association.accepted_contexts:
                 raise object_refused("it doesn't take this SOP class")
             with quiet():
@@ -118,14 +118,14 @@ class Peer:
         contexts = [(GET, QUESTIONS), *slides]
         roles = [build_role(UID(WHOLE_SLIDE_IMAGE), scp_role=True)]
         handlers = [(evt.EVT_C_STORE, came)]
-        with self._associated(what, contexts, ext_neg=roles, evt_handlers=handlers) as association:
+        with self.associated(what, contexts, ext_neg=roles, evt_handlers=handlers) as association:
             for status, _ in association.send_c_get(query, GET):
                 came.check_fault()
                 _check(what, status)
 
     def _move(self, query: Dataset) -> None:
         what = "an instance"
-        with self._associated(what, [(MOVE, QUESTIONS)]) as association:
+        with self.associated(what, [(MOVE, QUESTIONS)]) as association:
             for status, _ in association.send_c_move(query, self._at.our_aet, MOVE):
                 _check(what, status)
 
@@ -147,7 +147,8 @@ class Peer:
                 server.shutdown()
 
     @contextmanager
-    def _associated(self, what: str, contexts: list[tuple[UID, list[UID]]], **more: Any) -> Iterator[Association]:
+    def associated(self, what: str, contexts: list[tuple[UID, list[UID]]], **more: Any) -> Iterator[Association]:
+        """Released at the end. Raises Failed ARCHIVE_UNREACHABLE, ARCHIVE_DENIED where there is none."""
         ae = AE(ae_title=self._at.our_aet)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = self._at.timeout_s
         ae.connection_timeout = min(10.0, self._at.timeout_s)
@@ -160,7 +161,7 @@ class Peer:
         if not association.is_established:
             if association.rejected_contexts and not association.accepted_contexts and what.startswith("an object"):
                 raise object_refused("it doesn't take this SOP class")
-            raise away(what, "no association")
+            raise away(what, "it has none of the services" if association.rejected_contexts else "no association")
         try:
             yield association
         finally:

@@ -10,19 +10,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from server.archive.levels import needed
+from server.archive.header_stream import NoHeader, header_of
+from server.archive.levels import needed, unread
 from server.archive.listing import FIELDS, Listed, check_is, listed, text_of
 from server.archive.locate import locate
 from server.archive.multipart import Broken, boundary_of, only_part
 from server.archive.orthanc import OrthancRest
 from server.archive.spool import Spool, Writer
 from server.archive.storing import store_instance
-from server.archive.web import Web, object_refused, wrong
+from server.archive.web import CHUNK, Web, object_refused, wrong
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import NamedObject, SlideQuery
-from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader, read_instance_header
+from server.slides.dicom_header import HEADER_ONLY, WHOLE_SLIDE_IMAGE, InstanceHeader, read_instance_header
 
+HEADER_CHUNK = 1 << 16
+"""Bytes that are taken at a time of an instance whose header alone is wanted."""
 PAGE = 100
 MOST_SERIES = 100
 """Of a case; an archive that lists more wasn't asked what it understands."""
@@ -56,13 +59,14 @@ class DicomWebArchive:
         Raises as `SlideSource.fetch`.
         """
         found = [each for series in self._series(query.slide) for each in self._instances(series)]
-        slide = locate(query, [each.header for each in found])
+        located = locate(query, [each.header for each in found])
+        slide = located if query.resolution is None else self._measured(located, found)
         wanted_uids = {header.sop_instance_uid for header in needed(slide, query.resolution)}
+        alone = unread(slide, query.resolution)
         of_slide = (each for each in found if each.header.series_uid == slide[0].series_uid)
-        wanted = {f"{uid}.dcm": each for each in of_slide if (uid := each.header.sop_instance_uid) in wanted_uids}
+        mine = [each for each in of_slide if each.header.sop_instance_uid in wanted_uids]
         folder = spool / slide[0].series_uid
-        for name, each in wanted.items():
-            self._bring(each, folder / name)
+        wanted = {self._brought(each, folder, header=each.header.sop_instance_uid in alone) for each in mine}
         for stale in [path for path in folder.iterdir() if path.name not in wanted]:
             stale.unlink()
         return folder
@@ -184,12 +188,23 @@ class DicomWebArchive:
         parts = {part: getattr(said, part) for part in ("specimens", "stains", "descriptions", "sites")}
         return [replace(each, header=replace(each.header, **parts)) for each in found]
 
-    def _looked_at(self, each: Listed) -> InstanceHeader:
+    def _measured(self, slide: Sequence[InstanceHeader], found: Sequence[Listed]) -> list[InstanceHeader]:
+        """With the size of their pixels: of levels whose list doesn't have it (many archives list no sequences) their
+        headers say it.
+        """
+        by_uid = {each.header.sop_instance_uid: each for each in found}
+        bare = {h.sop_instance_uid for h in slide if h.is_volume and h.spacing_um is None}
+        said = {uid: self._looked_at(by_uid[uid], header=True).spacing_um for uid in bare}
+        return [replace(h, spacing_um=said.get(h.sop_instance_uid, h.spacing_um)) for h in slide]
+
+    def _looked_at(self, each: Listed, *, header: bool = False) -> InstanceHeader:
         """What the instance itself says; as it was listed where it can't be had: that is told when it is wanted."""
         path = self._spool.looked_at() / f"{uuid.uuid4()}.dcm"
         try:
-            self._bring(each, path)
+            self._bring(each, path, header=header)
             return read_instance_header(path)
+        except NoHeader:
+            return each.header
         except (Failed, Refused) as error:
             if error.reason not in (ServiceReason.ARCHIVE_ANSWER, ServiceReason.SPOOL_TOO_SMALL):
                 raise
@@ -229,15 +244,33 @@ class DicomWebArchive:
             found += [row for row in rows if text_of(row, key) in new]
         return found
 
-    def _bring(self, each: Listed, target: Path) -> None:
-        header = each.header
-        path = f"{_path((header.study_uid, header.series_uid))}/instances/{quote(header.sop_instance_uid)}"
-        key = f"{self._name}\n{each.key}"
-        self._spool.bring(key, target, lambda writer: self._download(path, writer), lambda part: check_is(part, each))
+    def _brought(self, each: Listed, folder: Path, *, header: bool) -> str:
+        """The name of its file there: of its header alone where that is asked for, and can be told from its pixels."""
+        uid = each.header.sop_instance_uid
+        if header:
+            try:
+                self._bring(each, folder / f"{uid}{HEADER_ONLY}", header=True)
+            except NoHeader:
+                pass
+            else:
+                return f"{uid}{HEADER_ONLY}"
+        self._bring(each, folder / f"{uid}.dcm")
+        return f"{uid}.dcm"
 
-    def _download(self, path: str, writer: Writer) -> None:
+    def _bring(self, each: Listed, target: Path, *, header: bool = False) -> None:
+        """Raises NoHeader where its header alone is asked for and can't be told."""
+        said = each.header
+        path = f"{_path((said.study_uid, said.series_uid))}/instances/{quote(said.sop_instance_uid)}"
+        key = f"{self._name}\n{'header' if header else ''}{each.key}"
+
+        def fill(writer: Writer) -> None:
+            self._download(path, writer, header=header)
+
+        self._spool.bring(key, target, fill, lambda part: check_is(part, each))
+
+    def _download(self, path: str, writer: Writer, *, header: bool) -> None:
         what = "an instance"
-        with self._web.stream(what, path, AS_STORED) as (answer, chunks):
+        with self._web.stream(what, path, AS_STORED, chunk=HEADER_CHUNK if header else CHUNK) as (answer, chunks):
             if answer.status in (404, 410):
                 raise wrong(what, "is that it isn't there, though it is listed")
             kind = answer.headers.get("content-type", "")
@@ -245,10 +278,11 @@ class DicomWebArchive:
             if boundary is None and kind.partition(";")[0].strip().lower() != "application/dicom":
                 raise wrong(what, "is no DICOM by its Content-Type")
             length = answer.headers.get("content-length", "")
-            if length.isdigit():
+            if length.isdigit() and not header:
                 writer.expect(int(length))
             try:
-                for chunk in chunks if boundary is None else only_part(chunks, boundary):
+                content = chunks if boundary is None else only_part(chunks, boundary)
+                for chunk in [header_of(content)] if header else content:
                     writer.write(chunk)
             except Broken as error:
                 raise wrong(what, f"is broken: {error}") from None

@@ -13,12 +13,13 @@ from server.archive.spool import Spool
 from server.archive.web import Web
 from server.domain.arrival import Feed, WatchKind
 from server.domain.ports import Archive
-from server.site import ArchiveFolder, DimseAddress, NamedArchive, WebArchive
+from server.site import ArchiveFolder, DimseAddress, NamedArchive, WebArchive, WorklistAddress
 from server.tls import sender_context
 
 if TYPE_CHECKING:
     from server.archive.dimse import DimseArchive
     from server.archive.receiver import Receiver
+    from server.archive.worklist import DimseWorklist
 
 
 def web_archive(named: WebArchive, spool: Spool) -> DicomWebArchive:
@@ -39,6 +40,14 @@ def dimse_archive(named: DimseAddress, spool: Spool) -> "DimseArchive":
     from server.archive.dimse import DimseArchive
 
     return DimseArchive(named.name, Peer(named, sender_context(named, named.table)), spool)
+
+
+def dimse_worklist(named: WorklistAddress) -> "DimseWorklist":
+    """Raises Refused SETTING_INVALID for certificates that can't be used."""
+    from server.archive.association import Peer
+    from server.archive.worklist import DimseWorklist
+
+    return DimseWorklist(named, Peer(named.at, sender_context(named.at, named.at.table)))
 
 
 def _context(named: WebArchive) -> ssl.SSLContext | None:

@@ -79,10 +79,12 @@ class Web:
         return found
 
     @contextmanager
-    def stream(self, what: str, path: str, accept: str) -> Iterator[tuple[BaseHTTPResponse, Iterator[bytes]]]:
-        """A long answer with its chunks as they come; one of 404 too. Raises as `rows`."""
+    def stream(
+        self, what: str, path: str, accept: str, *, chunk: int = CHUNK
+    ) -> Iterator[tuple[BaseHTTPResponse, Iterator[bytes]]]:
+        """A long answer with its chunks (bytes) as they come; one of 404 too. Raises as `rows`."""
         with self._asked(what, "GET", path, accept=accept) as answer:
-            yield answer, self._chunks(what, answer)
+            yield answer, self._chunks(what, answer, chunk)
 
     def send(self, what: str, path: str, body: Iterable[bytes], *, size: int, content_type: str) -> Answer:
         """A body of `size` bytes, and the answer to it, of whatever status isn't a fault of the way. Raises as `rows`.
@@ -163,10 +165,10 @@ class Web:
                 raise wrong(what, f"is longer than {MOST_JSON >> 20} MiB")
         return bytes(found)
 
-    def _chunks(self, what: str, answer: BaseHTTPResponse) -> Iterator[bytes]:
+    def _chunks(self, what: str, answer: BaseHTTPResponse, size: int = CHUNK) -> Iterator[bytes]:
         """Ends where the archive is too slow to wait for."""
         begun, received = time.monotonic(), 0
-        for chunk in answer.stream(CHUNK, decode_content=False):
+        for chunk in answer.stream(size, decode_content=False):
             received += len(chunk)
             took_s = time.monotonic() - begun
             if took_s > self._timeout_s and received < SLOWEST * took_s:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import assert_never
 
 from server.archive.folder import FolderArchive
+from server.archive.made import dimse_worklist
 from server.archive.several import SeveralArchives
 from server.bootstrap import archive_of, index_of, spool_of
 from server.cli.checks import Found, written
@@ -25,6 +26,7 @@ from server.site import (
     NamedArchive,
     Site,
     WebArchive,
+    WorklistAddress,
     key_of,
     named,
 )
@@ -50,6 +52,8 @@ def site_checks(wanted: Settings) -> Iterator[tuple[str, Check]]:
         yield f"archive {kept.name}", partial(archive, kept, wanted, stores=False)
     for to in found.destinations:
         yield f"destination {to.name}", partial(destination, to, found, wanted)
+    for items in found.worklists:
+        yield f"worklist {items.name}", partial(worklist, items)
     for each in found.laboratories:
         yield f"laboratory {each.name}", partial(laboratory, each, found, wanted)
 
@@ -88,6 +92,18 @@ def dimse(found: DimseAddress, wanted: Settings) -> Found:
     plain = found.tls_ca is None and not is_loopback(found.host)
     advice = f"patients cross the network readable: set {key_of(found.table, 'tls_ca')}"
     return Found(text=f"{where} answers", advice=advice if plain else "")
+
+
+def worklist(found: WorklistAddress) -> Found:
+    """It takes an association of ours for what is asked of its items."""
+    where = f"{found.at.aet} at {found.at.host}:{found.at.port}"
+    try:
+        dimse_worklist(found).ping()
+    except Failed as error:
+        raise Failed(error.reason, f"{where}: {error.message}; see {found.at.table}") from None
+    meant = ", ".join(f"{key} {text}" for key, text in (("station", found.station), ("label", found.label)) if text)
+    deaf = f"nobody can ask to cancel an item once it is ours: set {key_of(found.at.table, 'listen')}"
+    return Found(text=f"{where} answers; items of {meant}", advice="" if found.at.listen else deaf)
 
 
 def folder(found: ArchiveFolder, wanted: Settings, *, stores: bool) -> Found:

@@ -111,7 +111,7 @@ def seen(frame: Path, mpp: float, engine: Engine, assay: Assay, profile: Profile
         "fields": running.fields,
         "control": running.control.status.value,
         "scores": [score_json(row, row.value) for row in running.scores()],
-        "warnings": [*cast, *running.remarks(mpp), *uncalibrated(assay, profile)],
+        "warnings": [*cast, *running.remarks(mpp), *uncalibrated(assay, profile, running.histograms)],
         "notes": [*filter(None, [assay.analyzer.unvalidated]), *assay.analyzer.notes],
         "seconds": round(time.perf_counter() - began, 4),
     }

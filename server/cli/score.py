@@ -144,7 +144,7 @@ def score(
             assay,
             profile,
             folder,
-            gate=lambda slide: gate_of(slide, runs, profile.criteria, cores, assay),
+            gate=lambda slide: gate_of(slide, runs, profile, cores, assay),
             options=options,
             progress=progress,
         )

@@ -8,7 +8,7 @@ import structlog
 
 from inference.assay import assays
 from inference.engines.factory import Engines
-from server import api_service, metrics, settings
+from server import api_service, metrics, settings, watches
 from server.api.server import allow_files
 from server.bootstrap import bootstrap
 from server.domain.errors import Refused, ServiceReason
@@ -58,12 +58,15 @@ def serve() -> None:
         anchoring.start()
         ticking = lasting("clock", service.clock.run, stopped)
         ticking.start()
-        watching = [lasting(f"arrivals {each.watched.name}", each.run, stopped) for each in service.watchers]
-        for thread in watching:
-            thread.start()
-        receivers = service.receivers_of_slides
+        arriving = [lasting(f"arrivals {each.watched.name}", each.run, stopped) for each in watches.watchers(service)]
+        performers = watches.performers(service)
+        performing = [lasting(f"worklist {each.named.name}", each.run, stopped) for each in performers]
+        watching = [*arriving, *performing]
+        receivers: list[watches.Receiving] = [*watches.receivers(service), *watches.heard(performers)]
         for receiver in receivers:
             receiver.start()
+        for thread in watching:
+            thread.start()
         ports = listening.start()
         warn_of_plain_text(listening)
         log.info(

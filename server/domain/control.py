@@ -26,6 +26,7 @@ class ControlWarning(StrEnum):
     CONTROL_FAILED = "CONTROL_FAILED"
     CONTROL_ABSENT = "CONTROL_ABSENT"
     CONTROL_DRIFT = "CONTROL_DRIFT"
+    SCALE_BY_CONTROLS = "SCALE_BY_CONTROLS"  # of membranes: told by the slide's own cores, by no laboratory's slides
 
 
 class AbsentControl(StrEnum):

@@ -1,6 +1,6 @@
 """A profile: a laboratory's criteria for one marker, clone, stainer and scanner, in revisions that never change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -10,6 +10,8 @@ from inference.errors import Reason
 from server.domain.errors import Refused
 
 ANY = "*"
+BY_CONTROLS = "~controls"
+"""Ends the name of the profile that ships with a scale of a slide's own cores; profiles' own names hold no `~`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,16 @@ def built_in(assay: Assay) -> Profile:
         criteria=shipped.criteria,
         source=shipped.source,
     )
+
+
+def by_controls(profile: Profile, criteria: Criteria) -> Profile:
+    """The profile that ships, with criteria that the control cores of one slide have told."""
+    source = "the profile that ships, its scale fitted to the control cores of the slide"
+    return replace(profile, name=profile.name + BY_CONTROLS, criteria=criteria, source=source)
+
+
+def is_by_controls(profile: Profile, assay: Assay) -> bool:
+    return profile.name == built_in(assay).name + BY_CONTROLS
 
 
 def shipped_profiles() -> tuple[Profile, ...]:

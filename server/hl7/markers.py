@@ -40,8 +40,8 @@ CODES, TEXTS = ((1, 3), (4, 6), (10, 12)), (2, 5, 9, 11)
 """Components of a CWE: identifier and coding system; texts (HL7 v2.7.1 2A.2.13)."""
 
 
-def marker_of(components: Sequence[str]) -> str:
-    """The marker of OBR-4's components (identifier, text, scheme, alternate identifier, text, scheme, ...).
+def marker_of(components: Sequence[str], field: str = "OBR-4") -> str:
+    """The marker of a code's components, as those of OBR-4 (identifier, text, scheme, alternate identifier, text, ...).
 
     Codes decide before local codes, local codes before texts. Raises Refused MARKER_UNKNOWN where two of them
     contradict each other, ASSAY_UNSUPPORTED for what isn't scored here: a membrane stain scored as a nuclear one would
@@ -52,11 +52,13 @@ def marker_of(components: Sequence[str]) -> str:
     named = {place: _by_name(said.get(place, "")) for place in TEXTS}
     found = next(((place, marker) for place, marker in (*coded.items(), *named.items()) if marker), (0, ""))
     if found[1]:
-        _check_agreed(found, coded, {place: mentioned(said.get(place, "")) for place in TEXTS})
-    return assay_of(found[1], "OBR-4").marker
+        _check_agreed(found, coded, {place: mentioned(said.get(place, "")) for place in TEXTS}, field)
+    return assay_of(found[1], field).marker
 
 
-def _check_agreed(found: tuple[int, str], coded: Mapping[int, str], mentioned: Mapping[int, set[str]]) -> None:
+def _check_agreed(
+    found: tuple[int, str], coded: Mapping[int, str], mentioned: Mapping[int, set[str]], field: str
+) -> None:
     """A text contradicts where it names other markers and not this one."""
     place, marker = found
     all_named = {**{at: {code} - {""} for at, code in coded.items()}, **mentioned}
@@ -64,7 +66,7 @@ def _check_agreed(found: tuple[int, str], coded: Mapping[int, str], mentioned: M
         if markers and marker not in markers:
             raise Refused(
                 ServiceReason.MARKER_UNKNOWN,
-                f"OBR-4.{place} names {marker} and OBR-4.{at} names {min(markers)}: send what is meant",
+                f"{field}.{place} names {marker} and {field}.{at} names {min(markers)}: send what is meant",
             )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from inference.assay import Assay, assay_of
 from inference.measures import ALL, Score, find
-from server.control_gate import control_under
+from server.control_gate import control_under, profile_under
 from server.domain.access import Caller, Role
 from server.domain.errors import Refused, ServiceReason
 from server.domain.job import Job, JobId, JobKind, Json
@@ -127,6 +127,7 @@ def row_of(view: ResultView, profile: Profile) -> dict[str, Any]:
 
 def scores_under(result: Result, profile: Profile) -> tuple[Score, ...]:
     """Without intervals; none where a control withholds them."""
+    profile = profile_under(result, profile)
     if control_under(result, profile.criteria).control.withheld:
         return ()
     analyzer = result.assay.analyzer

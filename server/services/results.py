@@ -19,7 +19,7 @@ from inference.cells.values import Cells, Mask
 from inference.change import Polygon, inside
 from inference.fields import Fields, fields_of
 from inference.quality import Warning
-from server.control_gate import control_under
+from server.control_gate import control_under, profile_under
 from server.domain.access import Caller
 from server.domain.artifact import NATURES, NOT_MADE, Nature
 from server.domain.change import Change, RegionClass
@@ -92,6 +92,7 @@ class ResultService:
         old = view.result
         check_kind(profile, old.assay)
         check_scored(old)
+        profile = profile_under(old, profile)
         if request_id:
             self._results.heed(actor, request_id, result_id, profile.label)
         change = replace(
@@ -280,7 +281,7 @@ def warnings_of(
     """
     assay, whole_words = old.assay, {Warning.WHOLE_TISSUE.value, *old.assay.analyzer.whole_remarks}
     anew = {Warning.INTERVAL_MISSING.value, *(warning.value for warning in ProfileWarning), *NOT_MADE}
-    anew.add(ControlWarning.CONTROL_FAILED.value)
+    anew |= {ControlWarning.CONTROL_FAILED.value, ControlWarning.SCALE_BY_CONTROLS.value}
     said_anew = anew | assay.analyzer.remark_words | set(assay.analyzer.uncalibrated) | whole_words
     kept = tuple(w for w in old.warnings if w not in said_anew)
     remarks = remarks_of(assay, histograms, profile, fields, old.analysis.slide.mpp, drawn, validated=validated)

@@ -23,6 +23,9 @@ WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 PART = ".part"
 """Suffix of a file that is still being written, here or by a neighbour: never taken for an instance."""
 
+HEADER_ONLY = ".header.dcm"
+"""How the name of a file ends that holds what stands before an instance's pixels, and was never to hold more."""
+
 _CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")  # PS3.5, 6.2
 
 T = TypeVar("T")

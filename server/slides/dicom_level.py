@@ -18,7 +18,7 @@ from pydicom.uid import UID
 
 from inference.errors import Reason, Refused
 from inference.geometry import Size
-from server.slides.dicom_header import InstanceHeader, code_string, guarded, identify
+from server.slides.dicom_header import HEADER_ONLY, InstanceHeader, code_string, guarded, identify
 from server.slides.dicom_stream import is_packed, open_dicom_file, read_until
 from server.slides.frames import LARGEST_FRAME, Frames, Layout
 from server.slides.optical_path import OpticalPath, items, read_optical_paths
@@ -62,6 +62,11 @@ class LevelHeader:
     """Width and height of a pixel, µm."""
     specimens: tuple[str, ...]
     dataset: Dataset = field(repr=False)
+
+    @property
+    def pixels_left(self) -> bool:
+        """Whether its pixels were left where they are: this is its header alone."""
+        return self.who.path.name.endswith(HEADER_ONLY)
 
     @property
     def path_shown(self) -> OpticalPath | None:
@@ -130,7 +135,7 @@ def _read(path: Path, who: InstanceHeader | None) -> LevelHeader:
         first = _first_group(stream, syntax, stream.seek(0, SEEK_END) if packed else path.stat().st_size, ends_at)
     layout = _layout(path, dataset)
     frames = int(dataset.get("NumberOfFrames") or (layout.rows * layout.columns if first is None else 1))
-    if not packed and frames * 8 > path.stat().st_size:
+    if not packed and not path.name.endswith(HEADER_ONLY) and frames * 8 > path.stat().st_size:
         raise damaged(path, f"claims {frames} frames in {path.stat().st_size} bytes")
     if layout.rows * layout.columns > 64 * frames + 1_000_000:
         raise damaged(path, f"claims {layout.rows * layout.columns} places for {frames} frames")

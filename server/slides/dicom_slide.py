@@ -130,8 +130,9 @@ def _assemble(chosen: Chosen, images: OpenImages, resolution: Resolution, *, mpp
         icc_sha256=icc_digest(header.icc_profile),
         notes=tuple(dict.fromkeys((*_notes(base, icc=icc), *chosen.notes, *base.notes))),
     )
+    unread = {number for number, image in enumerate(opened) if image.header.pixels_left}
     transform = to_srgb(header.icc_profile) if icc and header.icc_profile else None
-    return FramedSlide(opened, facts, resolution, close=images.close, transform=transform)
+    return FramedSlide(opened, facts, resolution, close=images.close, transform=transform, unread=unread)
 
 
 def _notes(base: DicomLevel, *, icc: bool) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from inference.geometry import Size
 from server.slides.codec import Undecodable
 from server.slides.dicom_image import ENCODINGS, is_indexable, read_image, read_placed_image, wsidicom_takes
 from server.slides.dicom_level import DicomLevel, LevelHeader
+from server.slides.header_level import HeaderLevel
 from server.slides.padding import shows_nothing_beyond
 from server.slides.pyramids import Parts
 from server.slides.same_picture import Shrunk, remembered, show_the_same
@@ -33,7 +34,12 @@ class OpenImages:
             return False
 
     def show_the_same(self, finer: Parts, coarser: Parts, ratio: float) -> bool:
-        """What can't be read says nothing: it is refused where it is needed. Raises Failed where the disk fails."""
+        """What can't be read says nothing: it is refused where it is needed; nor does a header alone.
+
+        Raises Failed where the disk fails.
+        """
+        if finer[0].pixels_left or coarser[0].pixels_left:
+            return True
         key = _stamp(finer), _stamp(coarser), ratio
         try:
             return remembered(key, lambda: show_the_same(self._small(finer), self._small(coarser), ratio))
@@ -67,6 +73,8 @@ def _stamp(parts: Parts) -> tuple[object, ...]:
 
 
 def _read(parts: Sequence[LevelHeader]) -> DicomLevel:
+    if parts[0].pixels_left:
+        return HeaderLevel(header=parts[0])
     if len(parts) == 1 and is_indexable(parts[0]):
         return read_image(parts[0])
     if len(parts) == 1 and parts[0].syntax in ENCODINGS and not wsidicom_takes(parts[0]):

@@ -44,6 +44,7 @@ from server.store.result_tables import rescore_requests as rescore_requests
 from server.store.result_tables import results as results
 from server.store.result_tables import scores as scores
 from server.store.result_tables import signatures as signatures
+from server.store.ups_tables import ups_claims as ups_claims
 from server.store.validation_tables import validation_signatures as validation_signatures
 from server.store.validation_tables import validations as validations
 

@@ -1,9 +1,10 @@
 """Difficult drawn slides through the whole analysis: nuclei found, count, H-score and percent positive against truth.
 
-    python -m tests.benchmarks.difficult [--side 1400] [--seed 3] [--changed]
+    python -m tests.benchmarks.difficult [--side 1400] [--seed 3] [--changed] [--copies]
 
-One JSON line a kind; `--changed`: how far casts, exposures and gammas move percent positive and H-score of each. A
-nucleus is found within 3 µm.
+One JSON line a kind; `--changed`: how far casts, exposures and gammas move percent positive and H-score of each;
+`--copies`: how far copies in other pixel sizes move the count (percent) and the H-score. A nucleus is found within
+3 µm.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from inference.analyze import Options, analyze
@@ -32,6 +34,7 @@ from tests.benchmarks.measure import Figures, report
 from tests.models import HALF_A_MICROMETRE, IHC_TILE
 
 MPP, H_SCORE, PALE_H_SCORE = 0.5, 140.0, 60.0
+COPIES_MPP = (0.4, 0.45, 0.55, 0.6249)
 USUAL = "usual"
 Change = Callable[[Rgb], Rgb]
 
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1400)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--changed", action="store_true")
+    parser.add_argument("--copies", action="store_true")
     args = parser.parse_args()
     engine = LocalEngine(IHC_TILE, threads=1)
     for name in (USUAL, *KINDS):
@@ -67,6 +71,10 @@ def main() -> None:
             h, percent = scores(seen(CHANGES[change](picture), engine)[0])
             was = scores(plain[0])
             figures |= {f"{change}_h": round(h - was[0], 1), f"{change}_percent": round(percent - was[1], 1)}
+        for mpp in COPIES_MPP if args.copies else ():
+            cells = seen(copied(picture, mpp), engine, mpp)[0]
+            figures[f"{mpp}_count_percent"] = round(100 * (len(cells) / len(plain[0]) - 1), 2)
+            figures[f"{mpp}_h"] = round(scores(cells)[0] - scores(plain[0])[0], 1)
         report("difficult", **figures)
 
 
@@ -78,11 +86,18 @@ def drawn(name: str, side: int, seed: int) -> Drawing:
     return draw_difficult(KINDS[name], size=size, seed=seed, h_score=PALE_H_SCORE if name == "pale" else H_SCORE)
 
 
-def seen(picture: Rgb, engine: LocalEngine) -> tuple[Cells, tuple[str, ...]]:
+def copied(picture: Rgb, mpp: float) -> Rgb:
+    """The same tissue in pixels of another size."""
+    height, width = (round(side * MPP / mpp) for side in picture.shape[:2])
+    way = cv2.INTER_AREA if mpp > MPP else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=way), np.uint8)
+
+
+def seen(picture: Rgb, engine: LocalEngine, mpp: float = MPP) -> tuple[Cells, tuple[str, ...]]:
     """Its nuclei and warnings."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nuclei.parquet"
-        analysis = analyze(PictureSlide(picture, HALF_A_MICROMETRE), engine, NUCLEAR, file, Options())
+        analysis = analyze(PictureSlide(picture, HALF_A_MICROMETRE, mpp=mpp), engine, NUCLEAR, file, Options())
         return joined(list(read_cells(file, NUCLEAR.schema))), analysis.warnings
 
 

@@ -1,18 +1,19 @@
 """The table of docs/models/membrane.md: HER2 on drawn slides of known truth, by the analyzer as it stands.
 
-    python -m tests.benchmarks.membranes cells [--varied] [--drawings 8] [--seed 900]
-    python -m tests.benchmarks.membranes slides [--varied] [--laboratories 2] [--seed 900] [--mpp 0.25]
+    python -m tests.benchmarks.membranes cells [--varied] [--foreign] [--drawings 8] [--seed 900]
+    python -m tests.benchmarks.membranes slides [--varied] [--foreign] [--laboratories 2] [--seed 900] [--mpp 0.25]
 
 `cells`: drawings of 0.06 mm² of laboratories drawn at random, no region given, the laboratory's true density scale.
 `slides`: of each laboratory four slides of known score to calibrate by, then others about every boundary; the tumour's
 cells as if it had been drawn. `--varied` draws what the measurement wasn't tuned on: other widths and sizes, stain
-vectors, blur, noise, compression, more or less stroma. One JSON line a row of the table.
+vectors, blur, noise, compression, more or less stroma; `--foreign` in another way (tests/benchmarks/foreign.py). One
+JSON line a row of the table.
 """
 
 import argparse
 import tempfile
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from inference.engines.local import LocalEngine
 from inference.evaluation.membranes import Appraisal, appraised
 from inference.model import read_model, shipped_models
 from inference.picture import PictureSlide
+from tests.benchmarks.foreign import ForeignDrawing
 from tests.benchmarks.measure import Clock, report
 
 Random = np.random.Generator
@@ -52,6 +54,18 @@ FAR = 0.05
 BOUNDARIES = (("0|1+", "faint_incomplete", {}), ("1+|2+", "moderate_complete", {"faint_incomplete": 0.3}))
 BOUNDARIES = (*BOUNDARIES, ("2+|3+", "intense_complete", {"faint_incomplete": 0.2, "moderate_complete": 0.3}))
 """The class whose share parts them, and what else is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How slides are drawn."""
+
+    varied: bool
+    foreign: bool
+
+    @property
+    def drawing(self) -> type[Her2Drawing]:
+        return ForeignDrawing if self.foreign else Her2Drawing
 
 
 def scanner_of(random: Random, mpp: float, *, varied: bool) -> Scanner:
@@ -121,17 +135,17 @@ def share_of(counts: npt.NDArray[np.int64], name: str) -> float:
     return float(counts[CLASSES.index(name)] / max(counts[: len(CLASSES)].sum(), 1))
 
 
-def cells_table(varied: bool, mpp: float, drawings: int, seed: int) -> None:
+def cells_table(way: Way, mpp: float, drawings: int, seed: int) -> None:
     """The table's rows of cells."""
     bench, seen = Bench(), []
     for i in range(drawings):
         random = np.random.default_rng(seed + i)
-        scanner = scanner_of(random, mpp, varied=varied)
-        drawing = Her2Drawing(plan_of(random, EVERY, SIDE_UM, varied=varied), scanner, seed + i)
+        scanner = scanner_of(random, mpp, varied=way.varied)
+        drawing = way.drawing(plan_of(random, EVERY, SIDE_UM, varied=way.varied), scanner, seed + i)
         seen.append(appraised(bench.found(drawing), drawing.truth, true_scale(scanner), mpp))
     rows = {f.name: [getattr(one, f.name) for one in seen] for f in fields(Appraisal) if f.name != "kinds"}
     means = {name: round(float(np.mean(values)), 3) for name, values in rows.items()}
-    report("membranes cells", mpp=mpp, varied=varied, drawings=drawings, seed=seed, **means, **spent(bench))
+    report("membranes cells", mpp=mpp, **asdict(way), drawings=drawings, seed=seed, **means, **spent(bench))
 
 
 def true_scale(scanner: Scanner) -> MembraneCriteria:
@@ -142,7 +156,7 @@ def spent(bench: Bench) -> dict[str, float]:
     return {"cpu_s_per_mm2": round(bench.cpu_s / bench.mm2, 2)}
 
 
-def slides_table(varied: bool, mpp: float, laboratories: int, seed: int) -> None:
+def slides_table(way: Way, mpp: float, laboratories: int, seed: int) -> None:
     """The table's rows of slides: right by boundary, those beside 10 % flagged, error of the share that parts."""
     bench = Bench()
     right: dict[str, list[bool]] = {name: [] for name, _, _ in BOUNDARIES}
@@ -150,11 +164,11 @@ def slides_table(varied: bool, mpp: float, laboratories: int, seed: int) -> None
     errors: list[float] = []
     for lab in range(laboratories):
         random = np.random.default_rng(seed + 1000 * lab)
-        scanner = scanner_of(random, mpp, varied=varied)
+        scanner = scanner_of(random, mpp, varied=way.varied)
 
         def slide(mix: Mapping[str, float], number: int) -> Her2Drawing:
-            plan = plan_of(random, mix, SLIDE_UM, varied=varied)  # noqa: B023  (called within the loop alone)
-            return Her2Drawing(plan, scanner, seed + 1000 * lab + number)  # noqa: B023
+            plan = plan_of(random, mix, SLIDE_UM, varied=way.varied)  # noqa: B023  (called within the loop alone)
+            return way.drawing(plan, scanner, seed + 1000 * lab + number)  # noqa: B023
 
         known = []
         for number, (score, mix) in enumerate(KNOWN.items()):
@@ -181,7 +195,7 @@ def slides_table(varied: bool, mpp: float, laboratories: int, seed: int) -> None
     report(
         "membranes slides",
         mpp=mpp,
-        varied=varied,
+        **asdict(way),
         laboratories=laboratories,
         seed=seed,
         **{f"right {name}": f"{sum(rows)} of {len(rows)}" for name, rows in right.items()},
@@ -209,16 +223,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("table", choices=["cells", "slides"])
     parser.add_argument("--varied", action="store_true")
+    parser.add_argument("--foreign", action="store_true")
     parser.add_argument("--mpp", type=float, nargs="+", default=[0.25, 0.5])
     parser.add_argument("--drawings", type=int, default=8)
     parser.add_argument("--laboratories", type=int, default=2)
     parser.add_argument("--seed", type=int, default=900)
     asked = parser.parse_args()
+    way = Way(varied=asked.varied, foreign=asked.foreign)
     for mpp in asked.mpp:
         if asked.table == "cells":
-            cells_table(asked.varied, mpp, asked.drawings, asked.seed)
+            cells_table(way, mpp, asked.drawings, asked.seed)
         else:
-            slides_table(asked.varied, mpp, asked.laboratories, asked.seed)
+            slides_table(way, mpp, asked.laboratories, asked.seed)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def test_score_prints_one_object_and_leaves_its_files(drawn: Path, tmp_path: Pat
     assert (found["marker"], found["clinical_region"]) == ("ER", assay_of("ER").clinical_region)
     assert set(found["compartments"]) == {region.name for region in NUCLEAR.regions}
     everything = found["compartments"]["all"]
-    assert set(everything) == {"n", "counts", "h_score", "h_score_ci95", "percent_positive", "allred", "irs"}
+    scores = {"h_score", "h_score_ci95", "percent_positive", "percent_positive_ci95", "allred", "irs"}
+    assert set(everything) == {"n", "counts", *scores}
     assert everything["n"] == sum(everything["counts"]) > 100
     assert abs(everything["h_score"] - 150) < 20
     keys = {"code", "scheme", "display", "region", "value", "category", "unit", "interval", "n"}

@@ -21,7 +21,11 @@ from tests.golden.tolerance import kind_of_quantity, number
 _COPIED_TIMES = frozenset({"StudyDate", "StudyTime", "PatientBirthDate"})
 """Copied from the slide; all others are of when the report was made."""
 _KINDS = {"NumberOfAnnotations": "nuclei", "LossyImageCompressionRatio": "size"}
-_CODE = frozenset({"CodeValue", "CodingSchemeDesignator", "CodeMeaning"})
+_CODES = (
+    {"CodeValue", "CodingSchemeDesignator", "CodeMeaning"},
+    {"LongCodeValue", "CodingSchemeDesignator", "CodeMeaning"},
+)
+"""Of a code of at most 16 letters, and of a longer one."""
 _INDENT = "  "
 
 
@@ -101,11 +105,15 @@ def _summed(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], what: str
 
 
 def _is_code(item: Dataset) -> bool:
-    return {element.keyword for element in item} == _CODE
+    return {element.keyword for element in item} in _CODES
 
 
 def _code(item: Dataset) -> str:
-    return f"{item.CodeValue}|{item.CodingSchemeDesignator}|{item.CodeMeaning}"
+    return f"{_value_of(item)}|{item.CodingSchemeDesignator}|{item.CodeMeaning}"
+
+
+def _value_of(item: Dataset) -> str:
+    return str(item.get("CodeValue") or item.LongCodeValue)
 
 
 # What a content item's own line says; any other element follows it, indented.
@@ -137,7 +145,7 @@ def _content_value(item: Dataset, masks: Masks) -> str:
 
 def _quantity(item: Dataset, measured: Dataset) -> str:
     (unit,) = measured.MeasurementUnitsCodeSequence
-    kind = kind_of_quantity(item.ConceptNameCodeSequence[0].CodeValue, unit.CodeValue)
+    kind = kind_of_quantity(_value_of(item.ConceptNameCodeSequence[0]), unit.CodeValue)
     written = [measured.get("NumericValue"), measured.get("FloatingPointValue")]  # in decimal, and in double precision
     said = [number(kind, v) if kind else str(v) for v in written if v is not None]
     return f"{' or '.join(said)} {_code(unit)}"

@@ -15,6 +15,7 @@ _KINDS = {
     "h_score_ci95": "points",
     "standard_deviation": "points",
     "percent_positive": "percent",
+    "percent_positive_ci95": "percent",
     "score": "points",
     "tissue_mm2": "size",
     "nuclei": "nuclei",

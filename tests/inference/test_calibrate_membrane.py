@@ -7,12 +7,15 @@ import pytest
 
 from inference.analyze import Options, analyze
 from inference.analyzers.membrane import MEMBRANE
+from inference.analyzers.membrane_criteria import MembraneCriteria
+from inference.calibration.cores import scale_of_cores
 from inference.calibration.membrane import Known, fit_scale, score_of
 from inference.cells.histograms import Histograms
 from inference.draw.her2 import Her2Drawing, Plan
 from inference.draw.scanner import Scanner
 from inference.engines.local import LocalEngine
 from inference.errors import Reason, Refused
+from inference.grade import HueValueThresholds
 from inference.model import read_model, shipped_models
 from inference.picture import PictureSlide
 
@@ -60,3 +63,21 @@ def test_slides_of_one_score_tell_nothing(known: list[Known]) -> None:
 def test_a_slide_that_is_no_scores_is_named(known: list[Known]) -> None:
     swapped = [*known[:3], Known(name="mixed up", histograms=known[0].histograms, score="3+"), known[3]]
     assert [row.name for row in fit_scale(swapped).wrong] == ["mixed up"]
+
+
+def test_cores_of_three_scores_tell_a_slides_scale_and_of_two_none(known: list[Known]) -> None:
+    cores = [(one.score, one.histograms) for one in known]
+    criteria = scale_of_cores(MembraneCriteria(), cores)
+    assert criteria == fit_scale(known).criteria
+    assert scale_of_cores(MembraneCriteria(), [*cores[:1], *cores[3:], ("positive", cores[1][1])]) is None
+    assert scale_of_cores(HueValueThresholds(hue=130, left=60, right=105), cores) is None
+
+
+def test_no_scale_finds_a_core_right_that_was_stained_as_another(known: list[Known]) -> None:
+    """A failed control isn't calibrated away."""
+    by_score = {one.score: one.histograms for one in known}
+    for failed, stained_as in (("3+", "1+"), ("2+", "0")):
+        cores = by_score | {failed: by_score[stained_as]}
+        criteria = scale_of_cores(MembraneCriteria(), list(cores.items()))
+        assert isinstance(criteria, MembraneCriteria)
+        assert [score for score, cells in cores.items() if score_of(cells, criteria) != score] != []

@@ -19,7 +19,7 @@ from inference.cells.values import Cells, joined
 from inference.contour import CONTOUR, contours_of, rings_of, rounded
 from inference.geojson import write_geojson
 from inference.infer import TileAnswer
-from inference.instance_table import table_of, without_small
+from inference.instance_table import table_of, without_doubtful
 from inference.instances import instances
 from tests.inference.he_maps import consep, perfect_maps
 
@@ -46,7 +46,7 @@ def drawn(shape: tuple[int, ...], polygons: list[npt.NDArray[np.float64]]) -> La
 
 
 def outlined(labels: Labels, mpp: float = 0.25) -> list[npt.NDArray[np.float64]]:
-    labels, runs = without_small(labels, 1)
+    labels, runs = without_doubtful(labels, labels.astype(np.uint8), least_px=1)
     table = table_of(runs, np.zeros((4, *labels.shape), np.uint8))
     x, y = rounded(table.x), rounded(table.y)
     rings = rings_of(contours_of(labels, runs, x, y, mpp=mpp), x + 0.5, y + 0.5, mpp=mpp)
@@ -80,7 +80,7 @@ def test_a_side_longer_than_a_move_is_one_outline_all_the_same() -> None:
 def test_outlines_in_px_of_another_size_are_scaled_round_the_slides_corner() -> None:
     labels = np.zeros((8, 8), np.int32)
     labels[2:4, 2:6] = 1
-    labels, runs = without_small(labels, 1)
+    labels, runs = without_doubtful(labels, labels.astype(np.uint8), least_px=1)
     contours = contours_of(labels, runs, [3.5], [2.5], mpp=0.25)
     base = rings_of(contours, [(3.5 + 0.5) / 2], [(2.5 + 0.5) / 2], mpp=0.5)
     assert base.corners.tolist() == [[1, 1], [3, 1], [3, 2], [1, 2]]

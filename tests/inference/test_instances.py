@@ -87,6 +87,20 @@ def test_a_faint_nucleus_is_rescued_where_that_is_asked_for() -> None:
     assert len(instances(maps, PostProcess(rescue_from=0.3)).table) == 2
 
 
+def test_a_nucleus_that_the_network_doubts_is_none_where_that_is_asked_for() -> None:
+    """By the mean of its probability: a faint one goes, one with faint edges stays whole."""
+    maps = perfect_maps(CROWD, np.full(CROWD.shape, 2))
+    edge = cv2.erode((CROWD == 4).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    maps.nucleus[(CROWD == 4) & edge] = 140
+    maps.nucleus[CROWD == 5] = 160
+    every = instances(maps)
+    assert len(every.table) == 5
+    sure = instances(maps, replace(USUAL, sure_from=0.65))
+    assert len(sure.table) == 4
+    assert not sure.labels[CROWD == 5].any()
+    np.testing.assert_array_equal(sure.labels > 0, (every.labels > 0) & (CROWD != 5))
+
+
 def test_the_second_watershed_joins_what_has_no_border_and_parts_it_by_shape() -> None:
     one = drawn((80, 80, 30, 20, 0))
     maps = perfect_maps(one, np.zeros(one.shape))

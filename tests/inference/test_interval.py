@@ -6,7 +6,7 @@ import pytest
 from inference.analyzers.nuclear import H_SCORE_ERROR, NUCLEAR
 from inference.fields import COUNTED_UM, FIELD_UM, LEAST_IN_BLOCK, Fields
 from inference.interval import LEAST_FIELDS
-from inference.score import h_score_interval
+from inference.score import PERCENT_AS_OF, h_score_interval, percent_interval
 
 SLIDES = 300
 
@@ -31,6 +31,22 @@ def test_of_slides_whose_fields_differ_nine_in_ten_intervals_hold_the_truth(k: i
         fields = np.stack([sizes - strong, np.zeros(k), np.zeros(k), strong], axis=1).astype(np.int64)
         low, high = h_score_interval(fields, error) or (0.0, 0.0)
         held += low <= truth <= high
+    assert held >= 0.9 * SLIDES
+
+
+@pytest.mark.parametrize("k", [LEAST_FIELDS, 12, 60])
+@pytest.mark.parametrize("truth", [0.004, 0.1, 0.5, 0.97])
+def test_nine_in_ten_intervals_of_percent_positive_hold_the_truth(k: int, truth: float) -> None:
+    random = np.random.default_rng(k)
+    held = 0
+    for _ in range(SLIDES):
+        measured = random.beta(truth * PERCENT_AS_OF, (1 - truth) * PERCENT_AS_OF)  # off by as much as was found
+        share = random.beta(20 * measured + 1e-3, 20 * (1 - measured) + 1e-3, k)
+        sizes = random.integers(LEAST_IN_BLOCK, 1500, k)
+        positive = random.binomial(sizes, share)
+        fields = np.stack([sizes - positive, positive, np.zeros(k), np.zeros(k)], axis=1).astype(np.int64)
+        low, high = percent_interval(fields) or (0.0, 0.0)
+        held += low <= 100 * truth <= high
     assert held >= 0.9 * SLIDES
 
 

@@ -1,4 +1,7 @@
-"""Intervals of drawn slides hold what was drawn, by compartment: the network's and the grading's errors are in them."""
+"""Intervals of drawn slides hold what was drawn, by compartment: the network's and the grading's errors are in them.
+
+Of H-score and percent positive alike.
+"""
 
 import os
 from collections.abc import Sequence
@@ -15,15 +18,17 @@ from inference.fields import fields_of
 from inference.geometry import Region, Size
 from inference.measures import Interval
 from inference.picture import PictureSlide
-from inference.score import h_score
+from inference.score import h_score, percent_positive
 from server.domain.order import Specimen
 from server.domain.profile import built_in
 from server.scoring import scores_of
 from tests.models import HALF_A_MICROMETRE, IHC_TILE
 
 ENDOMETRIUM = Specimen(site_code="2739003", site_scheme="SCT", site_text="Endometrium")
-Told = dict[str, tuple[float | None, Interval | None]]
-"""By region: what was drawn, and the interval."""
+MEASURES = {"HSCORE": h_score, "PERCENT_POSITIVE": percent_positive}
+CASES = [(region, measure) for region in REGION_NAMES for measure in MEASURES]
+Told = dict[tuple[str, str], tuple[float | None, Interval | None]]
+"""By region and measure: what was drawn, and the interval."""
 
 
 def told(side: int, seed: int, wanted: float, engine: LocalEngine, folder: Path) -> Told:
@@ -35,8 +40,11 @@ def told(side: int, seed: int, wanted: float, engine: LocalEngine, folder: Path)
     fields = fields_of(file, NUCLEAR, profile.criteria, mpp=slide.facts.mpp)
     rows = scores_of(assay_of("ER"), analysis.histograms, profile, fields, ENDOMETRIUM)
     counts = drawing.truth.counts.reshape(-1)
-    intervals = {row.region: row.interval for row in rows if row.measure == "HSCORE"}
-    return {region: (h_score(tuple(by_grade(counts, region).tolist())), intervals[region]) for region in REGION_NAMES}
+    intervals = {(row.region, row.measure): row.interval for row in rows}
+    return {
+        (region, measure): (MEASURES[measure](tuple(by_grade(counts, region).tolist())), intervals[region, measure])
+        for region, measure in CASES
+    }
 
 
 def holds(truth: float | None, interval: Interval | None) -> bool:
@@ -50,8 +58,8 @@ def slides(side: int, wanted: Sequence[float], folder: Path) -> list[Told]:
 
 def test_of_a_few_small_slides_every_compartment_has_an_interval_that_holds_its_truth(tmp_path: Path) -> None:
     for slide in slides(1000, (20, 260), tmp_path):
-        for region, (truth, interval) in slide.items():
-            assert holds(truth, interval), (region, truth, interval)
+        for case, (truth, interval) in slide.items():
+            assert holds(truth, interval), (case, truth, interval)
             assert interval is not None
             assert interval[1] - interval[0] < 100
 
@@ -60,6 +68,6 @@ def test_of_a_few_small_slides_every_compartment_has_an_interval_that_holds_its_
 def test_by_compartment_nine_in_ten_intervals_hold_the_truth(tmp_path: Path) -> None:
     wanted = [20 + 13 * i for i in range(20)]
     found = slides(1600, wanted, tmp_path)
-    for region in REGION_NAMES:
-        held = sum(holds(*slide[region]) for slide in found)
-        assert held >= 0.9 * len(wanted), (region, held)
+    for case in CASES:
+        held = sum(holds(*slide[case]) for slide in found)
+        assert held >= 0.9 * len(wanted), (case, held)

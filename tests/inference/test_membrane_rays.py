@@ -1,11 +1,15 @@
 """Which rays of a contour are stained: hand-made contours, and the network's two ways of being computed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
 from inference.analyzers.membrane_cells import THRESHOLDS
 from inference.analyzers.membrane_contour import ANGLE, RAYS
-from inference.analyzers.membrane_rays import NEIGHBOURS, profiles, shipped, stained_rays, told
+from inference.analyzers.membrane_rays import OFFSETS_UM, PLANES, profiles, read, stained_rays, told
+from inference.training.membrane_rays import Network, write
 
 RADIUS_UM, MPP = 7.0, 0.25
 Plane = np.ndarray
@@ -31,7 +35,7 @@ def stained(dab: Plane, step: int = 7, off_um: float = 0.0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("density", [0.16, 0.4, 0.9])
-@pytest.mark.parametrize("off_um", [-0.3, 0.0, 0.3])
+@pytest.mark.parametrize("off_um", [-0.8, -0.3, 0.0, 0.3, 0.8])
 def test_a_whole_ring_is_stained_also_where_the_contour_lies_beside_it(density: float, off_um: float) -> None:
     assert stained(ring(density), off_um=off_um).mean() > 0.9
 
@@ -49,12 +53,17 @@ def test_a_membrane_that_comes_in_from_the_side_is_none_of_the_cells() -> None:
     assert stained(ring(0.6, spoke=True) - ring(0.6)).mean() < 0.12
 
 
-def test_the_network_is_computed_as_it_was_fitted() -> None:
-    """Every ray with its neighbours side by side, in units of the threshold: as in training."""
-    w, seen = shipped(), np.random.default_rng(1).uniform(0, 0.4, (3, RAYS, 26)).astype(np.float32)
-    threshold = THRESHOLDS[4]
-    beside = np.stack([np.roll(seen, step, axis=1) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)], axis=2)
-    hidden = np.einsum("nrsv,svh->nrh", beside / threshold, w.across) + w.bias + told(MPP, threshold) @ w.told
-    logits = np.maximum(hidden, 0) @ w.out + w.out_bias
-    sure = np.abs(logits) > 1e-2
-    assert (stained_rays(seen, THRESHOLDS, MPP)[..., 4] == (logits > 0))[sure].all()
+def test_the_network_is_computed_as_it_was_fitted(tmp_path: Path) -> None:
+    """By torch, in units of the threshold; a threshold that isn't computed lies between its neighbours."""
+    torch.manual_seed(2)
+    network, values = Network(), len(OFFSETS_UM) * PLANES
+    seen = np.random.default_rng(1).uniform(0, 0.4, (3, RAYS, values)).astype(np.float32)
+    with torch.no_grad():
+        network.out.bias -= network(torch.tensor(seen / THRESHOLDS[5]), torch.tensor(told(MPP, THRESHOLDS[5]))).median()
+        logits = [network(torch.tensor(seen / t), torch.tensor(told(MPP, t))).numpy() for t in THRESHOLDS]
+    write(network, tmp_path / "w.npz")
+    found = stained_rays(seen, THRESHOLDS, MPP, read(tmp_path / "w.npz"))
+    for k, wanted in ((6, logits[6]), (len(THRESHOLDS) - 1, logits[-1]), (5, logits[3] + 2 * logits[6])):
+        sure = np.abs(wanted) > 1e-2
+        assert sure.any()
+        assert (found[..., k] == (wanted > 0))[sure].all()

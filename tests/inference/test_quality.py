@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from inference.draw import draw_slide
+from inference.draw.he import HeDrawing, Plan
+from inference.draw.scanner import Scanner
 from inference.geometry import Region, Size
 from inference.quality import BLURRED, INK_SHARE, background_coloured, ink_share, looks_like_he, sharpness
 from inference.slide import Rgb
@@ -34,6 +36,31 @@ def test_a_pen_stroke_counts_by_its_area(drawn: Rgb) -> None:
     inked = cv2.line(drawn.copy(), (0, 100), (1023, 160), PEN, 40)
     assert ink_share(inked) == pytest.approx(0.04, abs=0.006)
     assert ink_share(inked) > INK_SHARE
+
+
+@pytest.mark.parametrize("ink", [PEN, (30, 60, 190), (20, 45, 140), (28, 26, 30), (60, 62, 60)])
+def test_ink_of_any_usual_colour_is_seen_on_both_stains(drawn: Rgb, ink: tuple[int, int, int]) -> None:
+    """Green, two blues, two blacks, of which tissue shows through a little."""
+    he = HeDrawing(Plan(side_um=256, tissue=0.97), Scanner(jpeg=None), seed=5).pixels()
+    for picture in (drawn, he):
+        low = np.asarray(cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
+        through = low.astype(np.float32) ** 0.25 * 255**0.75 * (np.array(ink) / 255)
+        line = cv2.line(np.zeros((256, 256), np.uint8), (0, 100), (255, 140), 1, 30)
+        inked = np.where(line[..., None] > 0, through, low).astype(np.uint8)
+        assert ink_share(low) < 0.001
+        assert ink_share(inked) == pytest.approx(line.mean(), rel=0.3)
+
+
+def test_what_was_never_scanned_is_no_ink(drawn: Rgb) -> None:
+    """Nor the edge of it, nor strong haematoxylin, DAB, or both."""
+    for black in (0, 4):
+        holed = drawn.copy()
+        holed[200:700, 300:800] = black
+        assert ink_share(holed) < 0.001
+    haematoxylin, dab = np.array([0.65, 0.70, 0.29]), np.array([0.27, 0.57, 0.78])
+    for density in (1.2 * haematoxylin, 1.2 * dab, haematoxylin + dab):
+        stained = np.full((64, 64, 3), 255 * 10**-density, np.uint8)
+        assert ink_share(stained) == 0
 
 
 def test_a_tile_out_of_focus_is_told_from_a_sharp_one(drawn: Rgb) -> None:

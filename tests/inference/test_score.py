@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.score import Allred, allred, h_score, h_score_interval, irs, mean_intensity, percent_positive, score
+from inference.interval import wilson
+from inference.score import (
+    PERCENT_AS_OF,
+    Allred,
+    allred,
+    h_score,
+    h_score_interval,
+    irs,
+    mean_intensity,
+    percent_interval,
+    percent_positive,
+    score,
+)
 
 Counts = tuple[int, int, int, int]
 some_counts = st.tuples(*[st.integers(0, 5000)] * 4)
@@ -120,6 +132,21 @@ def test_the_measurements_error_is_in_the_interval_and_the_scale_ends_it() -> No
     assert (low, high) == pytest.approx((150 - 19.6, 150 + 19.6))
     assert h_score_interval(np.tile([100, 0, 0, 0], (40, 1)), error=10.0) == pytest.approx((0, 19.6))
     assert h_score_interval(np.tile([0, 0, 0, 100], (40, 1)), error=10.0) == pytest.approx((280.4, 300))
+
+
+@pytest.mark.parametrize("positive", [0, 1, 50, 99, 100])
+def test_percent_positive_has_the_interval_of_a_share_counted_in_few_where_fields_are_alike(positive: int) -> None:
+    fields = np.tile([100 - positive, 0, positive, 0], (40, 1))
+    low, high = (100 * bound for bound in wilson(positive / 100 * PERCENT_AS_OF, PERCENT_AS_OF))
+    assert percent_interval(fields) == pytest.approx((low, high))
+    assert low <= positive <= high
+
+
+def test_percent_positive_widens_with_differences_between_fields_and_has_no_interval_of_five() -> None:
+    even, split = (np.array(rows * 10, np.int64) for rows in ([[50, 50, 0, 0]] * 2, [[90, 10, 0, 0], [10, 90, 0, 0]]))
+    (low, high), (lower, higher) = percent_interval(even) or (0, 0), percent_interval(split) or (0, 0)
+    assert lower < low < 50 < high < higher
+    assert percent_interval(even[:5]) is None
 
 
 def test_an_interval_holds_the_score_and_widens_with_differences_between_fields() -> None:

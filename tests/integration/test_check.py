@@ -23,6 +23,7 @@ from tests.conftest import execute
 from tests.integration.processes import ROOT, environment
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer
 from tests.triton_server import TritonServer
+from tests.ups_peer import ups_peer
 
 pytestmark = pytest.mark.postgres
 NAMES = ["models", "engine", "data", "database", "archive", "lis", "mllp", "api", "keys", "certificates"]
@@ -178,6 +179,18 @@ senders = ["LIS-N"]
 archives = ["north", "away"]
 [laboratories.EAST]
 archives = ["north"]
+[worklists.deaf]
+host = "127.0.0.1"
+port = {worklist}
+aet = "WORKLIST"
+laboratory = "NORTH"
+station = "IHC"
+[worklists.gone]
+host = "127.0.0.1"
+port = 1
+aet = "WORKLIST"
+laboratory = "NORTH"
+label = "IHC"
 [[routes]]
 laboratory = "NORTH"
 artifacts = ["ORU"]
@@ -194,19 +207,24 @@ def test_of_a_site_each_archive_destination_and_laboratory_is_asked_by_its_name(
         "destination lis",
         "destination gone",
         "destination north",
+        "worklist deaf",
+        "worklist gone",
         "laboratory NORTH",
         "laboratory SOUTH",
         "laboratory EAST",
     ]
     names = [*NAMES[:4], *own, *NAMES[6:]]
-    with ReceivingLis(folder) as lis:
-        site.write_text(SITE.format(port=lis.port))
+    with ReceivingLis(folder) as lis, ups_peer() as peer:
+        site.write_text(SITE.format(port=lis.port, worklist=peer.port))
         code, lines = check(names, database_url=service_url, data_folder=folder / "data", site_file=site)
     assert (code, {name: lines[name]["state"] for name in own}) == (
         1,
         dict.fromkeys(own, "ok")
-        | {"archive away": "FAIL", "destination gone": "FAIL", "laboratory SOUTH": "FAIL", "laboratory EAST": "warn"},
+        | {"archive away": "FAIL", "destination gone": "FAIL", "laboratory SOUTH": "FAIL", "laboratory EAST": "warn"}
+        | {"worklist deaf": "warn", "worklist gone": "FAIL"},
     )
+    assert "[worklists.deaf] listen" in lines["worklist deaf"]["text"]
+    assert "see [worklists.gone]" in lines["worklist gone"]["text"]
     assert lines["site"]["text"] == "3 laboratories, 2 archives, 3 destinations, 1 routes"
     assert "[archives.away] folder" in lines["archive away"]["text"]
     assert "[destinations.gone] host" in lines["destination gone"]["text"]
@@ -215,7 +233,7 @@ def test_of_a_site_each_archive_destination_and_laboratory_is_asked_by_its_name(
 
 def test_a_site_file_that_is_wrong_fails_by_table_and_key(folder: Path, service_url: str) -> None:
     site = folder / "site.toml"
-    site.write_text(SITE.format(port='"2575"'))
+    site.write_text(SITE.format(port='"2575"', worklist=1))
     names = [*NAMES[:4], "site", *NAMES[6:]]
     code, lines = check(names, database_url=service_url, data_folder=folder / "data", site_file=site)
     assert (code, lines["site"]["state"]) == (1, "FAIL")

@@ -25,6 +25,7 @@ from server.domain.control import (
 )
 from server.domain.errors import ServiceReason
 from server.domain.order import Specimen
+from server.domain.profile import built_in
 from tests.inference.test_analyze import DOT, TISSUE, DotEngine
 from tests.made_slide import ArraySlide
 
@@ -92,7 +93,7 @@ def gate(
         today=date(2026, 3, 2),
         now=NOW,
     )
-    return gate_of_order(slide, DotEngine(), criteria, asked, records)
+    return gate_of_order(slide, DotEngine(), replace(built_in(ER), criteria=criteria), asked, records)
 
 
 def limits(**changed: object) -> ControlRange:

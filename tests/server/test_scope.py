@@ -67,6 +67,20 @@ def test_scores_by_the_profile_that_ships_say_that_no_laboratory_fitted_it(marke
     assert "SCALE_UNKNOWN" not in remarks_of(assay, empty, fitted, None, 0.25)
 
 
+@pytest.mark.parametrize("marker", ["ER", "P53"])
+def test_a_nuclear_score_says_that_nobody_fitted_its_scale_where_it_hangs_on_that(marker: str) -> None:
+    assay = assay_of(marker)
+    shipped = built_in(assay)
+    fitted, brown = replace(shipped, name="lab"), Histograms.empty(assay.analyzer.histograms)
+    for value in range(40, 180):
+        brown["white_hue_value"][1, 30, value] += 10
+    assert ("SCALE_UNKNOWN" in remarks_of(assay, brown, shipped, None, 0.5)) is (marker == "ER")
+    assert "SCALE_UNKNOWN" not in remarks_of(assay, brown, fitted, None, 0.5)
+    blue = Histograms.empty(assay.analyzer.histograms)
+    blue["white_hue_value"][1, 220, 150] += 1400
+    assert "SCALE_UNKNOWN" not in remarks_of(assay, blue, shipped, None, 0.5)
+
+
 @pytest.mark.parametrize("marker", ["HER2", "HE"])
 def test_not_validated_is_said_until_it_is(marker: str, tmp_path: Path) -> None:
     assay = assay_of(marker)

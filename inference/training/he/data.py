@@ -17,7 +17,7 @@ KIND_OF_TYPE = np.array([0, 1, 2, 3, 3, 4, 4, 4], np.uint8)
 """CoNSeP's types to 1 + place in KINDS: healthy and malignant epithelium are one, fibroblast, muscle and endothelium
 another."""
 FOLDS_FILE = Path(__file__).with_name("folds.json")
-SIDE = 384  # of a training crop, px
+SIDE = 384  # of a training crop, px, where a recipe says nothing else
 MARGIN = 48  # px around a crop in which nuclei that it cuts are still whole
 
 
@@ -76,8 +76,8 @@ def counts(tiles: list[Tile]) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crop:
-    """`image` (SIDE, SIDE, 3) uint8; `target` (5, SIDE, SIDE) float32: nucleus or not, horizontal and vertical
-    distance, kind (0..3, -1 where no nucleus is), weight of a nucleus' pixel; `inside` (SIDE, SIDE) where the tile is.
+    """`image` (s, s, 3) uint8; `target` (5, s, s) float32: nucleus or not, horizontal and vertical
+    distance, kind (0..3, -1 where no nucleus is), weight of a nucleus' pixel; `inside` (s, s) where the tile is.
     """
 
     image: Image
@@ -85,15 +85,19 @@ class Crop:
     inside: npt.NDArray[np.float32]
 
 
-def sample(tiles: list[Tile], augmentation: Augmentation, focus: float, random: np.random.Generator) -> Crop:
-    """A crop anywhere on a tile; a share `focus` of them round a nucleus, each kind as often as the others."""
-    tile, centre = _place(tiles, focus, random)
-    side = SIDE + 2 * MARGIN
+def sample(
+    tiles: list[Tile], augmentation: Augmentation, focus: float, random: np.random.Generator, own_side: int = SIDE
+) -> Crop:
+    """A crop of `own_side` px anywhere on a tile; a share `focus` of them round a nucleus, each kind as often as the
+    others.
+    """
+    tile, centre = _place(tiles, focus, random, own_side)
+    side = own_side + 2 * MARGIN
     turn = _turn(centre, side, augmentation.scale, random)
     image = cv2.warpAffine(tile.image, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     warped = cv2.warpAffine(tile.labels.astype(np.float32), turn, (side, side), flags=cv2.INTER_NEAREST)
     labels: Labels = np.asarray(warped).astype(np.int32)
-    own = slice(MARGIN, MARGIN + SIDE)
+    own = slice(MARGIN, MARGIN + own_side)
     kind = np.r_[-1, tile.centre_kind][labels[own, own]]
     inside = cv2.warpAffine(np.ones(tile.kind.shape, np.uint8), turn, (side, side), flags=cv2.INTER_NEAREST)[own, own]
     nucleus = (labels[own, own] > 0).astype(np.float32)
@@ -104,7 +108,9 @@ def sample(tiles: list[Tile], augmentation: Augmentation, focus: float, random: 
     )
 
 
-def _place(tiles: list[Tile], focus: float, random: np.random.Generator) -> tuple[Tile, npt.NDArray[np.float64]]:
+def _place(
+    tiles: list[Tile], focus: float, random: np.random.Generator, side: int
+) -> tuple[Tile, npt.NDArray[np.float64]]:
     """A tile and the middle of a crop of it; a tile with few nuclei is taken less often."""
     if random.random() < focus:
         kind = int(random.integers(len(KINDS)))
@@ -112,11 +118,11 @@ def _place(tiles: list[Tile], focus: float, random: np.random.Generator) -> tupl
         if number.any():
             tile = tiles[int(random.choice(len(tiles), p=np.sqrt(number) / np.sqrt(number).sum()))]
             chosen = tile.centre[random.choice(np.flatnonzero(tile.centre_kind == kind))]
-            return tile, chosen + random.uniform(-SIDE / 3, SIDE / 3, 2)
+            return tile, chosen + random.uniform(-side / 3, side / 3, 2)
     often = np.array([len(t.centre) + 100.0 for t in tiles]) ** 0.5
     tile = tiles[int(random.choice(len(tiles), p=often / often.sum()))]
     h, w = tile.kind.shape
-    return tile, random.uniform(SIDE / 4, np.array([w, h]) - SIDE / 4)
+    return tile, random.uniform(side / 4, np.array([w, h]) - side / 4)
 
 
 def _turn(

@@ -23,6 +23,7 @@ from inference.training.augment import Image, disturbed
 from inference.training.export import OPSET, file_of, marked, write
 from inference.training.graphs import FINGERPRINTS
 from inference.training.he import data
+from inference.training.he.attention import CrissCross
 from inference.training.he.model import MAPS, HeNet, load
 from inference.training.he.recipe import AUGMENTATION
 from inference.training.manifest import write_graph, write_model
@@ -39,8 +40,8 @@ SEED = 5
 IN_INT8 = {"Conv", "Relu", "Add", "Concat", "Resize", "AveragePool"}
 IN_FLOAT32 = ("/attention/", "/down.0/", "/AveragePool", "/down.1/of_half/", "/down.1/Add", "/sum_of_kinds/")
 """What looks at pixels. The halved picture and scale 1/2 in one range of int8 cost 0.05 of PQ; `Parted` has two."""
-POSTPROCESS = {"split_from": 0.05, "reach_px": 5.0, "least_px": 30.0}
-"""Where `inference.instances` shall go by other numbers than its own: chosen on fold 0."""
+POSTPROCESS = {"split_from": 0.05, "reach_px": 3.0, "least_px": 30.0, "sure_from": 0.7}
+"""Where `inference.instances` shall go by other numbers than its own: chosen on all tiles (docs/models/he.md)."""
 OUTPUTS = (
     Output(name="nucleus", dtype=Dtype.UINT8, shape=("side", "side"), low=0, high=255),
     Output(name="distance", dtype=Dtype.INT8, shape=(2, "side", "side"), low=-127, high=127),
@@ -71,8 +72,8 @@ class HeMaps(nn.Module):
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = ((tiles.float() - 127.5) * (4 / 255)).permute(0, 3, 1, 2)
         packed: dict[str, Tensor] = {}
-        for branch in self.net.each_branch():
-            trunk = branch.trunk(x, self.net.attention, self.net.net.attention_scale)
+        for i, branch in enumerate(self.net.each_branch()):
+            trunk = branch.trunk(x, self.net.attention_of(i), self.net.net.attention_scale)
             packed |= {name: self.head[name](trunk) for name in branch.maps}
         nucleus = (packed["nucleus"].sigmoid() * 255).round().to(torch.uint8)
         distance = (packed["distance"].clamp(-1, 1) * 127).round().to(torch.int8)
@@ -199,12 +200,12 @@ def describe(out: Path, graph: Graph, version: str, net: HeNet) -> Model:
 
 def multiply_adds(net: HeNet, side: int = TILE.side) -> float:
     """A pixel, of convolutions and of what attention compares and adds up in a tile of `side` px."""
-    if net.attention is None:
-        return multiply_adds_per_pixel(net)
-    stride = 2 ** (net.net.attention_scale + 1)
-    inner = net.attention.query.out_channels + net.attention.value.out_channels
-    compared = 2 * (side // stride) * inner / stride**2
-    return float(multiply_adds_per_pixel(net) + net.attention.passes * len(net.branches) * compared)
+    stride, total = 2 ** (net.net.attention_scale + 1), float(multiply_adds_per_pixel(net))
+    for i in range(len(net.branches)):
+        if isinstance(attention := net.attention_of(i), CrissCross):
+            inner = attention.query.out_channels + attention.value.out_channels
+            total += attention.passes * 2 * (side // stride) * inner / stride**2
+    return total
 
 
 def outside(model: onnx.ModelProto) -> list[str]:

@@ -32,6 +32,7 @@ class Network:
     attention: int
     attention_scale: int
     reach: int
+    shared_attention: bool
 
     @property
     def stride(self) -> int:
@@ -112,18 +113,22 @@ class HeNet(nn.Module):
         super().__init__()
         self.net = net
         self.branches = nn.ModuleList(Branch(maps, net) for maps in net.branches)
-        self.attention = (
-            CrissCross(net.widths[net.attention_scale], passes=net.attention, reach=net.reach)
-            if net.attention
-            else None
-        )
+        modules = 0 if not net.attention else 1 if net.shared_attention else len(net.branches)
+        width = net.widths[net.attention_scale]
+        made = [CrissCross(width, passes=net.attention, reach=net.reach) for _ in range(modules)]
+        self.attention = made[0] if modules == 1 else None
+        self.attentions = nn.ModuleList(made if modules > 1 else [])
+
+    def attention_of(self, branch: int) -> nn.Module | None:
+        """What the branch of this place attends by; None: it doesn't."""
+        return self.attentions[branch] if len(self.attentions) else self.attention
 
     def each_branch(self) -> list[Branch]:
         return [branch for branch in self.branches if isinstance(branch, Branch)]
 
     def forward(self, x: Tensor) -> Tensor:
         x = (x - 0.5) * 4
-        packed = [branch(x, self.attention, self.net.attention_scale) for branch in self.branches]
+        packed = [branch(x, self.attention_of(i), self.net.attention_scale) for i, branch in enumerate(self.branches)]
         return functional.pixel_shuffle(torch.cat(packed, dim=1), 2)
 
 

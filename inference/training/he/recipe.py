@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from inference.training.augment import MILD, Augmentation
+from inference.training.he.data import SIDE
 from inference.training.he.loss import Weights
 
 AUGMENTATION = replace(MILD, gamma_share=0.2, white_balance_share=0.2, blur_share=0.15, noise_share=0.2)
@@ -18,6 +19,7 @@ class Recipe:
 
     Attributes
     ----------
+    side : of a crop, px, a multiple of 64
     known_rate : share of the rate that tensors taken from another network learn with
     average : weight per step that the running average of the weights keeps, once it is that old
     focus : share of the crops that are taken round a nucleus, each kind as often as the others
@@ -27,6 +29,7 @@ class Recipe:
     steps: int = 4000
     minutes: float = float("inf")
     batch: int = 4
+    side: int = SIDE
     rate: float = 2e-3
     known_rate: float = 0.4
     warm_up: float = 0.05

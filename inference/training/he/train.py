@@ -87,7 +87,9 @@ def batch(tiles: Sequence[data.Tile], recipe: Recipe, step: int) -> tuple[Tensor
     the step only.
     """
     random = np.random.default_rng((recipe.seed, step))
-    crops = [data.sample(list(tiles), recipe.augmentation, recipe.focus, random) for _ in range(recipe.batch)]
+    crops = [
+        data.sample(list(tiles), recipe.augmentation, recipe.focus, random, recipe.side) for _ in range(recipe.batch)
+    ]
     images = torch.from_numpy(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float().div(255)
     target, inside = (torch.from_numpy(np.stack([getattr(c, name) for c in crops])) for name in ("target", "inside"))
     return images.contiguous(memory_format=torch.channels_last), target, inside
@@ -132,7 +134,7 @@ def save(state: State, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     kept: dict[str, object] = {"network": state.name, "net": state.net.state_dict()}
     kept |= {"average": state.average.state_dict()}
-    kept |= {"attention": state.net.attention is not None}
+    kept |= {"attention": state.net.attention_of(0) is not None}
     kept |= {"optimizer": state.optimizer.state_dict(), "step": state.step, "seconds": state.seconds}
     torch.save(kept, part)
     part.replace(path)

@@ -13,6 +13,7 @@ const MEANT = {
   TOO_FEW_NUCLEI: "too few nuclei for a sure score",
   COUNT_UNSURE: "many nuclei were counted only just; others may be missed",
   LARGE_NUCLEI: "nuclei are large: they were looked for in coarser pixels",
+  SCALE_UNKNOWN: "scored by the built-in profile: how dark this laboratory's pictures show the stain wasn't fitted, and the score hangs on it",
   STAIN_WEAK: "the stain is so weak that grades are doubtful",
   OUT_OF_FOCUS: "parts of the slide are out of focus",
   INK: "ink lies on the slide",
@@ -27,6 +28,7 @@ const MEANT = {
   CONTROL_FAILED: "control tissue failed",
   CONTROL_ABSENT: "no control was measured",
   CONTROL_DRIFT: "the controls of late have drifted",
+  SCALE_BY_CONTROLS: "how dark stains show was told by the slide's own control cores alone",
   PATIENT_ISSUER_MISSING: "the slide's file doesn't say whose number the patient's is",
   PATIENT_ID_MISSING: "the slide's file names no patient",
 };

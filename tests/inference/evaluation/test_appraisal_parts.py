@@ -77,6 +77,8 @@ def test_counting_by_hand() -> None:
     assert c["all"].count_error == pytest.approx(1 / 3)
     assert c["all"].h_score == pytest.approx(100 * (3 + 2 + 1) / 4)
     assert c["all"].h_score_error == pytest.approx(150 - 500 / 3)
+    assert c["all"].percent_positive_error == pytest.approx(75 - 200 / 3)
+    assert c["stroma"].percent_positive_error_by_tile == pytest.approx(0)  # of each, one of two
 
 
 def test_nothing_counted_and_nothing_annotated_has_no_figure() -> None:

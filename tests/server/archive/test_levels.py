@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference.model import Resolution
-from server.archive.levels import needed
+from server.archive.levels import needed, unread
 from server.slides.dicom_header import WHOLE_SLIDE_IMAGE, InstanceHeader
 
 NUCLEAR = Resolution(working=0.5, finest=0.4, coarsest=0.6)
@@ -51,6 +51,28 @@ LABEL, OVERVIEW = image("label", 20, flavour="LABEL"), image("overview", 20, fla
 )
 def test_the_largest_the_one_read_and_the_overview_s(there: list[InstanceHeader], wanted: str) -> None:
     assert " ".join(h.sop_instance_uid for h in needed(there, NUCLEAR)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("there", "header"),
+    [
+        (pyramid(0.25, 0.5, 1, 8), ["0.25"]),
+        (pyramid(0.25, 0.50000002, 1, 8), ["0.25"]),  # as it is written in a file
+        (pyramid(0.25, 0.58, 8), []),  # halved, the base is nearer
+        (pyramid(0.25, 1, 8), []),
+        (pyramid(0.5, 1, 8), []),
+        (pyramid(0.25), []),
+        ([*pyramid(0.25, 0.5, 8), LABEL, OVERVIEW], ["0.25"]),
+        ([*pyramid(0.25, 0.5, 8), image("another region", 0.25, width_um=5000)], []),
+        ([*pyramid(0.25, 0.5, 8), image("another plane", 0.25)], []),
+        ([*pyramid(0.25, 0.5, 8), replace(image("says nothing", 2), spacing_um=None)], []),
+    ],
+)
+def test_of_the_largest_the_header_is_enough_where_a_coarser_one_is_read(
+    there: list[InstanceHeader], header: list[str]
+) -> None:
+    assert sorted(unread(there, NUCLEAR)) == header
+    assert unread(there, None) == frozenset()
 
 
 def test_without_a_resolution_all_levels_and_no_label() -> None:

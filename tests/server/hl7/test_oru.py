@@ -32,6 +32,7 @@ from tests.made import CONTAINER, SPECIMEN, made_order, made_result
 UNITS = {"%", "{score}", "1", ""}
 REGIONS = [region.name for region in NUCLEAR.regions]
 CLINICAL = assay_of("ER").clinical_region
+PERCENTAGE = ("PERCENT_POSITIVE", "PERCENT_POSITIVE_CI95_LOW", "PERCENT_POSITIVE_CI95_HIGH")
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def expected(result: Result, region: str) -> dict[str, tuple[str, str]]:
             said[row.code] = (f"{row.value:.0f}" if row.measure in whole else f"{row.value:.2f}", row.unit)
             if row.interval is not None:
                 low, high = (f"{bound:.2f}" for bound in row.interval)
-                said |= {f"{row.code}_CI95_LOW": (low, row.unit), f"{row.code}_CI95_HIGH": (high, row.unit)}
+                said |= {f"{row.measure}_CI95_LOW": (low, row.unit), f"{row.measure}_CI95_HIGH": (high, row.unit)}
     return said
 
 
@@ -80,6 +81,7 @@ def test_every_quantity_of_every_region_is_there_as_scored(tmp_path: Path, order
         "HSCORE_CI95_LOW",
         "HSCORE_CI95_HIGH",
         "85329-1",
+        *PERCENTAGE[1:],
         "85337-4",
         "ALLRED_PS",
         "ALLRED_IS",
@@ -98,7 +100,7 @@ def test_the_whole_comes_before_its_parts(tmp_path: Path, order: Order) -> None:
 
 def test_p53_has_its_percentage_and_counts_alone(tmp_path: Path) -> None:
     said = observations(build_oru(made_result(tmp_path, marker="P53"), made_order(marker="P53")))
-    assert {code for code, region in said if region} == {"PERCENT_POSITIVE", "COUNT_NUCLEI"} | {
+    assert {code for code, region in said if region} == {*PERCENTAGE, "COUNT_NUCLEI"} | {
         f"COUNT_GRADE_{g}" for g in range(4)
     }
 

@@ -15,6 +15,7 @@ from pydicom.uid import (
 )
 
 from inference.quality import Warning
+from server.archive import worklist
 from server.archive.association import SYNTAXES
 from server.archive.listing import FIELDS
 from server.domain.artifact import NATURES, ArtifactKind, Nature
@@ -66,6 +67,13 @@ def test_transfer_syntaxes_that_slides_are_taken_in_are_said() -> None:
     for syntax in SYNTAXES:
         (wanted,) = {text for family, text in families.items() if syntax.name.startswith(family)}
         assert wanted in said, syntax.name
+
+
+def test_services_of_worklists_are_said_by_their_class_and_the_reasons_by_their_code() -> None:
+    said = set(re.findall(r"1\.2\.840\.10008\.5\.1\.4\.34\.6\.\d+", section("Services")))
+    assert said == {worklist.PUSH, worklist.PULL, worklist.WATCH, worklist.EVENT}
+    reasons = [*worklist.REASONS.values(), worklist.OTHERWISE]
+    assert all(f"{reason.meaning} ({reason.value})" in section("Services") for reason in reasons)
 
 
 def test_reasons_that_the_statement_names_are_raised() -> None:

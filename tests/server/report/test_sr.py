@@ -66,6 +66,8 @@ def test_every_number_of_the_result_reads_back(tmp_path: Path) -> None:
         "HSCORE_CI95_LOW",
         "HSCORE_CI95_HIGH",
         "85329-1",
+        "PERCENT_POSITIVE_CI95_LOW",
+        "PERCENT_POSITIVE_CI95_HIGH",
         "ALLRED_PS",
         "ALLRED_IS",
         "ALLRED_TOTAL",
@@ -101,7 +103,8 @@ def test_a_store_that_made_floats_of_whole_numbers_changes_no_byte(tmp_path: Pat
 def test_p53_has_its_percentage_and_counts_alone(tmp_path: Path) -> None:
     result = made_result(tmp_path, marker="P53")
     found = numbers(read_back(build_sr(result, made_order(marker="P53"), [made_header()]), tmp_path))
-    assert {frozenset(said) for said in found.values()} == {frozenset({PERCENT_POSITIVE.code, *COUNTS})}
+    limits = (f"{PERCENT_POSITIVE.code}_CI95_LOW", f"{PERCENT_POSITIVE.code}_CI95_HIGH")
+    assert {frozenset(said) for said in found.values()} == {frozenset({PERCENT_POSITIVE.code, *limits, *COUNTS})}
 
 
 def test_a_category_and_codes_of_any_length_read_back(tmp_path: Path) -> None:

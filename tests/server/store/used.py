@@ -21,6 +21,7 @@ def add_used_rows(engine: sa.Engine, lab: str) -> None:
             "estimates": {"result_id": chosen, "measure": "HSCORE", "region": "all", "value": 1, "score_shown": True},
             "web_sessions": {"key": lab, "roles": []},
             "control_ranges": range_,
+            "ups_claims": {"worklist": "w", "item_uid": "1", "transaction_uid": "2"},
         }
         validation = {"id": str(uuid.uuid4()), "name": "er", "revision": 1, "marker": "ER", "model_sha256": "0"}
         rows["validations"] = validation | {"found": {}, "asked": [], "request_id": "1"}

@@ -13,6 +13,7 @@ import torch
 from inference.errors import Reason, Refused
 from inference.training.he import data
 from inference.training.he.attention import CrissCross
+from inference.training.he.export import multiply_adds
 from inference.training.he.loss import Weights, costs, loss_of
 from inference.training.he.model import HeNet, load, network, start_from
 from inference.training.he.recipe import Recipe
@@ -20,7 +21,7 @@ from inference.training.he.train import KEPT, batch, begin, resume, save, train
 from inference.training.model import NucleusNet
 from tests.inference.training.he.made import lay_tiles
 
-NETWORKS = ("shared", "patent")
+NETWORKS = ("shared", "patent", "small_patent", "small_unshared", "small_trunk")
 COUNTS = np.array([10, 160, 160, 40])
 
 
@@ -72,6 +73,15 @@ def test_three_branches_share_one_attention_and_nothing_else() -> None:
     assert [branch.maps for branch in net.branches] == [("nucleus",), ("distance",), ("kind",)]
     assert sum(isinstance(m, CrissCross) for m in net.modules()) == 1
     assert HeNet(network("patent", attention=False)).attention is None
+    own = HeNet(network("small_unshared"))
+    assert len({id(own.attention_of(i)) for i in range(3)} - {id(None)}) == 3
+    assert all(net.attention_of(i) is net.attention for i in range(3))
+
+
+def test_what_is_compared_with_each_other_costs_alike() -> None:
+    patent, own, trunk = (multiply_adds(HeNet(network(f"small_{name}"))) for name in ("patent", "unshared", "trunk"))
+    assert own == patent
+    assert trunk == pytest.approx(patent, rel=0.1)
 
 
 def test_a_network_starts_with_what_the_nuclear_one_learnt() -> None:
@@ -149,6 +159,7 @@ def test_what_a_step_draws_depends_on_seed_and_step_only(tmp_path: Path) -> None
     first, same, later = (batch(tiles, recipe, step)[0] for step in (3, 3, 4))
     assert torch.equal(first, same)
     assert not torch.equal(first, later)
+    assert batch(tiles, replace(recipe, side=128), 3)[1].shape == (1, 5, 128, 128)
     assert data.counts(tiles).sum() == sum(len(t.centre) for t in tiles)
 
 
