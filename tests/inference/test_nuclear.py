@@ -48,11 +48,15 @@ def test_json_says_what_is_measured_and_null_for_the_rest() -> None:
 
 
 def test_no_measure_bears_the_interval_of_another() -> None:
-    percent = replace(PERCENT_POSITIVE, interval=True)
+    total = replace(ALLRED_TOTAL, interval=True)
     fields = np.tile(FIELDS, (2, 1))
-    rows = NUCLEAR.scores((H_SCORE, percent), fields.sum(axis=0), fields)
-    h_score, positive = find(rows, H_SCORE), find(rows, percent)
+    rows = NUCLEAR.scores((H_SCORE, PERCENT_POSITIVE, total), fields.sum(axis=0), fields)
+    h_score, positive, allred = (find(rows, measure) for measure in (H_SCORE, PERCENT_POSITIVE, total))
     assert h_score is not None
     assert h_score.interval is not None
     assert positive is not None
-    assert positive.interval is None
+    assert positive.interval is not None
+    assert positive.interval != h_score.interval
+    assert 0 <= positive.interval[0] <= positive.value <= positive.interval[1] <= 100
+    assert allred is not None
+    assert allred.interval is None
