@@ -1,8 +1,9 @@
 """The density scale of a laboratory's membrane stains, fitted to slides and control cores whose HER2 score is known.
 
-Every scale is tried: counts under any follow from the histograms. Of those that give most scores right the ones are
-taken under which slides of neighbouring scores are most clearly apart in the share that parts them, and the middle of
-these.
+Every scale is tried: counts under any follow from the histograms. Four scores leave scales that differ by a factor of
+two. So of those that give most scores right the one is taken under which the crests of the stained cells lie best where
+those of faint, moderate and intense membranes do (HEAPS), in the shares that slides of their score usually hold
+(USUAL). From which density a membrane is stained is what parts slides of neighbouring scores most clearly then.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from inference.analyzers.her2 import CLASSES, FAINT_C, INTENSE_C, MODERATE_C, SCORES, her2_of
 from inference.analyzers.membrane import MEMBRANE
+from inference.analyzers.membrane_columns import DENSITIES, DENSITY_UNIT, stained_crests
 from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, STAINED, MembraneCriteria
 from inference.cells.histograms import Histograms
 from inference.cells.values import IntArray
@@ -26,6 +28,17 @@ ENOUGH, FALSE = 0.5, 1.5
 """A share above 10 % is as clear from here on; what the lower of two scores shows of it counts so much against."""
 SAME = 0.05
 """Sums of shares that differ by less are as far apart: each is measured within 2 points."""
+
+HEAPS, SPREADS = (0.11, 0.33, 1.04), (0.25, 0.25, 0.2)
+"""Mean crests of cells with faint, moderate and intense membranes as they show where the scale is 1, and the deviation
+of their logarithm: of drawn cells, by two renderers (docs/models/membrane.md)."""
+USUAL = {"0": (0.98, 0.02, 0.0), "1+": (0.9, 0.1, 0.0), "2+": (0.4, 0.55, 0.05), "3+": (0.15, 0.25, 0.6)}
+"""Which shares of the stained cells of a slide of each score are faint, moderate and intense, about."""
+STRAY = 0.006
+"""What a cell far from all three is worth, so that few of them decide nothing."""
+FLATTENED, FLATTENED_AT = 0.19, 1.9
+"""Optics take the more off a crest the darker it is, so that dark pictures (of a small scale) show lower heaps: a power
+of the scale, which is 1 at FLATTENED_AT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +83,12 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     counts = [[_counts(one.histograms, criteria) for one in known] for criteria in tried]
     losses = np.array([_loss(scores, found) for found in counts])
     fewest = np.flatnonzero(losses == losses.min()).tolist()
-    apart = np.array([_apart(scores, counts[i]) for i in fewest])
-    fewest_criteria = [tried[i] for i in fewest]
-    criteria = _middle([one for one, share in zip(fewest_criteria, apart, strict=True) if share >= apart.max() - SAME])
+    scale = max((tried[i].od_scale for i in fewest), key=lambda scale: _likeness(known, scale))
+    mine = [i for i in fewest if tried[i].od_scale == scale]
+    apart = np.array([_apart(scores, counts[i]) for i in mine])
+    criteria = _middle([tried[i] for i, share in zip(mine, apart, strict=True) if share >= apart.max() - SAME])
     rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
-    as_well = [one.od_scale for one in fewest_criteria]
+    as_well = [tried[i].od_scale for i in fewest]
     return ScaleFit(criteria=criteria, low=min(as_well), high=max(as_well), rows=rows)
 
 
@@ -84,9 +98,25 @@ def _cuts(known: Sequence[Known]) -> tuple[float, ...]:
 
 
 def _middle(best: Sequence[MembraneCriteria]) -> MembraneCriteria:
-    """Of criteria that do as well, those nearest to the middle of all."""
-    places = np.log([[one.od_scale, one.stained_from] for one in best])
-    return best[int(((places - np.median(places, axis=0)) ** 2).sum(axis=1).argmin())]
+    """Of criteria that do as well, the one in the middle."""
+    return sorted(best, key=lambda one: one.stained_from)[len(best) // 2]
+
+
+def _likeness(known: Sequence[Known], scale: float) -> float:
+    """How well slides fit their scores under a scale: the logarithm of how probable their stained cells are, each
+    slide's by the root of their number, so that a large one doesn't outweigh the others.
+    """
+    criteria = MembraneCriteria(od_scale=scale)
+    place = np.log(np.maximum(np.arange(DENSITIES), 1) * DENSITY_UNIT * scale)
+    place -= FLATTENED * np.log(scale / FLATTENED_AT)
+    off = (place[:, None] - np.log(HEAPS)) / SPREADS
+    probable = np.exp(-0.5 * off**2) / (np.sqrt(2 * np.pi) * np.array(SPREADS))
+    total = 0.0
+    for one in known:
+        cells = stained_crests(one.histograms, criteria)
+        seen = np.log(probable @ np.array(USUAL[one.score]) + STRAY)
+        total += float(cells @ seen) / max(float(cells.sum()), 1.0) ** 0.5
+    return total
 
 
 def score_of(histograms: Histograms, criteria: MembraneCriteria) -> str | None:
