@@ -145,4 +145,5 @@ def test_the_page_shows_why_and_no_score(tmp_path: Path) -> None:
         assert "Withheld" in said
         assert "not a score of 0" in said
         assert "expected 3+" in said
-        assert page.locator('.number[data-code="HER2_SCORE"]').count() == 0
+        assert page.locator('.number[data-code="HER2_SCORE"]').inner_text() == "Withheld"
+        assert page.locator(".scores td").count() == 0
