@@ -127,7 +127,7 @@ def test_a_core_stained_as_another_withholds_the_score_everywhere(
     said = evaluations(hospital, result)
     assert said["CONTROL_STATUS"] == "CONTROL_FAILED"
     assert not any(code.startswith("HER2_") for code in said)
-    assert "HER2_S" not in hospital.report(result).to_json()
+    assert "HER2_SHARE" not in hospital.report(result).to_json()
     view = hospital.view(result)
     assert (short_json(view)["withheld"], short_json(view)["score"]) == ("CONTROL_FAILED", None)
     assert rows_json(result.scores, result.assay) == []
