@@ -35,7 +35,7 @@ from tests.server.web.test_web import Known, served
 
 SIDE = 384
 ALL = {"Hema", "DAPI", "Lap2", "Marker", "Seg", "SegOverlaid", "SegRefined"}
-SERVICE = ImageService(Engines("local").of)
+SERVICE = ImageService(Engines("local", together=True).of)  # as `serve` has it
 
 
 def caller(lab: str = "LAB") -> Caller:
