@@ -32,8 +32,9 @@ SAME = 0.05
 HEAPS, SPREADS = (0.11, 0.33, 1.04), (0.25, 0.25, 0.2)
 """Mean crests of cells with faint, moderate and intense membranes as they show where the scale is 1, and the deviation
 of their logarithm: of drawn cells, by two renderers (docs/models/membrane.md)."""
-USUAL = {"0": (0.98, 0.02, 0.0), "1+": (0.9, 0.1, 0.0), "2+": (0.4, 0.55, 0.05), "3+": (0.15, 0.25, 0.6)}
-"""Which shares of the stained cells of a slide of each score are faint, moderate and intense, about."""
+USUAL = {"1+": (0.9, 0.1, 0.0), "2+": (0.4, 0.55, 0.05), "3+": (0.15, 0.25, 0.6)}
+"""Which shares of the stained cells of a slide of each score are faint, moderate and intense, about; those of a slide
+of 0 are few, and mostly not stained."""
 STRAY = 0.006
 """What a cell far from all three is worth, so that few of them decide nothing."""
 FLATTENED, FLATTENED_AT = 0.19, 1.9
@@ -103,8 +104,8 @@ def _middle(best: Sequence[MembraneCriteria]) -> MembraneCriteria:
 
 
 def _likeness(known: Sequence[Known], scale: float) -> float:
-    """How well slides fit their scores under a scale: the logarithm of how probable their stained cells are, each
-    slide's by the root of their number, so that a large one doesn't outweigh the others.
+    """How well slides fit their scores under a scale: the mean logarithm of how probable each stained cell is, slides
+    weighed by the root of their cells, so that a large one doesn't outweigh the others.
     """
     criteria = MembraneCriteria(od_scale=scale)
     place = np.log(np.maximum(np.arange(DENSITIES), 1) * DENSITY_UNIT * scale)
@@ -113,9 +114,10 @@ def _likeness(known: Sequence[Known], scale: float) -> float:
     probable = np.exp(-0.5 * off**2) / (np.sqrt(2 * np.pi) * np.array(SPREADS))
     total = 0.0
     for one in known:
-        cells = stained_crests(one.histograms, criteria)
-        seen = np.log(probable @ np.array(USUAL[one.score]) + STRAY)
-        total += float(cells @ seen) / max(float(cells.sum()), 1.0) ** 0.5
+        if one.score in USUAL:
+            cells, n = stained_crests(one.histograms, criteria), int(_counts(one.histograms, criteria).sum())
+            seen = np.log(probable @ np.array(USUAL[one.score]) + STRAY)
+            total += float(cells @ seen) / max(float(cells.sum()), 1.0) * n**0.5
     return total
 
 
