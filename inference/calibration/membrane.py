@@ -1,9 +1,10 @@
 """The density scale of a laboratory's membrane stains, fitted to slides and control cores whose HER2 score is known.
 
 Every scale is tried: counts under any follow from the histograms. Four scores leave scales that differ by a factor of
-two. So of those that give most scores right the one is taken under which the crests of the stained cells lie best where
-those of faint, moderate and intense membranes do (HEAPS), in the shares that slides of their score usually hold
-(USUAL). From which density a membrane is stained is what parts slides of neighbouring scores most clearly then.
+two. So of those that give most scores right, 0 and 1+ taken for one, the one is taken under which the crests of the
+stained cells lie best where those of faint, moderate and intense membranes do (HEAPS), in the shares that slides of
+their score usually hold (USUAL). From which density a membrane is stained is what parts slides of neighbouring scores
+most clearly then.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INT
 CUTS = tuple(np.round(np.geomspace(0.065, 0.155, 12), 4).tolist())
 ENOUGH, FALSE = 0.5, 1.5
 """A share above 10 % is as clear from here on; what the lower of two scores shows of it counts so much against."""
+LEAST_TOLD = SCORES.index("1+")
+"""Whether a slide is 0 or 1+ is for the density from which a membrane is stained, and tells no scale."""
 SAME = 0.05
 """Sums of shares that differ by less are as far apart: each is measured within 2 points."""
 
@@ -82,10 +85,12 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     scores = [one.score for one in known]
     tried = [MembraneCriteria(od_scale=scale, stained_from=cut) for scale in SCALES for cut in _cuts(known)]
     counts = [[_counts(one.histograms, criteria) for one in known] for criteria in tried]
-    losses = np.array([_loss(scores, found) for found in counts])
+    losses = np.array([_loss(scores, found, LEAST_TOLD) for found in counts])
     fewest = np.flatnonzero(losses == losses.min()).tolist()
-    scale = max((tried[i].od_scale for i in fewest), key=lambda scale: _likeness(known, scale))
+    scale = max({tried[i].od_scale for i in fewest}, key=lambda scale: _likeness(known, scale))
     mine = [i for i in fewest if tried[i].od_scale == scale]
+    wrong = [_loss(scores, counts[i]) for i in mine]
+    mine = [i for i, loss in zip(mine, wrong, strict=True) if loss == min(wrong)]
     apart = np.array([_apart(scores, counts[i]) for i in mine])
     criteria = _middle([tried[i] for i, share in zip(mine, apart, strict=True) if share >= apart.max() - SAME])
     rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
@@ -130,10 +135,13 @@ def _score(counts: IntArray) -> str | None:
     return None if found is None else found.score
 
 
-def _loss(scores: Sequence[str], counts: Sequence[IntArray]) -> int:
-    """Steps between the scores and those of the counts, added up; no cells are as wrong as can be."""
+def _loss(scores: Sequence[str], counts: Sequence[IntArray], least: int = 0) -> int:
+    """Steps between the scores and those of the counts, added up; no cells are as wrong as can be. Scores up to the
+    place `least` are one.
+    """
+    place = {score: max(i, least) for i, score in enumerate(SCORES)}
     pairs = zip(map(_score, counts), scores, strict=True)
-    return sum(len(SCORES) if found is None else abs(SCORES.index(found) - SCORES.index(was)) for found, was in pairs)
+    return sum(len(SCORES) if found is None else abs(place[found] - place[was]) for found, was in pairs)
 
 
 def _apart(scores: Sequence[str], counts: Sequence[IntArray]) -> float:

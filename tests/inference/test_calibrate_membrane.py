@@ -75,6 +75,14 @@ def test_what_else_a_slide_of_its_score_holds_moves_the_scale_little(
     assert second.criteria.od_scale == pytest.approx(first.criteria.od_scale, rel=0.12)
 
 
+def test_a_slide_of_0_that_looks_like_1_moves_no_scale(known: list[Known]) -> None:
+    """At 0.5 µm/px it often does."""
+    mistaken = [replace(known[0], histograms=known[1].histograms), *known[1:]]
+    fit = fit_scale(mistaken)
+    assert fit.criteria.od_scale == fit_scale(known).criteria.od_scale
+    assert [row.name for row in fit.wrong] == [known[0].name]
+
+
 def test_slides_of_one_score_tell_nothing(known: list[Known]) -> None:
     with pytest.raises(Refused) as refused:
         fit_scale([known[3], known[3]])
