@@ -1,16 +1,16 @@
 """The density scale of a laboratory's membrane stains, fitted to slides and control cores whose HER2 score is known.
 
 Every scale is tried: counts under any follow from the histograms. Four scores leave scales that differ by a factor of
-two. So of those that give most scores right, 0 and 1+ taken for one, the one is taken under which the crests of the
-stained cells lie best where those of faint, moderate and intense membranes do (HEAPS), in the shares that slides of
-their score usually hold (USUAL). From which density a membrane is stained is what parts slides of neighbouring scores
-most clearly then.
+two. So the one is taken under which the crests of the stained cells lie best where those of faint, moderate and intense
+membranes do (HEAPS), in the shares that slides of their score usually hold (USUAL), a wrong score counting against it.
+From which density a membrane is stained is what parts slides of neighbouring scores most clearly then.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.analyzers.her2 import CLASSES, FAINT_C, INTENSE_C, MODERATE_C, SCORES, her2_of
 from inference.analyzers.membrane import MEMBRANE
@@ -27,8 +27,6 @@ PARTING = (tuple(range(1, len(CLASSES))), (FAINT_C, MODERATE_C, INTENSE_C), (INT
 CUTS = tuple(np.round(np.geomspace(0.065, 0.155, 12), 4).tolist())
 ENOUGH, FALSE = 0.5, 1.5
 """A share above 10 % is as clear from here on; what the lower of two scores shows of it counts so much against."""
-LEAST_TOLD = SCORES.index("1+")
-"""Whether a slide is 0 or 1+ is for the density from which a membrane is stained, and tells no scale."""
 SAME = 0.05
 """Sums of shares that differ by less are as far apart: each is measured within 2 points."""
 
@@ -40,6 +38,9 @@ USUAL = {"1+": (0.9, 0.1, 0.0), "2+": (0.4, 0.55, 0.05), "3+": (0.15, 0.25, 0.6)
 of 0 are few, and mostly not stained."""
 STRAY = 0.006
 """What a cell far from all three is worth, so that few of them decide nothing."""
+WRONG = 0.25
+"""What a score that is wrong by a step counts against a scale, in likeness: several times what neighbouring scales
+differ by, and a third of what it costs to take each heap for the next."""
 FLATTENED, FLATTENED_AT = 0.19, 1.9
 """Optics take the more off a crest the darker it is, so that dark pictures (of a small scale) show lower heaps: a power
 of the scale, which is 1 at FLATTENED_AT."""
@@ -65,7 +66,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleFit:
-    """`low` and `high` are the ends of the scales that do as well."""
+    """`low` and `high` are the ends of the scales that give as many scores right."""
 
     criteria: MembraneCriteria
     low: float
@@ -82,19 +83,17 @@ def fit_scale(known: Sequence[Known]) -> ScaleFit:
     if len({one.score for one in known}) < LEAST_KNOWN:
         message = "slides of at least two HER2 scores are needed to tell densities apart: add slides of other scores"
         raise Refused(Reason.CALIBRATION_IMPOSSIBLE, message)
-    scores = [one.score for one in known]
-    tried = [MembraneCriteria(od_scale=scale, stained_from=cut) for scale in SCALES for cut in _cuts(known)]
-    counts = [[_counts(one.histograms, criteria) for one in known] for criteria in tried]
-    losses = np.array([_loss(scores, found, LEAST_TOLD) for found in counts])
-    fewest = np.flatnonzero(losses == losses.min()).tolist()
-    scale = max({tried[i].od_scale for i in fewest}, key=lambda scale: _likeness(known, scale))
-    mine = [i for i in fewest if tried[i].od_scale == scale]
-    wrong = [_loss(scores, counts[i]) for i in mine]
-    mine = [i for i, loss in zip(mine, wrong, strict=True) if loss == min(wrong)]
-    apart = np.array([_apart(scores, counts[i]) for i in mine])
-    criteria = _middle([tried[i] for i, share in zip(mine, apart, strict=True) if share >= apart.max() - SAME])
+    scores, cuts = [one.score for one in known], _cuts(known)
+    tried = [[MembraneCriteria(od_scale=scale, stained_from=cut) for cut in cuts] for scale in SCALES]
+    counts = [[[_counts(one.histograms, criteria) for one in known] for criteria in row] for row in tried]
+    losses = np.array([[_loss(scores, found) for found in row] for row in counts])
+    fewest = losses.min(axis=1)
+    best = int(np.argmax([_likeness(known, scale) for scale in SCALES] - WRONG * fewest))
+    mine = np.flatnonzero(losses[best] == fewest[best]).tolist()
+    apart = np.array([_apart(scores, counts[best][i]) for i in mine])
+    criteria = _middle([tried[best][i] for i, share in zip(mine, apart, strict=True) if share >= apart.max() - SAME])
     rows = tuple(Found(name=one.name, known=one.score, found=score_of(one.histograms, criteria)) for one in known)
-    as_well = [tried[i].od_scale for i in fewest]
+    as_well = np.array(SCALES)[fewest <= fewest[best]].tolist()
     return ScaleFit(criteria=criteria, low=min(as_well), high=max(as_well), rows=rows)
 
 
@@ -117,13 +116,14 @@ def _likeness(known: Sequence[Known], scale: float) -> float:
     place -= FLATTENED * np.log(scale / FLATTENED_AT)
     off = (place[:, None] - np.log(HEAPS)) / SPREADS
     probable = np.exp(-0.5 * off**2) / (np.sqrt(2 * np.pi) * np.array(SPREADS))
-    total = 0.0
-    for one in known:
-        if one.score in USUAL:
-            cells, n = stained_crests(one.histograms, criteria), int(_counts(one.histograms, criteria).sum())
-            seen = np.log(probable @ np.array(USUAL[one.score]) + STRAY)
-            total += float(cells @ seen) / max(float(cells.sum()), 1.0) * n**0.5
-    return total
+    told = [one for one in known if one.score in USUAL]
+    weights = np.sqrt([int(_counts(one.histograms, criteria).sum()) for one in told])
+    means = [_mean(stained_crests(one.histograms, criteria), probable @ np.array(USUAL[one.score])) for one in told]
+    return float(weights @ means / max(weights.sum(), 1.0))
+
+
+def _mean(cells: npt.NDArray[np.float64], probable: npt.NDArray[np.float64]) -> float:
+    return float(cells @ np.log(probable + STRAY) / max(cells.sum(), 1.0))
 
 
 def score_of(histograms: Histograms, criteria: MembraneCriteria) -> str | None:
@@ -135,13 +135,10 @@ def _score(counts: IntArray) -> str | None:
     return None if found is None else found.score
 
 
-def _loss(scores: Sequence[str], counts: Sequence[IntArray], least: int = 0) -> int:
-    """Steps between the scores and those of the counts, added up; no cells are as wrong as can be. Scores up to the
-    place `least` are one.
-    """
-    place = {score: max(i, least) for i, score in enumerate(SCORES)}
+def _loss(scores: Sequence[str], counts: Sequence[IntArray]) -> int:
+    """Steps between the scores and those of the counts, added up; no cells are as wrong as can be."""
     pairs = zip(map(_score, counts), scores, strict=True)
-    return sum(len(SCORES) if found is None else abs(place[found] - place[was]) for found, was in pairs)
+    return sum(len(SCORES) if found is None else abs(SCORES.index(found) - SCORES.index(was)) for found, was in pairs)
 
 
 def _apart(scores: Sequence[str], counts: Sequence[IntArray]) -> float:
@@ -160,5 +157,5 @@ def _counts(histograms: Histograms, criteria: MembraneCriteria) -> IntArray:
     return MEMBRANE.counts(histograms, criteria)[: len(CLASSES)]
 
 
-def _shares(counts: IntArray) -> "np.typing.NDArray[np.float64]":
+def _shares(counts: IntArray) -> npt.NDArray[np.float64]:
     return np.asarray(counts / max(int(counts.sum()), 1), np.float64)
