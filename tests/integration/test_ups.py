@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
+from structlog.testing import capture_logs
 
 from server.archive.worklist_events import WorklistEvents
 from server.domain.access import Caller, Role
@@ -166,14 +167,45 @@ def test_what_isn_t_for_us_or_isn_t_ready_is_left_alone(engine: sa.Engine, peer:
     assert (peer.state(uid), PostgresStore(engine).orders()) == ("SCHEDULED", [])
 
 
-def test_what_can_t_be_scored_is_claimed_and_cancelled_with_the_reason(engine: sa.Engine, peer: UpsPeer) -> None:
-    unknown = item(peer, ScheduledWorkitemCodeSequence=[coded("CD3", "99TEST", "CD3")])
-    good = item(peer)
-    performer(engine, peer).step()
-    assert peer.state(unknown) == "CANCELED"
-    assert told(peer, unknown).startswith("ASSAY_UNSUPPORTED: Scheduled Workitem Code names no stain")
-    assert peer.state(good) == "IN PROGRESS"
+def test_an_item_for_a_label_that_names_a_station_is_that_station_s(engine: sa.Engine, peer: UpsPeer) -> None:
+    named, free = item(peer), item(peer, ScheduledStationNameCodeSequence=[])
+    performer(engine, peer, label=LABEL, station="").step()
+    assert (peer.state(named), peer.state(free)) == ("SCHEDULED", "IN PROGRESS")
+
+
+def test_a_class_of_stations_is_looked_for_too(engine: sa.Engine, peer: UpsPeer) -> None:
+    other = item(peer, ScheduledStationClassCodeSequence=[coded("SCANNER", "99TEST", "scans")])
+    ours = item(peer, ScheduledStationClassCodeSequence=[coded("AI", "99TEST", "scores")])
+    performer(engine, peer, station_class="AI").step()
+    assert (peer.state(other), peer.state(ours)) == ("SCHEDULED", "IN PROGRESS")
+
+
+OTHER_WORK = {"ScheduledWorkitemCodeSequence": [coded("CD3", "99TEST", "CD3")]}
+
+
+@pytest.mark.parametrize("more", [OTHER_WORK, {"ScheduledWorkitemCodeSequence": []}])
+def test_work_that_isn_t_scored_here_is_left_to_others_and_said_once(
+    engine: sa.Engine, peer: UpsPeer, more: dict[str, Any]
+) -> None:
+    left, good = item(peer, **more), item(peer)
+    doing = performer(engine, peer)
+    with capture_logs() as logged:
+        doing.step()
+        doing.step()
+    assert (peer.state(left), peer.state(good)) == ("SCHEDULED", "IN PROGRESS")
+    assert [each["item"] for each in logged if each["event"] == "item_left"] == [left]
     assert len(PostgresStore(engine).orders()) == 1
+
+
+def test_work_that_the_site_calls_ours_is_cancelled_with_the_reason_where_it_can_t_be_scored(
+    engine: sa.Engine, peer: UpsPeer
+) -> None:
+    ours, er = item(peer, **OTHER_WORK), item(peer)
+    performer(engine, peer, codes=("CD3",)).step()
+    assert peer.state(ours) == "CANCELED"
+    assert told(peer, ours).startswith("ASSAY_UNSUPPORTED: Scheduled Workitem Code names no stain")
+    assert peer.state(er) == "SCHEDULED"
+    assert PostgresStore(engine).orders() == []
 
 
 @pytest.mark.parametrize(("end", "state", "why"), [
@@ -235,6 +267,35 @@ def test_a_request_that_comes_while_the_database_is_away_is_obeyed_later(
         assert peer.ask_to_cancel(uid) == [0]
     hearing.step()
     assert peer.state(uid) == "CANCELED"
+    assert PostgresStore(engine).orders()[0].state is OrderState.CANCELLED
+
+
+def test_after_a_start_each_item_that_is_ours_is_subscribed_to_again_once(
+    hearing: Performer, engine: sa.Engine, peer: UpsPeer
+) -> None:
+    """A worklist that was restarted meanwhile, or gave us up, tells us again."""
+    uid = item(peer)
+    hearing.step()
+    peer.subscribed.clear()
+    hearing.step()
+    assert peer.subscribed == set()
+    restarted = performer(engine, peer, listen=True)
+    restarted.step()
+    assert peer.subscribed == {uid}
+
+
+@pytest.mark.parametrize("keyword", ["ReasonForCancellation", "ProcedureStepCancellationDateTime"])
+def test_a_request_that_nobody_heard_is_obeyed_where_the_item_holds_it(
+    engine: sa.Engine, peer: UpsPeer, keyword: str
+) -> None:
+    uid = item(peer)
+    performer(engine, peer).step()
+    noted = Dataset()
+    setattr(noted, keyword, "20260102030405" if "DateTime" in keyword else "ordered in error")
+    peer.items[uid].ProcedureStepProgressInformationSequence = [noted]
+    started = performer(engine, peer)  # as after a start
+    started.step()
+    assert (peer.state(uid), told(peer, uid)) == ("CANCELED", "CANCELLED: the order was cancelled")
     assert PostgresStore(engine).orders()[0].state is OrderState.CANCELLED
 
 
