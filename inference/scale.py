@@ -8,6 +8,7 @@ batch or worker, and what was chosen costs less arithmetic than the usual size.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -136,9 +137,11 @@ def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, 
     """Of all peaks, (n,)."""
     finder = engine.model.finder
     assert finder is not None, "what has coarser sizes finds peaks"
-    found = [np.zeros(0)]
-    for image, there in seen:
+
+    def peaks(field: tuple[Rgb, Region]) -> Floats:
+        image, there = field
         right, bottom = min(there.width, FIELD.core - EDGE), min(there.height, FIELD.core - EDGE)
+        found = [np.zeros(0)]
         for window, left, top, own in _windows(shrunk(image, by), side):
             columns = engine.detect(window[None], FAINTEST)[0].columns
             if finder.probability not in columns:
@@ -148,7 +151,10 @@ def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, 
             x, y = (x + 0.5) * by, (y + 0.5) * by
             inside &= (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
             found.append(np.asarray(columns[finder.probability][inside], np.float64))
-    return np.concatenate(found)
+        return np.concatenate(found)
+
+    with ThreadPoolExecutor(engine.workers, thread_name_prefix="fit") as pool:
+        return np.concatenate([np.zeros(0), *pool.map(peaks, seen)])
 
 
 def _windows(image: Rgb, side: int) -> Iterator[tuple[Rgb, int, int, Region]]:

@@ -9,7 +9,8 @@ from inference.draw import draw_slide
 from inference.draw.slide import Drawing
 from inference.geometry import Region, Size
 from inference.slide import Rgb
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 
 CONTROL_PX, GLASS_PX, SECTION_PX = 512, 256, 768
 MPP = 0.5

@@ -13,11 +13,12 @@ from server.bootstrap import bootstrap
 from server.demo.lis import ReceivingLis, order_message
 from server.demo.people import make_people
 from server.demo.run import case_services_of
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.demo.web import web_settings
 from server.hl7.sender import send
 from server.listening import listening
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.e2e.browsing import chromium, watched
 from tests.e2e.test_page import ready
 

@@ -17,9 +17,10 @@ from inference.engines.factory import Engines
 from inference.geometry import Size
 from server import settings, watches
 from server.bootstrap import Service, bootstrap
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.states import OrderState
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.integration.processes import OwnPostgres
 from tests.orthanc import AET, Orthanc, orthanc
 from tests.ups_peer import LAB, UpsPeer, coded, made_item, ups_peer
