@@ -5,7 +5,6 @@ The worklist is a real SCP, the database a real PostgreSQL; tests/e2e/test_ups.p
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import sqlalchemy as sa
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian, generate_uid
-from structlog.testing import capture_logs
 
 from server.archive.worklist_events import WorklistEvents
 from server.domain.access import Caller, Role
@@ -24,21 +22,19 @@ from server.domain.order import Priority
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.states import OrderState
 from server.domain.ups import UpsOutcome
-from server.services.orders import OrderService
 from server.store.order_repository import PostgresOrderRepository
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
-from server.store.ups_claims import PostgresUpsClaims, Way
 from server.ups import Performer
 from tests.integration.processes import Serving, events, until
+from tests.integration.ups_items import SERIES, STUDY, item, performer, told
 from tests.server.store.invented import result
-from tests.ups_peer import LAB, LABEL, STATION, UpsPeer, coded, made_item, ups_peer
+from tests.ups_peer import LAB, STATION, UpsPeer
 
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # pynetdicom drops refused sockets
 ]
-SERIES, STUDY = "2.25.51", "2.25.5"
 SITE = """
 [archives.pacs]
 kind = "dimse"
@@ -61,26 +57,6 @@ every_s = 0.2
 """
 
 
-@pytest.fixture
-def peer() -> Iterator[UpsPeer]:
-    with ups_peer() as made:
-        yield made
-
-
-def item(peer: UpsPeer, **more: Any) -> str:
-    return peer.add(made_item(SERIES, STUDY, **more))
-
-
-def performer(engine: sa.Engine, peer: UpsPeer, **more: Any) -> Performer:
-    return Performer(
-        named=peer.named(**more),
-        worklist=peer.worklist(**more),
-        claims=PostgresUpsClaims(engine, {"pacs": Way(aet="PACS")}),
-        orders=OrderService(PostgresOrderRepository(engine)),
-        now=lambda: datetime.now(UTC),
-    )
-
-
 def held(store: PostgresStore) -> Claim:
     """The one order, as a worker has it."""
     (order_id,) = store.due()
@@ -100,10 +76,6 @@ def scored(store: PostgresStore, claim: Claim, folder: Path) -> str:
     sent = Delivery(kind=ArtifactKind.SR, destination="pacs", path=folder / "sr.dcm", message_id=str(uid))
     store.finish(claim, result(claim.order.id), [sent])
     return str(uid)
-
-
-def told(peer: UpsPeer, uid: str) -> str:
-    return str(peer.items[uid].ProcedureStepProgressInformationSequence[0].ReasonForCancellation)
 
 
 def test_an_item_becomes_one_order_and_is_completed_with_its_objects_once_they_were_taken(
@@ -150,62 +122,6 @@ def test_what_the_archive_never_took_isn_t_among_its_objects(engine: sa.Engine, 
     doing.step()
     assert peer.state(uid) == "COMPLETED"
     assert peer.items[uid].UnifiedProcedureStepPerformedProcedureSequence[0].OutputInformationSequence == []
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"ScheduledStationNameCodeSequence": [coded("OTHER", "99TEST", "another")]},
-        {"ScheduledStationNameCodeSequence": []},
-        {"WorklistLabel": "OTHER"},
-        {"InputReadinessState": "INCOMPLETE"},
-    ],
-)
-def test_what_isn_t_for_us_or_isn_t_ready_is_left_alone(engine: sa.Engine, peer: UpsPeer, more: dict[str, Any]) -> None:
-    uid = item(peer, **more)
-    performer(engine, peer, label=LABEL).step()
-    assert (peer.state(uid), PostgresStore(engine).orders()) == ("SCHEDULED", [])
-
-
-def test_an_item_for_a_label_that_names_a_station_is_that_station_s(engine: sa.Engine, peer: UpsPeer) -> None:
-    named, free = item(peer), item(peer, ScheduledStationNameCodeSequence=[])
-    performer(engine, peer, label=LABEL, station="").step()
-    assert (peer.state(named), peer.state(free)) == ("SCHEDULED", "IN PROGRESS")
-
-
-def test_a_class_of_stations_is_looked_for_too(engine: sa.Engine, peer: UpsPeer) -> None:
-    other = item(peer, ScheduledStationClassCodeSequence=[coded("SCANNER", "99TEST", "scans")])
-    ours = item(peer, ScheduledStationClassCodeSequence=[coded("AI", "99TEST", "scores")])
-    performer(engine, peer, station_class="AI").step()
-    assert (peer.state(other), peer.state(ours)) == ("SCHEDULED", "IN PROGRESS")
-
-
-OTHER_WORK = {"ScheduledWorkitemCodeSequence": [coded("CD3", "99TEST", "CD3")]}
-
-
-@pytest.mark.parametrize("more", [OTHER_WORK, {"ScheduledWorkitemCodeSequence": []}])
-def test_work_that_isn_t_scored_here_is_left_to_others_and_said_once(
-    engine: sa.Engine, peer: UpsPeer, more: dict[str, Any]
-) -> None:
-    left, good = item(peer, **more), item(peer)
-    doing = performer(engine, peer)
-    with capture_logs() as logged:
-        doing.step()
-        doing.step()
-    assert (peer.state(left), peer.state(good)) == ("SCHEDULED", "IN PROGRESS")
-    assert [each["item"] for each in logged if each["event"] == "item_left"] == [left]
-    assert len(PostgresStore(engine).orders()) == 1
-
-
-def test_work_that_the_site_calls_ours_is_cancelled_with_the_reason_where_it_can_t_be_scored(
-    engine: sa.Engine, peer: UpsPeer
-) -> None:
-    ours, er = item(peer, **OTHER_WORK), item(peer)
-    performer(engine, peer, codes=("CD3",)).step()
-    assert peer.state(ours) == "CANCELED"
-    assert told(peer, ours).startswith("ASSAY_UNSUPPORTED: Scheduled Workitem Code names no stain")
-    assert peer.state(er) == "SCHEDULED"
-    assert PostgresStore(engine).orders() == []
 
 
 @pytest.mark.parametrize(("end", "state", "why"), [
