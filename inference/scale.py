@@ -8,6 +8,7 @@ batch or worker, and what was chosen costs less arithmetic than the usual size.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -133,22 +134,24 @@ def _seen(slide: Slide, tiles: list[Tile]) -> "list[tuple[Rgb, Region]]":
 
 
 def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, side: int) -> Floats:
-    """Of all peaks, (n,)."""
+    """Of all peaks, (n,), in the order of the fields; as many windows at once as the engine has workers."""
     finder = engine.model.finder
     assert finder is not None, "what has coarser sizes finds peaks"
-    found = [np.zeros(0)]
-    for image, there in seen:
+    windows = [(there, *window) for image, there in seen for window in _windows(shrunk(image, by), side)]
+
+    def probable(there: Region, window: Rgb, left: int, top: int, own: Region) -> Floats:
+        columns = engine.detect(window[None], FAINTEST)[0].columns
+        if finder.probability not in columns:
+            return np.zeros(0)
         right, bottom = min(there.width, FIELD.core - EDGE), min(there.height, FIELD.core - EDGE)
-        for window, left, top, own in _windows(shrunk(image, by), side):
-            columns = engine.detect(window[None], FAINTEST)[0].columns
-            if finder.probability not in columns:
-                continue
-            x, y = columns["x"] + left, columns["y"] + top
-            inside = (x >= own.x) & (x < own.right) & (y >= own.y) & (y < own.bottom)
-            x, y = (x + 0.5) * by, (y + 0.5) * by
-            inside &= (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
-            found.append(np.asarray(columns[finder.probability][inside], np.float64))
-    return np.concatenate(found)
+        x, y = columns["x"] + left, columns["y"] + top
+        inside = (x >= own.x) & (x < own.right) & (y >= own.y) & (y < own.bottom)
+        x, y = (x + 0.5) * by, (y + 0.5) * by
+        inside &= (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
+        return np.asarray(columns[finder.probability][inside], np.float64)
+
+    with ThreadPoolExecutor(engine.workers, thread_name_prefix="look") as pool:
+        return np.concatenate([np.zeros(0), *pool.map(lambda window: probable(*window), windows)])
 
 
 def _windows(image: Rgb, side: int) -> Iterator[tuple[Rgb, int, int, Region]]:

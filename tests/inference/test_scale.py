@@ -1,5 +1,6 @@
 """Large nuclei are found in coarser pixels, chosen by the slide alone; small ones as ever."""
 
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -106,6 +107,22 @@ def test_a_slide_of_small_nuclei_costs_a_few_fields_more_and_changes_nothing() -
     assert fitted(one, counting, tissue) is counting
     assert counting.sides == [FIELD.core] * len(fields(one, tissue))
     assert 1 < len(counting.sides) <= FIELDS
+
+
+def test_all_workers_of_an_engine_look_at_fields_at_once() -> None:
+    class Meeting(LocalEngine):
+        """Whose calls return only once two of them wait."""
+
+        met = threading.Barrier(2, timeout=60)
+
+        def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
+            self.met.wait()
+            return super().detect(tiles, faintest)
+
+    one = slide("usual")
+    tissue = find_tissue(one, WHOLE)
+    assert len(fields(one, tissue)) % 2 == 0
+    assert coarser_by(one, Meeting(IHC_TILE, threads=2), tissue) == 1
 
 
 @pytest.mark.parametrize("shape", [TileShape(core=128, halo=32, stride=32), TileShape(core=512, halo=32, stride=32)])
