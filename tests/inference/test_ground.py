@@ -5,18 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.analyzers.whitened import white_columns
+from inference.analyzers.whitened import WhiteningEngine, white_columns
 from inference.draw import draw_difficult
 from inference.draw.difficult import KINDS, WARM, Kind
 from inference.draw.ground import Veil
+from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
 from inference.grade import HueValueThresholds, grades
 from inference.ground import SHRUNK, brown_of_ground
+from inference.infer import TileAnswer
 from inference.picture import PictureSlide
 from inference.slide import Rgb
-from inference.stain import hue_value_density
-from inference.white import NO_CAST, white_of
-from tests.models import HALF_A_MICROMETRE
+from inference.stain import hue_value_density, mean_rgb
+from inference.white import NO_CAST, WhitePoint, white_of, whitened
+from tests.models import HALF_A_MICROMETRE, IHC_TILE
 
 SIDE = 640
 PALE = KINDS["pale"]
@@ -48,6 +50,21 @@ def test_a_nucleus_that_is_less_brown_than_its_ground_is_not_positive() -> None:
 @pytest.mark.parametrize("ground", [(0.0, 0.0, 0.0), (0.05, 0.05, 0.05), (0.08, 0.07, 0.05), GROUND])
 def test_a_brown_nucleus_is_positive_on_every_ground(ground: tuple[float, ...]) -> None:
     assert positive(picture_of(ground, BROWN)).all()
+
+
+def test_the_ground_changes_the_hue_by_the_white_point_alone() -> None:
+    """Profiles of raw colours, stored ones among them, and every density mean what they meant."""
+    picture, white = picture_of(GROUND, BLUE), (250.0, 245.0, 240.0)
+    at = np.array([60.0, 100.0])
+    hue, value, density = hue_value_density(mean_rgb(picture, at, at))
+    columns = {"x": at, "y": at, "hue": hue, "value": value, "dab_od_centi": density}
+    engine = WhiteningEngine(LocalEngine(IHC_TILE, threads=1), WhitePoint(rgb=white))
+    found = engine.measured(picture, TileAnswer(columns=columns, found=2)).columns
+    assert all(found[name] is column for name, column in columns.items())
+    by_white = hue_value_density(whitened(mean_rgb(picture, at, at), white))
+    assert np.array_equal(found["white_value"], by_white[1])
+    assert np.array_equal(found["white_od_centi"], by_white[2])
+    assert not np.array_equal(found["white_hue"], by_white[0])
 
 
 def test_a_shade_of_the_light_changes_nothing_of_the_brown() -> None:
