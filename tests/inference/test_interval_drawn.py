@@ -75,7 +75,8 @@ def test_of_a_few_small_slides_every_compartment_has_an_interval_that_holds_its_
             assert interval[1] - interval[0] < 100
 
 
-@pytest.mark.skipif(not os.environ.get("SOAK"), reason="twenty slides: SOAK=1")
+@pytest.mark.skipif(not os.environ.get("SOAK"), reason="forty slides: SOAK=1")
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("slides", [drawn, difficult])
 def test_by_compartment_nine_in_ten_intervals_hold_the_truth(
     slides: Callable[[int, Sequence[float]], Iterator[Drawing]], tmp_path: Path
