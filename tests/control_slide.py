@@ -9,7 +9,8 @@ from inference.draw import draw_slide
 from inference.draw.slide import Drawing
 from inference.geometry import Region, Size
 from inference.slide import Rgb
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import JpegFrames, Pixels, write_dicom_slide
 
 CONTROL_PX, GLASS_PX, SECTION_PX = 512, 256, 768
 MPP = 0.5
@@ -78,7 +79,7 @@ class WithControl:
         return out
 
 
-def write(archive: Path, name: str, slide: WithControl, marker: str = "ER") -> SlideIdentity:
+def write(archive: Path, name: str, slide: Pixels, marker: str = "ER", mpp: float = MPP) -> SlideIdentity:
     identity = SlideIdentity(key=f"control/{name}", container_id=f"INVENTED-{name}", marker=marker)
-    write_dicom_slide(archive / name, JpegFrames(slide), mpp=MPP, identity=identity, levels=2)
+    write_dicom_slide(archive / name, JpegFrames(slide), mpp=mpp, identity=identity, levels=2)
     return identity

@@ -15,7 +15,8 @@ import tifffile
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
 from inference.slide import Rgb
-from server.demo.slide_file import FrameSource, JpegFrames, Pixels, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import FrameSource, JpegFrames, Pixels, write_dicom_slide
 
 MPP = 0.5
 SIDE = 200

@@ -19,11 +19,24 @@ from inference.analyzers.analyzer import (
     Usual,
 )
 from inference.analyzers.her2 import CLASSES, LOWS, SCORES, Her2
-from inference.analyzers.membrane_cells import STEPS, Measured, measured_cells
+from inference.analyzers.membrane_cells import measured_cells
+from inference.analyzers.membrane_columns import (
+    COMPLETE,
+    COMPLETENESS,
+    DENSITY,
+    DENSITY_UNIT,
+    HISTOGRAMS,
+    NONE_BELOW,
+    SCHEMA,
+    cells_of_measured,
+    densities,
+    gain,
+    step_name,
+)
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.cells.by_hand import overruled
-from inference.cells.histograms import Histograms, HistogramSpec
-from inference.cells.values import Cells, CellSchema, Column, IntArray, made_cells
+from inference.cells.histograms import Histograms
+from inference.cells.values import Cells, IntArray
 from inference.control_kind import ControlKind
 from inference.criteria import Criteria
 from inference.errors import Reason
@@ -37,61 +50,11 @@ REGIONS = (
     Region(name=TUMOUR, code="TUMOUR", display="Tumour cells"),
     Region(name=ALL, code="ALL_CELLS", display="All cells"),
 )
-MAP_ZERO, MAP_UNIT = 20, 1 / 150
-"""The graph's maps are densities in bytes: (byte - MAP_ZERO) x MAP_UNIT."""
-DENSITY_UNIT, DENSITIES = 0.005, 256
-PERCENTS = 101
-COMPLETE, NONE_BELOW = 85, 10
-"""Completeness in percent: complete from, none below."""
-
-WIDE_UM, NARROWEST_UM, ROUND = 2.8, 2.0, 0.75
-"""A tumour cell's nucleus is wide, or round and not small: narrow half axis by mean one. Others are spindles of the
-stroma and small lymphocytes."""
-RINGED, RINGED_NARROWEST_UM, RINGED_STEP = 0.5, 2.0, STEPS // 2
-"""One with a membrane round it is a tumour cell's also where it is smaller."""
-BLUSH, BLUSH_SHARE = 0.12, 0.42
-"""Density of a cytoplasm, and its share of the membrane's, from which the two can't be told apart."""
 COARSE_MPP = 0.375
 """From here on the faint membranes of a 1+ can be missed."""
 EOSIN_SATURATION, SOME_BROWN = 0.12, 0.01
 """The pale ground of an immunostain may be pinkish: eosin is stronger, and where something is brown it is none."""
-COARSE_GAIN = 1.07
-"""What is measured of a crest at 0.25 µm/px by what is measured at 0.5."""
 
-
-def _name(what: str, step: int) -> str:
-    return f"{what}_{step:02d}"
-
-
-COMPLETENESS = tuple(_name("completeness", k) for k in range(STEPS))
-DENSITY = tuple(_name("density", k) for k in range(STEPS))
-SCHEMA = CellSchema(
-    name="membrane",
-    version=1,
-    columns=(
-        Column(name="confidence", dtype="float32", meaning="how clearly a nucleus was found", low=0, high=1),
-        Column(name="tumour", dtype="bool", meaning="whether it is a tumour cell"),
-        Column(name="scorable", dtype="bool", meaning="whether its membrane can be judged"),
-        Column(name="blush", dtype="bool", meaning="whether its cytoplasm is stained"),
-        *(
-            Column(name=name, dtype="uint8", meaning="stained share of the contour", unit="%", low=0, high=100)
-            for name in COMPLETENESS
-        ),
-        *(
-            Column(name=name, dtype="uint8", meaning="mean crest of the stained part, 1/200 density", low=0, high=255)
-            for name in DENSITY
-        ),
-    ),
-)
-HISTOGRAMS = tuple(
-    HistogramSpec(
-        name=_name("stain", k),
-        columns=("tumour", "scorable", "blush", COMPLETENESS[k], DENSITY[k]),
-        shape=(2, 2, 2, 3, DENSITIES),
-        edges={COMPLETENESS[k]: (NONE_BELOW, COMPLETE)},
-    )
-    for k in range(STEPS)
-)
 NOT_SCORABLE, OTHER = len(CLASSES), len(CLASSES) + 1
 COLOURS = (
     (60, 110, 220),
@@ -216,7 +179,7 @@ class MembraneAnalyzer(Usual):
     drawn_alone = True
 
     def cells_of(self, answer: TileAnswer, mpp: float) -> Cells:
-        haematoxylin, dab = (_density(answer.maps[name]) for name in ("haematoxylin", "dab"))
+        haematoxylin, dab = (densities(answer.maps[name]) for name in ("haematoxylin", "dab"))
         return cells_of_measured(measured_cells(haematoxylin, dab * np.float32(gain(mpp)), mpp))
 
     def mismatch(self, overview: Rgb) -> Mismatch | None:
@@ -238,7 +201,7 @@ class MembraneAnalyzer(Usual):
 
     def counts(self, histograms: Histograms, criteria: Criteria) -> IntArray:
         c = _criteria(criteria)
-        table = histograms[_name("stain", c.step)].sum(axis=2)
+        table = histograms[step_name("stain", c.step)].sum(axis=2)
         tumour, scorable, extent, density = np.indices(table.shape)
         groups = _group(tumour, scorable, extent, density, c)
         counted = np.bincount(groups.ravel(), table.ravel(), len(GROUPS)).astype(np.int64)
@@ -273,7 +236,7 @@ class MembraneAnalyzer(Usual):
         """CYTOPLASMIC_BLUSH above 30 % of the tumour cells, TOO_FEW_CELLS below 100 or where they are as few among all
         as are taken for such in stroma alone.
         """
-        table = histograms[_name("stain", 0)]
+        table = histograms[step_name("stain", 0)]
         tumour, blushed, n = int(table[1].sum()), int(table[1, :, 1].sum()), int(counts[: len(CLASSES)].sum())
         if tumour and blushed > MOST_BLUSH * tumour:
             message = (
@@ -304,36 +267,6 @@ class MembraneAnalyzer(Usual):
 
 
 MEMBRANE = MembraneAnalyzer()
-
-
-def gain(mpp: float) -> float:
-    """By how much coarser pixels show less of a crest than those of 0.25 µm."""
-    return float(np.interp(mpp, (0.25, 0.5), (1.0, COARSE_GAIN)))
-
-
-def _density(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    return (plane.astype(np.float32) - np.float32(MAP_ZERO)) * np.float32(MAP_UNIT)
-
-
-def cells_of_measured(m: Measured) -> Cells:
-    """Quantised once, as it is stored."""
-    percent = np.rint(m.completeness * 100).astype(np.uint8)
-    density = np.clip(np.rint(m.density / DENSITY_UNIT), 0, DENSITIES - 1).astype(np.uint8)
-    ringed = (m.completeness[:, RINGED_STEP] >= RINGED) & (m.narrow_um >= RINGED_NARROWEST_UM)
-    round_ = (m.narrow_um >= NARROWEST_UM) & (m.narrow_um >= ROUND * m.nucleus_um)
-    blush = (m.plasma >= BLUSH) & (m.plasma >= BLUSH_SHARE * (m.plasma + np.maximum(m.crest, 0)))
-    columns = {name: percent[:, k] for k, name in enumerate(COMPLETENESS)}
-    columns |= {name: density[:, k] for k, name in enumerate(DENSITY)}
-    return made_cells(
-        SCHEMA,
-        m.x,
-        m.y,
-        confidence=np.clip(m.response / 0.2, 0, 1),
-        tumour=(m.narrow_um >= WIDE_UM) | round_ | ringed,
-        scorable=~blush,
-        blush=blush,
-        **columns,
-    )
 
 
 def _criteria(criteria: Criteria) -> MembraneCriteria:

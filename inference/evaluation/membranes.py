@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.analyzers.her2 import CLASSES
-from inference.analyzers.membrane import COMPLETE, MEMBRANE, NONE_BELOW
+from inference.analyzers.membrane import MEMBRANE
+from inference.analyzers.membrane_columns import COMPLETE, NONE_BELOW
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.cells.values import Cells
 from inference.draw.expression import CLASSES as DRAWN

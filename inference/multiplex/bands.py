@@ -158,7 +158,7 @@ def shrink_of(size: Size) -> int:
 def _writers(
     folder: Path, wanted: Collection[str], size: Size, views: Path | None
 ) -> Iterator[Callable[[dict[str, Rgb]], None]]:
-    """Writes rows of the wanted ones, two at once: zlib takes most of the time, and lets others run."""
+    """Writes rows of the wanted ones, two at once: deflating takes most of the time, and lets others run."""
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="png"))
         files: list[tuple[str, PngWriter | ViewWriter]] = []

@@ -4,19 +4,19 @@
 """
 
 import struct
-import zlib
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 
 from inference.geometry import Size
 from inference.slide import Rgb
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _UP = 2  # PNG specification 9.2: a byte less that above it
-_FASTEST = 1
+_LEVEL = 1  # of 0 to 3: five times as fast as zlib's fastest, 2 % larger
 
 
 class PngWriter:
@@ -25,7 +25,7 @@ class PngWriter:
     def __init__(self, path: Path, *, width: int, height: int) -> None:
         self._path, self._width = path, width
         self._above: Rgb = np.zeros((1, width, 3), np.uint8)
-        self._deflate = zlib.compressobj(_FASTEST)
+        self._deflate = isal_zlib.compressobj(_LEVEL)
         self._file = path.open("wb")
         self._file.write(_MAGIC)
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
@@ -53,7 +53,7 @@ class PngWriter:
             self._path.unlink(missing_ok=True)
 
     def _chunk(self, name: bytes, data: bytes) -> None:
-        self._file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
+        self._file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", isal_zlib.crc32(name + data)))
 
 
 class ViewWriter:

@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from inference.analyzers.membrane import MAP_UNIT, MAP_ZERO, SCHEMA
 from inference.analyzers.membrane_cells import HALO
+from inference.analyzers.membrane_columns import MAP_UNIT, MAP_ZERO, SCHEMA
 from inference.model import RUNNING, Dtype, Graph, Model, Resolution, Role, Runtime, Tensor
 from inference.stain import unmixing
 from inference.tile import TileShape

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 from inference.analyzers.her2 import CLASSES
-from inference.analyzers.membrane import gain
 from inference.analyzers.membrane_cells import HALO, THRESHOLDS, arcs, contoured
+from inference.analyzers.membrane_columns import gain
 from inference.analyzers.membrane_contour import ANGLE, RAYS
 from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, MembraneCriteria
 from inference.analyzers.membrane_rays import ACROSS, ALONG, APART, OFFSETS_UM, PLANES, WEIGHTS, profiles, told

@@ -29,7 +29,7 @@ from server.bootstrap import Service, bootstrap
 from server.demo.api import order_and_result, serving
 from server.demo.lis import LAB, ReceivingLis, order_message
 from server.demo.pacs import NAME, PacsAddress, read_back, write_site
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, ServiceReason
 from server.domain.result import Result, ResultId
@@ -37,6 +37,7 @@ from server.hl7.sender import send
 from server.listening import listening as listening_at
 from server.pipeline import CaseServices, run_case
 from server.report.result_json import write_json
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.tls import engine_secure
 
 SIDE_PX = 4096

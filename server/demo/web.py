@@ -14,7 +14,7 @@ from server.bootstrap import Service, bootstrap
 from server.demo.lis import LAB, ReceivingLis
 from server.demo.people import USER, People, make_people
 from server.demo.run import case_services_of, emptied, fill_archive, make_slide, order_slide, settings_for, working_in
-from server.demo.slide_file import SlideIdentity
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Role
 from server.domain.errors import ChromogenError
 from server.domain.states import ENDED_WITHOUT_RESULT

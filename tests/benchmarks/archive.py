@@ -20,9 +20,10 @@ import urllib3
 from inference.geometry import Region, Size
 from inference.slide import Rgb
 from server.archive.dicomweb import AS_STORED
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.benchmarks.measure import median, peak_mb, report
 from tests.orthanc import PASSWORD, USER, Orthanc, orthanc
 

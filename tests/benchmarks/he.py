@@ -26,8 +26,9 @@ from inference.model import read_model, shipped_models
 from inference.slide import Slide
 from inference.tile import pixels, plan
 from inference.tissue import find_tissue
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.slides.opening import open_slide
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.benchmarks.measure import Clock, Figures, in_process, median, report, slide_folder
 from tests.laid import LaidBlocks
 

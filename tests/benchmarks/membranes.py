@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from inference.analyze import Options, analyze
 from inference.analyzers.her2 import CLASSES, her2_of
-from inference.analyzers.membrane import MEMBRANE, SCHEMA
+from inference.analyzers.membrane import MEMBRANE
+from inference.analyzers.membrane_columns import SCHEMA
 from inference.analyzers.membrane_criteria import LEAST_SCALE, MOST_SCALE, MembraneCriteria
 from inference.calibration.membrane import Known, fit_scale
 from inference.cells.file import read_cells
@@ -42,11 +43,11 @@ Random = np.random.Generator
 EVERY = dict.fromkeys(CLASSES, 1.0) | {"none": 3.0}
 KNOWN: Mapping[str, Mapping[str, float]] = {
     "0": {"none": 0.97, "faint_incomplete": 0.03},
-    "1+": {"none": 0.5, "faint_incomplete": 0.45, "faint_complete": 0.05},
+    "1+": {"none": 0.75, "faint_incomplete": 0.25},
     "2+": {"none": 0.35, "faint_incomplete": 0.25, "moderate_incomplete": 0.1, "moderate_complete": 0.3},
     "3+": {"none": 0.15, "moderate_complete": 0.25, "intense_complete": 0.6},
 }
-"""What slides to calibrate by hold."""
+"""What slides to calibrate by are drawn of: their score is what then is true, since neighbours share membranes."""
 SIDE_UM, SLIDE_UM = 245.0, 424.0
 SHARES = (0.03, 0.05, 0.15, 0.18, 0.25, 0.09, 0.11)
 """Of what parts two scores: clearly on one side of 10 %, and two beside it."""
@@ -131,6 +132,12 @@ def of_tumour(drawing: Her2Drawing, cells: Cells) -> Cells:
     return cells.taken(drawing.tumour[nearest])
 
 
+def counted(drawing: Her2Drawing) -> npt.NDArray[np.int64]:
+    """Its true cells that can be judged by class, (7,)."""
+    truth = drawing.truth
+    return np.bincount(truth.kind[truth.scorable], minlength=len(CLASSES)).astype(np.int64)
+
+
 def share_of(counts: npt.NDArray[np.int64], name: str) -> float:
     return float(counts[CLASSES.index(name)] / max(counts[: len(CLASSES)].sum(), 1))
 
@@ -162,6 +169,7 @@ def slides_table(way: Way, mpp: float, laboratories: int, seed: int) -> None:
     right: dict[str, list[bool]] = {name: [] for name, _, _ in BOUNDARIES}
     beside: list[tuple[bool, bool]] = []
     errors: list[float] = []
+    scales: list[str] = []
     for lab in range(laboratories):
         random = np.random.default_rng(seed + 1000 * lab)
         scanner = scanner_of(random, mpp, varied=way.varied)
@@ -173,13 +181,16 @@ def slides_table(way: Way, mpp: float, laboratories: int, seed: int) -> None:
         known = []
         for number, (score, mix) in enumerate(KNOWN.items()):
             drawing = slide(mix, number)
-            cells = of_tumour(drawing, bench.found(drawing))
-            known.append(Known(name=score, histograms=histograms_of(cells, MEMBRANE.histograms), score=score))
+            cells, truth = of_tumour(drawing, bench.found(drawing)), counted(drawing)
+            was = her2_of(truth.tolist())
+            assert was is not None
+            known.append(Known(name=score, histograms=histograms_of(cells, MEMBRANE.histograms), score=was.score))
         criteria = fit_scale(known).criteria
+        scales.append(f"{criteria.od_scale:.2f} of {1 / scanner.density_scale:.2f}")
         for number, ((boundary, parting, others), share) in enumerate(product(BOUNDARIES, SHARES), 10):
             mix = {parting: share, **others}
             drawing = slide({**mix, "none": 1 - sum(mix.values())}, number)
-            truth = np.bincount(drawing.truth.kind[drawing.truth.scorable], minlength=len(CLASSES))
+            truth = counted(drawing)
             cells = of_tumour(drawing, bench.found(drawing))
             counts = MEMBRANE.counts(histograms_of(cells, MEMBRANE.histograms), criteria)[: len(CLASSES)]
             said, was = her2_of(counts.tolist(), by_field(cells, criteria, mpp)), her2_of(truth.tolist())
@@ -197,6 +208,7 @@ def slides_table(way: Way, mpp: float, laboratories: int, seed: int) -> None:
         mpp=mpp,
         **asdict(way),
         laboratories=laboratories,
+        scales=", ".join(scales),
         seed=seed,
         **{f"right {name}": f"{sum(rows)} of {len(rows)}" for name, rows in right.items()},
         flagged=f"{sum(flag for flag, _ in beside)} of {len(beside)}",

@@ -21,7 +21,8 @@ import numpy.typing as npt
 from pydicom import Dataset, dcmread
 
 from inference.geometry import Size
-from server.demo.slide_file import SlideIdentity, encode, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import encode, write_dicom_slide
 from tests.benchmarks.measure import Figures, in_process, peak_mb, report
 from tests.opened import open_framed
 

@@ -19,11 +19,12 @@ from server.archive.dicomweb import DicomWebArchive
 from server.archive.folder import FolderArchive
 from server.archive.removing import Deleting
 from server.archive.several import SeveralArchives
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import NamedObject, ObjectSink, SlideQuery, SlideSource
 from server.slides.dicom_header import read_instance_header
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.fake_pacs import FakePacs, fake_pacs
 from tests.opened import open_slide
 from tests.orthanc import Orthanc, free_port, orthanc

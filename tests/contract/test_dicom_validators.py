@@ -17,7 +17,6 @@ from pydicom import Dataset
 from inference.geometry import Region, Size
 from inference.measures import ALL, Score
 from inference.slide import Rgb
-from server.demo.slide_file import JpegFrames, write_dicom_slide
 from server.demo.slide_header import SlideIdentity
 from server.domain.result import Result
 from server.report.ann import Coordinates, build_ann
@@ -26,6 +25,7 @@ from server.report.score_map import build_map
 from server.report.seg import build_seg
 from server.report.source import KEPT_HEADER, read_source
 from server.report.sr import Document, Signature, build_sr
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.made import made_header, made_order, made_result
 from tests.made_he import made_he_result
 

@@ -7,10 +7,11 @@ import pytest
 from pydicom import dcmread
 
 from server.archive.dimse import DimseArchive
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.errors import Failed, Refused
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.contract.test_archive_ports import Grey
 from tests.dimse_peers import OUR_AET, DimsePeer, dcmqrscp
 from tests.opened import open_slide

@@ -14,9 +14,10 @@ from pydicom import dcmread
 from server.archive.feeds import OrthancFeed, PollFeed
 from server.archive.folder import FolderArchive
 from server.archive.made import feed_of, receiver_of
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.arrival import Arrived, Feed, Watch, WatchKind
 from server.site import Address, ArchiveFolder
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.contract.test_archive_ports import Grey
 from tests.dimse_peers import DimsePeer, dcmqrscp
 from tests.fake_pacs import fake_pacs

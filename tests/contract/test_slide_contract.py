@@ -25,8 +25,9 @@ from wsidicom import ConcatenationByFrames, WsiDicom
 from inference.errors import Reason
 from inference.geometry import Region, Size
 from inference.slide import FrameUnreadable, Slide
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.slides.framed_slide import FramedSlide
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.ndpi import write_ndpi
 from tests.opened import open_framed
 

@@ -13,11 +13,13 @@ from server.bootstrap import bootstrap
 from server.demo.lis import ReceivingLis, order_message
 from server.demo.people import make_people
 from server.demo.run import case_services_of
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.demo.web import web_settings
 from server.hl7.sender import send
 from server.listening import listening
 from server.pipeline import run_case
+from server.settings import Archive, Lis, Settings, Site
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.e2e.browsing import chromium, watched
 from tests.e2e.test_page import ready
 
@@ -42,8 +44,10 @@ class Drawn:
 
 
 @contextmanager
-def page_of(pixels: Rgb, work: Path, *, mpp: float, marker: str, ordered: str) -> Iterator[str]:
-    """Its address; `ordered` is how the order names the stain."""
+def page_of(
+    pixels: Rgb, work: Path, *, mpp: float, marker: str, ordered: str, site: str | None = None
+) -> Iterator[str]:
+    """Its address; `ordered` is how the order names the stain, `site` a site file's text, {lis} its port in it."""
     work.chmod(0o711)
     identity = SlideIdentity(key=f"{marker}-page", marker=marker)
     write_dicom_slide(
@@ -52,7 +56,8 @@ def page_of(pixels: Rgb, work: Path, *, mpp: float, marker: str, ordered: str) -
     (work / "received").mkdir()
     with ExitStack() as stack:
         lis = stack.enter_context(ReceivingLis(work / "received"))
-        service = stack.enter_context(bootstrap(web_settings(work, lis.port, make_people(work / "people"), 0)))
+        wanted = web_settings(work, lis.port, make_people(work / "people"), 0)
+        service = stack.enter_context(bootstrap(wanted if site is None else _at_site(wanted, work, site, lis.port)))
         doors = api_service.start(service)
         assert doors is not None
         assert doors.web is not None
@@ -70,6 +75,12 @@ def page_of(pixels: Rgb, work: Path, *, mpp: float, marker: str, ordered: str) -
         services = case_services_of(service, work)
         service.worker(lambda claim: run_case(claim, services)).run_until_idle()
         yield f"http://127.0.0.1:{doors.web.port}"
+
+
+def _at_site(wanted: Settings, work: Path, site: str, lis: int) -> Settings:
+    (work / "site.toml").write_text(site.format(lis=lis))
+    own = {"archive": Archive(wait_s=0), "lis": Lis(), "site": Site(file=work / "site.toml")}
+    return wanted.model_copy(update=own)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from inference.analyzers.nuclear import COMPARTMENTS, GRADE_COUNTS, H_SCORE, NUC
 from inference.assay import assay_of
 from inference.draw import draw_slide
 from inference.geometry import Region, Size
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.models import IHC_TILE
 
 SLIDES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "slides"

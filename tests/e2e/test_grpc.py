@@ -28,7 +28,8 @@ from inference.geometry import Size
 from server.api.server import services
 from server.cli.main import chromogen
 from server.demo.lis import ReceivingLis
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.conftest import DatabaseServer
 from tests.integration.processes import until
 from tests.server.api.issuer import AUDIENCE, ISSUER, Authority, Issuer

@@ -30,11 +30,12 @@ from server.bootstrap import bootstrap
 from server.demo.api import serving
 from server.demo.lis import ReceivingLis, order_message
 from server.demo.run import case_services_of, listening, settings_for
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.result import Result
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.e2e.scored_page import Drawn
 
 MPP = 0.25

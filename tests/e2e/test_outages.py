@@ -26,11 +26,12 @@ from inference.geometry import Size
 from server import settings
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.errors import Failed
 from server.domain.states import ENDED_WITHOUT_RESULT, OrderState
 from server.hl7.intake import Intake
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store import orders as order_store
 from server.store.database import transaction
 from server.worker import Worker

@@ -21,10 +21,11 @@ from server.archive import dicomweb, storing
 from server.archive.spool import Writer
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.states import OrderState
 from server.hl7.intake import Intake
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store import orders
 from server.store.patience import Patience
 from tests.integration.processes import OwnPostgres, until

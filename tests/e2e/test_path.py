@@ -16,10 +16,11 @@ from inference.slide import Rgb
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
 from server.demo.run import case_services_of, listening, run_demo, settings_for
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 
 pytestmark = pytest.mark.postgres
 SIDE = 1536

@@ -16,7 +16,7 @@ from server import settings
 from server.api.convert_result import result_message
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Caller, Role
 from server.domain.errors import ServiceReason
 from server.domain.profile import Profile, ProfileKey
@@ -24,6 +24,7 @@ from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.listening import listening
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store.result_repository import PostgresResultRepository
 
 pytestmark = pytest.mark.postgres

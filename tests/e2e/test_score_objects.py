@@ -20,8 +20,9 @@ from inference.draw import draw_slide
 from inference.errors import Refused
 from inference.geometry import Size
 from server.cli.score import score
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.report import codes
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 
 SIDE = 1024
 WEAK, STRONG = 60, 260

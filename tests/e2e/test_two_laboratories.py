@@ -16,7 +16,7 @@ from inference.geometry import Size
 from server import settings
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Caller, Role
 from server.domain.errors import Failed, ServiceReason
 from server.domain.ports import OrderView
@@ -27,6 +27,7 @@ from server.listening import listening
 from server.pipeline import run_case
 from server.services.results import ResultService
 from server.site import Address
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store.result_repository import PostgresResultRepository
 
 pytestmark = pytest.mark.postgres

@@ -16,13 +16,14 @@ from inference.measures import ALL
 from server import settings
 from server.bootstrap import bootstrap
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Caller, Role
 from server.hl7.sender import send
 from server.listening import listening
 from server.pipeline import run_case
 from server.services.profiles import ProfileService
 from server.services.validations import Reference
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store.profile_repository import PostgresProfileRepository
 from server.store.result_repository import PostgresResultRepository
 

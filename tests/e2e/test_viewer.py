@@ -21,13 +21,14 @@ from inference.draw import draw_slide
 from inference.draw.slide import Drawing
 from inference.geometry import Region, Size
 from inference.slide import Level
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.result import Result
 from server.report.ann import ann_parts
 from server.report.identity import write
 from server.report.seg import CELL_UM, build_seg
 from server.report.source import read_source
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.e2e.browsing import chromium
 from tests.made import made_nuclei, made_result
 from tests.orthanc import Orthanc, orthanc

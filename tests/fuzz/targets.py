@@ -26,7 +26,7 @@ from server.api.gate import LARGEST_CALL
 from server.api.receive import parsed
 from server.cli.profile_file import read_profile
 from server.demo.lis import order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Caller, Role
 from server.domain.cancellation import Cancellation, CancelOutcome
 from server.domain.errors import Refused, ServiceReason
@@ -36,6 +36,7 @@ from server.hl7.intake import Intake
 from server.report.source import read_source
 from server.site_file import read_site
 from server.slides.quiet import quiet
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.slides.whole_picture import open_whole
 from tests.fake_pacs import Handler, fake_pacs
 from tests.fuzz.mutate import change_fields, changed, deep, mutated

@@ -1,6 +1,7 @@
 """The density scale of a laboratory, from slides whose HER2 score is known."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,38 @@ def known() -> list[Known]:
 def test_a_scanner_that_shows_half_the_density_is_scaled_back(known: list[Known]) -> None:
     fit = fit_scale(known)
     assert fit.wrong == ()
-    assert 1.5 < fit.criteria.od_scale < 2.9
+    assert fit.criteria.od_scale == pytest.approx(1 / SHOWN, rel=0.15)
     assert fit.low <= fit.criteria.od_scale <= fit.high
     unscaled = [score_of(one.histograms, type(fit.criteria)()) for one in known]
     assert unscaled != [one.score for one in known]
+
+
+@pytest.mark.parametrize(
+    ("place", "mix"),
+    [
+        (3, {"none": 0.4, "faint_incomplete": 0.2, "moderate_complete": 0.15, "intense_complete": 0.25}),
+        (2, {"none": 0.05, "moderate_incomplete": 0.15, "moderate_complete": 0.8}),
+    ],
+)
+def test_what_else_a_slide_of_its_score_holds_moves_the_scale_little(
+    known: list[Known], place: int, mix: dict[str, float]
+) -> None:
+    """Scales that differ by more than a factor of two give every score of both sets right."""
+    engine = LocalEngine(read_model(shipped_models(), "membrane"), threads=1)
+    other = list(known)
+    other[place] = replace(known[place], histograms=counted(mix, 40, engine))
+    first, second = fit_scale(known), fit_scale(other)
+    assert first.high > 2 * first.low
+    assert second.high > 2 * second.low
+    assert second.criteria.od_scale == pytest.approx(first.criteria.od_scale, rel=0.12)
+
+
+def test_a_slide_of_0_that_looks_like_1_moves_no_scale(known: list[Known]) -> None:
+    """At 0.5 µm/px it often does."""
+    mistaken = [replace(known[0], histograms=known[1].histograms), *known[1:]]
+    fit = fit_scale(mistaken)
+    assert fit.criteria.od_scale == fit_scale(known).criteria.od_scale
+    assert [row.name for row in fit.wrong] == [known[0].name]
 
 
 def test_slides_of_one_score_tell_nothing(known: list[Known]) -> None:

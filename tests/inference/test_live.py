@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from inference.analyzers.membrane import COMPLETENESS, DENSITY, MEMBRANE, SCHEMA
+from inference.analyzers.membrane import MEMBRANE
+from inference.analyzers.membrane_columns import COMPLETENESS, DENSITY, SCHEMA
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.cells.values import Cells, made_cells
 from inference.live import LOOKED_AT, Running, shift

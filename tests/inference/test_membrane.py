@@ -13,10 +13,9 @@ from inference.analyzers.membrane import (
     MEMBRANE,
     NOT_VALIDATED,
     RESOLUTION_LOW,
-    SCHEMA,
-    cells_of_measured,
 )
 from inference.analyzers.membrane_cells import measured_cells
+from inference.analyzers.membrane_columns import SCHEMA, cells_of_measured
 from inference.analyzers.membrane_contour import RAYS, Polar, contours, middles, sampled, smoothed
 from inference.analyzers.membrane_criteria import MembraneCriteria
 from inference.area import Area

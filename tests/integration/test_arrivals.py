@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from server.demo.lis import order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.states import OrderState
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store.store import PostgresStore
 from tests.contract.test_archive_ports import Grey
 from tests.integration.processes import Serving, until

@@ -26,8 +26,9 @@ import urllib3
 from inference.draw import draw_slide
 from inference.geometry import Size
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.hl7.sender import send
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store import private
 from tests.integration.processes import ROOT, OwnPostgres, environment, events, logged, until
 from tests.orthanc import USER, free_port, orthanc

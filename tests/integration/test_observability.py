@@ -22,8 +22,9 @@ from prometheus_client.samples import Sample
 from inference.draw import draw_slide
 from inference.geometry import Size
 from server.demo.lis import ReceivingLis, order_message
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.hl7.sender import send
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store.database import connect
 from server.store.store import PostgresStore
 from tests.integration.processes import ROOT, environment, events, logged, until

@@ -15,10 +15,11 @@ from server.archive.folder import FolderArchive
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import order_message
 from server.demo.run import case_services_of, listening, settings_for
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.states import OrderState
 from server.hl7.sender import send
 from server.pipeline import run_case
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.made_up_assay.assay import MARKER, MadeUpEngine, made_up_assay, made_up_model
 from tests.test_made_up_assay import Speckled
 

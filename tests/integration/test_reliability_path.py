@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from inference.checkpoint import PATTERN
 from inference.draw import draw_slide
 from inference.geometry import Size
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.order import Request, SlideReference, Specimen
 from server.domain.states import OrderState
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.store.store import PostgresStore
 from tests.integration.processes import ROOT, environment, logged, until
 from tests.server.store.invented import request

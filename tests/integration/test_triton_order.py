@@ -24,13 +24,14 @@ from server.bootstrap import Service, bootstrap
 from server.cli.main import chromogen
 from server.demo.lis import ReceivingLis
 from server.demo.run import case_services_of, settings_for
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.order import Priority
 from server.domain.ports import OrderView
 from server.domain.result import Result
 from server.domain.states import OrderState
 from server.pipeline import run_case
 from server.settings import Database, Engine, Grpc
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.integration.processes import ROOT, START_S, environment, logged, until
 from tests.triton_balancer import Balancer
 from tests.triton_server import TritonServer, free_port

@@ -15,7 +15,7 @@ from server import bootstrap as wiring
 from server.bootstrap import Service, bootstrap
 from server.demo.lis import ReceivingLis, order_message
 from server.demo.run import case_services_of, listening, settings_for
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.events import Event, EventKind, Route
@@ -27,6 +27,7 @@ from server.hl7.reporter import OruReporter
 from server.hl7.sender import send
 from server.pipeline import run_case
 from server.reporting import Reporting
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.made import made_order, made_result
 
 ORU, SR, ANN = ArtifactKind.ORU, ArtifactKind.SR, ArtifactKind.ANN

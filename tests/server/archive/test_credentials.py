@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.contract.test_archive_ports import Grey
 from tests.fake_pacs import FakePacs, Handler, fake_pacs
 

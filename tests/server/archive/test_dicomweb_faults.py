@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from server.archive.spool import Writer
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.errors import ChromogenError, Failed, Refused, ServiceReason
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.contract.test_archive_ports import Grey
 from tests.fake_pacs import BOUNDARY, MULTIPART, FakePacs, Fault, Handler, fake_pacs, multipart
 

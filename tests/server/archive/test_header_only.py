@@ -15,11 +15,12 @@ from inference.geometry import Region, Size
 from inference.model import Resolution
 from server.archive.header_stream import NoHeader, header_of
 from server.archive.web import Web
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.order import SlideReference
 from server.domain.ports import SlideQuery
 from server.report.source import read_source
 from server.slides.dicom_slide import open_dicom
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests import fake_pacs as fake_pacs_module
 from tests.fake_pacs import FakePacs, fake_pacs
 from tests.orthanc import orthanc

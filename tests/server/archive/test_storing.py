@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.errors import Failed
 from server.domain.ports import NamedObject
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.contract.test_archive_ports import Grey
 from tests.fake_pacs import FakePacs, Handler, fake_pacs
 

@@ -15,7 +15,8 @@ from inference.draw import draw_slide
 from inference.errors import Reason, Refused
 from inference.geometry import Size
 from server.cli.inspect import inspect
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 SIDE = 2048

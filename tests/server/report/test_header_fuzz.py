@@ -21,13 +21,14 @@ from pydicom.tag import Tag
 from inference.draw import draw_slide
 from inference.errors import ChromogenError
 from inference.geometry import Size
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.artifact import Artifact, ArtifactKind
 from server.domain.events import Event, EventKind
 from server.domain.result import Result
 from server.report.reporters import SrReporter, ann_reporter, map_reporter, seg_reporter
 from server.report.source import KEPT_HEADER, check_same_specimen, keep_header, read_source
 from server.slides.quiet import quiet
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.made import CONTAINER, SPECIMEN, made_order, made_result
 from tests.opened import open_slide
 

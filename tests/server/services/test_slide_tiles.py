@@ -15,7 +15,7 @@ from inference.draw import draw_slide
 from inference.geometry import Region, Size
 from inference.slide import Rgb, SlideFacts
 from server.archive.folder import FolderArchive
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Caller
 from server.domain.errors import ChromogenError, ServiceReason
 from server.domain.result import ResultId
@@ -23,6 +23,7 @@ from server.services import slide_tiles
 from server.services.opened import Opened
 from server.services.slide_tiles import Shown, SlideTiles, pyramid_of
 from server.slides.opening import open_slide
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from tests.opened import open_slide as opened_slide
 
 SIDE = 2560

@@ -19,7 +19,7 @@ from inference.draw import Drawing, draw_slide
 from inference.engines.factory import Engines
 from inference.geometry import Region, Size
 from server import settings
-from server.demo.slide_file import JpegFrames, SlideIdentity, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.domain.access import Caller, Role
 from server.domain.errors import Refused, ServiceReason
 from server.image_service import admission
@@ -28,6 +28,7 @@ from server.services.image_request import asked
 from server.services.image_tasks import ImageTasks, State
 from server.services.images import ImageService
 from server.services.limits import Rate
+from server.slides.slide_writer import JpegFrames, write_dicom_slide
 from server.web.deepliif import LARGEST_IMAGE, Endpoints
 from server.web.door import Door
 from tests.server.web.deepliif_client import Pixels, Plugin, counted, kept, pictures_of, png_of
@@ -35,7 +36,7 @@ from tests.server.web.test_web import Known, served
 
 SIDE = 384
 ALL = {"Hema", "DAPI", "Lap2", "Marker", "Seg", "SegOverlaid", "SegRefined"}
-SERVICE = ImageService(Engines("local").of)
+SERVICE = ImageService(Engines("local", together=True).of)  # as `serve` has it
 
 
 def caller(lab: str = "LAB") -> Caller:

@@ -18,8 +18,9 @@ from inference.draw import draw_slide
 from inference.errors import Failed
 from inference.geometry import Region, Size
 from inference.slide import Rgb
-from server.demo.slide_file import JpegFrames, SlideIdentity, encode, write_dicom_slide
+from server.demo.slide_header import SlideIdentity
 from server.slides import slide_writer
+from server.slides.slide_writer import JpegFrames, encode, write_dicom_slide
 from tests.laid import LaidTiles, lay_tiles, write_tiff_slide
 
 SIZE = Size(width=1500, height=1100)
