@@ -24,9 +24,9 @@ from inference.checkpoint import Checkpoint, CheckpointFile, TileFound, key_of
 from inference.errors import Reason, Refused
 from inference.geometry import Region
 from inference.infer import Engine, Seen, TileAnswer, in_order
-from inference.pattern import SIDE_UM, Pattern, fields_pattern
+from inference.mismatch import mismatch_of, mismatch_of_look, refuse
 from inference.quality import Warning
-from inference.scale import CoarserEngine, fitted, shape_for
+from inference.scale import look, shape_for
 from inference.slide import FrameUnreadable, Rgb, Slide, SlideFacts
 from inference.tile import Tile, TileShape, batches, in_core, owned, pixels, plan, shown
 from inference.tissue import Tissue, find_tissue
@@ -89,9 +89,15 @@ def analyze(
     if options.outlines:
         check_outlines(analyzer)
     tissue, white = _tissue_in(slide, region, options), white_of(slide)
-    mismatch = _mismatch(analyzer, slide, tissue, refuse=options.refuse_mismatch)
-    engine = fitted(slide, engine, tissue, options.shape)
-    large, shape = isinstance(engine, CoarserEngine), shape_for(engine, options.shape, slide.working.size)
+    mismatch = mismatch_of(analyzer, slide, tissue)
+    if options.refuse_mismatch:
+        refuse(mismatch, tissue)
+    seen = look(slide, engine, tissue, options.shape)
+    mismatch = mismatch or mismatch_of_look(analyzer, seen, engine.model.counting_threshold, white)
+    if options.refuse_mismatch:
+        refuse(mismatch, tissue)
+    engine, large = seen.fitted(engine), seen.by > 1
+    shape = shape_for(engine, options.shape, slide.working.size)
     if options.outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     measuring, facts = analyzer.engine_for(engine, white), replace(slide.facts, white_point=white.rgb)
@@ -138,33 +144,6 @@ def _tissue_in(slide: Slide, region: Region, options: Options) -> Tissue:
     if tissue.area_mm2 == 0:
         raise Refused(Reason.NO_TISSUE, "no tissue was found; check that this is the right slide, or name a --region")
     return tissue
-
-
-def _mismatch(analyzer: Analyzer, slide: Slide, tissue: Tissue, *, refuse: bool) -> Mismatch | None:
-    """Of the slide with the kind of assay. Raises it as Refused where that is asked for."""
-    found = analyzer.mismatch(tissue.overview) or analyzer.misplaced(_pattern(slide, tissue))
-    if refuse and found is not None:
-        if quality.background_coloured(tissue.overview):
-            message = "glass isn't white or grey: the colours seem to be decoded wrongly; have the slide converted"
-            raise Refused(Reason.WRONG_COLOUR_SPACE, message)
-        raise Refused(found.reason, found.message)
-    return found
-
-
-def _pattern(slide: Slide, tissue: Tissue) -> Pattern:
-    """Where brown lies in cells, by a few fields of the slide."""
-    size, mpp = slide.working.size, slide.working.mpp
-    per_px = size.width / tissue.overview.shape[1]
-
-    def read(x: int, y: int) -> tuple[Rgb, float]:
-        side = round(SIDE_UM / mpp)
-        box = Region(x=int(x * per_px), y=int(y * per_px), width=side, height=side).clipped(size)
-        try:
-            return slide.read(box), mpp
-        except FrameUnreadable:
-            return np.full((8, 8, 3), 255, np.uint8), mpp
-
-    return fields_pattern(tissue.overview, mpp * per_px, read)
 
 
 def working_region(slide: Slide, region: Region | None) -> Region:
@@ -386,7 +365,7 @@ def find_cells(
     Colours are by `white`, where the caller knows more than this picture shows; else by the picture's own. Pixels are
     as they come where they aren't to `fit` the picture's nuclei: one of many that must be seen alike.
     """
-    engine = fitted(slide, engine, None) if fit else engine
+    engine = look(slide, engine, None).fitted(engine) if fit else engine
     if outlines:
         analyzer, engine = outlined(analyzer, engine, mpp=slide.working.mpp)
     engine = analyzer.engine_for(engine, white or white_of(slide))

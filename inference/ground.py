@@ -17,10 +17,13 @@ SHRUNK = 4  # to pixels of 2 µm, as coarse as tells nuclei from what lies betwe
 AROUND = 41  # px of those: 82 µm
 CLEAR, DARK = 0.05, 1.0
 """The ground's optical densities in red, green and blue together lie between: glass has less, nuclei have more."""
-SHARE, BEYOND, MOST = 0.75, 0.02, 0.2
-"""What of the ground's brown is taken off, how much more, and of how brown a ground at most."""
-PALE = 0.3
-"""DAB density from which on a nucleus is brown whatever its ground: between others' halos that seems to be browner."""
+MOST = 0.2
+"""Of how brown a ground all is taken off, and of browner ones no more."""
+PALE, DARK_BROWN = 0.3, 0.6
+"""DAB densities up to which all of the ground's brown is taken off, and from which on a nucleus is brown whatever its
+ground, which seems to be browner between others' halos. Less and less between: a step there would let a scanner's gamma
+move percent positive by 6 points, as a share or an excess of the ground that isn't its own would.
+"""
 BROWN = np.array(DAB) / np.linalg.norm(DAB)
 
 Floats = npt.NDArray[np.float64]
@@ -41,15 +44,15 @@ def brown_of_ground(image: Rgb, white: White) -> npt.NDArray[np.float32]:
 
 
 def less_ground(rgb: Floats, image: Rgb, white: White, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
-    """Colours (n, 3) of nuclei by the white point, 0 to 255, without the brown of the ground at (x, y), px of the tile:
-    those whose DAB density is below PALE; others as they are.
+    """Colours (n, 3) of nuclei by the white point, 0 to 255, without the brown of the ground at (x, y), px of the tile;
+    those whose DAB density is DARK_BROWN or more as they are.
     """
     brown = brown_of_ground(image, white)
     rows, columns = (
         np.clip(np.asarray(v) // SHRUNK, 0, side - 1).astype(int) for v, side in zip((y, x), brown.shape, strict=True)
     )
-    off = SHARE * np.minimum(brown[rows, columns], MOST) + BEYOND
-    off = np.where((dab_density(rgb) < PALE) & (brown[rows, columns] > 0), off / (BROWN[2] - BROWN[0]), 0.0)
+    pale = np.clip((DARK_BROWN - dab_density(rgb)) / (DARK_BROWN - PALE), 0, 1)
+    off = pale * np.minimum(brown[rows, columns], MOST) / (BROWN[2] - BROWN[0])
     cleared: Floats = (rgb + 1) * 10 ** (off[:, None] * BROWN) - 1
     brightest: Floats = np.maximum(cleared.max(axis=1, keepdims=True), 255)
     return np.asarray(cleared * 255 / brightest, np.float64)

@@ -36,10 +36,13 @@ PLACES = 6
 
 
 class Pattern(StrEnum):
-    """UNKNOWN where too little is stained, or the whole cell is."""
+    """UNKNOWN where too little is stained, or the whole cell is; BESIDE nuclei is told by those that are found there
+    (`inference.around`).
+    """
 
     NUCLEAR = "nuclear"
     MEMBRANE = "membrane"
+    BESIDE = "beside"
     UNKNOWN = "unknown"
 
 

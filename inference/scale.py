@@ -9,7 +9,7 @@ batch or worker, and what was chosen costs less arithmetic than the usual size.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -69,26 +69,44 @@ class CoarserEngine(MeasuringEngine):
         return replace(answer, columns=columns)
 
 
-def fitted(slide: Slide, engine: Engine, tissue: Tissue | None, asked: TileShape | None = None) -> Engine:
-    """The engine, or it in coarser pixels where the slide's nuclei are large for it. It sees no larger tile than those
-    `asked` for, or its model's.
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A part of a field as the network saw it (h, w, 3), and its peaks in px of that: (n,) each."""
+
+    image: Rgb
+    x: Floats
+    y: Floats
+    probability: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """By how much the pixels are to be coarser than the working ones, 1 or more, and what was seen in such; nothing
+    where the model knows no coarser ones.
     """
-    by = coarser_by(slide, engine, tissue, asked)
-    return engine if by == 1 else CoarserEngine(engine, by)
+
+    by: float = 1.0
+    windows: tuple[Window, ...] = ()
+
+    def fitted(self, engine: Engine) -> Engine:
+        """The engine, or it in those coarser pixels."""
+        return engine if self.by == 1 else CoarserEngine(engine, self.by)
 
 
-def coarser_by(slide: Slide, engine: Engine, tissue: Tissue | None, asked: TileShape | None = None) -> float:
-    """1, or by how much the pixels are to be coarser than the working ones."""
+def look(slide: Slide, engine: Engine, tissue: Tissue | None, asked: TileShape | None = None) -> Look:
+    """At a few fields of a slide. The engine sees no larger tile than those `asked` for, or its model's."""
     resolution, side = engine.model.resolution, (asked or engine.model.tile).side
     if not resolution.coarser:
-        return 1.0
+        return Look()
     seen = list(_seen(slide, fields(slide, tissue)))
-    plain = _probabilities(engine, seen, 1.0, side)
-    if plain.sum() and (plain**2).sum() >= SURE * plain.sum():
-        return 1.0
-    sure = {by: _sure(engine, seen, by, side) for by in (mpp / resolution.working for mpp in resolution.coarser)}
-    best = max(sure, key=lambda by: sure[by])
-    return best if sure[best] >= max(BETTER * float((plain**2).sum()), LEAST) else 1.0
+    plain = Look(windows=_windows_seen(engine, seen, 1.0, side))
+    least = _sure(plain)
+    if least and least >= SURE * sum(float(window.probability.sum()) for window in plain.windows):
+        return plain
+    sizes = (mpp / resolution.working for mpp in resolution.coarser)
+    coarser = [Look(by=by, windows=_windows_seen(engine, seen, by, side)) for by in sizes]
+    best = max(coarser, key=_sure)
+    return best if _sure(best) >= max(BETTER * least, LEAST) else plain
 
 
 def fields(slide: Slide, tissue: Tissue | None) -> list[Tile]:
@@ -133,28 +151,25 @@ def _seen(slide: Slide, tiles: list[Tile]) -> "list[tuple[Rgb, Region]]":
     return found
 
 
-def _probabilities(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, side: int) -> Floats:
-    """Of all peaks, (n,)."""
+def _windows_seen(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, side: int) -> tuple[Window, ...]:
+    """In the order of the fields; as many at once as the engine has workers."""
     finder = engine.model.finder
     assert finder is not None, "what has coarser sizes finds peaks"
+    cut = [(there, *part) for image, there in seen for part in _windows(shrunk(image, by), side)]
 
-    def peaks(field: tuple[Rgb, Region]) -> Floats:
-        image, there = field
+    def window(there: Region, image: Rgb, left: int, top: int, own: Region) -> Window:
+        columns = engine.detect(image[None], FAINTEST)[0].columns
+        if finder.probability not in columns:
+            return Window(image, *np.zeros((3, 0)))
         right, bottom = min(there.width, FIELD.core - EDGE), min(there.height, FIELD.core - EDGE)
-        found = [np.zeros(0)]
-        for window, left, top, own in _windows(shrunk(image, by), side):
-            columns = engine.detect(window[None], FAINTEST)[0].columns
-            if finder.probability not in columns:
-                continue
-            x, y = columns["x"] + left, columns["y"] + top
-            inside = (x >= own.x) & (x < own.right) & (y >= own.y) & (y < own.bottom)
-            x, y = (x + 0.5) * by, (y + 0.5) * by
-            inside &= (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
-            found.append(np.asarray(columns[finder.probability][inside], np.float64))
-        return np.concatenate(found)
+        x, y = columns["x"] + left, columns["y"] + top
+        inside = (x >= own.x) & (x < own.right) & (y >= own.y) & (y < own.bottom)
+        x, y = (x + 0.5) * by, (y + 0.5) * by
+        inside &= (x >= EDGE) & (x < right) & (y >= EDGE) & (y < bottom)
+        return Window(image, *(columns[name][inside].astype(np.float64) for name in ("x", "y", finder.probability)))
 
-    with ThreadPoolExecutor(engine.workers, thread_name_prefix="fit") as pool:
-        return np.concatenate([np.zeros(0), *pool.map(peaks, seen)])
+    with ThreadPoolExecutor(engine.workers, thread_name_prefix="look") as pool:
+        return tuple(pool.map(lambda part: window(*part), cut))
 
 
 def _windows(image: Rgb, side: int) -> Iterator[tuple[Rgb, int, int, Region]]:
@@ -176,8 +191,8 @@ def _cuts(length: int, side: int) -> list[tuple[int, int, int]]:
     return [(start, first, last) for start, (first, last) in zip(starts, pairwise(bounds), strict=True)]
 
 
-def _sure(engine: Engine, seen: "list[tuple[Rgb, Region]]", by: float, side: int) -> float:
-    return float((_probabilities(engine, seen, by, side) ** 2).sum())
+def _sure(found: Look) -> float:
+    return sum(float((window.probability**2).sum()) for window in found.windows)
 
 
 def _mean(density: npt.NDArray[np.float32], core: Region, size: Size) -> float:

@@ -5,6 +5,9 @@ colours are divided by it. It is estimated once for a slide, from its overview: 
 engine are asked for. A brightest colour that can't be glass or ground (dark, or coloured as stain is) is no white
 point: then colours stay as they are. Neither is the palest tissue of a picture whose glass was taken out, which is
 exactly 255 where it was, as what was never scanned may be too.
+
+What is graded by the white point is brightness and density so divided, and a hue (`white_hue`) from which the brown of
+the ground is taken as well (`inference.ground`). Raw colours know of neither.
 """
 
 from dataclasses import dataclass

@@ -187,12 +187,15 @@ def remarks_of(
     *,
     validated: bool = False,
 ) -> tuple[str, ...]:
-    """What stands beside the scores, by the analyzer; `validated` by the laboratory, that they aren't isn't said."""
+    """What stands beside the scores, by the analyzer. Where the laboratory has `validated` the profile on its own
+    slides, it isn't said that nobody has, nor that nobody fitted its scale.
+    """
     histograms, fields = _scored_part(assay, histograms, fields, drawn)
     counts = assay.analyzer.counts(histograms, profile.criteria)
     blocks = None if fields is None else fields.blocks(_groups_of(assay, assay.clinical_region))
     said = (*assay.analyzer.remarks(counts, blocks, mpp), *uncalibrated(assay, profile, histograms))
-    return tuple(word for word in said if not (validated and word == NOT_VALIDATED))
+    lifted = {NOT_VALIDATED, *assay.analyzer.uncalibrated} if validated else set()
+    return tuple(word for word in said if word not in lifted)
 
 
 def uncalibrated(assay: Assay, profile: Profile, histograms: Histograms) -> tuple[str, ...]:

@@ -169,20 +169,27 @@ class DimseAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorklistAddress:
-    """A worklist of Unified Procedure Steps, whose items of this `label` and `station` (empty: of any) are performed as
-    orders of the `laboratory`; asked every so many seconds. `at.listen`: where it tells us of requests to cancel.
+    """A worklist of Unified Procedure Steps, whose items of this `label`, `station` and `station_class` (empty: of any)
+    are performed as orders of the `laboratory`; asked every so many seconds. `codes` of the work that is ours: an item
+    of one of them that can't be scored is cancelled. `at.listen`: where it tells us of requests to cancel.
     """
 
     name: str
     at: DimseAddress
     laboratory: str
     station: str = ""
+    station_class: str = ""
     label: str = ""
+    codes: tuple[str, ...] = ()
     every_s: float = 10
 
     def means(self, item: UpsItem) -> bool:
-        """Whether an item is for us, whatever the worklist searches by."""
-        return self.label in ("", item.label) and (not self.station or self.station in item.stations)
+        """Whether an item is for us, whatever the worklist searches by: one that names stations is one of these's."""
+        return (
+            self.label in ("", item.label)
+            and (self.station in item.stations if self.station else not item.stations)
+            and (not self.station_class or self.station_class in item.station_classes)
+        )
 
 
 NamedArchive = ArchiveFolder | WebArchive | DimseAddress

@@ -26,13 +26,18 @@ def worklist_of(name: str, table: Table, laboratories: Mapping[str, Laboratory])
         at=_peer(name, table),
         laboratory=table.text("laboratory"),
         station=table.text("station", ""),
+        station_class=table.text("station_class", ""),
         label=table.text("label", ""),
+        codes=table.texts("codes", ()),
         every_s=table.number("every_s", 0.1, 86_400, default=10),
     )
     known(table, "laboratory", [found.laboratory], laboratories)
-    if not (found.station or found.label):
-        wrong(table.where, "says neither station nor label: set what the items that are for us have in them")
-    for key, text, most in (("station", found.station, _LONGEST_CODE), ("label", found.label, _LONGEST_LABEL)):
+    named = (("station", found.station), ("station_class", found.station_class), ("label", found.label))
+    if not any(text for _, text in named):
+        what = "says neither station nor station_class nor label: set what the items that are for us have in them"
+        wrong(table.where, what)
+    for key, text in named:
+        most = _LONGEST_LABEL if key == "label" else _LONGEST_CODE
         if len(text) > most or set(text) & set("\\*?"):
             wrong(f"{table.where} {key}", f"is longer than {most} characters, or holds one of \\ * ?")
     return found

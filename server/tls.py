@@ -37,7 +37,7 @@ def listener_context(wanted: Mllp) -> RenewedContext | None:
         return None
     if wanted.tls_cert is None or wanted.tls_key is None:
         raise _refused(f"{name}_CERT and {name}_KEY belong together: set both, or neither and no {name}_CLIENT_CA")
-    return _server_context(name, wanted.tls_cert, wanted.tls_key, wanted.tls_client_ca)
+    return _server_context(name, wanted.tls_cert, wanted.tls_key, wanted.tls_client_ca, f"{name}_CLIENT_CA")
 
 
 def web_context(wanted: Tls) -> RenewedContext:
@@ -48,16 +48,46 @@ def web_context(wanted: Tls) -> RenewedContext:
     name = "CHROMOGEN_TLS"
     if wanted.cert is None or wanted.key is None:
         raise _refused(f"{name}_CERT and {name}_KEY belong together: set both")
-    return _server_context(name, wanted.cert, wanted.key, wanted.client_ca)
+    return _server_context(name, wanted.cert, wanted.key, wanted.client_ca, f"{name}_CLIENT_CA")
 
 
-def _server_context(name: str, cert: Path, key: Path, authority: Path | None) -> RenewedContext:
+class Receiving(Protocol):
+    """Who is sent results: `settings.Lis`, or a destination of the site."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def tls_ca(self) -> Path | None: ...
+    @property
+    def tls_cert(self) -> Path | None: ...
+    @property
+    def tls_key(self) -> Path | None: ...
+
+
+def peer_context(wanted: Receiving, table: str) -> RenewedContext | None:
+    """Of where a peer whom we reach by TLS reaches us: we show it the same certificate, and it shows us one of the
+    authority that we trust it by; None: plain text, as we reach it. `table` is where it is set.
+
+    Raises Refused SETTING_INVALID.
+    """
+    name = key_of(table, "tls")
+    if wanted.tls_ca is None:
+        return None
+    if wanted.tls_cert is None or wanted.tls_key is None:
+        cert, key = _part(name, "CERT"), _part(name, "KEY")
+        raise _refused(f"{cert} and {key} are not set: where we listen, we show a certificate, too")
+    return _server_context(name, wanted.tls_cert, wanted.tls_key, wanted.tls_ca, _part(name, "CA"))
+
+
+def _server_context(name: str, cert: Path, key: Path, authority: Path | None, trusted: str) -> RenewedContext:
+    """`trusted` is where the authority is set."""
+
     def make() -> ssl.SSLContext:
         context = _context(ssl.PROTOCOL_TLS_SERVER)
         context.options |= ssl.OP_NO_RENEGOTIATION
         _show(context, cert, key, name)
         if authority is not None:
-            _trust(context, authority, f"{name}_CLIENT_CA")
+            _trust(context, authority, trusted)
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
@@ -79,19 +109,6 @@ def _named_in(certificate: x509.Certificate) -> Iterator[str]:
     with suppress(x509.ExtensionNotFound):
         also = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         yield from also.value.get_values_for_type(x509.DNSName)
-
-
-class Receiving(Protocol):
-    """Who is sent results: `settings.Lis`, or a destination of the site."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def tls_ca(self) -> Path | None: ...
-    @property
-    def tls_cert(self) -> Path | None: ...
-    @property
-    def tls_key(self) -> Path | None: ...
 
 
 def sender_context(wanted: Receiving, table: str = "CHROMOGEN_LIS") -> RenewedContext | None:

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from server.archive.ups_item import request_for
+from server.archive.ups_item import asks_for_score, request_for
 from server.domain.access import Caller, Role
 from server.domain.errors import OUTAGES, ChromogenError, Refused, ServiceReason
 from server.domain.order import OrderId
@@ -37,6 +37,8 @@ class Performer:
     orders: OrderService
     now: Callable[[], datetime]
     _unwanted: set[str] = field(default_factory=set)
+    _subscribed: set[str] = field(default_factory=set)
+    _left: set[str] = field(default_factory=set)
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -72,10 +74,21 @@ class Performer:
 
     def _begin(self, uid: str) -> None:
         item = self.worklist.item(uid)
-        if item is not None and item.state is UpsState.SCHEDULED and item.ready and self.named.means(item):
+        if item is not None and item.state is UpsState.SCHEDULED and item.ready and self._ours(item):
             claim = self.claims.of(self.named.laboratory, self.named.name, uid)
             if claim.outcome is None:
                 self._take(claim, item)
+
+    def _ours(self, item: UpsItem) -> bool:
+        """Among those that are for us, what is of another kind of work may be another machine's: it is left there."""
+        if not self.named.means(item):
+            return False
+        if any(code.value in self.named.codes for code in item.codes) if self.named.codes else asks_for_score(item):
+            return True
+        if item.uid not in self._left:
+            self._left.add(item.uid)
+            log.warning("item_left", worklist=self.named.name, item=item.uid, codes=[c.value for c in item.codes])
+        return False
 
     def _follow(self, claim: UpsClaim) -> None:
         item = self.worklist.item(claim.uid)
@@ -84,6 +97,7 @@ class Performer:
         elif item.state is UpsState.SCHEDULED or (item.state is UpsState.IN_PROGRESS and claim.order_id is None):
             self._take(claim, item)
         elif item.state is UpsState.IN_PROGRESS and claim.order_id is not None:
+            self._subscribe(claim)  # what we asked for before a restart, ours or the worklist's, may be forgotten there
             self._tell(claim, claim.order_id, item)
         else:
             self._drop(claim, UpsOutcome(item.state))
@@ -102,7 +116,8 @@ class Performer:
         log.info("item_ordered", worklist=self.named.name, item=claim.uid, order=view.order.id, new=new)
 
     def _subscribe(self, claim: UpsClaim) -> None:
-        if self.named.at.listen is None:
+        """Once, until the next start."""
+        if self.named.at.listen is None or claim.uid in self._subscribed:
             return
         try:
             self.worklist.subscribe(claim.uid)
@@ -110,9 +125,10 @@ class Performer:
             if error.reason in OUTAGES:
                 raise
             log.warning("item_not_subscribed", worklist=self.named.name, item=claim.uid, reason=str(error.reason))
+        self._subscribed.add(claim.uid)
 
     def _tell(self, claim: UpsClaim, order_id: OrderId, item: UpsItem) -> None:
-        if claim.uid in self._unwanted:
+        if item.unwanted or claim.uid in self._unwanted:
             self._stop(order_id)
         view = self.orders.get(self._actor, order_id)
         if view.state in LIVE:
@@ -161,4 +177,5 @@ class Performer:
     def _end(self, claim: UpsClaim, outcome: UpsOutcome) -> None:
         self.claims.end(claim, outcome)
         self._unwanted.discard(claim.uid)
+        self._subscribed.discard(claim.uid)
         log.info("item_ended", worklist=self.named.name, item=claim.uid, outcome=str(outcome))

@@ -5,7 +5,7 @@ items of worklists.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from server.archive.made import dimse_worklist, feed_of, receiver_of
+from server.archive.made import dimse_worklist, feed_of, receiver_of, worklist_events
 from server.arrivals import Watched, Watcher
 from server.bootstrap import Service
 from server.domain.arrival import UnorderedRule
@@ -57,11 +57,7 @@ def performers(service: Service) -> list[Performer]:
 def heard(performers: Sequence[Performer]) -> "list[WorklistEvents]":
     """What hears requests to cancel, of each worklist that tells us."""
     telling = [each for each in performers if each.named.at.listen is not None]
-    if not telling:
-        return []
-    from server.archive.worklist_events import WorklistEvents
-
-    return [WorklistEvents(each.named, each.cancel_asked) for each in telling]
+    return [worklist_events(each.named, each.cancel_asked) for each in telling]
 
 
 def _performer(service: Service, named: WorklistAddress) -> Performer:

@@ -132,9 +132,29 @@ def _in_turn(frames: FrameSource) -> Iterator[bytes]:
         yield from row
 
 
+def runs_of_tiles(gap: int = 6, least: int = 3) -> Iterator[tuple[str, list[Rgb]]]:
+    """Real tiles whose numbers are at most `gap` apart, which will be of one slide, and the first one's name; runs of
+    fewer than `least` are left out.
+    """
+    paths, run = _paths(), list[Path]()
+    for path, following in zip(paths, [*paths[1:], None], strict=True):
+        run.append(path)
+        if following is None or int(following.stem) - int(path.stem) > gap:
+            if len(run) >= least:
+                yield run[0].stem, [_tile(p) for p in run]
+            run = []
+
+
 def _real_tiles() -> list[Rgb]:
-    paths = sorted((ENDONUKE / "images").glob("*.png"), key=lambda p: int(p.stem))
-    return [np.asarray(cv2.imread(str(p), cv2.IMREAD_COLOR_RGB), np.uint8) for p in paths]
+    return [_tile(path) for path in _paths()]
+
+
+def _paths() -> list[Path]:
+    return sorted((ENDONUKE / "images").glob("*.png"), key=lambda p: int(p.stem))
+
+
+def _tile(path: Path) -> Rgb:
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _drawn_tiles() -> list[Rgb]:

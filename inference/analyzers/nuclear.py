@@ -162,6 +162,7 @@ NOT_IHC = Mismatch(
     reason=Reason.NOT_IHC,
     message="the slide looks like H&E, not an immunostain; check which slide was ordered",
 )
+MISPLACED = {Pattern.MEMBRANE: "on membranes", Pattern.BESIDE: "around nuclei"}
 
 H_SCORE = Measure(code="HSCORE", display="H-score", unit=SCORE_UNIT, title="H-score", interval=True)
 PERCENT_POSITIVE = Measure(
@@ -249,8 +250,8 @@ class NuclearAnalyzer(Usual):
         return NOT_IHC if quality.looks_like_he(overview) else None
 
     def misplaced(self, pattern: Pattern) -> Mismatch | None:
-        if pattern is Pattern.MEMBRANE:
-            message = "the stain lies on membranes, not in nuclei; check which slide was ordered"
+        if where := MISPLACED.get(pattern):
+            message = f"the stain lies {where}, not in nuclei; check which slide was ordered"
             return Mismatch(reason=Reason.NOT_NUCLEAR, message=message)
         return None
 

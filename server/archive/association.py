@@ -29,6 +29,7 @@ from pydicom.uid import (
 from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.association import Association
 
+from server.archive.listener import begun
 from server.archive.spool import full
 from server.archive.web import CHUNK, away, object_refused, wrong
 from server.domain.errors import Failed, ServiceReason
@@ -57,10 +58,15 @@ _BUSY = range(0xA700, 0xA800)
 
 
 class Peer:
-    """An archive's DIMSE service. Safe to share between threads, but for C-MOVE, which waits its turn."""
+    """An archive's DIMSE service. Safe to share between threads, but for C-MOVE, which waits its turn.
 
-    def __init__(self, at: DimseAddress, context: ssl.SSLContext | None = None) -> None:
-        self._at, self._context = at, context
+    By TLS where there is a `context`; of what it moves to us, where there is one for our `storage`.
+    """
+
+    def __init__(
+        self, at: DimseAddress, context: ssl.SSLContext | None = None, storage: ssl.SSLContext | None = None
+    ) -> None:
+        self._at, self._context, self._storage = at, context, storage
         self._listening = threading.Lock()
 
     def echo(self) -> None:
@@ -134,17 +140,16 @@ class Peer:
         """Our own storage service, while an instance is being moved."""
         ae = AE(ae_title=self._at.our_aet)
         ae.add_supported_context(UID(WHOLE_SLIDE_IMAGE), SYNTAXES)
-        where = ("", 0) if self._at.listen is None else (self._at.listen.host, self._at.listen.port)
+        assert self._at.listen is not None, "only an archive that moves slides to us"
         try:
-            server = ae.start_server(where, block=False, evt_handlers=[(evt.EVT_C_STORE, came)])
+            server = begun(ae, self._at.listen, [(evt.EVT_C_STORE, came)], self._storage)
         except OSError as error:
             message = f"our storage port {self._at.listen} can't be opened ({type(error).__name__}): free it"
             raise Failed(ServiceReason.ARCHIVE_UNREACHABLE, message, retryable=True) from None
         try:
             yield
         finally:
-            if server is not None:
-                server.shutdown()
+            server.shutdown()
 
     @contextmanager
     def associated(self, what: str, contexts: list[tuple[UID, list[UID]]], **more: Any) -> Iterator[Association]:

@@ -1,6 +1,7 @@
 """Makes an archive of what the site says of it."""
 
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import urllib3
@@ -14,12 +15,13 @@ from server.archive.web import Web
 from server.domain.arrival import Feed, WatchKind
 from server.domain.ports import Archive
 from server.site import ArchiveFolder, DimseAddress, NamedArchive, WebArchive, WorklistAddress
-from server.tls import sender_context
+from server.tls import peer_context, sender_context
 
 if TYPE_CHECKING:
     from server.archive.dimse import DimseArchive
     from server.archive.receiver import Receiver
     from server.archive.worklist import DimseWorklist
+    from server.archive.worklist_events import WorklistEvents
 
 
 def web_archive(named: WebArchive, spool: Spool) -> DicomWebArchive:
@@ -39,7 +41,8 @@ def dimse_archive(named: DimseAddress, spool: Spool) -> "DimseArchive":
     from server.archive.association import Peer  # pynetdicom takes a while to import, and few sites need it
     from server.archive.dimse import DimseArchive
 
-    return DimseArchive(named.name, Peer(named, sender_context(named, named.table)), spool)
+    storage = peer_context(named, named.table) if named.listen else None
+    return DimseArchive(named.name, Peer(named, sender_context(named, named.table), storage), spool)
 
 
 def dimse_worklist(named: WorklistAddress) -> "DimseWorklist":
@@ -48,6 +51,13 @@ def dimse_worklist(named: WorklistAddress) -> "DimseWorklist":
     from server.archive.worklist import DimseWorklist
 
     return DimseWorklist(named, Peer(named.at, sender_context(named.at, named.at.table)))
+
+
+def worklist_events(named: WorklistAddress, cancel_asked: Callable[[str], None]) -> "WorklistEvents":
+    """What hears requests to cancel. Raises Refused SETTING_INVALID for certificates that can't be used."""
+    from server.archive.worklist_events import WorklistEvents
+
+    return WorklistEvents(named, cancel_asked, peer_context(named.at, named.at.table))
 
 
 def _context(named: WebArchive) -> ssl.SSLContext | None:

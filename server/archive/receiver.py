@@ -13,6 +13,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from server.archive.association import ECHO, QUESTIONS, SYNTAXES
 from server.archive.folder import flushed, is_uid
+from server.archive.listener import begun
 from server.domain.errors import Failed, Refused, ServiceReason
 from server.site import ArchiveFolder
 from server.slides.dicom_header import PART, WHOLE_SLIDE_IMAGE, read_instance_header
@@ -42,9 +43,7 @@ class Receiver:
         ae.add_supported_context(UID(WHOLE_SLIDE_IMAGE), SYNTAXES)
         ae.add_supported_context(ECHO, QUESTIONS)
         try:
-            self._server = ae.start_server(
-                (at.host, at.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._take)]
-            )
+            self._server = begun(ae, at, [(evt.EVT_C_STORE, self._take)], None)
         except OSError as error:
             message = f"{self._named.table} listen: {at} can't be opened ({type(error).__name__}): free it"
             raise Failed(ServiceReason.SETTING_INVALID, message) from None

@@ -31,6 +31,7 @@ PRIORITIES = {"HIGH": Priority.STAT, "MEDIUM": Priority.ASAP, "LOW": Priority.RO
 READY = "READY"
 CODE = "Scheduled Workitem Code"
 """What a person looks for in the item."""
+_ENDED = ("ProcedureStepCancellationDateTime", "ReasonForCancellation")
 
 
 def read_item(uid: str, said: Dataset) -> UpsItem:
@@ -55,6 +56,7 @@ def _read(uid: str, said: Dataset) -> UpsItem:
         ready=_text(said, "InputReadinessState") in ("", READY),
         label=_text(said, "WorklistLabel"),
         stations=tuple(code.value for code in _codes(said, "ScheduledStationNameCodeSequence")),
+        station_classes=tuple(code.value for code in _codes(said, "ScheduledStationClassCodeSequence")),
         codes=tuple(
             code
             for keyword in ("ScheduledWorkitemCodeSequence", "RequestedProcedureCodeSequence")
@@ -67,7 +69,21 @@ def _read(uid: str, said: Dataset) -> UpsItem:
         accession_number=_text(first, "AccessionNumber"),
         placer=_placer(first),
         progress=_progress(said),
+        unwanted=any(
+            _text(each, keyword)
+            for each in _items(said, "ProcedureStepProgressInformationSequence")
+            for keyword in _ENDED
+        ),
     )
+
+
+def asks_for_score(item: UpsItem) -> bool:
+    """Whether one of its codes names a stain that is scored here."""
+    try:
+        _asked(item.codes)
+    except Refused:
+        return False
+    return True
 
 
 def request_for(item: UpsItem, worklist: str, lab: str) -> Request:

@@ -58,7 +58,8 @@ class DimseWorklist:
         query = Dataset()
         query.ProcedureStepState, query.WorklistLabel = UpsState.SCHEDULED.value, self._named.label
         query.InputReadinessState = query.SOPInstanceUID = ""
-        query.ScheduledStationNameCodeSequence = [_sought(self._named.station)] if self._named.station else []
+        query.ScheduledStationNameCodeSequence = _sought(self._named.station)
+        query.ScheduledStationClassCodeSequence = _sought(self._named.station_class)
         found = list[str]()
         with self._asked("its worklist", PULL) as association:
             for status, row in association.send_c_find(query, PULL):
@@ -195,10 +196,11 @@ def _station(named: WorklistAddress) -> Dataset:
     return _code(Code(value=value, scheme="99CHROMOGEN", meaning="chromogen"))
 
 
-def _sought(station: str) -> Dataset:
+def _sought(code: str) -> list[Dataset]:
+    """Empty: any."""
     item = Dataset()
-    item.CodeValue = station
-    return item
+    item.CodeValue = code
+    return [item] if code else []
 
 
 def _moment(at: datetime) -> str:

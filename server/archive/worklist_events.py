@@ -1,5 +1,6 @@
 """What a worklist tells us of items that we subscribed to: UPS Event as SCU, at a port of our own (pynetdicom)."""
 
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from pynetdicom import AE, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from server.archive.association import ECHO, QUESTIONS
+from server.archive.listener import begun
 from server.archive.worklist import EVENT
 from server.domain.errors import Failed, ServiceReason
 from server.site import WorklistAddress
@@ -23,10 +25,12 @@ CancelAsked = Callable[[str], None]
 
 
 class WorklistEvents:
-    """Of one worklist: `start` it, and `stop` it."""
+    """Of one worklist: `start` it, and `stop` it; by TLS where there is a `context`."""
 
-    def __init__(self, named: WorklistAddress, cancel_asked: CancelAsked) -> None:
-        self._named, self._cancel_asked = named, cancel_asked
+    def __init__(
+        self, named: WorklistAddress, cancel_asked: CancelAsked, context: ssl.SSLContext | None = None
+    ) -> None:
+        self._named, self._cancel_asked, self._context = named, cancel_asked, context
         self._server: ThreadedAssociationServer | None = None
 
     def start(self) -> None:
@@ -38,9 +42,7 @@ class WorklistEvents:
         ae.add_supported_context(EVENT, QUESTIONS, scu_role=True, scp_role=True)
         ae.add_supported_context(ECHO, QUESTIONS)
         try:
-            self._server = ae.start_server(
-                (at.host, at.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._told)]
-            )
+            self._server = begun(ae, at, [(evt.EVT_N_EVENT_REPORT, self._told)], self._context)
         except OSError as error:
             message = f"{self._named.at.table} listen: {at} can't be opened ({type(error).__name__}): free it"
             raise Failed(ServiceReason.SETTING_INVALID, message) from None

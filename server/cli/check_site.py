@@ -101,7 +101,8 @@ def worklist(found: WorklistAddress) -> Found:
         dimse_worklist(found).ping()
     except Failed as error:
         raise Failed(error.reason, f"{where}: {error.message}; see {found.at.table}") from None
-    meant = ", ".join(f"{key} {text}" for key, text in (("station", found.station), ("label", found.label)) if text)
+    named = (("station", found.station), ("station class", found.station_class), ("label", found.label))
+    meant = ", ".join(f"{key} {text}" for key, text in (*named, ("codes", " ".join(found.codes))) if text)
     deaf = f"nobody can ask to cancel an item once it is ours: set {key_of(found.at.table, 'listen')}"
     return Found(text=f"{where} answers; items of {meant}", advice="" if found.at.listen else deaf)
 

@@ -45,7 +45,7 @@ class Code:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpsItem:
     """What an item says. `codes`: the workitem's, then those of the procedures that were requested. `inputs`: study and
-    series UID of each. `progress`: percent.
+    series UID of each. `progress`: percent. `unwanted`: it holds a reason or a time of cancellation.
     """
 
     uid: str
@@ -53,6 +53,7 @@ class UpsItem:
     ready: bool = True
     label: str = ""
     stations: tuple[str, ...] = ()
+    station_classes: tuple[str, ...] = ()
     codes: tuple[Code, ...] = ()
     priority: Priority = Priority.ROUTINE
     patient: Patient
@@ -60,6 +61,7 @@ class UpsItem:
     accession_number: str = ""
     placer: EntityIdentifier
     progress: float = 0
+    unwanted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

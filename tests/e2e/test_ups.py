@@ -110,10 +110,10 @@ def test_an_item_is_claimed_scored_and_completed_with_what_lies_in_the_pacs(hosp
     assert {each.DICOMRetrievalSequence[0].RetrieveAETitle for each in performed.OutputInformationSequence} == {AET}
 
 
-def test_an_item_of_a_stain_that_isn_t_scored_is_refused(hospital: Hospital) -> None:
+def test_an_item_of_a_stain_that_isn_t_scored_is_left_to_others(hospital: Hospital) -> None:
     item = made_item(SLIDE.series_uid, SLIDE.study_uid, ScheduledWorkitemCodeSequence=[coded("CD3", "99TEST", "CD3")])
     uid = hospital.peer.add(item)
     (performer,) = watches.performers(hospital.service)
     performer.step()
-    assert hospital.peer.state(uid) == "CANCELED"
+    assert hospital.peer.state(uid) == "SCHEDULED"
     assert hospital.service.store.orders() == []

@@ -5,18 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.analyzers.whitened import white_columns
+from inference.analyzers.whitened import WhiteningEngine, white_columns
 from inference.draw import draw_difficult
 from inference.draw.difficult import KINDS, WARM, Kind
 from inference.draw.ground import Veil
+from inference.engines.local import LocalEngine
 from inference.geometry import Region, Size
 from inference.grade import HueValueThresholds, grades
-from inference.ground import SHRUNK, brown_of_ground
+from inference.ground import BROWN as BROWN_STAIN
+from inference.ground import SHRUNK, brown_of_ground, less_ground
+from inference.infer import TileAnswer
 from inference.picture import PictureSlide
 from inference.slide import Rgb
-from inference.stain import hue_value_density
-from inference.white import NO_CAST, white_of
-from tests.models import HALF_A_MICROMETRE
+from inference.stain import hue_value_density, mean_rgb
+from inference.white import NO_CAST, WhitePoint, white_of, whitened
+from tests.models import HALF_A_MICROMETRE, IHC_TILE
 
 SIDE = 640
 PALE = KINDS["pale"]
@@ -50,6 +53,34 @@ def test_a_brown_nucleus_is_positive_on_every_ground(ground: tuple[float, ...]) 
     assert positive(picture_of(ground, BROWN)).all()
 
 
+def test_no_density_parts_nuclei_that_lose_their_ground_from_those_that_keep_it() -> None:
+    """A step would let a scanner's gamma, which scales densities, move percent positive."""
+    densities = np.linspace(0.05, 1.2, 500)
+    rgb = 256 * 10 ** -(densities[:, None] * BROWN_STAIN) - 1
+    picture = picture_of(GROUND, GROUND)
+    cleared = less_ground(rgb, picture, NO_CAST, *np.full((2, len(rgb)), 200.0))
+    brown, left = (np.log10((colours[:, 0] + 1) / (colours[:, 2] + 1)) for colours in (rgb, cleared))
+    lost = brown - left
+    assert lost[0] == pytest.approx(GROUND[2] - GROUND[0], abs=0.02)
+    assert lost[-1] == pytest.approx(0)
+    assert np.abs(np.diff(lost)).max() < 0.005
+
+
+def test_the_ground_changes_the_hue_by_the_white_point_alone() -> None:
+    """Profiles of raw colours, stored ones among them, and every density mean what they meant."""
+    picture, white = picture_of(GROUND, BLUE), (250.0, 245.0, 240.0)
+    at = np.array([60.0, 100.0])
+    hue, value, density = hue_value_density(mean_rgb(picture, at, at))
+    columns = {"x": at, "y": at, "hue": hue, "value": value, "dab_od_centi": density}
+    engine = WhiteningEngine(LocalEngine(IHC_TILE, threads=1), WhitePoint(rgb=white))
+    found = engine.measured(picture, TileAnswer(columns=columns, found=2)).columns
+    assert all(found[name] is column for name, column in columns.items())
+    by_white = hue_value_density(whitened(mean_rgb(picture, at, at), white))
+    assert np.array_equal(found["white_value"], by_white[1])
+    assert np.array_equal(found["white_od_centi"], by_white[2])
+    assert not np.array_equal(found["white_hue"], by_white[0])
+
+
 def test_a_shade_of_the_light_changes_nothing_of_the_brown() -> None:
     plain = picture_of(GROUND, BLUE)
     shade = np.linspace(1, 0.85, 400)[:, None, None]
@@ -69,7 +100,7 @@ def test_a_picture_smaller_than_a_ground_s_pixel_has_one() -> None:
     [
         (PALE, 60, 1),
         (PALE, 200, 1),
-        (replace(PALE, veil=Veil(tint=0.15)), 60, 3),
+        (replace(PALE, veil=Veil(tint=0.15)), 60, 5),
         (replace(PALE, haematoxylin=0.7, veil=Veil(tint=0.15)), 60, 1),
         (replace(PALE, optics=WARM), 60, 1),
         (replace(PALE, veil=Veil(tint=0.06, uneven=0.35)), 60, 6),
@@ -96,4 +127,4 @@ def test_two_sections_of_different_strength_are_each_seen_on_their_own_ground() 
     for place, truth in enumerate(truths):
         found = white_columns(both, truth.x + place * SIDE, truth.y, white)
         grade = grades([found["white_hue"], found["white_value"]], CUTS)
-        assert 100 * (grade > 0).mean() == pytest.approx(100 * (truth.grade > 0).mean(), abs=2)
+        assert 100 * (grade > 0).mean() == pytest.approx(100 * (truth.grade > 0).mean(), abs=4)

@@ -38,6 +38,16 @@ def nuclei(well: Rgb, engine: LocalEngine) -> int:
     return len(find_cells(PictureSlide(pixels=well), engine, HE, 0.0))
 
 
+def frozen(well: Rgb) -> tuple[Rgb, npt.NDArray[np.bool_]]:
+    """A picture as a frozen section has it, blurred and torn by crystals, and where these are."""
+    side = len(well)
+    random, ice = np.random.default_rng(2), np.zeros((side, side), np.uint8)
+    for x, y, long in random.integers((0, 0, 8), (side, side, 30), (120, 3)).tolist():
+        cv2.ellipse(ice, (x, y), (long, 3 * long // 5), 7.0 * x, 0, 360, 1, cv2.FILLED)
+    soft = cv2.GaussianBlur(ice.astype(np.float32), (0, 0), 2)[..., None]
+    return (cv2.GaussianBlur(well, (0, 0), 3) * (1 - soft) + 243 * soft).astype(np.uint8), ice > 0
+
+
 def read(
     pixels: Rgb, engine: LocalEngine, folder: Path, *, refuse: bool = True, **options: TileShape
 ) -> tuple[Cells, tuple[str, ...]]:
@@ -53,14 +63,10 @@ def within(cells: Cells, mask: npt.NDArray[np.bool_]) -> int:
 
 
 def test_holes_of_ice_are_no_nuclei(well: Rgb, engine: LocalEngine, nuclei: int, tmp_path: Path) -> None:
-    """A frozen section: blurred, torn by crystals. Most nuclei that are left are found, next to none in a hole."""
-    random, ice = np.random.default_rng(2), np.zeros((SIDE, SIDE), np.uint8)
-    for x, y, long in random.integers((0, 0, 8), (SIDE, SIDE, 30), (120, 3)).tolist():
-        cv2.ellipse(ice, (x, y), (long, 3 * long // 5), 7.0 * x, 0, 360, 1, cv2.FILLED)
-    soft = cv2.GaussianBlur(ice.astype(np.float32), (0, 0), 2)[..., None]
-    frozen = cv2.GaussianBlur(well, (0, 0), 3) * (1 - soft) + 243 * soft
-    cells, _ = read(frozen.astype(np.uint8), engine, tmp_path)
-    assert within(cells, ice > 0) < 0.02 * len(cells)
+    """Most nuclei that are left are found, next to none in a hole."""
+    picture, ice = frozen(well)
+    cells, _ = read(picture, engine, tmp_path)
+    assert within(cells, ice) < 0.02 * len(cells)
     assert len(cells) > 0.75 * nuclei
 
 

@@ -4,7 +4,8 @@ Of H-score and percent positive alike.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from inference.analyze import Options, analyze
 from inference.analyzers.nuclear import NUCLEAR, REGION_NAMES, by_grade
 from inference.assay import assay_of
-from inference.draw import draw_slide
+from inference.draw import Drawing, draw_difficult, draw_slide
+from inference.draw.difficult import KINDS
 from inference.engines.local import LocalEngine
 from inference.fields import fields_of
 from inference.geometry import Region, Size
@@ -31,11 +33,11 @@ Told = dict[tuple[str, str], tuple[float | None, Interval | None]]
 """By region and measure: what was drawn, and the interval."""
 
 
-def told(side: int, seed: int, wanted: float, engine: LocalEngine, folder: Path) -> Told:
-    """Of one slide of side x side px."""
-    drawing = draw_slide(size=Size(width=side, height=side), seed=seed, h_score=wanted)
-    slide = PictureSlide(drawing.read(Region(x=0, y=0, width=side, height=side)), HALF_A_MICROMETRE)
-    file, profile = folder / f"{seed}.parquet", built_in(assay_of("ER"))
+def told(drawing: Drawing, engine: LocalEngine, folder: Path) -> Told:
+    """Of one slide."""
+    whole = Region(x=0, y=0, width=drawing.size.width, height=drawing.size.height)
+    slide = PictureSlide(drawing.read(whole), HALF_A_MICROMETRE)
+    file, profile = folder / f"{drawing.seed}.parquet", built_in(assay_of("ER"))
     analysis = analyze(slide, engine, NUCLEAR, file, Options())
     fields = fields_of(file, NUCLEAR, profile.criteria, mpp=slide.facts.mpp)
     rows = scores_of(assay_of("ER"), analysis.histograms, profile, fields, ENDOMETRIUM)
@@ -51,23 +53,38 @@ def holds(truth: float | None, interval: Interval | None) -> bool:
     return truth is not None and interval is not None and interval[0] <= truth <= interval[1]
 
 
-def slides(side: int, wanted: Sequence[float], folder: Path) -> list[Told]:
-    engine = LocalEngine(IHC_TILE, threads=1)
-    return [told(side, 40 + seed, h, engine, folder) for seed, h in enumerate(wanted)]
+def drawn(side: int, wanted: Sequence[float]) -> Iterator[Drawing]:
+    """Usual slides, one for each H-score."""
+    for seed, h in enumerate(wanted):
+        yield draw_slide(size=Size(width=side, height=side), seed=40 + seed, h_score=h)
+
+
+def difficult(side: int, wanted: Sequence[float]) -> Iterator[Drawing]:
+    """Each kind of difficult slides in turn, in nests with stroma between, one for each H-score."""
+    kinds = [replace(kind, nests=True) for kind in KINDS.values()]
+    for seed, h in enumerate(wanted):
+        yield draw_difficult(kinds[seed % len(kinds)], size=Size(width=side, height=side), seed=60 + seed, h_score=h)
 
 
 def test_of_a_few_small_slides_every_compartment_has_an_interval_that_holds_its_truth(tmp_path: Path) -> None:
-    for slide in slides(1000, (20, 260), tmp_path):
-        for case, (truth, interval) in slide.items():
+    engine = LocalEngine(IHC_TILE, threads=1)
+    for drawing in drawn(1000, (20, 260)):
+        for case, (truth, interval) in told(drawing, engine, tmp_path).items():
             assert holds(truth, interval), (case, truth, interval)
             assert interval is not None
             assert interval[1] - interval[0] < 100
 
 
-@pytest.mark.skipif(not os.environ.get("SOAK"), reason="twenty slides: SOAK=1")
-def test_by_compartment_nine_in_ten_intervals_hold_the_truth(tmp_path: Path) -> None:
+@pytest.mark.skipif(not os.environ.get("SOAK"), reason="forty slides: SOAK=1")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("slides", [drawn, difficult])
+def test_by_compartment_nine_in_ten_intervals_hold_the_truth(
+    slides: Callable[[int, Sequence[float]], Iterator[Drawing]], tmp_path: Path
+) -> None:
     wanted = [20 + 13 * i for i in range(20)]
-    found = slides(1600, wanted, tmp_path)
-    for case in CASES:
-        held = sum(holds(*slide[case]) for slide in found)
-        assert held >= 0.9 * len(wanted), (case, held)
+    engine = LocalEngine(IHC_TILE, threads=1)
+    found = [told(drawing, engine, tmp_path) for drawing in slides(1600, wanted)]
+    missed = {
+        case: [(wanted[i], *slide[case]) for i, slide in enumerate(found) if not holds(*slide[case])] for case in CASES
+    }
+    assert all(len(slides_missed) <= 0.1 * len(wanted) for slides_missed in missed.values()), missed

@@ -1,5 +1,6 @@
 """Large nuclei are found in coarser pixels, chosen by the slide alone; small ones as ever."""
 
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from inference.evaluation.metric import Points, matches
 from inference.geometry import Region, Size
 from inference.infer import TileAnswer
 from inference.picture import PictureSlide
-from inference.scale import FIELD, FIELDS, CoarserEngine, coarser_by, fields, fitted
+from inference.scale import FIELD, FIELDS, CoarserEngine, fields, look
 from inference.slide import Rgb
 from inference.stain import hue_value_density, mean_rgb
 from inference.tile import TileShape
@@ -103,9 +104,25 @@ def test_large_nuclei_are_found_and_the_result_says_how(tmp_path: Path) -> None:
 def test_a_slide_of_small_nuclei_costs_a_few_fields_more_and_changes_nothing() -> None:
     counting, one = Counting(), slide("usual")
     tissue = find_tissue(one, WHOLE)
-    assert fitted(one, counting, tissue) is counting
+    assert look(one, counting, tissue).fitted(counting) is counting
     assert counting.sides == [FIELD.core] * len(fields(one, tissue))
     assert 1 < len(counting.sides) <= FIELDS
+
+
+def test_all_workers_of_an_engine_look_at_fields_at_once() -> None:
+    class Meeting(LocalEngine):
+        """Whose calls return only once two of them wait."""
+
+        met = threading.Barrier(2, timeout=60)
+
+        def detect(self, tiles: npt.NDArray[np.uint8], faintest: float) -> list[TileAnswer]:
+            self.met.wait()
+            return super().detect(tiles, faintest)
+
+    one = slide("usual")
+    tissue = find_tissue(one, WHOLE)
+    assert len(fields(one, tissue)) % 2 == 0
+    assert look(one, Meeting(IHC_TILE, threads=2), tissue).by == 1
 
 
 @pytest.mark.parametrize("shape", [TileShape(core=128, halo=32, stride=32), TileShape(core=512, halo=32, stride=32)])
@@ -117,13 +134,13 @@ def test_the_tiles_size_and_the_batch_change_hardly_a_nucleus(shape: TileShape, 
 
 def test_the_choice_is_of_the_slide_whatever_the_mask_leaves_out() -> None:
     one = slide("large")
-    assert coarser_by(one, engine(), find_tissue(one, WHOLE)) == coarser_by(one, engine(), None) == 2
+    assert look(one, engine(), find_tissue(one, WHOLE)).by == look(one, engine(), None).by == 2
 
 
 @pytest.mark.parametrize(("name", "by"), [("large", 2), ("usual", 1)])
 def test_an_engine_that_takes_small_tiles_is_asked_in_such_and_chooses_the_same(name: str, by: float) -> None:
     counting, small = Counting(), TileShape(core=192, halo=32, stride=32)
-    assert coarser_by(slide(name), counting, None, small) == by
+    assert look(slide(name), counting, None, small).by == by
     assert max(counting.sides) == small.side
 
 
@@ -145,4 +162,4 @@ def test_a_picture_of_large_nuclei_is_looked_at_so_too_unless_its_caller_says_ot
 
 def test_an_empty_picture_is_seen_as_it_comes() -> None:
     white = PictureSlide(np.full((300, 300, 3), 255, np.uint8), HALF_A_MICROMETRE)
-    assert coarser_by(white, engine(), None) == 1
+    assert look(white, engine(), None).by == 1

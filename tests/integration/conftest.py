@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: the real Triton server, fetched once."""
+"""Fixtures of the integration tests: the real Triton server, fetched once; a worklist."""
 
 import os
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from tests.integration.triton_cases import RULES, StartEngine
 from tests.made_slide import ArraySlide
 from tests.models import IHC_TILE
 from tests.triton_server import TritonServer, Unavailable, server_folder
+from tests.ups_peer import UpsPeer, ups_peer
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +91,10 @@ def wide_slide(tiles: Rgb) -> ArraySlide:
 
 def _laid_out(tiles: Rgb) -> Rgb:
     return np.concatenate([np.concatenate(list(tiles[:3]), axis=1), np.concatenate(list(tiles[1:]), axis=1)])
+
+
+@pytest.fixture
+def peer() -> Iterator[UpsPeer]:
+    """A worklist of Unified Procedure Steps."""
+    with ups_peer() as made:
+        yield made

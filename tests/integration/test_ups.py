@@ -5,7 +5,6 @@ The worklist is a real SCP, the database a real PostgreSQL; tests/e2e/test_ups.p
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,19 @@ from server.domain.order import Priority
 from server.domain.ports import Claim, Delivery, OrderView
 from server.domain.states import OrderState
 from server.domain.ups import UpsOutcome
-from server.services.orders import OrderService
 from server.store.order_repository import PostgresOrderRepository
 from server.store.outbox import PostgresOutbox
 from server.store.store import PostgresStore
-from server.store.ups_claims import PostgresUpsClaims, Way
 from server.ups import Performer
 from tests.integration.processes import Serving, events, until
+from tests.integration.ups_items import SERIES, STUDY, item, performer, told
 from tests.server.store.invented import result
-from tests.ups_peer import LAB, LABEL, STATION, UpsPeer, coded, made_item, ups_peer
+from tests.ups_peer import LAB, STATION, UpsPeer
 
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # pynetdicom drops refused sockets
 ]
-SERIES, STUDY = "2.25.51", "2.25.5"
 SITE = """
 [archives.pacs]
 kind = "dimse"
@@ -60,26 +57,6 @@ every_s = 0.2
 """
 
 
-@pytest.fixture
-def peer() -> Iterator[UpsPeer]:
-    with ups_peer() as made:
-        yield made
-
-
-def item(peer: UpsPeer, **more: Any) -> str:
-    return peer.add(made_item(SERIES, STUDY, **more))
-
-
-def performer(engine: sa.Engine, peer: UpsPeer, **more: Any) -> Performer:
-    return Performer(
-        named=peer.named(**more),
-        worklist=peer.worklist(**more),
-        claims=PostgresUpsClaims(engine, {"pacs": Way(aet="PACS")}),
-        orders=OrderService(PostgresOrderRepository(engine)),
-        now=lambda: datetime.now(UTC),
-    )
-
-
 def held(store: PostgresStore) -> Claim:
     """The one order, as a worker has it."""
     (order_id,) = store.due()
@@ -99,10 +76,6 @@ def scored(store: PostgresStore, claim: Claim, folder: Path) -> str:
     sent = Delivery(kind=ArtifactKind.SR, destination="pacs", path=folder / "sr.dcm", message_id=str(uid))
     store.finish(claim, result(claim.order.id), [sent])
     return str(uid)
-
-
-def told(peer: UpsPeer, uid: str) -> str:
-    return str(peer.items[uid].ProcedureStepProgressInformationSequence[0].ReasonForCancellation)
 
 
 def test_an_item_becomes_one_order_and_is_completed_with_its_objects_once_they_were_taken(
@@ -149,31 +122,6 @@ def test_what_the_archive_never_took_isn_t_among_its_objects(engine: sa.Engine, 
     doing.step()
     assert peer.state(uid) == "COMPLETED"
     assert peer.items[uid].UnifiedProcedureStepPerformedProcedureSequence[0].OutputInformationSequence == []
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"ScheduledStationNameCodeSequence": [coded("OTHER", "99TEST", "another")]},
-        {"ScheduledStationNameCodeSequence": []},
-        {"WorklistLabel": "OTHER"},
-        {"InputReadinessState": "INCOMPLETE"},
-    ],
-)
-def test_what_isn_t_for_us_or_isn_t_ready_is_left_alone(engine: sa.Engine, peer: UpsPeer, more: dict[str, Any]) -> None:
-    uid = item(peer, **more)
-    performer(engine, peer, label=LABEL).step()
-    assert (peer.state(uid), PostgresStore(engine).orders()) == ("SCHEDULED", [])
-
-
-def test_what_can_t_be_scored_is_claimed_and_cancelled_with_the_reason(engine: sa.Engine, peer: UpsPeer) -> None:
-    unknown = item(peer, ScheduledWorkitemCodeSequence=[coded("CD3", "99TEST", "CD3")])
-    good = item(peer)
-    performer(engine, peer).step()
-    assert peer.state(unknown) == "CANCELED"
-    assert told(peer, unknown).startswith("ASSAY_UNSUPPORTED: Scheduled Workitem Code names no stain")
-    assert peer.state(good) == "IN PROGRESS"
-    assert len(PostgresStore(engine).orders()) == 1
 
 
 @pytest.mark.parametrize(("end", "state", "why"), [
@@ -235,6 +183,35 @@ def test_a_request_that_comes_while_the_database_is_away_is_obeyed_later(
         assert peer.ask_to_cancel(uid) == [0]
     hearing.step()
     assert peer.state(uid) == "CANCELED"
+    assert PostgresStore(engine).orders()[0].state is OrderState.CANCELLED
+
+
+def test_after_a_start_each_item_that_is_ours_is_subscribed_to_again_once(
+    hearing: Performer, engine: sa.Engine, peer: UpsPeer
+) -> None:
+    """A worklist that was restarted meanwhile, or gave us up, tells us again."""
+    uid = item(peer)
+    hearing.step()
+    peer.subscribed.clear()
+    hearing.step()
+    assert peer.subscribed == set()
+    restarted = performer(engine, peer, listen=True)
+    restarted.step()
+    assert peer.subscribed == {uid}
+
+
+@pytest.mark.parametrize("keyword", ["ReasonForCancellation", "ProcedureStepCancellationDateTime"])
+def test_a_request_that_nobody_heard_is_obeyed_where_the_item_holds_it(
+    engine: sa.Engine, peer: UpsPeer, keyword: str
+) -> None:
+    uid = item(peer)
+    performer(engine, peer).step()
+    noted = Dataset()
+    setattr(noted, keyword, "20260102030405" if "DateTime" in keyword else "ordered in error")
+    peer.items[uid].ProcedureStepProgressInformationSequence = [noted]
+    started = performer(engine, peer)  # as after a start
+    started.step()
+    assert (peer.state(uid), told(peer, uid)) == ("CANCELED", "CANCELLED: the order was cancelled")
     assert PostgresStore(engine).orders()[0].state is OrderState.CANCELLED
 
 

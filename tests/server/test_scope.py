@@ -65,6 +65,7 @@ def test_scores_by_the_profile_that_ships_say_that_no_laboratory_fitted_it(marke
     empty = Histograms.empty(assay.analyzer.histograms)
     assert ("SCALE_UNKNOWN" in remarks_of(assay, empty, shipped, None, 0.25)) is (marker == "HER2")
     assert "SCALE_UNKNOWN" not in remarks_of(assay, empty, fitted, None, 0.25)
+    assert "SCALE_UNKNOWN" not in remarks_of(assay, empty, shipped, None, 0.25, validated=True)
 
 
 @pytest.mark.parametrize("marker", ["ER", "P53"])
@@ -76,6 +77,7 @@ def test_a_nuclear_score_says_that_nobody_fitted_its_scale_where_it_hangs_on_tha
         brown["white_hue_value"][1, 30, value] += 10
     assert ("SCALE_UNKNOWN" in remarks_of(assay, brown, shipped, None, 0.5)) is (marker == "ER")
     assert "SCALE_UNKNOWN" not in remarks_of(assay, brown, fitted, None, 0.5)
+    assert "SCALE_UNKNOWN" not in remarks_of(assay, brown, shipped, None, 0.5, validated=True)
     blue = Histograms.empty(assay.analyzer.histograms)
     blue["white_hue_value"][1, 220, 150] += 1400
     assert "SCALE_UNKNOWN" not in remarks_of(assay, blue, shipped, None, 0.5)

@@ -35,7 +35,9 @@ def test_the_worklist_of_the_example_is_read_whole() -> None:
     [
         (('aet = "PACS"', ""), "[worklists.ai] aet: is missing"),
         (('laboratory = "LAB"', 'laboratory = "B"'), "[worklists.ai] laboratory: 'B' doesn't exist; known are LAB"),
-        (('station = "IHC"', ""), "[worklists.ai]: says neither station nor label"),
+        (('station = "IHC"', ""), "[worklists.ai]: says neither station nor station_class nor label"),
+        (('station = "IHC"', 'station_class = "A\\\\I"'), "[worklists.ai] station_class: is longer than 16 characters"),
+        (('station = "IHC"', 'station = "IHC"\ncodes = "ER"'), "[worklists.ai] codes: "),
         (('station = "IHC"', 'station = "I*"'), "[worklists.ai] station: is longer than 16 characters, or holds"),
         (('station = "IHC"', 'watch = "poll"'), "[worklists.ai]: says neither"),
         (('station = "IHC"', 'station = "IHC"\nwatch = "poll"'), "[worklists.ai] watch: is unknown"),

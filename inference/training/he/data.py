@@ -17,6 +17,7 @@ KIND_OF_TYPE = np.array([0, 1, 2, 3, 3, 4, 4, 4], np.uint8)
 """CoNSeP's types to 1 + place in KINDS: healthy and malignant epithelium are one, fibroblast, muscle and endothelium
 another."""
 FOLDS_FILE = Path(__file__).with_name("folds.json")
+Answer = npt.NDArray[np.float32]
 SIDE = 384  # of a training crop, px, where a recipe says nothing else
 MARGIN = 48  # px around a crop in which nuclei that it cuts are still whole
 
@@ -24,7 +25,8 @@ MARGIN = 48  # px around a crop in which nuclei that it cuts are still whole
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
     """`image` (h, w, 3) RGB uint8 at 0.25 µm/px, `labels` (h, w) int32 with 0 for none, `kind` (h, w) uint8 with 0 for
-    none, else 1 + place in KINDS. `centre` (n, 2) x, y and `centre_kind` (n,) of the nuclei.
+    none, else 1 + place in KINDS. `centre` (n, 2) x, y and `centre_kind` (n,) of the nuclei. `answer` (7, h, w) of a
+    teacher (`teach.taught`): probability of a nucleus, distances in -1..1, probability of each kind.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Tile:
     kind: Image
     centre: npt.NDArray[np.float64]
     centre_kind: npt.NDArray[np.int64]
+    answer: Answer | None = None
 
 
 def consep(folder: Path) -> list[Tile]:
@@ -78,11 +81,13 @@ def counts(tiles: list[Tile]) -> npt.NDArray[np.int64]:
 class Crop:
     """`image` (s, s, 3) uint8; `target` (5, s, s) float32: nucleus or not, horizontal and vertical
     distance, kind (0..3, -1 where no nucleus is), weight of a nucleus' pixel; `inside` (s, s) where the tile is.
+    `answer` (8, s, s): the tile's under the same turn, and 1 where its distances mean something; zeros without one.
     """
 
     image: Image
     target: npt.NDArray[np.float32]
     inside: npt.NDArray[np.float32]
+    answer: Answer
 
 
 def sample(
@@ -104,8 +109,24 @@ def sample(
     planes = [nucleus, *distances(labels)[:, own, own], kind.astype(np.float32), evenness(labels)[own, own]]
     picture = np.ascontiguousarray(np.asarray(image, np.uint8)[own, own])
     return Crop(
-        image=disturbed(picture, augmentation, random), target=np.stack(planes), inside=inside.astype(np.float32)
+        image=disturbed(picture, augmentation, random),
+        target=np.stack(planes),
+        inside=inside.astype(np.float32),
+        answer=_answer(tile.answer, turn, side)[:, own, own],
     )
+
+
+def _answer(answer: Answer | None, turn: npt.NDArray[np.float64], side: int) -> Answer:
+    """A tile's under a turn. Distances run along the sides of the picture, each to its own extent: they turn with it by
+    right angles alone, and no others are known.
+    """
+    if answer is None:
+        return np.zeros((8, side, side), np.float32)
+    turned = np.stack([cv2.warpAffine(plane, turn, (side, side), flags=cv2.INTER_LINEAR) for plane in answer])
+    way = turn[:, :2] / np.sqrt(abs(np.linalg.det(turn[:, :2])))
+    straight = np.allclose(np.abs(way), np.abs(way).round(), atol=1e-6)
+    turned[1:3] = np.einsum("ij,jhw->ihw", way, turned[1:3])
+    return np.concatenate([turned, np.full((1, side, side), straight)]).astype(np.float32)
 
 
 def _place(

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Of the parts of the loss; `cost` 0 switches the cost-sensitive term off."""
+    """Of the parts of the loss; `cost` 0 switches the cost-sensitive term off. `taught` is a teacher's share of the
+    parts that it answers: nucleus, distance, gradient, kind.
+    """
 
     nucleus: float = 1.0
     overlap: float = 1.0
@@ -20,6 +22,7 @@ class Weights:
     kind: float = 1.0
     cost: float = 0.5
     smoothing: float = 0.03
+    taught: float = 0.0
 
 
 def costs(counts: npt.NDArray[np.int64], most: float = 4.0) -> Tensor:
@@ -34,8 +37,12 @@ def costs(counts: npt.NDArray[np.int64], most: float = 4.0) -> Tensor:
     return torch.tensor(ratio, dtype=torch.float32)
 
 
-def loss_of(maps: Tensor, target: Tensor, inside: Tensor, matrix: Tensor, weights: Weights) -> dict[str, Tensor]:
-    """Parts by name, weighted: `maps` (b, 7, h, w), `target` (b, 5, h, w) and `inside` (b, h, w) as of `data.Crop`."""
+def loss_of(
+    maps: Tensor, target: Tensor, inside: Tensor, answer: Tensor, matrix: Tensor, weights: Weights
+) -> dict[str, Tensor]:
+    """Parts by name, weighted: `maps` (b, 7, h, w); `target` (b, 5, h, w), `inside` (b, h, w) and `answer` (b, 8, h, w)
+    as of `data.Crop`.
+    """
     nucleus, weight = target[:, 0], target[:, 4] * inside
     probability = maps[:, 0].sigmoid() * inside
     parts = {
@@ -47,7 +54,23 @@ def loss_of(maps: Tensor, target: Tensor, inside: Tensor, matrix: Tensor, weight
     }
     if weights.cost:
         parts["cost"] = weights.cost * _mean(_cost(maps[:, 3:], target[:, 3], matrix), weight)
+    if weights.taught:
+        for name, part in _distance_to(answer, maps, inside, weights).items():
+            parts[name] = (1 - weights.taught) * parts[name] + weights.taught * part
     return parts
+
+
+def _distance_to(answer: Tensor, maps: Tensor, inside: Tensor, weights: Weights) -> dict[str, Tensor]:
+    """The parts that a teacher answers; kind and distances where it sees a nucleus."""
+    seen, straight = answer[:, 0] * inside, answer[:, 7]
+    off = (maps[:, 1:3] - answer[:, 1:3]).square().sum(dim=1)
+    kinds = -(answer[:, 3:7] * maps[:, 3:].log_softmax(dim=1)).sum(dim=1)
+    return {
+        "nucleus": weights.nucleus * _mean(_entropy(maps[:, 0], answer[:, 0]), inside),
+        "distance": weights.distance * _mean(off, seen * straight),
+        "gradient": weights.gradient * _mean(_slopes(maps[:, 1:3], answer[:, 1:3]), seen * straight),
+        "kind": weights.kind * _mean(kinds, seen),
+    }
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

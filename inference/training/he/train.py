@@ -22,9 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from inference.training.he import data
+from inference.training.he.evaluate import answer_of_checkpoint
 from inference.training.he.loss import Weights, costs, loss_of
 from inference.training.he.model import HeNet, network, start_from
 from inference.training.he.recipe import Recipe
+from inference.training.he.teach import taught
 from inference.training.model import multiply_adds_per_pixel
 from inference.training.train import follow
 
@@ -52,10 +54,10 @@ def train(state: State, recipe: Recipe, tiles: Sequence[data.Tile], out: Path, *
     since = state.step
     while (progress := recipe.progress(state.step, state.seconds)) < 1:
         began = time.monotonic()
-        images, target, inside = batch(tiles, recipe, state.step)
+        drawn = batch(tiles, recipe, state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = recipe.rate_at(progress) * group["share"]
-        parts = _step(state, recipe, (images, target, inside), matrix, fast)
+        parts = _step(state, recipe, drawn, matrix, fast)
         sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
         state.step += 1
         state.seconds += time.monotonic() - began
@@ -66,14 +68,12 @@ def train(state: State, recipe: Recipe, tiles: Sequence[data.Tile], out: Path, *
             sums, since = {}, state.step
 
 
-def _step(
-    state: State, recipe: Recipe, drawn: tuple[Tensor, Tensor, Tensor], matrix: Tensor, fast: bool
-) -> dict[str, float]:
-    images, target, inside = drawn
+def _step(state: State, recipe: Recipe, drawn: Sequence[Tensor], matrix: Tensor, fast: bool) -> dict[str, float]:
+    images, target, inside, answer = drawn
     state.net.train()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
         maps = state.net(images)
-    parts = loss_of(maps.float(), target, inside, matrix, recipe.weights)
+    parts = loss_of(maps.float(), target, inside, answer, matrix, recipe.weights)
     state.optimizer.zero_grad(set_to_none=True)
     torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), recipe.clip)
@@ -82,17 +82,17 @@ def _step(
     return {name: float(part.detach()) for name, part in parts.items()}
 
 
-def batch(tiles: Sequence[data.Tile], recipe: Recipe, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures (b, 3, s, s) in 0..1, targets (b, 5, s, s), inside (b, s, s): what a step draws depends on the seed and
-    the step only.
+def batch(tiles: Sequence[data.Tile], recipe: Recipe, step: int) -> tuple[Tensor, ...]:
+    """Pictures (b, 3, s, s) in 0..1, targets (b, 5, s, s), inside (b, s, s), answers (b, 8, s, s): what a step draws
+    depends on the seed and the step only.
     """
     random = np.random.default_rng((recipe.seed, step))
     crops = [
         data.sample(list(tiles), recipe.augmentation, recipe.focus, random, recipe.side) for _ in range(recipe.batch)
     ]
     images = torch.from_numpy(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float().div(255)
-    target, inside = (torch.from_numpy(np.stack([getattr(c, name) for c in crops])) for name in ("target", "inside"))
-    return images.contiguous(memory_format=torch.channels_last), target, inside
+    beside = (torch.from_numpy(np.stack([getattr(c, name) for c in crops])) for name in ("target", "inside", "answer"))
+    return images.contiguous(memory_format=torch.channels_last), *beside
 
 
 def begin(name: str, recipe: Recipe, start: Path | None, *, attention: bool = True) -> State:
@@ -175,6 +175,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=d.batch)
     parser.add_argument("--rate", type=float, default=d.rate)
     parser.add_argument("--cost", type=float, default=d.weights.cost, help="of the cost-sensitive term; 0: without")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        help="checkpoint of an H&E run to learn from (more than once: their mean)",
+    )
+    parser.add_argument("--taught", type=float, default=d.weights.taught, help="share of the loss that follows it")
     parser.add_argument("--no-attention", action="store_true", help="leave the attention module out")
     parser.add_argument("--seed", type=int, default=d.seed)
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
@@ -185,10 +193,12 @@ def main() -> None:
     cv2.setNumThreads(args.threads)
     recipe = replace(
         d, seed=args.seed, steps=args.steps, minutes=args.minutes, batch=args.batch, rate=args.rate,
-        weights=replace(Weights(), cost=args.cost),
+        weights=replace(Weights(), cost=args.cost, taught=args.taught),
     )  # fmt: skip
     tiles = data.consep(args.consep)
     tiles = tiles if args.fold is None else data.split(tiles, args.fold)[0]
+    if args.taught:
+        tiles = taught(tiles, [answer_of_checkpoint(path) for path in args.teacher])
     state = begin(args.network, recipe, args.start, attention=not args.no_attention)
     if (args.out / KEPT).exists():
         resume(state, args.out / KEPT)

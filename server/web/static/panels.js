@@ -13,7 +13,7 @@ const MEANT = {
   TOO_FEW_NUCLEI: "too few nuclei for a sure score",
   COUNT_UNSURE: "many nuclei were counted only just; others may be missed",
   LARGE_NUCLEI: "nuclei are large: they were looked for in coarser pixels",
-  SCALE_UNKNOWN: "scored by the built-in profile: how dark this laboratory's pictures show the stain wasn't fitted, and the score hangs on it",
+  SCALE_UNKNOWN: "scored by the built-in profile: how dark this laboratory's pictures show the stain wasn't fitted, and the score hangs on it: calibrate a profile, or validate this one",
   STAIN_WEAK: "the stain is so weak that grades are doubtful",
   OUT_OF_FOCUS: "parts of the slide are out of focus",
   INK: "ink lies on the slide",

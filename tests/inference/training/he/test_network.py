@@ -22,6 +22,7 @@ from inference.training.model import NucleusNet
 from tests.inference.training.he.made import lay_tiles
 
 NETWORKS = ("shared", "patent", "small_patent", "small_unshared", "small_trunk")
+NO_TEACHER = torch.zeros(1, 8, 8, 8)
 COUNTS = np.array([10, 160, 160, 40])
 
 
@@ -113,19 +114,19 @@ def answer(kind: int) -> torch.Tensor:
 
 def test_a_right_answer_costs_nothing_and_a_missed_rare_kind_most() -> None:
     weights, inside, matrix = Weights(smoothing=0), torch.ones(1, 8, 8), costs(COUNTS)
-    parts = loss_of(answer(0), target(0), inside, matrix, weights)
+    parts = loss_of(answer(0), target(0), inside, NO_TEACHER, matrix, weights)
     assert all(float(part) < 1e-3 for part in parts.values())
-    rare = loss_of(answer(1), target(0), inside, matrix, weights)["cost"]
-    common = loss_of(answer(0), target(1), inside, matrix, weights)["cost"]
+    rare = loss_of(answer(1), target(0), inside, NO_TEACHER, matrix, weights)["cost"]
+    common = loss_of(answer(0), target(1), inside, NO_TEACHER, matrix, weights)["cost"]
     assert float(rare) == pytest.approx(0.5 * 4)
     assert float(common) == pytest.approx(0.5 / 4)
-    assert "cost" not in loss_of(answer(0), target(0), inside, matrix, Weights(cost=0))
+    assert "cost" not in loss_of(answer(0), target(0), inside, NO_TEACHER, matrix, Weights(cost=0))
 
 
 def test_what_is_outside_of_the_tile_doesnt_count() -> None:
     inside = torch.zeros(1, 8, 8)
     inside[:, 6:] = 1
-    parts = loss_of(answer(0), target(1), inside, costs(COUNTS), Weights(smoothing=0))
+    parts = loss_of(answer(0), target(1), inside, NO_TEACHER, costs(COUNTS), Weights(smoothing=0))
     assert float(parts["kind"]) == float(parts["cost"]) == float(parts["distance"]) == 0
 
 
