@@ -87,7 +87,12 @@ def ridges(dab: Floats) -> Floats:
     flank = round(FLANK_UM / STEP_UM)
     padded = np.pad(dab, ((0, 0), (0, 0), (flank, flank)), mode="edge")
     inner, outer = padded[..., : -2 * flank], padded[..., 2 * flank :]
-    return np.asarray(dab - 0.5 * (inner + outer) - 0.25 * np.abs(inner - outer), np.float32)
+    beside, uneven = inner + outer, inner - outer
+    beside *= np.float32(0.5)
+    np.abs(uneven, out=uneven)
+    uneven *= np.float32(0.25)
+    np.subtract(dab, beside, out=beside)
+    return np.asarray(np.subtract(beside, uneven, out=beside), np.float32)
 
 
 def smoothed(values: Floats, rays: float) -> Floats:
@@ -118,49 +123,60 @@ def contours(polar: Polar, half_ridge: float = HALF_RIDGE) -> npt.NDArray[np.int
 
 def _costs(dab: Floats, free: Floats, half_ridge: float) -> Floats:
     """(n, RAYS, RADII), low on crests, high beyond them and off the middle."""
-    ridge = np.maximum(ridges(dab), 0)
-    seen = ridge / (ridge + half_ridge)
-    passed = np.cumsum(seen, axis=2) * np.float32(STEP_UM)
-    lag = round(1.2 / STEP_UM)
-    beyond = np.zeros_like(passed)
-    beyond[..., lag:] = passed[..., :-lag]
-    off = np.log2(RADIUS_UM / np.maximum(free, FIRST_UM)[..., None])
-    return np.asarray(-seen + BEYOND * beyond + OFF_MIDDLE * np.minimum(off * off, 1.0), np.float32)
+    ridge = ridges(dab)
+    np.maximum(ridge, 0, out=ridge)
+    seen = ridge + np.float32(half_ridge)
+    np.divide(ridge, seen, out=seen)
+    passed = np.cumsum(seen, axis=2, out=ridge)
+    passed *= np.float32(STEP_UM)
+    passed *= np.float32(BEYOND)
+    cost, lag = np.negative(seen, out=seen), round(1.2 / STEP_UM)
+    cost[..., lag:] += passed[..., :-lag]
+    off = np.log2(RADIUS_UM) - np.log2(np.maximum(free, FIRST_UM))[..., None]
+    off *= off
+    np.minimum(off, 1, out=off)
+    off *= np.float32(OFF_MIDDLE)
+    return np.asarray(np.add(cost, off, out=cost), np.float32)
 
 
 def _paths(cost: Floats) -> npt.NDArray[np.int64]:
-    """The cheapest closed path: half a turn more at either end, of which the middle turn is kept."""
+    """The cheapest closed path: half a turn more at either end, of which the middle turn is kept.
+
+    Nuclei come last, so that a step along the radii is one of whole rows.
+    """
     half = RAYS // 2
     rays = np.concatenate([np.arange(half, RAYS), np.arange(RAYS), np.arange(half)])
-    totals = np.empty((len(rays), *cost[:, 0].shape), np.float32)
-    totals[0] = cost[:, rays[0]]
+    by_ray = np.ascontiguousarray(cost.transpose(1, 2, 0))
+    totals = np.full((len(rays), RADII + 2 * STEEPEST, len(cost)), np.inf, np.float32)
+    inner = totals[:, STEEPEST:-STEEPEST]
+    inner[0] = by_ray[rays[0]]
     for i, ray in enumerate(rays[1:], 1):
-        np.add(_reached(totals[i - 1]), cost[:, ray], out=totals[i])
+        np.add(_reached(inner[i - 1]), by_ray[ray], out=inner[i])
     return _traced(totals)[:, half : half + RAYS]
 
 
 def _reached(total: Floats) -> Floats:
-    """The least cost to come to each radius (n, RADII), from as far as STEEPEST steps, one step after another."""
-    best = total
+    """The least cost to come to each radius (RADII, n), from as far as STEEPEST steps, one step after another."""
+    best = total.copy()
+    bent = np.empty_like(best)
     for _ in range(STEEPEST):
-        outward, inward = best[:, :-1] + np.float32(BEND), best[:, 1:] + np.float32(BEND)
-        best = best.copy()
-        np.minimum(best[:, 1:], outward, out=best[:, 1:])
-        np.minimum(best[:, :-1], inward, out=best[:, :-1])
+        np.add(best, np.float32(BEND), out=bent)
+        np.minimum(best[1:], bent[:-1], out=best[1:])
+        np.minimum(best[:-1], bent[1:], out=best[:-1])
     return best
 
 
 def _traced(totals: Floats) -> npt.NDArray[np.int64]:
-    """Back from the cheapest end: the radius on each ray, (n, rays)."""
+    """Back from the cheapest end: the radius on each ray, (n, rays). `totals` (rays, RADII, n), STEEPEST rows that
+    nothing comes to at either end of the radii.
+    """
     steps = np.array(sorted(range(-STEEPEST, STEEPEST + 1), key=abs))
-    rays, n, _ = totals.shape
-    found = np.empty((n, rays), np.int64)
-    at, every = totals[-1].argmin(axis=1), np.arange(n)[:, None]
+    rays, _, n = totals.shape
+    flat, beside, bent = totals.reshape(rays, -1), steps[:, None] * n, np.float32(BEND) * np.abs(steps)[:, None]
+    found, every = np.empty((rays, n), np.int64), np.arange(n)
+    at = totals[-1].argmin(axis=0)
     for i in range(rays - 1, -1, -1):
-        found[:, i] = at
+        found[i] = at - STEEPEST
         if i:
-            before = at[:, None] + steps
-            offered = totals[i - 1][every, np.clip(before, 0, RADII - 1)] + np.float32(BEND) * np.abs(steps)
-            offered[(before < 0) | (before >= RADII)] = np.inf
-            at = before[every[:, 0], offered.argmin(axis=1)]
-    return found
+            at = at + steps[(flat[i - 1][at * n + every + beside] + bent).argmin(axis=0)]
+    return found.T

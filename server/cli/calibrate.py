@@ -116,7 +116,7 @@ def calibrate_membranes(manifest: Path, assay: Assay, out: Path, *, as_json: boo
     fit = fit_scale(known)
     said = [f"{row.name} is {row.known}, and found {row.found or 'without cells'}" for row in fit.wrong]
     counted = f"chromogen calibrate: {len(known)} slides and cores of known score, {len(fit.wrong)} of them found other"
-    write(out, assay, fit.criteria, f"{counted}; scales from {fit.low:g} to {fit.high:g} do as well")
+    write(out, assay, fit.criteria, f"{counted}; scales from {fit.low:g} to {fit.high:g} give as many scores right")
     shown = {
         "marker": assay.marker,
         "thresholds": criteria_values(fit.criteria),
@@ -129,7 +129,7 @@ def calibrate_membranes(manifest: Path, assay: Assay, out: Path, *, as_json: boo
     else:
         for line in aligned(["slide", "known", "found"], [[r.name, r.known, r.found or "none"] for r in fit.rows]):
             click.echo(line)
-        click.echo(f"od_scale {fit.criteria.od_scale:g}; {fit.low:g} to {fit.high:g} do as well")
+        click.echo(f"od_scale {fit.criteria.od_scale:g}; {fit.low:g} to {fit.high:g} give as many scores right")
         click.echo(f"written to {out}; research use only, not validated on patient material")
     for line in said:
         click.echo(f"warning: SCORES_DIFFER: {line}", err=True)
