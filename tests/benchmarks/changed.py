@@ -1,6 +1,6 @@
 """What a cast, exposure or gamma changes of percent positive and H-score, and which warnings are said of how many.
 
-    python -m tests.benchmarks.changed [--side 1100] [--seed 3]
+    python -m tests.benchmarks.changed [--side 1100] [--seed 3] [--sets drawn endonuke]
 
 Pictures are drawn slides, the usual and the difficult kinds at three H-scores each, and EndoNuke tiles of neighbouring
 numbers laid side by side as one slide; each goes through the whole analysis, unchanged and changed, and is graded by
@@ -68,10 +68,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--side", type=int, default=1100, help="px of a drawn slide's side at 0.5 µm/px")
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--sets", nargs="+", choices=("drawn", "endonuke"), default=("drawn", "endonuke"))
     args = parser.parse_args()
     engine = LocalEngine(IHC_TILE, threads=1)
-    for name, pictures in (("drawn", drawn_pictures(args.side, args.seed)), ("endonuke", endonuke_pictures())):
-        summarise(name, [changed(kind, picture, engine) for kind, picture in pictures])
+    sets = {"drawn": drawn_pictures(args.side, args.seed), "endonuke": endonuke_pictures()}
+    for name in args.sets:
+        if found := [changed(kind, picture, engine) for kind, picture in sets[name]]:
+            summarise(name, found)
 
 
 def drawn_pictures(side: int, seed: int) -> Iterator[tuple[str, Rgb]]:

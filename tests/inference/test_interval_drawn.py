@@ -77,14 +77,16 @@ def test_of_a_few_small_slides_every_compartment_has_an_interval_that_holds_its_
 
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="forty slides: SOAK=1")
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("slides", [drawn, difficult])
+@pytest.mark.parametrize(("slides", "given"), [(drawn, 1.0), (difficult, 0.5)])
 def test_by_compartment_nine_in_ten_intervals_hold_the_truth(
-    slides: Callable[[int, Sequence[float]], Iterator[Drawing]], tmp_path: Path
+    slides: Callable[[int, Sequence[float]], Iterator[Drawing]], given: float, tmp_path: Path
 ) -> None:
+    """Where a compartment has too few fields it has no interval: of large nuclei in small nests, often."""
     wanted = [20 + 13 * i for i in range(20)]
     engine = LocalEngine(IHC_TILE, threads=1)
     found = [told(drawing, engine, tmp_path) for drawing in slides(1600, wanted)]
-    missed = {
-        case: [(wanted[i], *slide[case]) for i, slide in enumerate(found) if not holds(*slide[case])] for case in CASES
-    }
-    assert all(len(slides_missed) <= 0.1 * len(wanted) for slides_missed in missed.values()), missed
+    for case in CASES:
+        there = [slide[case] for slide in found if slide[case][1] is not None]
+        held = sum(holds(*one) for one in there)
+        assert len(there) >= given * len(found), case
+        assert held >= 0.9 * len(there), (case, held, there)
