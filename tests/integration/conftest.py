@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from inference.engines.local import LocalEngine
 from inference.engines.triton import Rules, TritonEngine
+from inference.errors import Failed
 from inference.model import Model
 from inference.slide import Rgb
 from tests.faulty_triton import SIDE, drawn_tiles, render_faulty, set_fault
@@ -47,9 +49,18 @@ def well(servers: tuple[TritonServer, TritonServer]) -> tuple[TritonServer, Trit
         if server.process is None or server.process.poll() is not None:
             server.start()
         waiting = TritonEngine([server.address], IHC_TILE, rules=RULES, side=SIDE, use_shared_memory=False)
-        waiting.detect(np.zeros((1, SIDE, SIDE, 3), np.uint8), 0.5)  # behind what the last test gave up
+        _answers(waiting)
         waiting.close()
     return servers
+
+
+def _answers(engine: TritonEngine) -> None:
+    """Behind what the last test gave up: where the machine is busy that takes longer than a call may."""
+    for _ in range(2):
+        with suppress(Failed):
+            engine.detect(np.zeros((1, SIDE, SIDE, 3), np.uint8), 0.5)
+            return
+    engine.detect(np.zeros((1, SIDE, SIDE, 3), np.uint8), 0.5)
 
 
 @pytest.fixture
