@@ -16,34 +16,18 @@ CONTROL_PX, GLASS_PX, SECTION_PX = 512, 256, 768
 MPP = 0.5
 BOX_MM = [0.0, 0.0, CONTROL_PX * MPP / 1000, SECTION_PX * MPP / 1000]
 GLASS = (244, 243, 245)
-SITE = """
-[archives.a]
-kind = "folder"
-folder = "archive"
-[destinations.lis]
-kind = "mllp"
-host = "127.0.0.1"
-port = {lis}
-[destinations.a]
-kind = "archive"
-archive = "a"
+LABORATORIES = """
 [laboratories.LAB]
 archives = ["a"]
 [laboratories.LAB.controls]
 absent = "withhold"
 [[laboratories.LAB.controls.tissue]]
 kinds = ["positive"]
-box_mm = {box}
+box_mm = %s
 [laboratories.RUNS]
 archives = ["a"]
 [laboratories.RUNS.controls]
 absent = "flag"
-[[routes]]
-artifacts = ["ORU"]
-to = ["lis"]
-[[routes]]
-artifacts = ["SR"]
-to = ["a"]
 """
 
 

@@ -25,6 +25,31 @@ from server.pipeline import run_case
 from server.report.identity import derived_uid
 from server.store.result_repository import PostgresResultRepository
 
+SITE = """
+[archives.a]
+kind = "folder"
+folder = "archive"
+[destinations.lis]
+kind = "mllp"
+host = "127.0.0.1"
+port = {lis}
+[destinations.a]
+kind = "archive"
+archive = "a"
+%s
+[[routes]]
+artifacts = ["ORU"]
+to = ["lis"]
+[[routes]]
+artifacts = ["SR"]
+to = ["a"]
+"""
+
+
+def site_of(laboratories: str) -> str:
+    """A site file's text with one folder archive and one laboratory system at port {lis} for all of `laboratories`."""
+    return SITE % laboratories
+
 
 @dataclass(slots=True)
 class Hospital:

@@ -12,8 +12,8 @@ from server.domain.access import Caller, Role
 from server.domain.profile import built_in
 from server.services.results import ResultService
 from server.store.result_repository import PostgresResultRepository
-from tests.control_slide import BOX_MM, SITE, WithControl, write
-from tests.e2e.hospital import Hospital, hospital_of, values
+from tests.control_slide import BOX_MM, LABORATORIES, WithControl, write
+from tests.e2e.hospital import Hospital, hospital_of, site_of, values
 
 pytestmark = pytest.mark.postgres
 CASES = 10 if os.environ.get("SOAK") else 2
@@ -22,7 +22,7 @@ PATHOLOGIST = Caller(subject="p", lab="LAB", roles=frozenset({Role.PATHOLOGIST})
 
 @pytest.fixture(scope="module")
 def hospital() -> Iterator[Hospital]:
-    with hospital_of(SITE.replace("{box}", str(BOX_MM))) as made:
+    with hospital_of(site_of(LABORATORIES % BOX_MM)) as made:
         yield made
 
 

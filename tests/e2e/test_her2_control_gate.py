@@ -18,7 +18,7 @@ from server.domain.result import Result
 from server.web.page_json import rows_json, short_json
 from tests.control_slide import write
 from tests.e2e.browsing import CHROMIUM
-from tests.e2e.hospital import Hospital, hospital_of, values
+from tests.e2e.hospital import Hospital, hospital_of, site_of, values
 from tests.e2e.scored_page import Drawn, case_open, page_of
 from tests.e2e.test_her2_controls import CASE, CENTRES, CORES, MPP, RADIUS_UM, SIDE_UM
 
@@ -27,28 +27,12 @@ CASES = 10 if os.environ.get("SOAK") else 1
 STAINED_AS = (("3+", "1+"), ("0", "2+"), ("2+", "0"), ("1+", "3+"), ("3+", "0"))
 """A core, and the score that it is stained as: by no scale it passes."""
 HALF_MM = 0.08
-SITE = """
-[archives.a]
-kind = "folder"
-folder = "archive"
-[destinations.lis]
-kind = "mllp"
-host = "127.0.0.1"
-port = {lis}
-[destinations.a]
-kind = "archive"
-archive = "a"
+LABORATORY = """
 [laboratories.%s]
 archives = ["a"]
 [laboratories.%s.controls]
 absent = "withhold"
 %s
-[[routes]]
-artifacts = ["ORU"]
-to = ["lis"]
-[[routes]]
-artifacts = ["SR"]
-to = ["a"]
 """
 
 
@@ -57,7 +41,7 @@ def site(lab: str) -> str:
         name: [x / 1000 - HALF_MM, y / 1000 - HALF_MM, 2 * HALF_MM, 2 * HALF_MM] for name, (x, y) in CENTRES.items()
     }
     rule = '[[laboratories.%s.controls.tissue]]\nmarkers = ["HER2"]\nkinds = ["%s"]\nbox_mm = %s\n'
-    return SITE % (lab, lab, "".join(rule % (lab, name, box) for name, box in boxes.items()))
+    return site_of(LABORATORY % (lab, lab, "".join(rule % (lab, name, box) for name, box in boxes.items())))
 
 
 def drawn(seed: int, stained_as: dict[str, str]) -> Drawn:
